@@ -1,0 +1,62 @@
+//! Marmalade's database schema: one file per migration, up and down, never edited once merged.
+//!
+//! The schema is written once, in SQL, for SQLite and PostgreSQL. Types are named in braces and spelled by
+//! [`execute`]; everything else is what both databases share. Conventions:
+//!
+//! - ids are version 7 UUIDs,
+//! - times (`*_at`) are microseconds since the Unix epoch in UTC, bound by the program and never taken from the
+//!   database's clock, so that both databases compare and order them alike,
+//! - scores are thousandths of a point,
+//! - lengths of time are milliseconds (`*_ms`),
+//! - a window (`window_key`) is an ISO 8601 name: `all`, `2026-11`, `2026-W48`, `2026-11-23`.
+#![forbid(unsafe_code)]
+
+pub use sea_orm_migration::prelude::*;
+
+mod m20261123_000001_site;
+mod m20261123_000002_accounts;
+mod m20261123_000003_content;
+mod m20261123_000004_attempts;
+mod m20261123_000005_boards;
+mod m20261123_000006_rollups;
+mod m20261123_000007_outbox;
+
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261123_000001_site::Migration),
+            Box::new(m20261123_000002_accounts::Migration),
+            Box::new(m20261123_000003_content::Migration),
+            Box::new(m20261123_000004_attempts::Migration),
+            Box::new(m20261123_000005_boards::Migration),
+            Box::new(m20261123_000006_rollups::Migration),
+            Box::new(m20261123_000007_outbox::Migration),
+        ]
+    }
+}
+
+/// Runs the statements of `sql`, with each type in braces spelled for the database at hand.
+async fn execute(manager: &SchemaManager<'_>, sql: &str) -> Result<(), DbErr> {
+    use sea_orm_migration::sea_orm::DatabaseBackend::Postgres;
+
+    let spelling: [(&str, &str, &str); 8] = [
+        ("{uuid}", "uuid", "BLOB"),
+        ("{bytes}", "bytea", "BLOB"),
+        ("{text}", "text", "TEXT"),
+        ("{int}", "integer", "INTEGER"),
+        ("{bigint}", "bigint", "INTEGER"),
+        ("{bool}", "boolean", "INTEGER"),
+        ("{time}", "bigint", "INTEGER"),
+        ("{strict}", "", "STRICT"),
+    ];
+    let postgres = manager.get_database_backend() == Postgres;
+    let sql = spelling
+        .iter()
+        .fold(sql.to_owned(), |sql, (name, on_postgres, on_sqlite)| {
+            sql.replace(name, if postgres { on_postgres } else { on_sqlite })
+        });
+    manager.get_connection().execute_unprepared(&sql).await?;
+    Ok(())
+}

@@ -1,0 +1,38 @@
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::execute(manager, UP).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        crate::execute(manager, DOWN).await
+    }
+}
+
+const UP: &str = r#"
+-- What a dashboard shows, kept exact in the transaction that stores a result.
+CREATE TABLE rollups (
+    student_id {uuid} NOT NULL REFERENCES users (id),
+    kind {text} NOT NULL CHECK (kind IN ('TOTAL', 'SUBJECT', 'CHAPTER', 'DAY')),
+    -- The subject or the chapter; the nil UUID for the other kinds.
+    of_id {uuid} NOT NULL,
+    -- The day in the site's zone, in days since 1970-01-01; 0 for the other kinds.
+    day {int} NOT NULL,
+    attempts {bigint} NOT NULL,
+    right_count {bigint} NOT NULL,
+    wrong_count {bigint} NOT NULL,
+    blank_count {bigint} NOT NULL,
+    score {bigint} NOT NULL,
+    max_score {bigint} NOT NULL,
+    PRIMARY KEY (student_id, kind, day, of_id)
+) {strict};
+"#;
+
+const DOWN: &str = r#"
+DROP TABLE rollups;
+"#;

@@ -1,0 +1,27 @@
+//! Accounts in batches.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_graphql::dataloader::Loader;
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
+
+use crate::{
+    db::Db,
+    entity::{UserId, user},
+};
+
+/// Loads accounts, whole: what of them may be shown is the fields' business.
+pub struct Accounts(pub Db);
+
+impl Loader<UserId> for Accounts {
+    type Value = user::Model;
+    type Error = Arc<DbErr>;
+
+    async fn load(&self, ids: &[UserId]) -> Result<HashMap<UserId, user::Model>, Arc<DbErr>> {
+        let accounts = user::Entity::present()
+            .filter(user::Column::Id.is_in(ids.iter().copied()))
+            .all(self.0.read())
+            .await?;
+        Ok(accounts.into_iter().map(|account| (account.id, account)).collect())
+    }
+}

@@ -1,0 +1,158 @@
+//! Saving answers. One statement decides everything: whose attempt it is, whether it is open and in time, and that the
+//! choice belongs to that question of that revision.
+
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Statement, Value};
+
+use crate::{
+    app::App,
+    auth::Viewer,
+    clock::{Moment, Time},
+    db,
+    entity::{
+        AttemptId, ChoiceId, QuestionId, answer,
+        attempt::{self, GRACE},
+    },
+    error::{Error, Result, UserErrorCode},
+};
+
+/// The most answers of one batch.
+pub const MOST: usize = 200;
+
+/// An answer to be saved.
+#[derive(Clone, Copy, Debug)]
+pub struct Save {
+    pub question: QuestionId,
+    /// `None` clears the answer.
+    pub choice: Option<ChoiceId>,
+    /// One more than the highest that the client has seen for this question.
+    pub seq: i64,
+}
+
+/// What became of a save.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// It is stored and will be scored.
+    Saved(answer::Model),
+    /// A save with the same or a higher `seq` was there before; this is what is stored.
+    Stale(answer::Model),
+    /// The question is none of this attempt's, or the choice none of the question's.
+    NoSuchChoice,
+}
+
+/// Saves answers of the viewer's attempt, all in one statement, and tells what became of each. If several are for the
+/// same question the one with the highest `seq` counts. A second and third statement are needed only to explain why
+/// something was not saved.
+pub async fn save(app: &App, viewer: &Viewer, id: AttemptId, saves: &[Save], now: &Moment) -> Result<Vec<Saved>> {
+    if saves.is_empty() || saves.len() > MOST {
+        return Err(Error::input("answers", format!("Save 1 to {MOST} answers at a time.")));
+    }
+    if saves.iter().any(|save| save.seq < 1) {
+        return Err(Error::input("seq", "`seq` begins at 1 and grows with every save of a question."));
+    }
+    let newest = newest_of_each_question(saves);
+    let conn = app.db.write();
+    let stored = store(conn, viewer, id, &newest, now.at).await?;
+    if stored.len() == newest.len() && newest.len() == saves.len() {
+        return Ok(saves.iter().filter_map(|save| stored.get(&save.question).cloned()).map(Saved::Saved).collect());
+    }
+    if stored.is_empty() {
+        must_be_open(app, viewer, id, now).await?;
+    }
+    let questions = saves.iter().map(|save| save.question);
+    let present: HashMap<_, _> = answer::Entity::of_attempts([id])
+        .filter(answer::Column::QuestionId.is_in(questions))
+        .all(conn)
+        .await?
+        .into_iter()
+        .map(|answer| (answer.question_id, answer))
+        .collect();
+    let mut told: HashMap<QuestionId, ()> = HashMap::new();
+    let became = |save: &Save| match (stored.get(&save.question), present.get(&save.question)) {
+        (Some(saved), _) if saved.seq == save.seq && told.insert(save.question, ()).is_none() => {
+            Saved::Saved(saved.clone())
+        }
+        // An answer that is not there, or is older than the save, was refused because of the choice.
+        (_, Some(present)) if present.seq >= save.seq => Saved::Stale(present.clone()),
+        _ => Saved::NoSuchChoice,
+    };
+    Ok(saves.iter().map(became).collect())
+}
+
+/// One statement can't change a row twice, so only the newest save of each question takes part.
+fn newest_of_each_question(saves: &[Save]) -> Vec<Save> {
+    let mut newest: HashMap<QuestionId, Save> = HashMap::new();
+    for save in saves {
+        let held = newest.entry(save.question).or_insert(*save);
+        if save.seq > held.seq {
+            *held = *save;
+        }
+    }
+    let mut newest: Vec<Save> = newest.into_values().collect();
+    // Everybody takes the row locks in the same order.
+    newest.sort_by_key(|save| save.question);
+    newest
+}
+
+/// The one statement. On PostgreSQL it holds the attempt's row `FOR SHARE`: a save that overlaps a submit either waits
+/// for it and is refused, or makes it wait and is scored.
+async fn store(
+    conn: &impl ConnectionTrait,
+    viewer: &Viewer,
+    id: AttemptId,
+    saves: &[Save],
+    now: Time,
+) -> Result<HashMap<QuestionId, answer::Model>> {
+    let mut values: Vec<Value> = vec![id.into(), viewer.user().into(), now.into(), (now - GRACE).into()];
+    let mut rows = Vec::with_capacity(saves.len());
+    for save in saves {
+        let n = values.len();
+        rows.push(format!("SELECT ${} AS question_id, ${} AS choice_id, ${} AS seq", n + 1, n + 2, n + 3));
+        values.extend([save.question.into(), save.choice.into(), save.seq.into()]);
+    }
+    let insert = format!(
+        "INSERT INTO answers (attempt_id, question_id, choice_id, seq, answered_at, late) \
+         SELECT a.id, q.id, s.choice_id, s.seq, $3, $3 > a.deadline_at \
+         FROM ({}) AS s \
+         JOIN attempts a ON a.id = $1 \
+         JOIN questions q ON q.id = s.question_id AND q.revision_id = a.revision_id \
+         WHERE a.student_id = $2 AND a.state = 'IN_PROGRESS' AND a.deadline_at >= $4 \
+           AND (s.choice_id IS NULL \
+                OR EXISTS (SELECT 1 FROM choices c WHERE c.id = s.choice_id AND c.question_id = q.id)) \
+         {} \
+         ON CONFLICT (attempt_id, question_id) DO UPDATE \
+         SET choice_id = excluded.choice_id, seq = excluded.seq, answered_at = excluded.answered_at, \
+             late = excluded.late \
+         WHERE excluded.seq > answers.seq \
+         RETURNING *",
+        rows.join(" UNION ALL "),
+        db::for_share_of(conn, "a"),
+    );
+    let insert = Statement::from_sql_and_values(conn.get_database_backend(), insert, values);
+    let stored = answer::Model::find_by_statement(insert).all(conn).await?;
+    Ok(stored.into_iter().map(|answer| (answer.question_id, answer)).collect())
+}
+
+/// Tells why nothing could be saved, if the attempt is the reason.
+async fn must_be_open(app: &App, viewer: &Viewer, id: AttemptId, now: &Moment) -> Result<()> {
+    // From the writer's pool, which on SQLite has seen every commit that the statement before has seen.
+    let attempt = attempt::Entity::of(viewer)
+        .filter(attempt::Column::Id.eq(id))
+        .one(app.db.write())
+        .await?
+        .ok_or(Error::NotFound)?;
+    if attempt.is_overdue(now.at) {
+        super::submit::by_clock(app, &attempt, now).await?;
+    } else if attempt.state == attempt::State::InProgress {
+        return Ok(());
+    }
+    let by_clock = attempt.submitted_by != Some(attempt::SubmittedBy::Student);
+    Err(if by_clock {
+        let message = "The time of this attempt has run out. It was submitted with what was saved.";
+        Error::refused(UserErrorCode::AttemptExpired, message)
+    } else {
+        let message = "This attempt is submitted. Its answers can't be changed any more.";
+        Error::refused(UserErrorCode::AttemptAlreadySubmitted, message)
+    })
+}

@@ -1,0 +1,164 @@
+//! Attempts: a student takes a quiz against the clock.
+
+pub mod answers;
+pub mod graphql;
+pub mod loader;
+pub mod review;
+pub mod score;
+pub mod submit;
+pub mod terms;
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
+    sea_query::OnConflict,
+};
+
+pub use self::submit::{submit, sweep};
+use self::terms::History;
+use crate::{
+    app::App,
+    auth::Viewer,
+    clock::Moment,
+    db::sql,
+    entity::{AttemptId, QuizId, UserId, attempt, quiz},
+    error::{Error, Result},
+    page::{Order, Page, Slice},
+};
+
+/// An attempt under way, just begun or taken up again.
+pub struct Started {
+    pub attempt: attempt::Model,
+    /// Whether it was open already. Such a start costs nothing.
+    pub resumed: bool,
+}
+
+/// Starts a quiz, or returns the attempt at it that is still open.
+pub async fn start(app: &App, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Result<Started> {
+    // Whoever loses the race for the one open attempt finds the winner's on the next round.
+    for _ in 0..3 {
+        if let Some(open) = open_attempt(app.db.read(), viewer, quiz).await? {
+            if !open.is_overdue(now.at) {
+                return Ok(Started {
+                    attempt: open,
+                    resumed: true,
+                });
+            }
+            submit::by_clock(app, &open, now).await?;
+        }
+        if let Some(attempt) = begin(app, viewer, quiz, now).await? {
+            return Ok(Started {
+                attempt,
+                resumed: false,
+            });
+        }
+    }
+    Err(Error::internal("an attempt could neither be started nor found"))
+}
+
+async fn open_attempt(conn: &impl ConnectionTrait, viewer: &Viewer, quiz: QuizId) -> Result<Option<attempt::Model>> {
+    let open = attempt::Entity::of(viewer)
+        .filter(attempt::Column::QuizId.eq(quiz))
+        .filter(attempt::Column::State.eq(attempt::State::InProgress));
+    Ok(open.one(conn).await?)
+}
+
+/// A new attempt, or nothing if another one was begun meanwhile.
+async fn begin(app: &App, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Result<Option<attempt::Model>> {
+    let (quiz, revision) = quiz::Entity::catalogue()
+        .filter(quiz::Column::Id.eq(quiz))
+        .one(app.db.read())
+        .await?
+        .ok_or(Error::NotFound)?;
+    let revision = revision.ok_or(Error::NotFound)?;
+    let history = history(app.db.read(), viewer.user(), quiz.id).await?;
+    let start = terms::start(&quiz, &revision, &history, now.at)?;
+    let row = attempt::ActiveModel {
+        id: Set(now.id()),
+        student_id: Set(viewer.user()),
+        quiz_id: Set(quiz.id),
+        revision_id: Set(start.revision),
+        number: Set(start.number),
+        ranked: Set(start.ranked),
+        state: Set(attempt::State::InProgress),
+        started_at: Set(now.at),
+        deadline_at: Set(start.deadline),
+        submitted_at: Set(None),
+        submitted_by: Set(None),
+        late: Set(false),
+        idempotency_key: Set(None),
+        result_id: Set(None),
+    };
+    // Either unique index may object: one open attempt per student and quiz, and one attempt of each number.
+    let begun = attempt::Entity::insert_many([row])
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_with_returning(app.db.write())
+        .await?;
+    Ok(begun.into_iter().next())
+}
+
+/// What a student has done with a quiz. One statement.
+pub(crate) async fn history(conn: &impl ConnectionTrait, student: UserId, quiz: QuizId) -> Result<History> {
+    let select = sql(
+        conn,
+        "SELECT COUNT(*) AS taken, COUNT(submitted_at) AS submitted, MAX(submitted_at) AS last_submitted_at \
+         FROM attempts WHERE student_id = $1 AND quiz_id = $2",
+        [student.into(), quiz.into()],
+    );
+    Ok(History::find_by_statement(select).one(conn).await?.unwrap_or_default())
+}
+
+/// One attempt that the viewer may read. If its time has run out unnoticed, it is submitted first.
+pub async fn find(app: &App, viewer: &Viewer, id: AttemptId, now: &Moment) -> Result<attempt::Model> {
+    let found = load(app.db.read(), viewer, id).await?;
+    if !found.is_overdue(now.at) {
+        return Ok(found);
+    }
+    submit::by_clock(app, &found, now).await?;
+    load(app.db.read(), viewer, id).await
+}
+
+async fn load(conn: &impl ConnectionTrait, viewer: &Viewer, id: AttemptId) -> Result<attempt::Model> {
+    attempt::Entity::readable_by(viewer)
+        .filter(attempt::Column::Id.eq(id))
+        .one(conn)
+        .await?
+        .ok_or(Error::NotFound)
+}
+
+/// Which attempts of a list are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    pub state: Option<attempt::State>,
+    pub quiz: Option<QuizId>,
+}
+
+impl Filter {
+    fn of(self, viewer: &Viewer, student: UserId) -> sea_orm::Select<attempt::Entity> {
+        let mut attempts = attempt::Entity::readable_by(viewer).filter(attempt::Column::StudentId.eq(student));
+        if let Some(state) = self.state {
+            attempts = attempts.filter(attempt::Column::State.eq(state));
+        }
+        if let Some(quiz) = self.quiz {
+            attempts = attempts.filter(attempt::Column::QuizId.eq(quiz));
+        }
+        attempts
+    }
+}
+
+/// A page of a student's attempts, the newest first, as far as the viewer may read them.
+pub async fn list(
+    conn: &impl ConnectionTrait,
+    viewer: &Viewer,
+    student: UserId,
+    filter: Filter,
+    page: &Page<AttemptId>,
+) -> Result<Slice<attempt::Model>> {
+    let attempts = filter.of(viewer, student);
+    let rows = page.select(attempts, attempt::Column::Id, Order::Descending).all(conn).await?;
+    Ok(page.slice(rows))
+}
+
+/// How many attempts the filter lets through.
+pub async fn count(conn: &impl ConnectionTrait, viewer: &Viewer, student: UserId, filter: Filter) -> Result<u64> {
+    Ok(filter.of(viewer, student).count(conn).await?)
+}

@@ -1,0 +1,266 @@
+//! Submitting: exactly one transaction turns an attempt into a result, whoever asks for it and how often.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
+};
+
+use super::score::{self, Marked, Score, Tally};
+use crate::{
+    app::App,
+    auth::Viewer,
+    clock::{Moment, Time},
+    dashboard,
+    db::sql,
+    entity::{
+        AttemptId, ChapterId, ChoiceId, SubjectId, UserId,
+        attempt::{self, GRACE, SubmittedBy},
+        result,
+    },
+    error::{Error, Result, UserErrorCode},
+    leaderboard::{
+        board::{Window, day_of},
+        standings::{self, Ranked},
+    },
+    outbox::{self, Event},
+    quiz::{Marking, paper::right_position},
+};
+
+/// What a submit came to.
+#[derive(Debug)]
+pub struct Submitted {
+    pub attempt: attempt::Model,
+    /// It had been submitted before, by the same request or by the clock. Such a submit costs nothing.
+    pub replayed: bool,
+}
+
+/// Submits the viewer's attempt. The same key again gets the same result; another key is refused; a submit that comes
+/// after the clock's gets the clock's result.
+pub async fn submit(app: &App, viewer: &Viewer, id: AttemptId, key: &str, now: &Moment) -> Result<Submitted> {
+    if !(8..=100).contains(&key.len()) {
+        let message = "An idempotency key has 8 to 100 characters. Make a new UUID for each attempt.";
+        return Err(Error::input("idempotencyKey", message));
+    }
+    let own = attempt::Entity::of(viewer).filter(attempt::Column::Id.eq(id));
+    let found = own.clone().one(app.db.write()).await?.ok_or(Error::NotFound)?;
+    if found.state == attempt::State::InProgress
+        && let Some(attempt) = settle(app, &found, Some(key), now).await?
+    {
+        return Ok(Submitted {
+            attempt,
+            replayed: false,
+        });
+    }
+    let attempt = if found.state == attempt::State::Submitted {
+        found
+    } else {
+        own.one(app.db.write()).await?.ok_or(Error::NotFound)?
+    };
+    if attempt.submitted_by == Some(SubmittedBy::Student) && attempt.idempotency_key.as_deref() != Some(key) {
+        let message = "This attempt was submitted before. Its result stands.";
+        return Err(Error::refused(UserErrorCode::AttemptAlreadySubmitted, message));
+    }
+    Ok(Submitted {
+        attempt,
+        replayed: true,
+    })
+}
+
+/// Submits an attempt whose time and grace have passed, with what was saved.
+pub(super) async fn by_clock(app: &App, overdue: &attempt::Model, now: &Moment) -> Result<()> {
+    settle(app, overdue, None, now).await?;
+    Ok(())
+}
+
+/// Submits all attempts whose time and grace have passed. Returns how many. Correctness does not wait for it: whoever
+/// touches such an attempt submits it.
+pub async fn sweep(app: &App, now: &Moment) -> Result<usize> {
+    const AT_ONCE: u64 = 200;
+    let overdue = attempt::Entity::overdue(now.at).limit(AT_ONCE).all(app.db.read()).await?;
+    for attempt in &overdue {
+        by_clock(app, attempt, now).await?;
+    }
+    Ok(overdue.len())
+}
+
+/// The transaction: locks the student, closes the attempt, scores what was saved, and stores all that follows from it.
+/// Nothing comes back if somebody else has closed the attempt, or it is the clock's turn and the clock has not run out.
+async fn settle(
+    app: &App,
+    found: &attempt::Model,
+    key: Option<&str>,
+    now: &Moment,
+) -> Result<Option<attempt::Model>> {
+    let tx = app.db.begin().await?;
+    let student = lock_student(&tx, found.student_id).await?;
+    let Some(closed) = close(&tx, found.id, key, now.at).await? else {
+        return Ok(None);
+    };
+    let submitted_at = closed.submitted_at.unwrap_or(now.at);
+    let answered = answered(&tx, &closed).await?;
+    let score = score::score(answered.marking, answered.questions);
+    store_result(&tx, &closed, answered.correction, &score.total, submitted_at).await?;
+
+    let windows = Window::all_at(submitted_at, app.zone);
+    let standings = if closed.ranked {
+        let ranked = Ranked {
+            student: closed.student_id,
+            quiz: closed.quiz_id,
+            subject: answered.subject,
+            score: score.total.score,
+            at: submitted_at,
+        };
+        standings::count(&tx, &ranked, windows, student.version).await?
+    } else {
+        Vec::new()
+    };
+    let Score { total, by_chapter } = score;
+    let day = day_of(submitted_at, app.zone);
+    dashboard::count(&tx, closed.student_id, answered.subject, day, &total, &by_chapter).await?;
+
+    let event = Event::StandingsChanged {
+        student: closed.student_id,
+        version: student.version,
+        ranked: student.ranked,
+        standings,
+    };
+    outbox::record(&tx, &event, now).await?;
+    let committing = app.boards.committing();
+    tx.commit().await?;
+    outbox::deliver(app, event).await;
+    drop(committing);
+    Ok(Some(closed))
+}
+
+#[derive(FromQueryResult)]
+struct Student {
+    version: i64,
+    ranked: bool,
+}
+
+/// Whatever changes a student's results or standings goes through this row first, so that no two such transactions can
+/// mix or wait for each other in a circle.
+async fn lock_student(conn: &impl ConnectionTrait, student: UserId) -> Result<Student> {
+    let update = sql(
+        conn,
+        "UPDATE users SET version = version + 1 WHERE id = $1 RETURNING version, ranked",
+        [student.into()],
+    );
+    Student::find_by_statement(update)
+        .one(conn)
+        .await?
+        .ok_or_else(|| Error::internal("an attempt without a student"))
+}
+
+/// The conditional update that only one transaction wins. With a key it is the student's submit, which turns into the
+/// clock's if it comes too late; without one it is the clock's, which must not come too early.
+async fn close(
+    conn: &impl ConnectionTrait,
+    id: AttemptId,
+    key: Option<&str>,
+    now: Time,
+) -> Result<Option<attempt::Model>> {
+    let update = sql(
+        conn,
+        "UPDATE attempts SET state = 'SUBMITTED', result_id = id, \
+           submitted_by = CASE WHEN deadline_at < $3 THEN 'CLOCK' ELSE 'STUDENT' END, \
+           submitted_at = CASE WHEN deadline_at < $3 THEN deadline_at ELSE $2 END, \
+           late = (deadline_at < $2 AND deadline_at >= $3) \
+               OR EXISTS (SELECT 1 FROM answers WHERE answers.attempt_id = attempts.id AND answers.late), \
+           idempotency_key = CASE WHEN deadline_at < $3 THEN NULL ELSE $4 END \
+         WHERE id = $1 AND state = 'IN_PROGRESS' AND ($4 IS NOT NULL OR deadline_at < $3) \
+         RETURNING *",
+        [
+            id.into(),
+            now.into(),
+            (now - GRACE).into(),
+            key.map(str::to_owned).into(),
+        ],
+    );
+    Ok(attempt::Model::find_by_statement(update).one(conn).await?)
+}
+
+/// What is to be scored.
+struct Answered {
+    subject: SubjectId,
+    correction: i32,
+    marking: Marking,
+    questions: Vec<Marked>,
+}
+
+#[derive(FromQueryResult)]
+struct AnsweredRow {
+    subject_id: SubjectId,
+    correction: i32,
+    right_score: i64,
+    wrong_score: i64,
+    blank_score: i64,
+    chapter_id: Option<ChapterId>,
+    right_choice: ChoiceId,
+    chosen: Option<ChoiceId>,
+}
+
+/// The questions with the key and the answers. A statement of its own, after the attempt is closed: on PostgreSQL only
+/// a later statement sees every save that was acknowledged before.
+async fn answered(conn: &impl ConnectionTrait, attempt: &attempt::Model) -> Result<Answered> {
+    let select = sql(
+        conn,
+        format!(
+            "SELECT z.subject_id, r.correction, r.right_score, r.wrong_score, r.blank_score, \
+                    q.chapter_id, k.id AS right_choice, a.choice_id AS chosen \
+             FROM revisions r \
+             JOIN quizzes z ON z.id = r.quiz_id \
+             JOIN questions q ON q.revision_id = r.id \
+             JOIN choices k ON k.question_id = q.id AND k.position = {} \
+             LEFT JOIN answers a ON a.attempt_id = $2 AND a.question_id = q.id \
+             WHERE r.id = $1",
+            right_position(3)
+        ),
+        [attempt.revision_id.into(), attempt.id.into(), i32::MAX.into()],
+    );
+    let rows = AnsweredRow::find_by_statement(select).all(conn).await?;
+    let first = rows.first().ok_or_else(|| Error::internal("a published revision without questions"))?;
+    Ok(Answered {
+        subject: first.subject_id,
+        correction: first.correction,
+        marking: Marking {
+            right: first.right_score,
+            wrong: first.wrong_score,
+            blank: first.blank_score,
+        },
+        questions: rows
+            .iter()
+            .map(|row| Marked {
+                chapter: row.chapter_id,
+                right: row.right_choice,
+                chosen: row.chosen,
+            })
+            .collect(),
+    })
+}
+
+async fn store_result(
+    conn: &impl ConnectionTrait,
+    attempt: &attempt::Model,
+    correction: i32,
+    total: &Tally,
+    submitted_at: Time,
+) -> Result<()> {
+    let row = result::ActiveModel {
+        attempt_id: Set(attempt.id),
+        student_id: Set(attempt.student_id),
+        quiz_id: Set(attempt.quiz_id),
+        correction: Set(correction),
+        score: Set(total.score),
+        max_score: Set(total.max_score),
+        right_count: Set(total.right as i32),
+        wrong_count: Set(total.wrong as i32),
+        blank_count: Set(total.blank as i32),
+        ranked: Set(attempt.ranked),
+        submitted_at: Set(submitted_at),
+    };
+    result::Entity::insert(row).exec_without_returning(conn).await?;
+    Ok(())
+}
+

@@ -1,0 +1,55 @@
+//! Who is asking. Only this module can make a [`Viewer`], and whoever holds one has been authenticated.
+
+pub mod guard;
+pub mod password;
+pub mod revocation;
+pub mod session;
+pub mod token;
+
+use crate::{
+    app::App,
+    clock::Time,
+    entity::{SessionId, UserId, user::Role},
+};
+
+/// Whoever is asking, signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Viewer {
+    user: UserId,
+    session: SessionId,
+    role: Role,
+}
+
+impl Viewer {
+    /// The account.
+    pub fn user(&self) -> UserId {
+        self.user
+    }
+
+    /// The sign-in that the request belongs to.
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    /// What the account may do.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether this is the viewer's own, or the viewer is staff.
+    pub fn is_owner_or_staff(&self, owner: UserId) -> bool {
+        self.user == owner || self.role.is_staff()
+    }
+}
+
+/// The viewer that an access token names: signed by us, not expired, and its session neither revoked nor its account
+/// suspended, deleted or changed in role since. Costs no statement.
+pub fn authenticate(app: &App, access_token: &str, now: Time) -> Option<Viewer> {
+    let claims = app.keys.verify(access_token, now)?;
+    let viewer = Viewer {
+        user: claims.user,
+        session: claims.session,
+        role: claims.role,
+    };
+    app.revocations.allows(&viewer, claims.issued_at).then_some(viewer)
+}

@@ -1,0 +1,182 @@
+//! Sessions: opening, refreshing with rotation and reuse detection, ending.
+
+use std::time::Duration;
+
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryFilter, ColumnTrait, sea_query::Expr};
+
+use super::{
+    Viewer,
+    token::{self, Claims, REFRESH_LIFETIME},
+};
+use crate::{
+    app::App,
+    clock::{Moment, Time},
+    entity::{
+        SessionId, UserId, refresh_token,
+        session::{self, Client},
+        user,
+    },
+    error::{Error, Result},
+    outbox::{self, Event},
+};
+
+/// Two tabs that refresh within this time of each other get the same successor.
+const SHARED_REFRESH: Duration = Duration::from_secs(30);
+
+/// From where somebody signs in; kept for the list of sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Device {
+    pub user_agent: Option<String>,
+    pub address: Option<String>,
+}
+
+/// What a session's client holds from now on.
+pub struct Tokens {
+    pub viewer: Viewer,
+    pub client: Client,
+    pub access: String,
+    pub refresh: String,
+    pub access_expires_at: Time,
+}
+
+impl Tokens {
+    fn new(app: &App, viewer: Viewer, client: Client, refresh: String, now: Time) -> Result<Self> {
+        let claims = Claims {
+            user: viewer.user,
+            session: viewer.session,
+            role: viewer.role,
+            issued_at: now,
+        };
+        Ok(Self {
+            access: app.keys.sign(&claims)?,
+            access_expires_at: now + token::ACCESS_LIFETIME,
+            viewer,
+            client,
+            refresh,
+        })
+    }
+}
+
+/// Opens a session for an account whose owner has just proved to be who they say.
+pub async fn open(
+    app: &App,
+    conn: &impl ConnectionTrait,
+    account: &user::Model,
+    client: Client,
+    device: Device,
+    now: &Moment,
+) -> Result<Tokens> {
+    let id: SessionId = now.id();
+    let refresh = token::first_refresh_token(now);
+    let row = session::ActiveModel {
+        id: Set(id),
+        user_id: Set(account.id),
+        client: Set(client),
+        user_agent: Set(device.user_agent),
+        address: Set(device.address),
+        created_at: Set(now.at),
+        used_at: Set(now.at),
+        expires_at: Set(now.at + REFRESH_LIFETIME),
+        revoked_at: Set(None),
+    };
+    session::Entity::insert(row).exec_without_returning(conn).await?;
+    issue(conn, id, &refresh, now.at).await?;
+    let viewer = Viewer {
+        user: account.id,
+        session: id,
+        role: account.role,
+    };
+    Tokens::new(app, viewer, client, refresh, now.at)
+}
+
+/// Exchanges a refresh token for its successor. The first use rotates it; a second one within half a minute gets the
+/// same successor; a later one means that somebody else has it, and ends the whole family.
+pub async fn refresh(app: &App, refresh_token: &str, client: Client, now: &Moment) -> Result<Tokens> {
+    let hash = token::hash(refresh_token);
+    let tx = app.db.begin().await?;
+    let first_use = refresh_token::Entity::update_many()
+        .col_expr(refresh_token::Column::UsedAt, Expr::value(Some(now.at)))
+        .filter(refresh_token::Column::Hash.eq(hash.clone()))
+        .filter(refresh_token::Column::UsedAt.is_null())
+        .exec(&tx)
+        .await?
+        .rows_affected
+        == 1;
+    let token = refresh_token::Entity::with_hash(&hash)
+        .one(&tx)
+        .await?
+        .ok_or(Error::Unauthenticated)?;
+    let session = session::Entity::of_token(token.session_id)
+        .one(&tx)
+        .await?
+        .ok_or(Error::Unauthenticated)?;
+    if session.revoked_at.is_some() || token.expires_at <= now.at || session.client != client {
+        return Err(Error::Unauthenticated);
+    }
+    let account = user::Entity::active()
+        .filter(user::Column::Id.eq(session.user_id))
+        .one(&tx)
+        .await?
+        .ok_or(Error::Unauthenticated)?;
+    let successor = app.keys.successor(refresh_token);
+    if first_use {
+        issue(&tx, session.id, &successor, now.at).await?;
+        session::Entity::update_many()
+            .col_expr(session::Column::UsedAt, Expr::value(now.at))
+            .col_expr(session::Column::ExpiresAt, Expr::value(now.at + REFRESH_LIFETIME))
+            .filter(session::Column::Id.eq(session.id))
+            .exec(&tx)
+            .await?;
+    } else if token.used_at.is_none_or(|used| now.at.since(used) > SHARED_REFRESH) {
+        tracing::warn!(session = %session.id.0, "a refresh token was used again: its session is revoked");
+        let ended = end(&tx, session.id, session.user_id, now).await?;
+        tx.commit().await?;
+        outbox::deliver(app, ended).await;
+        return Err(Error::Unauthenticated);
+    }
+    tx.commit().await?;
+    let viewer = Viewer {
+        user: account.id,
+        session: session.id,
+        role: account.role,
+    };
+    Tokens::new(app, viewer, client, successor, now.at)
+}
+
+/// Ends the viewer's own session.
+pub async fn sign_out(app: &App, viewer: &Viewer, now: &Moment) -> Result<()> {
+    let tx = app.db.begin().await?;
+    let ended = end(&tx, viewer.session, viewer.user, now).await?;
+    tx.commit().await?;
+    outbox::deliver(app, ended).await;
+    Ok(())
+}
+
+/// Revokes a session of `owner`; the event is to be delivered once this is committed.
+async fn end(conn: &impl ConnectionTrait, id: SessionId, owner: UserId, now: &Moment) -> Result<Event> {
+    session::Entity::update_many()
+        .col_expr(session::Column::RevokedAt, Expr::value(Some(now.at)))
+        .filter(session::Column::Id.eq(id))
+        .filter(session::Column::UserId.eq(owner))
+        .filter(session::Column::RevokedAt.is_null())
+        .exec(conn)
+        .await?;
+    let event = Event::SessionEnded {
+        session: id,
+        at: now.at,
+    };
+    outbox::record(conn, &event, now).await?;
+    Ok(event)
+}
+
+async fn issue(conn: &impl ConnectionTrait, session_id: SessionId, token: &str, now: Time) -> Result<()> {
+    let row = refresh_token::ActiveModel {
+        hash: Set(token::hash(token)),
+        session_id: Set(session_id),
+        issued_at: Set(now),
+        expires_at: Set(now + REFRESH_LIFETIME),
+        used_at: Set(None),
+    };
+    refresh_token::Entity::insert(row).exec_without_returning(conn).await?;
+    Ok(())
+}

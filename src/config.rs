@@ -1,0 +1,351 @@
+//! Configuration: from the environment and an optional file, read once at the start.
+//!
+//! [`KEYS`] documents every key; `marmalade config` prints it.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use chrono_tz::Tz;
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+use serde::{Deserialize, Deserializer, de};
+
+use crate::{db::Synchronous, limit::Rate};
+
+/// Every key: its name in the environment, its default, what it does. In the file (`marmalade.toml`, or the one that
+/// `MARMALADE_CONFIG` names) a key is the same name in lower case without `MARMALADE_`.
+pub const KEYS: &[(&str, &str, &str)] = &[
+    ("DATABASE_URL", "", "postgres://user:password@host/database; without it an embedded SQLite database is used"),
+    ("REDIS_URL", "", "reserved for fleets of servers; this version refuses it"),
+    ("MARMALADE_MODE", "by the next lines", "development or production; production when DATABASE_URL is set or LISTEN is not a loopback address"),
+    ("MARMALADE_LISTEN", "127.0.0.1:8080", "address and port to serve on; port 0 takes a free one"),
+    ("MARMALADE_DATA_DIR", "data", "folder of the embedded database and of the generated secret"),
+    ("MARMALADE_SECRETS", "a generated file in DATA_DIR", "comma-separated secrets of at least 32 characters that sign tokens; the first one signs, all verify, so put a new one in front to rotate"),
+    ("MARMALADE_ALLOWED_ORIGINS", "the server's own", "comma-separated origins of the single-page app, e.g. https://exam.example"),
+    ("MARMALADE_TIME_ZONE", "UTC", "IANA name of the zone whose days, weeks and months the boards follow; stored at the first start"),
+    ("MARMALADE_DEMO", "true in development", "whether an empty database is filled with demo content at the start"),
+    ("MARMALADE_DATABASE_CONNECTIONS", "10", "size of the PostgreSQL connection pool"),
+    ("MARMALADE_SQLITE_SYNCHRONOUS", "full", "full: a commit survives the loss of power; normal: only the death of the process"),
+    ("MARMALADE_BOARD_TICK_MS", "250", "how long changes of a board are collected before its streams are told, in milliseconds"),
+    ("MARMALADE_LIMIT_ANSWERS", "30/60s", "saved answers per student"),
+    ("MARMALADE_LIMIT_BATCHES", "6/60s", "saveAnswers batches per student"),
+    ("MARMALADE_LIMIT_SUBMITS", "2/60s", "submits per student"),
+    ("MARMALADE_LIMIT_STARTS", "10/1h", "started attempts per student"),
+    ("MARMALADE_LOG", "info", "what is logged, e.g. warn,marmalade=debug"),
+    ("MARMALADE_LOG_FORMAT", "text", "text or json"),
+];
+
+/// The configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub database_url: Option<Secret<String>>,
+    pub mode: Mode,
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    /// Empty: a secret is generated and kept in the data folder.
+    pub secrets: Vec<Secret<String>>,
+    pub allowed_origins: Vec<String>,
+    pub time_zone: Option<Tz>,
+    pub demo: bool,
+    pub database_connections: u32,
+    pub sqlite_synchronous: Synchronous,
+    pub board_tick: Duration,
+    pub limits: Limits,
+    pub log: String,
+    pub log_format: LogFormat,
+}
+
+/// How often a student may do what is limited.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub answers: Rate,
+    pub batches: Rate,
+    pub submits: Rate,
+    pub starts: Rate,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            answers: Rate::new(30, Duration::from_secs(60)),
+            batches: Rate::new(6, Duration::from_secs(60)),
+            submits: Rate::new(2, Duration::from_secs(60)),
+            starts: Rate::new(10, Duration::from_secs(3600)),
+        }
+    }
+}
+
+/// How careful the server is with whom it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// On the own machine, over plain HTTP, with demo content.
+    Development,
+    /// For real students.
+    Production,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// A value that is never printed.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret<T>(pub T);
+
+impl<T> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl Config {
+    /// Reads the environment and the file. The error names the key, what it holds and what is expected.
+    pub fn load() -> Result<Self, String> {
+        let file = std::env::var_os("MARMALADE_CONFIG").map(PathBuf::from);
+        if let Some(file) = file.as_ref().filter(|file| !file.is_file()) {
+            return Err(format!("MARMALADE_CONFIG names {}, which is not a file", file.display()));
+        }
+        let figment = Figment::new()
+            .merge(Toml::file(file.unwrap_or_else(|| "marmalade.toml".into())))
+            .merge(Env::raw().only(&["DATABASE_URL", "REDIS_URL"]))
+            .merge(Env::prefixed("MARMALADE_").ignore(&["config"]));
+        Self::extract(&figment)
+    }
+
+    fn extract(figment: &Figment) -> Result<Self, String> {
+        let given: Given = figment.extract().map_err(|errors| {
+            errors
+                .into_iter()
+                .map(|error| explain(&error))
+                .collect::<Vec<_>>()
+                .join("\n")
+        })?;
+        given.checked()
+    }
+}
+
+impl Default for Config {
+    /// The configuration of a machine that has none.
+    fn default() -> Self {
+        Self::extract(&Figment::new()).unwrap_or_else(|error| unreachable!("the defaults are valid: {error}"))
+    }
+}
+
+/// What the environment and the file hold, before the parts are checked against each other.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    #[serde(default)]
+    database_url: Option<Secret<String>>,
+    #[serde(default)]
+    redis_url: Option<Secret<String>>,
+    #[serde(default)]
+    mode: Option<Mode>,
+    #[serde(default)]
+    listen: Option<SocketAddr>,
+    #[serde(default)]
+    data_dir: Option<PathBuf>,
+    #[serde(default)]
+    secrets: Option<List>,
+    #[serde(default)]
+    allowed_origins: Option<List>,
+    #[serde(default)]
+    time_zone: Option<Parsed<Tz>>,
+    #[serde(default)]
+    demo: Option<bool>,
+    #[serde(default)]
+    database_connections: Option<u32>,
+    #[serde(default)]
+    sqlite_synchronous: Option<Synchronous>,
+    #[serde(default)]
+    board_tick_ms: Option<u64>,
+    #[serde(default)]
+    limit_answers: Option<Parsed<Rate>>,
+    #[serde(default)]
+    limit_batches: Option<Parsed<Rate>>,
+    #[serde(default)]
+    limit_submits: Option<Parsed<Rate>>,
+    #[serde(default)]
+    limit_starts: Option<Parsed<Rate>>,
+    #[serde(default)]
+    log: Option<String>,
+    #[serde(default)]
+    log_format: Option<LogFormat>,
+}
+
+impl Given {
+    fn checked(self) -> Result<Config, String> {
+        let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let exposed = self.database_url.is_some() || !listen.ip().is_loopback();
+        let mode = self.mode.unwrap_or(if exposed { Mode::Production } else { Mode::Development });
+        if self.redis_url.is_some() {
+            return Err("REDIS_URL is set, but this version serves from one server only: unset it".into());
+        }
+        if let Some(Secret(url)) = &self.database_url
+            && !url.starts_with("postgres://")
+            && !url.starts_with("postgresql://")
+        {
+            return Err("DATABASE_URL must begin with postgres:// (leave it out for the embedded database)".into());
+        }
+        let secrets: Vec<_> = self.secrets.map(|List(secrets)| secrets).unwrap_or_default();
+        if secrets.iter().any(|secret| secret.len() < 32) {
+            return Err("MARMALADE_SECRETS: each secret must have at least 32 characters".into());
+        }
+        let allowed_origins = self.allowed_origins.map(|List(origins)| origins).unwrap_or_default();
+        if let Some(origin) = allowed_origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(format!(
+                "MARMALADE_ALLOWED_ORIGINS: {origin} is not an origin; expected e.g. https://exam.example, without a path"
+            ));
+        }
+        let limits = Limits::default();
+        let rate = |given: Option<Parsed<Rate>>, shipped| given.map_or(shipped, |Parsed(rate)| rate);
+        Ok(Config {
+            mode,
+            listen,
+            data_dir: self.data_dir.unwrap_or_else(|| "data".into()),
+            secrets: secrets.into_iter().map(Secret).collect(),
+            allowed_origins,
+            time_zone: self.time_zone.map(|Parsed(zone)| zone),
+            demo: self.demo.unwrap_or(mode == Mode::Development),
+            database_connections: self.database_connections.unwrap_or(10).max(1),
+            sqlite_synchronous: self.sqlite_synchronous.unwrap_or(Synchronous::Full),
+            board_tick: Duration::from_millis(self.board_tick_ms.unwrap_or(250).max(1)),
+            limits: Limits {
+                answers: rate(self.limit_answers, limits.answers),
+                batches: rate(self.limit_batches, limits.batches),
+                submits: rate(self.limit_submits, limits.submits),
+                starts: rate(self.limit_starts, limits.starts),
+            },
+            log: self.log.unwrap_or_else(|| "info".into()),
+            log_format: self.log_format.unwrap_or(LogFormat::Text),
+            database_url: self.database_url,
+        })
+    }
+}
+
+/// An origin as browsers send it: scheme, host, perhaps a port.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
+}
+
+/// A value that is written as text, here and in the file.
+struct Parsed<T>(T);
+
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse()
+            .map(Parsed)
+            .map_err(|error| de::Error::custom(format!("{text:?}: {error}")))
+    }
+}
+
+/// Comma-separated in the environment, an array in the file.
+struct List(Vec<String>);
+
+impl<'de> Deserialize<'de> for List {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Text(String),
+            Array(Vec<String>),
+        }
+        let parts = match Form::deserialize(deserializer)? {
+            Form::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
+            Form::Array(parts) => parts,
+        };
+        Ok(Self(parts.into_iter().filter(|part: &String| !part.is_empty()).collect()))
+    }
+}
+
+/// One line about a value that can't be used: the key, the trouble, what is expected. Values of secret keys are typed
+/// as text and accepted by their reader, so none is ever quoted here.
+fn explain(error: &figment::Error) -> String {
+    let key = error.path.join(".");
+    match (&error.kind, KEYS.iter().find(|(name, ..)| matches_key(name, &key))) {
+        (figment::error::Kind::UnknownField(field, _), _) => {
+            format!("{field} is not a key of the configuration; `marmalade config` lists them all")
+        }
+        (kind, Some((name, default, meaning))) => format!("{name}: {kind}. Expected: {meaning} (default: {default})"),
+        (kind, None) => format!("{key}: {kind}"),
+    }
+}
+
+fn matches_key(name: &str, key: &str) -> bool {
+    name.trim_start_matches("MARMALADE_").eq_ignore_ascii_case(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(toml: &str) -> Result<Config, String> {
+        Config::extract(&Figment::new().merge(Toml::string(toml)))
+    }
+
+    #[test]
+    fn nothing_configured_is_a_development_server_on_loopback() {
+        let config = read("").expect("valid");
+        assert_eq!(config.mode, Mode::Development);
+        assert!(config.listen.ip().is_loopback() && config.demo);
+    }
+
+    #[test]
+    fn a_database_url_or_an_open_address_means_production() {
+        for toml in ["database_url = 'postgres://db/x'", "listen = '0.0.0.0:80'"] {
+            let config = read(toml).expect("valid");
+            assert_eq!(config.mode, Mode::Production, "{toml}");
+            assert!(!config.demo);
+        }
+        let toml = "database_url = 'postgres://db/x'\nmode = 'development'";
+        assert_eq!(read(toml).expect("valid").mode, Mode::Development);
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_what_is_expected() {
+        for (toml, words) in [
+            ("listen = 'everywhere'", ["MARMALADE_LISTEN", "address and port"]),
+            ("mode = 'test'", ["MARMALADE_MODE", "development or production"]),
+            ("limit_answers = 'many'", ["MARMALADE_LIMIT_ANSWERS", "30/60s"]),
+            ("time_zone = 'Mars/Olympus'", ["MARMALADE_TIME_ZONE", "IANA"]),
+            ("secrets = 'short'", ["MARMALADE_SECRETS", "32"]),
+            ("allowed_origins = 'exam.example'", ["exam.example", "https://exam.example"]),
+            ("databse_url = 'x'", ["databse_url", "marmalade config"]),
+        ] {
+            let error = read(toml).expect_err(toml);
+            assert!(words.iter().all(|word| error.contains(word)), "{toml} gave: {error}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let toml = "database_url = 'postgres://u:hush@db/x'\nsecrets = 'hush-hush-hush-hush-hush-hush-hush'";
+        let printed = format!("{:?}", read(toml).expect("valid"));
+        assert!(!printed.contains("hush"), "{printed}");
+    }
+
+    #[test]
+    fn every_key_is_documented() {
+        for field in Given::FIELDS {
+            assert!(KEYS.iter().any(|(name, ..)| matches_key(name, field)), "{field} is missing in KEYS");
+        }
+        assert_eq!(Given::FIELDS.len(), KEYS.len());
+    }
+
+    impl Given {
+        const FIELDS: &[&str] = &[
+            "database_url", "redis_url", "mode", "listen", "data_dir", "secrets", "allowed_origins", "time_zone",
+            "demo", "database_connections", "sqlite_synchronous", "board_tick_ms", "limit_answers", "limit_batches",
+            "limit_submits", "limit_starts", "log", "log_format",
+        ];
+    }
+}

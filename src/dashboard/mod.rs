@@ -1,0 +1,227 @@
+//! A student's progress, from roll-ups that every submit keeps exact.
+
+pub mod graphql;
+
+use std::collections::BTreeMap;
+
+use chrono::{Days, NaiveDate};
+use sea_orm::{ConnectionTrait, FromQueryResult, QueryOrder, QuerySelect, Statement, Value};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    attempt::score::Tally,
+    auth::Viewer,
+    clock::Moment,
+    db::sql,
+    entity::{ChapterId, SubjectId, UserId, attempt, quiz, result, revision},
+    error::Result,
+    leaderboard::board::day_of,
+    quiz::paper::Published,
+};
+
+/// What a roll-up sums over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sea_orm::DeriveActiveEnum, sea_orm::EnumIter)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Kind {
+    Total,
+    Subject,
+    Chapter,
+    Day,
+}
+
+/// Sums over submitted attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromQueryResult)]
+pub struct Sums {
+    pub attempts: i64,
+    pub right_count: i64,
+    pub wrong_count: i64,
+    pub blank_count: i64,
+    pub score: i64,
+    pub max_score: i64,
+}
+
+/// Everything a dashboard shows.
+pub struct Dashboard {
+    pub total: Sums,
+    pub subjects: Vec<OfSubject>,
+    pub chapters: Vec<OfChapter>,
+    /// Only days with a submit, the oldest first.
+    pub days: Vec<OfDay>,
+    /// Days in a row with a submit, up to today or yesterday.
+    pub streak: i64,
+    pub recent: Vec<Recent>,
+}
+
+pub struct OfSubject {
+    pub id: SubjectId,
+    pub name: String,
+    pub sums: Sums,
+}
+
+pub struct OfChapter {
+    pub id: ChapterId,
+    pub subject: SubjectId,
+    pub name: String,
+    pub sums: Sums,
+}
+
+pub struct OfDay {
+    pub day: NaiveDate,
+    pub sums: Sums,
+}
+
+/// A submitted attempt with its result and quiz.
+pub struct Recent {
+    pub attempt: attempt::Model,
+    pub result: result::Model,
+    pub quiz: Published,
+}
+
+/// Adds a result to the student's roll-ups. One statement.
+pub async fn count(
+    conn: &impl ConnectionTrait,
+    student: UserId,
+    subject: SubjectId,
+    day: NaiveDate,
+    total: &Tally,
+    by_chapter: &BTreeMap<ChapterId, Tally>,
+) -> Result<()> {
+    let nil = Uuid::nil();
+    let mut rows = vec![
+        (Kind::Total, nil, 0, total),
+        (Kind::Subject, subject.0, 0, total),
+        (Kind::Day, nil, day_number(day), total),
+    ];
+    rows.extend(by_chapter.iter().map(|(chapter, tally)| (Kind::Chapter, chapter.0, 0, tally)));
+    let mut values: Vec<Value> = vec![student.into()];
+    let mut tuples = Vec::with_capacity(rows.len());
+    for (kind, of, day, tally) in rows {
+        let places: Vec<_> = (1..=8).map(|i| format!("${}", values.len() + i)).collect();
+        tuples.push(format!("($1, 1, {})", places.join(", ")));
+        values.extend([kind.into(), of.into(), day.into()]);
+        values.extend([tally.right, tally.wrong, tally.blank, tally.score, tally.max_score].map(Value::from));
+    }
+    let upsert = format!(
+        "INSERT INTO rollups (student_id, attempts, kind, of_id, day, \
+           right_count, wrong_count, blank_count, score, max_score) \
+         VALUES {} \
+         ON CONFLICT (student_id, kind, day, of_id) DO UPDATE SET \
+           attempts = rollups.attempts + excluded.attempts, \
+           right_count = rollups.right_count + excluded.right_count, \
+           wrong_count = rollups.wrong_count + excluded.wrong_count, \
+           blank_count = rollups.blank_count + excluded.blank_count, \
+           score = rollups.score + excluded.score, \
+           max_score = rollups.max_score + excluded.max_score",
+        tuples.join(", ")
+    );
+    let upsert = Statement::from_sql_and_values(conn.get_database_backend(), upsert, values);
+    conn.execute_raw(upsert).await?;
+    Ok(())
+}
+
+/// How a day is stored: days since 1970-01-01.
+pub fn day_number(day: NaiveDate) -> i32 {
+    day.to_epoch_days()
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    kind: Kind,
+    of_id: Uuid,
+    day: i32,
+    subject_id: Option<SubjectId>,
+    name: Option<String>,
+    #[sea_orm(nested)]
+    sums: Sums,
+}
+
+#[derive(FromQueryResult)]
+struct Streak {
+    days: i64,
+}
+
+/// The viewer's dashboard, with the days of the last `days` days. Three statements.
+pub async fn of_viewer(app: &App, viewer: &Viewer, days: u32, now: &Moment) -> Result<Dashboard> {
+    let conn = app.db.read();
+    let today = day_of(now.at, app.zone);
+    let since = today.checked_sub_days(Days::new(u64::from(days.saturating_sub(1)))).unwrap_or(today);
+    let select = sql(
+        conn,
+        "SELECT r.kind, r.of_id, r.day, r.attempts, r.right_count, r.wrong_count, r.blank_count, r.score, \
+                r.max_score, c.subject_id, COALESCE(s.name, c.name) AS name \
+         FROM rollups r \
+         LEFT JOIN subjects s ON r.kind = 'SUBJECT' AND s.id = r.of_id \
+         LEFT JOIN chapters c ON r.kind = 'CHAPTER' AND c.id = r.of_id \
+         WHERE r.student_id = $1 \
+           AND (r.kind IN ('TOTAL', 'SUBJECT', 'CHAPTER') OR (r.kind = 'DAY' AND r.day >= $2)) \
+         ORDER BY r.kind, r.day, name",
+        [viewer.user().into(), day_number(since).into()],
+    );
+    let mut dashboard = Dashboard {
+        total: Sums::default(),
+        subjects: Vec::new(),
+        chapters: Vec::new(),
+        days: Vec::new(),
+        streak: streak(conn, viewer.user(), day_number(today)).await?,
+        recent: recent(conn, viewer).await?,
+    };
+    for Row { kind, of_id, day, subject_id, name, sums } in Row::find_by_statement(select).all(conn).await? {
+        let name = name.unwrap_or_default();
+        match kind {
+            Kind::Total => dashboard.total = sums,
+            Kind::Subject => dashboard.subjects.push(OfSubject {
+                id: SubjectId(of_id),
+                name,
+                sums,
+            }),
+            Kind::Chapter => dashboard.chapters.push(OfChapter {
+                id: ChapterId(of_id),
+                subject: subject_id.unwrap_or(SubjectId(Uuid::nil())),
+                name,
+                sums,
+            }),
+            Kind::Day => dashboard.days.push(OfDay {
+                day: NaiveDate::from_epoch_days(day).unwrap_or_default(),
+                sums,
+            }),
+        }
+    }
+    Ok(dashboard)
+}
+
+/// Walks back from the newest day, which is today or yesterday, until a day is missing.
+async fn streak(conn: &impl ConnectionTrait, student: UserId, today: i32) -> Result<i64> {
+    let select = sql(
+        conn,
+        "WITH RECURSIVE run(day) AS ( \
+           SELECT MAX(day) FROM rollups WHERE student_id = $1 AND kind = 'DAY' AND day BETWEEN $2 AND $3 \
+           UNION ALL \
+           SELECT r.day FROM run JOIN rollups r ON r.student_id = $1 AND r.kind = 'DAY' AND r.day = run.day - 1 \
+         ) SELECT COUNT(day) AS days FROM run",
+        [student.into(), (today - 1).into(), today.into()],
+    );
+    Ok(Streak::find_by_statement(select).one(conn).await?.map_or(0, |streak| streak.days))
+}
+
+/// The newest submitted attempts.
+async fn recent(conn: &impl ConnectionTrait, viewer: &Viewer) -> Result<Vec<Recent>> {
+    const HOW_MANY: u64 = 10;
+    let rows = attempt::Entity::of_with_results(viewer)
+        .order_by_desc(result::Column::SubmittedAt)
+        .order_by_desc(result::Column::AttemptId)
+        .limit(HOW_MANY)
+        .all(conn)
+        .await?;
+    let recent = |(attempt, result, quiz, revision): (_, Option<_>, Option<quiz::Model>, Option<revision::Model>)| {
+        Some(Recent {
+            attempt,
+            result: result?,
+            quiz: Published {
+                quiz: quiz?,
+                revision: revision?,
+            },
+        })
+    };
+    Ok(rows.into_iter().filter_map(recent).collect())
+}

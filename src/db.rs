@@ -1,0 +1,136 @@
+//! The two databases. Where a statement or a setting must differ between them, it differs here.
+
+use std::{path::Path, time::Duration};
+
+use migration::MigratorTrait;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait, Value,
+};
+
+/// A connection pool to read from and one to write to. On PostgreSQL they are the same; on SQLite the writer is a
+/// single connection, so that writers wait for each other in our queue instead of failing with "database is locked".
+#[derive(Clone)]
+pub struct Db {
+    read: DatabaseConnection,
+    write: DatabaseConnection,
+}
+
+/// How SQLite makes a commit durable. See docs/durability.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    /// A commit survives the loss of power (`synchronous = FULL`).
+    Full,
+    /// A commit survives the death of the process; the last ones may go with the power (`NORMAL`).
+    Normal,
+}
+
+impl Db {
+    /// Opens an embedded database, which is created if it is not there.
+    pub async fn sqlite(file: &Path, synchronous: Synchronous) -> Result<Self, DbErr> {
+        let url = format!("sqlite://{}?mode=rwc", file.display());
+        let connect = |connections: u32| {
+            let mut options = ConnectOptions::new(&url);
+            options
+                .max_connections(connections)
+                .sqlx_logging(false)
+                .map_sqlx_sqlite_opts(move |sqlite| {
+                    sqlite
+                        .pragma("journal_mode", "WAL")
+                        .pragma("synchronous", if synchronous == Synchronous::Full { "FULL" } else { "NORMAL" })
+                        .pragma("foreign_keys", "ON")
+                        .pragma("temp_store", "MEMORY")
+                        .pragma("cache_size", "-16000")
+                        // Another process (the command line) may be writing too.
+                        .busy_timeout(Duration::from_secs(10))
+                });
+            Database::connect(options)
+        };
+        let write = connect(1).await?;
+        let read = connect(SQLITE_READERS).await?;
+        Ok(Self { read, write })
+    }
+
+    /// Opens a PostgreSQL database.
+    pub async fn postgres(url: &str, connections: u32) -> Result<Self, DbErr> {
+        let mut options = ConnectOptions::new(url);
+        options
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(10))
+            .set_application_name("marmalade")
+            .sqlx_logging(false);
+        let pool = Database::connect(options).await?;
+        Ok(Self {
+            read: pool.clone(),
+            write: pool,
+        })
+    }
+
+    /// Brings the schema up to date.
+    pub async fn migrate(&self) -> Result<(), DbErr> {
+        migration::Migrator::up(&self.write, None).await
+    }
+
+    /// For statements that change nothing.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// For a single statement that changes something.
+    pub fn write(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
+    /// For several statements that change something together. SQLite takes its write lock at once (`IMMEDIATE`): a
+    /// transaction that reads first and then wants to write would fail when another one wrote in between.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.write
+            .begin_with_options(TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..Default::default()
+            })
+            .await
+    }
+
+    /// Calls `observer` with every statement, in transactions too.
+    pub fn observe(&mut self, observer: impl Fn(&sea_orm::metric::Info<'_>) + Send + Sync + Clone + 'static) {
+        self.write.set_metric_callback(observer.clone());
+        if self.write.get_database_backend() == DbBackend::Sqlite {
+            self.read.set_metric_callback(observer);
+        } else {
+            self.read = self.write.clone();
+        }
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) -> Result<(), DbErr> {
+        self.read.close_by_ref().await?;
+        self.write.close_by_ref().await
+    }
+}
+
+/// Readers of a WAL database never wait for the writer; more of them than cores gain nothing.
+const SQLITE_READERS: u32 = 4;
+
+/// A statement in SQL that both databases share; `$1`, `$2`, … stand for `values`.
+pub fn sql<const N: usize>(conn: &impl ConnectionTrait, text: impl Into<String>, values: [Value; N]) -> Statement {
+    Statement::from_sql_and_values(conn.get_database_backend(), text, values)
+}
+
+/// Keeps the rows of `table` from being changed until the statement that reads them commits. SQLite has one writer and
+/// needs no such lock.
+pub fn for_share_of(conn: &impl ConnectionTrait, table: &str) -> String {
+    match conn.get_database_backend() {
+        DbBackend::Postgres => format!("FOR SHARE OF {table}"),
+        _ => String::new(),
+    }
+}
+
+/// Skips the rows that another transaction is just claiming.
+pub fn for_update_skip_locked(conn: &impl ConnectionTrait) -> &'static str {
+    match conn.get_database_backend() {
+        DbBackend::Postgres => "FOR UPDATE SKIP LOCKED",
+        _ => "",
+    }
+}

@@ -1,0 +1,114 @@
+//! Attempts: one student taking one revision.
+
+use std::time::Duration;
+
+use sea_orm::{JoinType, QueryOrder, QuerySelect, entity::prelude::*};
+
+use super::{AttemptId, QuizId, RevisionId, UserId, quiz, result, revision};
+use crate::{auth::Viewer, clock::Time};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "attempts")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: AttemptId,
+    pub student_id: UserId,
+    pub quiz_id: QuizId,
+    pub revision_id: RevisionId,
+    pub number: i32,
+    pub ranked: bool,
+    pub state: State,
+    pub started_at: Time,
+    pub deadline_at: Time,
+    pub submitted_at: Option<Time>,
+    pub submitted_by: Option<SubmittedBy>,
+    pub late: bool,
+    pub idempotency_key: Option<String>,
+    pub result_id: Option<AttemptId>,
+}
+
+/// Where an attempt stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
+#[graphql(name = "AttemptState")]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum State {
+    /// The student is answering.
+    InProgress,
+    /// It has a result; nothing about it changes any more.
+    Submitted,
+}
+
+/// Who submitted an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SubmittedBy {
+    /// The student, in time.
+    Student,
+    /// The clock, with what was saved when the time ran out.
+    Clock,
+}
+
+/// What the network may take: answers and submits that arrive this long after the deadline still count, and are
+/// flagged as late.
+pub const GRACE: Duration = Duration::from_secs(3);
+
+impl Model {
+    /// Whether its time and the grace have passed although nobody has submitted it yet.
+    pub fn is_overdue(&self, now: Time) -> bool {
+        self.state == State::InProgress && now > self.deadline_at + GRACE
+    }
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "result::Entity",
+        from = "Column::Id",
+        to = "result::Column::AttemptId"
+    )]
+    Result,
+    #[sea_orm(
+        belongs_to = "quiz::Entity",
+        from = "Column::QuizId",
+        to = "quiz::Column::Id"
+    )]
+    Quiz,
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// The viewer's own attempts.
+    pub fn of(viewer: &Viewer) -> Select<Self> {
+        Self::find().filter(Column::StudentId.eq(viewer.user()))
+    }
+
+    /// The viewer's own submitted attempts, each with its result, its quiz and that quiz's current revision.
+    pub fn of_with_results(viewer: &Viewer) -> SelectFour<Self, result::Entity, quiz::Entity, revision::Entity> {
+        Self::of(viewer)
+            .join(JoinType::InnerJoin, Relation::Result.def())
+            .select_also(result::Entity)
+            .join(JoinType::InnerJoin, Relation::Quiz.def())
+            .select_also(quiz::Entity)
+            .join(JoinType::InnerJoin, quiz::Relation::Revision.def())
+            .select_also(revision::Entity)
+            .filter(quiz::current())
+    }
+
+    /// The attempts that `viewer` may read: the own ones; staff may read all.
+    pub fn readable_by(viewer: &Viewer) -> Select<Self> {
+        if viewer.role().is_staff() {
+            Self::find()
+        } else {
+            Self::of(viewer)
+        }
+    }
+
+    /// Attempts whose time and grace have passed, the longest overdue first; for the sweep only.
+    pub fn overdue(now: Time) -> Select<Self> {
+        Self::find()
+            .filter(Column::State.eq(State::InProgress))
+            .filter(Column::DeadlineAt.lt(now - GRACE))
+            .order_by_asc(Column::DeadlineAt)
+    }
+}

@@ -1,0 +1,33 @@
+//! Choices of a question.
+
+use sea_orm::{QueryOrder, QuerySelect, entity::prelude::*};
+
+use super::{ChoiceId, QuestionId, RevisionId, question};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "choices")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: ChoiceId,
+    pub question_id: QuestionId,
+    pub position: i32,
+    pub text: String,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// The choices of all questions of a revision, each question's in their order.
+    pub fn of_revision(revision: RevisionId) -> Select<Self> {
+        let questions = question::Entity::of_revision(revision)
+            .select_only()
+            .column(question::Column::Id)
+            .into_query();
+        Self::find()
+            .filter(Column::QuestionId.in_subquery(questions))
+            .order_by_asc(Column::Position)
+    }
+}

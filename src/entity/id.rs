@@ -1,0 +1,84 @@
+//! Typed ids: a student's id can't be passed where an attempt's is wanted, inside or through the API.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sea_orm::{DbErr, DeriveValueType, TryFromU64};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, DeriveValueType)]
+        #[sea_orm(array_type = "Uuid", column_type = "Uuid")]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// What the API's id of such an object begins with.
+            pub const PREFIX: &str = $prefix;
+
+            /// The opaque id that the API shows.
+            pub fn encode(self) -> String {
+                encode($prefix, self.0.as_bytes())
+            }
+
+            /// Reads an id of the API. One that can't be read, or is of another type, is one that nothing has.
+            pub fn decode(id: &str) -> Result<Self> {
+                let bytes = decode($prefix, id).ok_or(Error::NotFound)?;
+                Uuid::from_slice(&bytes).map(Self).map_err(|_| Error::NotFound)
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+
+        impl TryFromU64 for $name {
+            fn try_from_u64(_: u64) -> Result<Self, DbErr> {
+                Err(DbErr::ConvertFromU64(stringify!($name)))
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// An account: a student's or a staff member's.
+    UserId = "user",
+    SessionId = "session",
+    SubjectId = "subject",
+    ChapterId = "chapter",
+    QuizId = "quiz",
+    RevisionId = "revision",
+    QuestionId = "question",
+    ChoiceId = "choice",
+    AttemptId = "attempt",
+}
+
+/// `prefix_` and the bytes in URL-safe base64.
+pub fn encode(prefix: &str, bytes: &[u8]) -> String {
+    format!("{prefix}_{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The bytes of an id that begins with `prefix_`.
+pub fn decode(prefix: &str, id: &str) -> Option<Vec<u8>> {
+    let rest = id.strip_prefix(prefix)?.strip_prefix('_')?;
+    URL_SAFE_NO_PAD.decode(rest).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_back_and_another_types_id_is_not() {
+        let quiz = QuizId(Uuid::from_u128(7));
+        assert!(QuizId::decode(&quiz.encode()).is_ok_and(|read| read == quiz));
+        assert!(matches!(AttemptId::decode(&quiz.encode()), Err(Error::NotFound)));
+        for nonsense in ["", "quiz", "quiz_", "quiz_AA", "quiz_\u{0}", "QUIZ_AAAAAAAAAAAAAAAAAAAAAA"] {
+            assert!(matches!(QuizId::decode(nonsense), Err(Error::NotFound)), "{nonsense}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Quizzes: what may change at any time. What is asked lives in revisions.
+
+use std::time::Duration;
+
+use sea_orm::{Condition, JoinType, QuerySelect, entity::prelude::*};
+
+use super::{QuizId, SubjectId, attempt, revision};
+use crate::{auth::Viewer, clock::Time};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "quizzes")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: QuizId,
+    pub subject_id: SubjectId,
+    pub title: String,
+    pub description: Option<String>,
+    pub max_attempts: Option<i32>,
+    pub cooldown_ms: i64,
+    pub opens_at: Option<Time>,
+    pub closes_at: Option<Time>,
+    pub review_opens: ReviewOpens,
+    pub created_at: Time,
+    pub deleted_at: Option<Time>,
+}
+
+/// When the review of a submitted attempt can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ReviewOpens {
+    /// As soon as the attempt is submitted.
+    AfterSubmit,
+    /// Once the student has submitted the last attempt that the quiz allows, or the quiz has closed.
+    AfterLastAttempt,
+    /// Once the quiz has closed.
+    AfterClose,
+}
+
+impl Model {
+    /// The pause that the quiz asks for between two attempts.
+    pub fn cooldown(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.cooldown_ms).unwrap_or(0))
+    }
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(has_many = "revision::Entity")]
+    Revision,
+}
+
+impl Related<revision::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Revision.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// The catalogue: quizzes that are published and not deleted, each with its current revision.
+    pub fn catalogue() -> SelectTwo<Self, revision::Entity> {
+        Self::published().filter(Column::DeletedAt.is_null())
+    }
+
+    /// The quizzes of attempts that `viewer` may read: the taken ones, deleted or not; staff may read all.
+    pub fn of_attempts_of(viewer: &Viewer) -> SelectTwo<Self, revision::Entity> {
+        let taken = attempt::Entity::readable_by(viewer)
+            .select_only()
+            .column(attempt::Column::QuizId)
+            .into_query();
+        Self::published().filter(Column::Id.in_subquery(taken))
+    }
+
+    fn published() -> SelectTwo<Self, revision::Entity> {
+        Self::find()
+            .join(JoinType::InnerJoin, Relation::Revision.def())
+            .select_also(revision::Entity)
+            .filter(current())
+    }
+}
+
+/// Of a quiz's revisions, the one that is in force.
+pub(super) fn current() -> Condition {
+    Condition::all()
+        .add(revision::Column::State.eq(revision::State::Published))
+        .add(revision::Column::SupersededAt.is_null())
+}

@@ -1,0 +1,36 @@
+//! Results of submitted attempts.
+
+use sea_orm::entity::prelude::*;
+
+use super::{AttemptId, QuizId, UserId};
+use crate::clock::Time;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "results")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub attempt_id: AttemptId,
+    pub student_id: UserId,
+    pub quiz_id: QuizId,
+    /// The correction of the key that it was scored by.
+    pub correction: i32,
+    pub score: i64,
+    pub max_score: i64,
+    pub right_count: i32,
+    pub wrong_count: i32,
+    pub blank_count: i32,
+    pub ranked: bool,
+    pub submitted_at: Time,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// The results of attempts that a scoped finder has loaded.
+    pub fn of_attempts(attempts: impl IntoIterator<Item = AttemptId>) -> Select<Self> {
+        Self::find().filter(Column::AttemptId.is_in(attempts))
+    }
+}

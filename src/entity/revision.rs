@@ -1,0 +1,75 @@
+//! Revisions: what is asked. Published ones never change.
+
+use std::time::Duration;
+
+use sea_orm::entity::prelude::*;
+
+use super::{QuizId, RevisionId, quiz};
+use crate::clock::Time;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "revisions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: RevisionId,
+    pub quiz_id: QuizId,
+    pub number: i32,
+    pub state: State,
+    pub duration_ms: i64,
+    pub right_score: i64,
+    pub wrong_score: i64,
+    pub blank_score: i64,
+    pub question_count: i32,
+    /// The number of the newest correction of the key; 0 if there is none.
+    pub correction: i32,
+    pub created_at: Time,
+    pub published_at: Option<Time>,
+    pub superseded_at: Option<Time>,
+}
+
+/// Whether a revision is still edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum State {
+    Draft,
+    Published,
+}
+
+impl Model {
+    /// How long an attempt of it may take.
+    pub fn duration(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.duration_ms).unwrap_or(0))
+    }
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "quiz::Entity",
+        from = "Column::QuizId",
+        to = "quiz::Column::Id"
+    )]
+    Quiz,
+}
+
+impl Related<quiz::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Quiz.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// Revisions that will never change.
+    pub fn published() -> Select<Self> {
+        Self::find().filter(Column::State.eq(State::Published))
+    }
+
+    /// The draft of a quiz; for authoring only.
+    pub fn draft_of(quiz: QuizId) -> Select<Self> {
+        Self::find()
+            .filter(Column::QuizId.eq(quiz))
+            .filter(Column::State.eq(State::Draft))
+    }
+}

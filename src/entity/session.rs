@@ -1,0 +1,43 @@
+//! A sign-in and everything refreshed from it: the family of its tokens.
+
+use sea_orm::entity::prelude::*;
+
+use super::{SessionId, UserId};
+use crate::clock::Time;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "sessions")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: SessionId,
+    pub user_id: UserId,
+    pub client: Client,
+    pub user_agent: Option<String>,
+    pub address: Option<String>,
+    pub created_at: Time,
+    pub used_at: Time,
+    pub expires_at: Time,
+    pub revoked_at: Option<Time>,
+}
+
+/// How a session's tokens travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Client {
+    /// In HttpOnly cookies, which no script can read.
+    Browser,
+    /// In the payload, to be sent as `Authorization: Bearer`.
+    Native,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// The session that a refresh token names; for signing in only.
+    pub fn of_token(session: SessionId) -> Select<Self> {
+        Self::find_by_id(session)
+    }
+}

@@ -1,0 +1,25 @@
+//! Standings: what a student has on a board. Boards are public, so are these.
+
+use sea_orm::entity::prelude::*;
+
+use super::UserId;
+use crate::clock::Time;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "standings")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub scope_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub window_key: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub student_id: UserId,
+    pub score: i64,
+    pub reached_at: Time,
+    pub version: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

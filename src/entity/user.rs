@@ -1,0 +1,66 @@
+//! Accounts.
+
+use sea_orm::entity::prelude::*;
+
+use super::UserId;
+use crate::clock::Time;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "users")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: UserId,
+    /// Lower-cased.
+    pub email: String,
+    pub handle: String,
+    pub avatar: Option<String>,
+    pub password_hash: String,
+    pub role: Role,
+    pub opted_out: bool,
+    pub demo: bool,
+    pub version: i64,
+    pub created_at: Time,
+    pub access_changed_at: Option<Time>,
+    pub suspended_at: Option<Time>,
+    pub deleted_at: Option<Time>,
+    /// Computed by the database from role, suspension, deletion and choice.
+    pub ranked: bool,
+}
+
+/// What an account may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Role {
+    /// Takes quizzes and stands on boards.
+    Student,
+    /// Staff: writes, imports and publishes content.
+    Editor,
+    /// Staff: also manages people and reads the audit log.
+    Admin,
+}
+
+impl Role {
+    /// Editors and admins.
+    pub fn is_staff(self) -> bool {
+        self != Self::Student
+    }
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// Accounts that are there: neither deleted nor suspended.
+    pub fn active() -> Select<Self> {
+        Self::present().filter(Column::SuspendedAt.is_null())
+    }
+
+    /// Accounts that are not deleted.
+    pub fn present() -> Select<Self> {
+        Self::find().filter(Column::DeletedAt.is_null())
+    }
+}

@@ -1,0 +1,289 @@
+//! GraphQL over HTTP, by the specification of the GraphQL Foundation (https://graphql.github.io/graphql-over-http/draft/).
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST` with `application/json` | 200 with the response |
+//! | `GET` with `query`, `variables`, `operationName` | the same, queries only: 405 for a mutation |
+//! | a client that accepts neither media type of responses | 406 |
+//! | a body of another type, as forms send them | 415 |
+//! | a request that can't be parsed or is not valid | 400 with `application/graphql-response+json`, else 200 |
+//! | a bearer token that is bad or expired | 401 |
+//! | nothing but refusals by a limiter | 429 with `Retry-After` |
+
+use std::net::SocketAddr;
+
+use async_graphql::{Response as GraphQLResponse, ServerError, Value, parser::types::OperationType};
+use axum::{
+    body::Bytes,
+    extract::{ConnectInfo, FromRequest, Query, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Identity, Server, cookie, device, origin_is_allowed};
+use crate::{
+    error::{self, Error},
+    schema::{self, Caller},
+};
+
+const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
+const JSON: &str = "application/json";
+
+/// The parameters of a request, in a body or in the URL.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Parameters {
+    query: Option<String>,
+    operation_name: Option<String>,
+    #[serde(default)]
+    variables: Option<serde_json::Value>,
+    #[serde(default)]
+    extensions: Option<serde_json::Value>,
+}
+
+/// Answers `/graphql`.
+pub async fn handle(State(server): State<Server>, request: Request) -> Response {
+    let request_id = uuid::Uuid::now_v7().simple().to_string();
+    let mut response = match answer(&server, request, &request_id).await {
+        Ok(response) | Err(response) => response,
+    };
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    response
+}
+
+async fn answer(server: &Server, request: Request, request_id: &str) -> Result<Response, Response> {
+    let media_type = accepted(request.headers())
+        .ok_or_else(|| plain(StatusCode::NOT_ACCEPTABLE, "Accept application/graphql-response+json or application/json."))?;
+    let method = request.method().clone();
+    let headers = request.headers().clone();
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().copied();
+    let identity = Identity::of(&server.app, &headers);
+    if matches!(identity, Identity::BadBearer) {
+        let mut response = respond(media_type, StatusCode::UNAUTHORIZED, &refusal(Error::Unauthenticated, request_id));
+        let challenge = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        return Err(response);
+    }
+    let parameters = parameters(&method, &headers, request).await?;
+    let mut graphql = graphql_request(parameters)
+        .map_err(|message| respond(media_type, StatusCode::BAD_REQUEST, &bad_request(message, request_id)))?;
+
+    let changes = match operation_type(&mut graphql) {
+        Ok(OperationType::Subscription) => {
+            let message = "Subscriptions run over the WebSocket at /graphql/ws.";
+            return Err(respond(media_type, request_error(media_type), &bad_request(message.into(), request_id)));
+        }
+        Ok(operation) => operation == OperationType::Mutation,
+        Err(error) => {
+            let response = error::finish(GraphQLResponse::from_errors(vec![error]), request_id);
+            return Err(respond(media_type, request_error(media_type), &response));
+        }
+    };
+    if changes && method == Method::GET {
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "A mutation needs POST.");
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return Err(response);
+    }
+    // A mutation from a page that may not send it; by cookie the page must be known.
+    let by_cookie = matches!(identity, Identity::Cookie(_) | Identity::Nobody { stale_cookie: true });
+    if changes && !origin_is_allowed(&server.app, &headers).unwrap_or(!by_cookie) {
+        return Err(respond(media_type, StatusCode::FORBIDDEN, &refusal(Error::CsrfRefused, request_id)));
+    }
+    let stale_cookie = matches!(identity, Identity::Nobody { stale_cookie: true });
+    let caller = Caller {
+        device: device(&headers, address.as_ref()),
+        takes_cookies: true,
+    };
+    let graphql = schema::with_request(graphql, &server.app, identity.viewer(), caller);
+    let response = error::finish(server.schema.execute(graphql).await, request_id);
+    let status = status_of(&response, media_type);
+    let mut http = respond(media_type, status, &response);
+    if let Some(seconds) = retry_after(&response) {
+        http.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    for (name, value) in &response.http_headers {
+        http.headers_mut().append(name, value.clone());
+    }
+    if stale_cookie && !response.http_headers.contains_key(header::SET_COOKIE) {
+        // The access cookie only: the refresh cookie may still be good.
+        let [access, _] = cookie::cleared(&server.app.config);
+        if let Ok(access) = HeaderValue::from_str(&access) {
+            http.headers_mut().append(header::SET_COOKIE, access);
+        }
+    }
+    Ok(http)
+}
+
+/// The media type to answer with: what the client prefers of the two. Without an `Accept` it is taken for an old client.
+fn accepted(headers: &HeaderMap) -> Option<&'static str> {
+    let Some(accept) = headers.get(header::ACCEPT) else { return Some(JSON) };
+    let accept = accept.to_str().ok()?.to_ascii_lowercase();
+    let wanted = |name: &str| accept.split(',').any(|range| range.split(';').next().is_some_and(|range| range.trim() == name));
+    if wanted(GRAPHQL_RESPONSE) || wanted("*/*") || wanted("application/*") {
+        Some(GRAPHQL_RESPONSE)
+    } else {
+        wanted(JSON).then_some(JSON)
+    }
+}
+
+async fn parameters(method: &Method, headers: &HeaderMap, request: Request) -> Result<Parameters, Response> {
+    match *method {
+        Method::POST => {
+            let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            // Nothing that a form could send: that is half of what keeps other sites' pages out.
+            if !content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON)) {
+                return Err(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the request as application/json."));
+            }
+            let body = Bytes::from_request(request, &()).await.map_err(IntoResponse::into_response)?;
+            serde_json::from_slice(&body).map_err(|error| {
+                let message = format!("The body is not a GraphQL request in JSON (one request, not a batch): {error}.");
+                plain(StatusCode::BAD_REQUEST, &message)
+            })
+        }
+        Method::GET => {
+            let Query(parameters) = Query::<TextParameters>::try_from_uri(request.uri())
+                .map_err(|_| plain(StatusCode::BAD_REQUEST, "The URL's parameters can't be read."))?;
+            parameters.parse()
+        }
+        _ => {
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Use POST, or GET for queries.");
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+            Err(response)
+        }
+    }
+}
+
+/// In a URL, variables and extensions are JSON as text.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TextParameters {
+    query: Option<String>,
+    operation_name: Option<String>,
+    variables: Option<String>,
+    extensions: Option<String>,
+}
+
+impl TextParameters {
+    fn parse(self) -> Result<Parameters, Response> {
+        let json = |text: Option<String>| {
+            let text = text.filter(|text| !text.is_empty());
+            text.map(|text| serde_json::from_str(&text)).transpose()
+        };
+        let bad = |_| plain(StatusCode::BAD_REQUEST, "`variables` and `extensions` must be JSON.");
+        Ok(Parameters {
+            query: self.query,
+            operation_name: self.operation_name,
+            variables: json(self.variables).map_err(bad)?,
+            extensions: json(self.extensions).map_err(bad)?,
+        })
+    }
+}
+
+fn graphql_request(parameters: Parameters) -> Result<async_graphql::Request, String> {
+    let query = parameters.query.ok_or("`query` is missing.")?;
+    let object = |value: Option<serde_json::Value>, name: &str| match value {
+        None | Some(serde_json::Value::Null) => Ok(None),
+        Some(value @ serde_json::Value::Object(_)) => Ok(Some(value)),
+        Some(_) => Err(format!("`{name}` must be an object.")),
+    };
+    object(parameters.extensions, "extensions")?;
+    let mut request = async_graphql::Request::new(query);
+    if let Some(variables) = object(parameters.variables, "variables")? {
+        request = request.variables(async_graphql::Variables::from_json(variables));
+    }
+    if let Some(name) = parameters.operation_name.filter(|name| !name.is_empty()) {
+        request = request.operation_name(name);
+    }
+    Ok(request)
+}
+
+/// Which kind of operation a request is for; also says what is wrong with its text.
+fn operation_type(request: &mut async_graphql::Request) -> Result<OperationType, ServerError> {
+    let name = request.operation_name.clone();
+    let document = request.parsed_query()?;
+    let mut operations = document.operations.iter();
+    let operation = match &name {
+        Some(name) => operations
+            .find(|(operation, _)| operation.is_some_and(|operation| operation.as_str() == name))
+            .ok_or_else(|| ServerError::new(format!("There is no operation named {name}."), None)),
+        None => match (operations.next(), operations.next()) {
+            (Some(only), None) => Ok(only),
+            _ => Err(ServerError::new("Name the operation to run with `operationName`.", None)),
+        },
+    };
+    operation.map(|(_, operation)| operation.node.ty)
+}
+
+/// Without data an error is the request's: a status of its own for clients that know the new media type.
+fn status_of(response: &GraphQLResponse, media_type: &str) -> StatusCode {
+    if retry_after(response).is_some() {
+        StatusCode::TOO_MANY_REQUESTS
+    } else if response.errors.iter().any(|error| error.path.is_empty()) && response.data == Value::Null {
+        request_error(media_type)
+    } else {
+        StatusCode::OK
+    }
+}
+
+fn request_error(media_type: &str) -> StatusCode {
+    if media_type == GRAPHQL_RESPONSE { StatusCode::BAD_REQUEST } else { StatusCode::OK }
+}
+
+/// If a response is nothing but refusals by limiters: how long to wait until all would be let through.
+fn retry_after(response: &GraphQLResponse) -> Option<u64> {
+    let nothing = match &response.data {
+        Value::Null => true,
+        Value::Object(fields) => fields.values().all(|value| *value == Value::Null),
+        _ => false,
+    };
+    let waits: Option<Vec<u64>> = response
+        .errors
+        .iter()
+        .map(|error| match error.extensions.as_ref()?.get("retryAfter")? {
+            Value::Number(seconds) => seconds.as_u64(),
+            _ => None,
+        })
+        .collect();
+    waits.filter(|_| nothing)?.into_iter().max()
+}
+
+fn refusal(error: Error, request_id: &str) -> GraphQLResponse {
+    let error = async_graphql::Error::from(error).into_server_error(async_graphql::Pos::default());
+    error::finish(GraphQLResponse::from_errors(vec![error]), request_id)
+}
+
+fn bad_request(message: String, request_id: &str) -> GraphQLResponse {
+    error::finish(GraphQLResponse::from_errors(vec![ServerError::new(message, None)]), request_id)
+}
+
+/// The response as the specification has it: no `data` at all if there was nothing to run.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a Value>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [ServerError],
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    extensions: &'a std::collections::BTreeMap<String, Value>,
+}
+
+fn respond(media_type: &'static str, status: StatusCode, response: &GraphQLResponse) -> Response {
+    let nothing_ran = response.data == Value::Null && response.errors.iter().any(|error| error.path.is_empty());
+    let envelope = Envelope {
+        data: (!nothing_ran).then_some(&response.data),
+        errors: &response.errors,
+        extensions: &response.extensions,
+    };
+    match serde_json::to_vec(&envelope) {
+        Ok(body) => (status, [(header::CONTENT_TYPE, media_type)], body).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// A refusal before there is anything to do with GraphQL.
+fn plain(status: StatusCode, message: &str) -> Response {
+    (status, format!("{message}\n")).into_response()
+}

@@ -1,0 +1,141 @@
+//! HTTP: routes, and who a request comes from.
+
+pub mod cookie;
+mod graphiql;
+mod graphql;
+mod refresh;
+mod socket;
+pub mod ws;
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, DefaultBodyLimit, FromRef, Request},
+    http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+    routing::{any, get, post},
+};
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::TimeoutLayer};
+
+use crate::{
+    app::App,
+    auth::{self, Viewer, session::Device},
+    schema::{self, Schema},
+};
+
+/// What handlers reach for.
+#[derive(Clone, FromRef)]
+pub struct Server {
+    pub app: App,
+    pub schema: Schema,
+}
+
+/// A request with 200 answers takes 30 KiB.
+const BODY_BYTES: usize = 1024 * 1024;
+/// Longer than any operation takes; streams are not bound by it.
+const REQUEST_TIME: Duration = Duration::from_secs(30);
+
+/// The routes of the server.
+pub fn router(app: App) -> Router {
+    let server = Server {
+        schema: schema::build(),
+        app,
+    };
+    Router::new()
+        .route("/graphql", any(graphql::handle))
+        .route(cookie::REFRESH_PATH, post(refresh::handle))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIME))
+        .route("/graphql/ws", get(socket::handle))
+        .route("/", get(|| async { axum::response::Redirect::temporary("/graphiql") }))
+        .merge(graphiql::routes())
+        .with_state(server)
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(CompressionLayer::new().gzip(true))
+        .layer(axum::middleware::from_fn(harden))
+        .layer(CatchPanicLayer::custom(panicked))
+}
+
+/// Headers that every response carries.
+async fn harden(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, header::HeaderValue::from_static("same-origin"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(header::HeaderValue::from_static("no-store"));
+    response
+}
+
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    tracing::error!(message, "a handler panicked");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
+}
+
+/// Who a request comes from.
+enum Identity {
+    /// It carries no credential, or a cookie that is no longer good.
+    Nobody { stale_cookie: bool },
+    /// By cookie, so perhaps from a page of another site.
+    Cookie(Viewer),
+    /// By bearer token, which no browser sends by itself.
+    Bearer(Viewer),
+    /// By a bearer token that is not good (any more).
+    BadBearer,
+}
+
+impl Identity {
+    fn of(app: &App, headers: &HeaderMap) -> Self {
+        let now = app.clock.now();
+        if let Some(authorization) = headers.get(header::AUTHORIZATION) {
+            let token = authorization.to_str().ok().and_then(bearer);
+            let viewer = token.and_then(|token| auth::authenticate(app, token, now));
+            return viewer.map_or(Self::BadBearer, Self::Bearer);
+        }
+        let Some(token) = cookie::access_token(headers) else {
+            return Self::Nobody { stale_cookie: false };
+        };
+        auth::authenticate(app, &token, now).map_or(Self::Nobody { stale_cookie: true }, Self::Cookie)
+    }
+
+    fn viewer(self) -> Option<Viewer> {
+        match self {
+            Self::Cookie(viewer) | Self::Bearer(viewer) => Some(viewer),
+            Self::Nobody { .. } | Self::BadBearer => None,
+        }
+    }
+}
+
+/// The token of an `Authorization` header (RFC 6750, section 2.1).
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Whether the page that sends a request may do so in the name of its visitor: one of our own origin, or of an allowed
+/// one. Without an `Origin` there is no telling.
+fn origin_is_allowed(app: &App, headers: &HeaderMap) -> Option<bool> {
+    let origin = headers.get(header::ORIGIN)?.to_str().ok()?;
+    let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let own = own.is_some_and(|host| {
+        let secure = origin.strip_prefix("https://");
+        let plain = origin.strip_prefix("http://").filter(|_| app.config.listen.ip().is_loopback());
+        secure.or(plain) == Some(host)
+    });
+    Some(own || app.config.allowed_origins.iter().any(|allowed| allowed == origin))
+}
+
+/// What is kept of the device that a session is opened from.
+fn device(headers: &HeaderMap, address: Option<&ConnectInfo<SocketAddr>>) -> Device {
+    let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    Device {
+        user_agent: user_agent.map(|agent| agent.chars().take(200).collect()),
+        address: address.map(|ConnectInfo(address)| address.ip().to_string()),
+    }
+}

@@ -1,0 +1,55 @@
+//! `POST /auth/refresh`: a browser's session goes on. The only place that the refresh cookie is sent to.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::{Server, cookie, origin_is_allowed};
+use crate::{
+    auth::session,
+    entity::session::Client,
+    error::{Error, Result},
+};
+
+/// 200 with `{"role": …}` and new cookies; 401, with the cookies cleared, if there is no session to go on with; 403 if
+/// the page that asks may not, or the request could have come from a form.
+pub async fn handle(State(server): State<Server>, headers: HeaderMap) -> Response {
+    let app = &server.app;
+    let simple = headers
+        .get(header::CONTENT_TYPE)
+        .is_none_or(|kind| !kind.as_bytes().starts_with(b"application/json"));
+    if simple || origin_is_allowed(app, &headers) != Some(true) {
+        return (StatusCode::FORBIDDEN, Json(json!({"code": "CSRF_REFUSED"}))).into_response();
+    }
+    match refresh(&server, &headers).await {
+        Ok((cookies, role)) => with_cookies((Json(json!({"role": role}))).into_response(), cookies),
+        Err(Error::Internal(cause)) => {
+            tracing::error!(?cause, "a session could not be refreshed");
+            (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"code": "INTERNAL"}))).into_response()
+        }
+        Err(_) => {
+            let refused = (StatusCode::UNAUTHORIZED, Json(json!({"code": "UNAUTHENTICATED"}))).into_response();
+            with_cookies(refused, cookie::cleared(&app.config))
+        }
+    }
+}
+
+async fn refresh(server: &Server, headers: &HeaderMap) -> Result<([String; 2], crate::entity::user::Role)> {
+    let app = &server.app;
+    let token = cookie::refresh_token(headers).ok_or(Error::Unauthenticated)?;
+    let tokens = session::refresh(app, &token, Client::Browser, &app.now()).await?;
+    Ok((cookie::of(&app.config, &tokens), tokens.viewer.role()))
+}
+
+fn with_cookies(mut response: Response, cookies: [String; 2]) -> Response {
+    for cookie in cookies {
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+    }
+    response
+}

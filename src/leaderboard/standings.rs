@@ -1,0 +1,101 @@
+//! What a submit writes for the boards: the student's best ranked results and the standings summed from them.
+//!
+//! A standing is the sum, over quizzes, of the student's best ranked result in the window. It was reached when that sum
+//! last changed: at the newest `moved_at` of its bests, or, while every result was worth nothing, at the first of them.
+
+use sea_orm::{ConnectionTrait, FromQueryResult, Value};
+use uuid::Uuid;
+
+use super::board::Window;
+use crate::{
+    clock::Time,
+    db::sql,
+    entity::{QuizId, SubjectId, UserId},
+    error::Result,
+    outbox::Changed,
+};
+
+/// A ranked result.
+#[derive(Clone, Copy, Debug)]
+pub struct Ranked {
+    pub student: UserId,
+    pub quiz: QuizId,
+    pub subject: SubjectId,
+    pub score: i64,
+    pub at: Time,
+}
+
+/// Counts a result: improves the student's best of the quiz in the four windows, and the twelve standings that follow
+/// from them. Two statements. Returns the standings that have changed.
+pub async fn count(
+    conn: &impl ConnectionTrait,
+    result: &Ranked,
+    windows: [Window; 4],
+    version: i64,
+) -> Result<Vec<Changed>> {
+    let windows = windows.map(Window::key);
+    improve_bests(conn, result, &windows).await?;
+    sum_up(conn, result, &windows, version).await
+}
+
+async fn improve_bests(conn: &impl ConnectionTrait, result: &Ranked, windows: &[String; 4]) -> Result<()> {
+    let [all, month, week, day] = windows.each_ref().map(|key| Value::from(key.clone()));
+    let insert = sql(
+        conn,
+        "INSERT INTO bests (window_key, student_id, quiz_id, score, achieved_at, moved_at) \
+         VALUES ($6, $1, $2, $3, $4, $5), ($7, $1, $2, $3, $4, $5), ($8, $1, $2, $3, $4, $5), ($9, $1, $2, $3, $4, $5) \
+         ON CONFLICT (student_id, window_key, quiz_id) DO UPDATE \
+         SET score = excluded.score, achieved_at = excluded.achieved_at, moved_at = excluded.achieved_at \
+         WHERE excluded.score > bests.score",
+        [
+            result.student.into(),
+            result.quiz.into(),
+            result.score.into(),
+            result.at.into(),
+            (result.score != 0).then_some(result.at).into(),
+            all,
+            month,
+            week,
+            day,
+        ],
+    );
+    conn.execute_raw(insert).await?;
+    Ok(())
+}
+
+async fn sum_up(
+    conn: &impl ConnectionTrait,
+    result: &Ranked,
+    windows: &[String; 4],
+    version: i64,
+) -> Result<Vec<Changed>> {
+    let [all, month, week, day] = windows.each_ref().map(|key| Value::from(key.clone()));
+    let insert = sql(
+        conn,
+        "INSERT INTO standings (scope_id, window_key, student_id, score, reached_at, version) \
+         SELECT scope.id, b.window_key, b.student_id, CAST(SUM(b.score) AS BIGINT), \
+                COALESCE(MAX(b.moved_at), MIN(b.achieved_at)), $2 \
+         FROM bests b \
+         JOIN quizzes q ON q.id = b.quiz_id \
+         JOIN (SELECT $3 AS id UNION ALL SELECT $4 UNION ALL SELECT $5) AS scope \
+           ON scope.id = $3 OR scope.id = q.subject_id OR scope.id = b.quiz_id \
+         WHERE b.student_id = $1 AND b.window_key IN ($6, $7, $8, $9) \
+         GROUP BY scope.id, b.window_key, b.student_id \
+         ON CONFLICT (scope_id, window_key, student_id) DO UPDATE \
+         SET score = excluded.score, reached_at = excluded.reached_at, version = excluded.version \
+         WHERE standings.score <> excluded.score OR standings.reached_at <> excluded.reached_at \
+         RETURNING scope_id, window_key, score, reached_at",
+        [
+            result.student.into(),
+            version.into(),
+            Uuid::nil().into(),
+            result.subject.into(),
+            result.quiz.into(),
+            all,
+            month,
+            week,
+            day,
+        ],
+    );
+    Ok(Changed::find_by_statement(insert).all(conn).await?)
+}

@@ -1,0 +1,40 @@
+//! Marmalade: the backend of an exam-preparation site.
+//!
+//! The house, by domain:
+//!
+//! | | |
+//! |---|---|
+//! | [`account`] | who there is, and how they come in |
+//! | [`quiz`] | the catalogue, its revisions, and how content gets into it |
+//! | [`attempt`] | a student takes a quiz: start, answers, submit, review |
+//! | [`leaderboard`] | boards, ranks and their streams |
+//! | [`dashboard`] | a student's progress |
+//! | [`import`] | question banks from spreadsheets |
+//! | [`demo`] | content and students to try things out with |
+//! | [`verify`] | proves that what is derived agrees with what it is derived from |
+//!
+//! A request comes in by [`http`], becomes a [`auth::Viewer`], runs through the resolvers of [`schema`] (each domain's
+//! `graphql.rs`), which call the domain's rules (`mod.rs`), which read and write the tables ([`entity`]). What must
+//! follow a commit goes through the [`outbox`].
+
+pub mod account;
+pub mod app;
+pub mod attempt;
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod dashboard;
+pub mod db;
+pub mod demo;
+pub mod entity;
+pub mod error;
+pub mod http;
+pub mod import;
+pub mod leaderboard;
+pub mod limit;
+pub mod outbox;
+pub mod page;
+pub mod quiz;
+pub mod schema;
+pub mod serve;
+pub mod verify;

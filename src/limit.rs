@@ -1,0 +1,166 @@
+//! Limits that promise a count: exact sliding windows, one per limit and student.
+//!
+//! A use is reserved before the work and may be given back (a resumed start, a replayed submit); refused uses don't
+//! count. Limiters of the field (governor and the like) smooth a rate, which allows more than the promised count inside
+//! some window or less than it in a burst; a log of the last uses does neither.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    str::FromStr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    auth::Viewer,
+    clock::Time,
+    config::Limits,
+    entity::UserId,
+    error::{Error, Result},
+};
+
+/// What is limited. The rate of each is in [`Limit::rate`], and nowhere else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Saving one answer.
+    Answer,
+    /// Saving a batch of answers, whatever its size.
+    Batch,
+    /// Submitting an attempt.
+    Submit,
+    /// Starting an attempt.
+    Start,
+}
+
+impl Limit {
+    fn rate(self, limits: &Limits) -> Rate {
+        match self {
+            Self::Answer => limits.answers,
+            Self::Batch => limits.batches,
+            Self::Submit => limits.submits,
+            Self::Start => limits.starts,
+        }
+    }
+}
+
+/// So many uses in any stretch of time this long. Written as `30/60s`, `10/1h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    uses: usize,
+    per: Duration,
+}
+
+impl Rate {
+    /// `uses` in any stretch of `per`.
+    pub const fn new(uses: usize, per: Duration) -> Self {
+        Self { uses, per }
+    }
+}
+
+impl FromStr for Rate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "expected uses per time, e.g. 30/60s, 10/5m or 10/1h";
+        let (uses, per) = text.split_once('/').ok_or(EXPECTED)?;
+        let (number, unit) = per.split_at(per.len().saturating_sub(1));
+        let number: u64 = number.parse().map_err(|_| EXPECTED)?;
+        let seconds = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            _ => return Err(EXPECTED),
+        };
+        match uses.parse() {
+            Ok(uses) if uses > 0 && number > 0 => Ok(Self::new(uses, Duration::from_secs(number * seconds))),
+            _ => Err(EXPECTED),
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}s", self.uses, self.per.as_secs())
+    }
+}
+
+/// Counts the uses of one server.
+pub struct Limiter {
+    limits: Limits,
+    uses: Mutex<HashMap<(Limit, UserId), VecDeque<Time>>>,
+}
+
+/// A use that was counted. Dropping it keeps it counted.
+#[must_use = "give it back if the work turns out to cost nothing"]
+pub struct Reservation<'a> {
+    limiter: &'a Limiter,
+    key: (Limit, UserId),
+    at: Time,
+}
+
+impl Limiter {
+    /// A limiter that has counted nothing yet.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            uses: Mutex::default(),
+        }
+    }
+
+    /// Counts one use by the viewer, or says how long to wait.
+    pub fn reserve(&self, limit: Limit, viewer: &Viewer, now: Time) -> Result<Reservation<'_>> {
+        let rate = limit.rate(&self.limits);
+        let key = (limit, viewer.user());
+        let mut all = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let uses = all.entry(key).or_default();
+        while uses.front().is_some_and(|oldest| now.since(*oldest) >= rate.per) {
+            uses.pop_front();
+        }
+        if uses.len() >= rate.uses {
+            let free_at = uses[uses.len() - rate.uses] + rate.per;
+            return Err(Error::RateLimited(free_at.since(now)));
+        }
+        uses.push_back(now);
+        Ok(Reservation {
+            limiter: self,
+            key,
+            at: now,
+        })
+    }
+
+    /// Forgets students whose uses no window holds any more.
+    pub fn prune(&self, now: Time) {
+        let mut all = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(limit, _), uses| {
+            let per = limit.rate(&self.limits).per;
+            uses.back().is_some_and(|newest| now.since(*newest) < per)
+        });
+    }
+}
+
+impl Reservation<'_> {
+    /// The use cost nothing: it is as if it had not been.
+    pub fn give_back(self) {
+        let mut all = self.limiter.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(uses) = all.get_mut(&self.key)
+            && let Some(index) = uses.iter().rposition(|at| *at == self.at)
+        {
+            uses.remove(index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_read_as_it_is_written() {
+        assert_eq!("30/60s".parse(), Ok(Rate::new(30, Duration::from_secs(60))));
+        assert_eq!("10/1h".parse(), Ok(Rate::new(10, Duration::from_secs(3600))));
+        for nonsense in ["", "30", "30/", "/60s", "30/60", "0/60s", "30/0s", "-1/1s", "30/1d", "3/é"] {
+            assert!(nonsense.parse::<Rate>().is_err(), "{nonsense}");
+        }
+    }
+}

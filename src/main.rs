@@ -1,0 +1,224 @@
+//! The command line: reads the configuration, calls the library.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use marmalade::{
+    account::{self, Registration},
+    app::App,
+    config::{self, Config, LogFormat},
+    entity::user::Role,
+    error::{Error, Result},
+    import, schema, serve, verify,
+};
+use migration::{Migrator, MigratorTrait};
+
+/// The backend of an exam-preparation site.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API (the default)
+    Serve,
+    /// Change the database's schema, or see where it stands
+    Migrate {
+        #[command(subcommand)]
+        direction: Direction,
+    },
+    /// Print the GraphQL schema
+    Schema,
+    /// Print every key of the configuration
+    Config,
+    /// Import questions from a spreadsheet (XLSX or CSV) as a draft
+    Import(import::Job),
+    /// Make accounts and change roles
+    User {
+        #[command(subcommand)]
+        action: UserAction,
+    },
+    /// Prove that standings, roll-ups and indexes agree with what they are made of
+    Verify,
+}
+
+#[derive(Subcommand)]
+enum Direction {
+    /// Apply what is missing
+    Up,
+    /// Undo the newest migrations
+    Down {
+        /// How many
+        #[arg(default_value_t = 1)]
+        steps: u32,
+    },
+    /// List migrations, applied and missing
+    Status,
+}
+
+#[derive(Subcommand)]
+enum UserAction {
+    /// Make an account; the password is read from standard input
+    Create {
+        #[arg(long)]
+        email: String,
+        #[arg(long)]
+        handle: String,
+        #[arg(long, value_enum, default_value_t = RoleName::Student)]
+        role: RoleName,
+    },
+    /// Give an account another role; it takes effect at once on a running server
+    SetRole {
+        email: String,
+        #[arg(value_enum)]
+        role: RoleName,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RoleName {
+    Student,
+    Editor,
+    Admin,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Student => Self::Student,
+            RoleName::Editor => Self::Editor,
+            RoleName::Admin => Self::Admin,
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let config = match Config::load() {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("The configuration can't be used.\n{error}");
+            return ExitCode::from(2);
+        }
+    };
+    log_as(&config);
+    match run(arguments.command.unwrap_or(Command::Serve), config).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{}", explain(error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command, config: Config) -> Result<ExitCode> {
+    match command {
+        Command::Serve => serve::serve(serve::open(config).await?, asked_to_stop()).await?,
+        Command::Migrate { direction } => migrate(&config, direction).await?,
+        Command::Schema => print!("{}", schema::sdl()),
+        Command::Config => {
+            for (name, default, meaning) in config::KEYS {
+                println!("{name}\n    {meaning}\n    default: {default}");
+            }
+        }
+        Command::Import(job) => {
+            let report = import::run(&serve::open(config).await?, &job).await?;
+            print!("{report}");
+            return Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(3) });
+        }
+        Command::User { action } => user(&serve::open(config).await?, action).await?,
+        Command::Verify => {
+            let findings = verify::verify(&serve::open(config).await?).await?;
+            for finding in &findings {
+                println!("{finding}");
+            }
+            if !findings.is_empty() {
+                println!("{} findings", findings.len());
+                return Ok(ExitCode::FAILURE);
+            }
+            println!("standings, roll-ups and indexes agree with the attempts");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn migrate(config: &Config, direction: Direction) -> Result<()> {
+    let db = serve::connect(config).await?;
+    match direction {
+        Direction::Up => Migrator::up(db.write(), None).await?,
+        Direction::Down { steps } => Migrator::down(db.write(), Some(steps)).await?,
+        Direction::Status => {
+            for migration in Migrator::get_migration_with_status(db.write()).await? {
+                println!("{:<40} {}", migration.name(), migration.status());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn user(app: &App, action: UserAction) -> Result<()> {
+    match action {
+        UserAction::Create { email, handle, role } => {
+            let mut password = String::new();
+            std::io::stdin().read_line(&mut password).map_err(Error::internal)?;
+            let registration = Registration {
+                email,
+                handle,
+                password: password.trim_end_matches(['\r', '\n']).to_owned(),
+            };
+            let account = account::create(app, registration, role.into(), &app.now()).await?;
+            println!("{} is made", account.email);
+        }
+        UserAction::SetRole { email, role } => {
+            account::set_role(app, &email, role.into(), &app.now()).await?;
+            println!("{email} has its new role");
+        }
+    }
+    Ok(())
+}
+
+/// Done when the process is told to end: by Ctrl-C, or by whoever runs it.
+async fn asked_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    // Without a signal to listen to there is nothing to wait for but the end.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn log_as(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).unwrap_or_else(|error| {
+        eprintln!("MARMALADE_LOG: {error}; using info");
+        tracing_subscriber::EnvFilter::new("info")
+    });
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// What the person at the terminal is told. Here, and only here, a cause is shown: its reader is the operator.
+fn explain(error: Error) -> String {
+    match error {
+        Error::User(error) => error.message,
+        Error::NotFound => "There is no such object.".into(),
+        Error::BadInput(message) => message,
+        Error::Internal(cause) => cause.to_string(),
+        Error::Unauthenticated | Error::Forbidden | Error::CsrfRefused | Error::RateLimited(_) => "Refused.".into(),
+    }
+}

@@ -1,0 +1,111 @@
+//! What must follow a commit. Whatever changes standings, sessions, roles or published content records an event in its
+//! own transaction and delivers it right after the commit. If the process dies in between, or the change was made by
+//! another process (the command line), the relay delivers it. Delivery twice, or out of order, changes nothing.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, FromQueryResult};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    clock::{Moment, Time},
+    db::{self, sql},
+    entity::{QuizId, SessionId, UserId},
+    error::{Error, Result},
+};
+
+/// What happened.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Event {
+    /// A student's standings have new values; absolute, not differences.
+    StandingsChanged {
+        student: UserId,
+        /// Of the transaction: an older one changes nothing.
+        version: i64,
+        ranked: bool,
+        standings: Vec<Changed>,
+    },
+    /// A session was signed out or revoked.
+    SessionEnded { session: SessionId, at: Time },
+    /// An account's role changed, or it was suspended, deleted, restored or opted in or out.
+    AccountChanged { user: UserId, at: Time },
+    /// A quiz was published, changed, deleted or restored.
+    QuizChanged { quiz: QuizId },
+}
+
+/// One standing's new value.
+#[derive(Clone, Debug, Serialize, Deserialize, FromQueryResult)]
+pub struct Changed {
+    pub scope_id: Uuid,
+    pub window_key: String,
+    pub score: i64,
+    pub reached_at: Time,
+}
+
+/// Records an event in the transaction that causes it.
+pub async fn record(conn: &impl ConnectionTrait, event: &Event, now: &Moment) -> Result<()> {
+    let id: Uuid = now.id();
+    let text = serde_json::to_string(event).map_err(Error::internal)?;
+    let insert = sql(
+        conn,
+        "INSERT INTO outbox (id, event, created_at) VALUES ($1, $2, $3)",
+        [id.into(), text.into(), now.at.into()],
+    );
+    conn.execute_raw(insert).await?;
+    Ok(())
+}
+
+/// Lets this server know.
+pub async fn deliver(app: &App, event: Event) {
+    match event {
+        Event::StandingsChanged {
+            student,
+            version,
+            ranked,
+            standings,
+        } => app.boards.apply(student, version, ranked, &standings),
+        Event::SessionEnded { session, at } => app.revocations.session_ended(session, at),
+        Event::AccountChanged { user, at } => {
+            app.revocations.user_changed(user, at);
+            if let Err(Error::Internal(cause)) = app.boards.account_changed(app.db.read(), user).await {
+                tracing::error!(?cause, "the boards could not follow a changed account");
+            }
+        }
+        Event::QuizChanged { quiz } => app.papers.forget(quiz).await,
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    event: String,
+}
+
+/// Claims recorded events by deleting them, and delivers them. Returns how many there were.
+pub async fn relay(app: &App) -> Result<usize> {
+    const AT_ONCE: usize = 500;
+    let conn = app.db.write();
+    let claim = sql(
+        conn,
+        format!(
+            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT {AT_ONCE} {}) RETURNING event",
+            db::for_update_skip_locked(conn)
+        ),
+        [],
+    );
+    let rows = Row::find_by_statement(claim).all(conn).await?;
+    let count = rows.len();
+    for row in rows {
+        match serde_json::from_str(&row.event) {
+            Ok(event) => deliver(app, event).await,
+            // Written by a newer release; what it tells is in the tables, too.
+            Err(error) => tracing::warn!(%error, "an event of an unknown kind was passed over"),
+        }
+    }
+    Ok(count)
+}
+
+/// How long an event of another process may wait to be noticed.
+pub const RELAY_EVERY: Duration = Duration::from_millis(500);

@@ -1,0 +1,264 @@
+//! Writing content: a draft, filled from an import, and its publication.
+
+use std::{collections::{HashMap, HashSet}, time::Duration};
+
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr,
+};
+
+use super::Marking;
+use crate::{
+    app::App,
+    clock::Moment,
+    db::sql,
+    entity::{
+        ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId, chapter, choice, question,
+        quiz::{self, ReviewOpens},
+        revision, subject,
+    },
+    error::{Error, Result, UserErrorCode},
+    outbox::{self, Event},
+};
+
+/// A quiz to be made.
+#[derive(Clone, Debug)]
+pub struct NewQuiz {
+    pub title: String,
+    pub description: Option<String>,
+    pub duration: Duration,
+    pub marking: Marking,
+    pub max_attempts: Option<i32>,
+    pub cooldown: Duration,
+    pub opens_at: Option<crate::clock::Time>,
+    pub closes_at: Option<crate::clock::Time>,
+    pub review_opens: ReviewOpens,
+}
+
+impl NewQuiz {
+    /// A quiz with what staff get if they say no more: one point for a right answer, a minute a question.
+    pub fn titled(title: impl Into<String>, questions: usize) -> Self {
+        Self {
+            title: title.into(),
+            description: None,
+            duration: Duration::from_secs(60 * questions.max(1) as u64),
+            marking: Marking::default(),
+            max_attempts: None,
+            cooldown: Duration::ZERO,
+            opens_at: None,
+            closes_at: None,
+            review_opens: ReviewOpens::AfterSubmit,
+        }
+    }
+}
+
+/// A question to be made.
+#[derive(Clone, Debug)]
+pub struct NewQuestion {
+    pub chapter: Option<String>,
+    pub text: String,
+    pub image: Option<String>,
+    pub choices: Vec<String>,
+    /// The index of the right one.
+    pub right: usize,
+    pub explanation: Option<String>,
+}
+
+/// The subject of that name; made if there is none.
+pub async fn subject(conn: &impl ConnectionTrait, name: &str, now: &Moment) -> Result<SubjectId> {
+    let name = name.trim();
+    if name.is_empty() {
+        return Err(Error::input("subject", "A subject needs a name."));
+    }
+    let row = subject::ActiveModel {
+        id: Set(now.id()),
+        name: Set(name.to_owned()),
+        created_at: Set(now.at),
+        deleted_at: Set(None),
+    };
+    let nothing_if_there = sea_orm::sea_query::OnConflict::column(subject::Column::Name)
+        .do_nothing()
+        .to_owned();
+    subject::Entity::insert(row)
+        .on_conflict(nothing_if_there)
+        .exec_without_returning(conn)
+        .await?;
+    let known = subject::Entity::present().filter(subject::Column::Name.eq(name)).one(conn).await?;
+    let deleted = || {
+        let message = format!("The subject {name} is deleted. Restore it, or choose another name.");
+        Error::refused(UserErrorCode::Conflict, message)
+    };
+    known.map(|subject| subject.id).ok_or_else(deleted)
+}
+
+/// Makes a quiz with a draft of these questions, in one transaction.
+pub async fn draft(
+    conn: &impl ConnectionTrait,
+    subject: SubjectId,
+    quiz: NewQuiz,
+    questions: &[NewQuestion],
+    now: &Moment,
+) -> Result<QuizId> {
+    let id: QuizId = now.id();
+    let millis = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+    let row = quiz::ActiveModel {
+        id: Set(id),
+        subject_id: Set(subject),
+        title: Set(quiz.title),
+        description: Set(quiz.description),
+        max_attempts: Set(quiz.max_attempts),
+        cooldown_ms: Set(millis(quiz.cooldown)),
+        opens_at: Set(quiz.opens_at),
+        closes_at: Set(quiz.closes_at),
+        review_opens: Set(quiz.review_opens),
+        created_at: Set(now.at),
+        deleted_at: Set(None),
+    };
+    quiz::Entity::insert(row).exec_without_returning(conn).await?;
+    let revision: RevisionId = now.id();
+    let row = revision::ActiveModel {
+        id: Set(revision),
+        quiz_id: Set(id),
+        number: Set(1),
+        state: Set(revision::State::Draft),
+        duration_ms: Set(millis(quiz.duration)),
+        right_score: Set(quiz.marking.right),
+        wrong_score: Set(quiz.marking.wrong),
+        blank_score: Set(quiz.marking.blank),
+        question_count: Set(i32::try_from(questions.len()).unwrap_or(i32::MAX)),
+        correction: Set(0),
+        created_at: Set(now.at),
+        published_at: Set(None),
+        superseded_at: Set(None),
+    };
+    revision::Entity::insert(row).exec_without_returning(conn).await?;
+    write_questions(conn, subject, revision, questions, now).await?;
+    Ok(id)
+}
+
+/// Rows of one INSERT: both databases bound the number of values.
+const ROWS_AT_ONCE: usize = 500;
+
+async fn write_questions(
+    conn: &impl ConnectionTrait,
+    subject: SubjectId,
+    revision: RevisionId,
+    questions: &[NewQuestion],
+    now: &Moment,
+) -> Result<()> {
+    let chapters = chapters(conn, subject, questions, now).await?;
+    let mut question_rows = Vec::new();
+    let mut choice_rows = Vec::new();
+    for (position, new) in questions.iter().enumerate() {
+        let id: QuestionId = now.id();
+        question_rows.push(question::ActiveModel {
+            id: Set(id),
+            revision_id: Set(revision),
+            position: Set(position as i32),
+            chapter_id: Set(new.chapter.as_ref().and_then(|name| chapters.get(name).copied())),
+            text: Set(new.text.clone()),
+            image: Set(new.image.clone()),
+            explanation: Set(new.explanation.clone()),
+            right_position: Set(Some(new.right as i32)),
+        });
+        choice_rows.extend(new.choices.iter().enumerate().map(|(position, text)| choice::ActiveModel {
+            id: Set(now.id::<ChoiceId>()),
+            question_id: Set(id),
+            position: Set(position as i32),
+            text: Set(text.clone()),
+        }));
+    }
+    for rows in question_rows.chunks(ROWS_AT_ONCE) {
+        question::Entity::insert_many(rows.to_vec()).exec_without_returning(conn).await?;
+    }
+    for rows in choice_rows.chunks(ROWS_AT_ONCE) {
+        choice::Entity::insert_many(rows.to_vec()).exec_without_returning(conn).await?;
+    }
+    Ok(())
+}
+
+/// The chapters that the questions name; made where there is none.
+async fn chapters(
+    conn: &impl ConnectionTrait,
+    subject: SubjectId,
+    questions: &[NewQuestion],
+    now: &Moment,
+) -> Result<HashMap<String, ChapterId>> {
+    let mut names = Vec::new();
+    let mut seen = HashSet::new();
+    for name in questions.iter().filter_map(|question| question.chapter.as_ref()) {
+        if seen.insert(name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = names.into_iter().map(|name| chapter::ActiveModel {
+        id: Set(now.id()),
+        subject_id: Set(subject),
+        name: Set(name.clone()),
+        created_at: Set(now.at),
+    });
+    let nothing_if_there = sea_orm::sea_query::OnConflict::columns([chapter::Column::SubjectId, chapter::Column::Name])
+        .do_nothing()
+        .to_owned();
+    chapter::Entity::insert_many(rows)
+        .on_conflict(nothing_if_there)
+        .exec_without_returning(conn)
+        .await?;
+    let known = chapter::Entity::present().filter(chapter::Column::SubjectId.eq(subject)).all(conn).await?;
+    Ok(known.into_iter().map(|chapter| (chapter.name, chapter.id)).collect())
+}
+
+/// Checks the draft of a quiz and freezes it. From here on its questions never change.
+pub async fn publish(app: &App, quiz: QuizId, now: &Moment) -> Result<RevisionId> {
+    let tx = app.db.begin().await?;
+    let draft = revision::Entity::draft_of(quiz).one(&tx).await?.ok_or(Error::NotFound)?;
+    let questions = question::Entity::of_revision(draft.id).all(&tx).await?;
+    let mut choices: HashMap<QuestionId, Vec<choice::Model>> = HashMap::new();
+    for choice in choice::Entity::of_revision(draft.id).all(&tx).await? {
+        choices.entry(choice.question_id).or_default().push(choice);
+    }
+    if questions.is_empty() {
+        return Err(Error::refused(UserErrorCode::BadUserInput, "A quiz needs at least one question."));
+    }
+    for question in &questions {
+        let choices = choices.get(&question.id).map_or(&[][..], Vec::as_slice);
+        check(question, choices)
+            .map_err(|trouble| Error::input("questions", format!("Question {}: {trouble}", question.position + 1)))?;
+    }
+    let supersede = sql(
+        &tx,
+        "UPDATE revisions SET superseded_at = $2 WHERE quiz_id = $1 AND state = 'PUBLISHED' AND superseded_at IS NULL",
+        [quiz.into(), now.at.into()],
+    );
+    tx.execute_raw(supersede).await?;
+    revision::Entity::update_many()
+        .col_expr(revision::Column::State, Expr::value(revision::State::Published))
+        .col_expr(revision::Column::PublishedAt, Expr::value(Some(now.at)))
+        .col_expr(revision::Column::QuestionCount, Expr::value(questions.len() as i32))
+        .filter(revision::Column::Id.eq(draft.id))
+        .exec(&tx)
+        .await?;
+    let event = Event::QuizChanged { quiz };
+    outbox::record(&tx, &event, now).await?;
+    tx.commit().await?;
+    outbox::deliver(app, event).await;
+    Ok(draft.id)
+}
+
+/// What is wrong with a question of a draft, if anything: a submit must never fail because of content.
+fn check(question: &question::Model, choices: &[choice::Model]) -> Result<(), &'static str> {
+    let mut texts = HashSet::new();
+    if question.text.trim().is_empty() || choices.iter().any(|choice| choice.text.trim().is_empty()) {
+        Err("the question or one of its choices is empty")
+    } else if !(2..=6).contains(&choices.len()) {
+        Err("it needs 2 to 6 choices")
+    } else if !choices.iter().all(|choice| texts.insert(choice.text.trim())) {
+        Err("two of its choices are equal")
+    } else if !choices.iter().any(|choice| Some(choice.position) == question.right_position) {
+        Err("none of its choices is marked as the right one")
+    } else {
+        Ok(())
+    }
+}

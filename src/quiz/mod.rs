@@ -1,0 +1,136 @@
+//! The catalogue, and how content gets into it.
+
+pub mod author;
+pub mod graphql;
+pub mod loader;
+pub mod paper;
+
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QuerySelect, Select,
+    SelectTwo,
+    sea_query::{Expr, Func, LikeExpr},
+};
+
+use crate::{
+    entity::{ChapterId, QuizId, SubjectId, chapter, question, quiz, revision, subject},
+    error::Result,
+    page::{Order, Page, Slice},
+};
+
+use self::paper::Published;
+
+/// What an answer is worth, in thousandths of a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marking {
+    pub right: i64,
+    pub wrong: i64,
+    pub blank: i64,
+}
+
+impl Default for Marking {
+    /// One point for a right answer, nothing otherwise.
+    fn default() -> Self {
+        Self {
+            right: 1000,
+            wrong: 0,
+            blank: 0,
+        }
+    }
+}
+
+/// Which quizzes of the catalogue are wanted. What is not given does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub subject: Option<SubjectId>,
+    /// Quizzes with a question of this chapter.
+    pub chapter: Option<ChapterId>,
+    /// Words of the title.
+    pub text: Option<String>,
+    pub questions: (Option<i32>, Option<i32>),
+    pub minutes: (Option<i32>, Option<i32>),
+}
+
+impl Filter {
+    fn apply(&self, catalogue: SelectTwo<quiz::Entity, revision::Entity>) -> SelectTwo<quiz::Entity, revision::Entity> {
+        let mut all = Condition::all();
+        if let Some(subject) = self.subject {
+            all = all.add(quiz::Column::SubjectId.eq(subject));
+        }
+        if let Some(chapter) = self.chapter {
+            let with_chapter = question_revisions(chapter);
+            all = all.add(revision::Column::Id.in_subquery(with_chapter));
+        }
+        for word in self.text.iter().flat_map(|text| text.split_whitespace()) {
+            let word = word.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            let title = Func::lower(Expr::col((quiz::Entity, quiz::Column::Title)));
+            all = all.add(Expr::expr(title).like(LikeExpr::new(format!("%{word}%")).escape('\\')));
+        }
+        let minute = |minutes: i32| i64::from(minutes) * 60_000;
+        all = all
+            .add_option(self.questions.0.map(|least| revision::Column::QuestionCount.gte(least)))
+            .add_option(self.questions.1.map(|most| revision::Column::QuestionCount.lte(most)))
+            .add_option(self.minutes.0.map(|least| revision::Column::DurationMs.gte(minute(least))))
+            .add_option(self.minutes.1.map(|most| revision::Column::DurationMs.lte(minute(most))));
+        catalogue.filter(all)
+    }
+}
+
+fn question_revisions(chapter: ChapterId) -> sea_orm::sea_query::SelectStatement {
+    sea_orm::sea_query::Query::select()
+        .column(question::Column::RevisionId)
+        .from(question::Entity)
+        .and_where(question::Column::ChapterId.eq(chapter))
+        .to_owned()
+}
+
+/// A page of the catalogue, the newest quiz first.
+pub async fn catalogue(
+    conn: &impl ConnectionTrait,
+    filter: &Filter,
+    page: &Page<QuizId>,
+) -> Result<Slice<Published>> {
+    let query = filter.apply(quiz::Entity::catalogue());
+    let rows = page.select(query, quiz::Column::Id, Order::Descending).all(conn).await?;
+    let published = |(quiz, revision): (_, Option<_>)| Some(Published { quiz, revision: revision? });
+    let slice = page.slice(rows);
+    Ok(Slice {
+        rows: slice.rows.into_iter().filter_map(published).collect(),
+        has_previous: slice.has_previous,
+        has_next: slice.has_next,
+    })
+}
+
+/// How many quizzes the filter lets through.
+pub async fn catalogue_count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> {
+    Ok(filter.apply(quiz::Entity::catalogue()).count(conn).await?)
+}
+
+/// A page of the subjects, in the order in which they were made.
+pub async fn subjects(conn: &impl ConnectionTrait, page: &Page<SubjectId>) -> Result<Slice<subject::Model>> {
+    let rows = page.select(subject::Entity::present(), subject::Column::Id, Order::Ascending);
+    Ok(page.slice(rows.all(conn).await?))
+}
+
+/// How many subjects there are.
+pub async fn subject_count(conn: &impl ConnectionTrait) -> Result<u64> {
+    Ok(subject::Entity::present().count(conn).await?)
+}
+
+/// A page of a subject's chapters, in the order in which they were made.
+pub async fn chapters(
+    conn: &impl ConnectionTrait,
+    subject: SubjectId,
+    page: &Page<ChapterId>,
+) -> Result<Slice<chapter::Model>> {
+    let rows = page.select(of_subject(subject), chapter::Column::Id, Order::Ascending);
+    Ok(page.slice(rows.all(conn).await?))
+}
+
+/// How many chapters a subject has.
+pub async fn chapter_count(conn: &impl ConnectionTrait, subject: SubjectId) -> Result<u64> {
+    Ok(of_subject(subject).count(conn).await?)
+}
+
+fn of_subject(subject: SubjectId) -> Select<chapter::Entity> {
+    chapter::Entity::present().filter(chapter::Column::SubjectId.eq(subject))
+}

@@ -80,15 +80,17 @@ impl App {
 
     /// Does what must be done whether or not anybody asks, until shutdown.
     pub fn run_in_background(&self, tasks: &TaskTracker) {
-        self.every(tasks, Duration::from_secs(2), async |app| {
-            attempt::sweep(app, &app.now()).await.map(drop)
+        self.every(tasks, Duration::from_secs(2), |app| async move {
+            attempt::sweep(&app, &app.now()).await.map(drop)
         });
-        self.every(tasks, outbox::RELAY_EVERY, async |app| outbox::relay(app).await.map(drop));
-        self.every(tasks, self.config.board_tick, async |app| {
+        self.every(tasks, outbox::RELAY_EVERY, |app| async move {
+            outbox::relay(&app).await.map(drop)
+        });
+        self.every(tasks, self.config.board_tick, |app| async move {
             app.notice_the_day();
             Ok(())
         });
-        self.every(tasks, Duration::from_secs(60), async |app| {
+        self.every(tasks, Duration::from_secs(60), |app| async move {
             let now = app.clock.now();
             app.limiter.prune(now);
             app.revocations.prune(now);
@@ -103,10 +105,10 @@ impl App {
         self.days.send_if_modified(|day| std::mem::replace(day, today) != today);
     }
 
-    fn every<W>(&self, tasks: &TaskTracker, period: Duration, work: W)
+    fn every<W, F>(&self, tasks: &TaskTracker, period: Duration, work: W)
     where
-        W: AsyncFn(&App) -> Result<()> + Send + 'static,
-        for<'a> W::CallRefFuture<'a>: Send,
+        W: Fn(App) -> F + Send + 'static,
+        F: Future<Output = Result<()>> + Send,
     {
         let app = self.clone();
         tasks.spawn(async move {
@@ -117,7 +119,7 @@ impl App {
                     _ = ticks.tick() => {}
                     () = app.shutdown.cancelled() => return,
                 }
-                if let Err(Error::Internal(cause)) = work(&app).await {
+                if let Err(Error::Internal(cause)) = work(app.clone()).await {
                     tracing::error!(?cause, "work in the background failed and is tried again");
                 }
             }
@@ -142,7 +144,10 @@ async fn site_zone(db: &Db, configured: Option<Tz>, now: Time) -> Result<Tz> {
     );
     conn.execute_raw(insert).await?;
     let select = sql(conn, "SELECT time_zone FROM site WHERE id = 1", []);
-    let stored = Site::find_by_statement(select).one(conn).await?.map(|site| site.time_zone);
+    let stored = Site::find_by_statement(select)
+        .one(conn)
+        .await?
+        .map(|site| site.time_zone);
     let zone: Tz = stored.unwrap_or_default().parse().map_err(Error::internal)?;
     match configured {
         Some(configured) if configured != zone => Err(Error::internal(format!(

@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -38,7 +41,10 @@ impl std::ops::Add<Duration> for Time {
     type Output = Self;
 
     fn add(self, length: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(length.as_micros()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(length.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 }
 
@@ -46,7 +52,10 @@ impl std::ops::Sub<Duration> for Time {
     type Output = Self;
 
     fn sub(self, length: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(length.as_micros()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(length.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 }
 
@@ -80,6 +89,7 @@ pub struct Moment {
     /// When the operation happens.
     pub at: Time,
     clock: Arc<dyn Clock>,
+    ids: Arc<AtomicU16>,
 }
 
 impl Moment {
@@ -88,6 +98,7 @@ impl Moment {
         Self {
             at: clock.now(),
             clock: clock.clone(),
+            ids: Arc::default(),
         }
     }
 
@@ -96,13 +107,17 @@ impl Moment {
         Self {
             at,
             clock: self.clock.clone(),
+            ids: self.ids.clone(),
         }
     }
 
-    /// A new id: a version 7 UUID, ordered by time to the millisecond, 74 bits of it random.
+    /// A new id: a version 7 UUID (RFC 9562, section 5.7), ordered by time to the millisecond and then by a counter of
+    /// the moment, with 62 bits at random.
     pub fn id<I: From<Uuid>>(&self) -> I {
         let millis = u64::try_from(self.at.0 / 1000).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(millis, &self.random::<10>())
+        let mut rest = self.random::<10>();
+        rest[..2].copy_from_slice(&self.ids.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        uuid::Builder::from_unix_timestamp_millis(millis, &rest)
             .into_uuid()
             .into()
     }

@@ -16,18 +16,66 @@ use crate::{db::Synchronous, limit::Rate};
 /// Every key: its name in the environment, its default, what it does. In the file (`marmalade.toml`, or the one that
 /// `MARMALADE_CONFIG` names) a key is the same name in lower case without `MARMALADE_`.
 pub const KEYS: &[(&str, &str, &str)] = &[
-    ("DATABASE_URL", "", "postgres://user:password@host/database; without it an embedded SQLite database is used"),
-    ("REDIS_URL", "", "reserved for fleets of servers; this version refuses it"),
-    ("MARMALADE_MODE", "by the next lines", "development or production; production when DATABASE_URL is set or LISTEN is not a loopback address"),
-    ("MARMALADE_LISTEN", "127.0.0.1:8080", "address and port to serve on; port 0 takes a free one"),
-    ("MARMALADE_DATA_DIR", "data", "folder of the embedded database and of the generated secret"),
-    ("MARMALADE_SECRETS", "a generated file in DATA_DIR", "comma-separated secrets of at least 32 characters that sign tokens; the first one signs, all verify, so put a new one in front to rotate"),
-    ("MARMALADE_ALLOWED_ORIGINS", "the server's own", "comma-separated origins of the single-page app, e.g. https://exam.example"),
-    ("MARMALADE_TIME_ZONE", "UTC", "IANA name of the zone whose days, weeks and months the boards follow; stored at the first start"),
-    ("MARMALADE_DEMO", "true in development", "whether an empty database is filled with demo content at the start"),
-    ("MARMALADE_DATABASE_CONNECTIONS", "10", "size of the PostgreSQL connection pool"),
-    ("MARMALADE_SQLITE_SYNCHRONOUS", "full", "full: a commit survives the loss of power; normal: only the death of the process"),
-    ("MARMALADE_BOARD_TICK_MS", "250", "how long changes of a board are collected before its streams are told, in milliseconds"),
+    (
+        "DATABASE_URL",
+        "",
+        "postgres://user:password@host/database; without it an embedded SQLite database is used",
+    ),
+    (
+        "REDIS_URL",
+        "",
+        "reserved for fleets of servers; this version refuses it",
+    ),
+    (
+        "MARMALADE_MODE",
+        "by the next lines",
+        "development or production; production when DATABASE_URL is set or LISTEN is not a loopback address",
+    ),
+    (
+        "MARMALADE_LISTEN",
+        "127.0.0.1:8080",
+        "address and port to serve on; port 0 takes a free one",
+    ),
+    (
+        "MARMALADE_DATA_DIR",
+        "data",
+        "folder of the embedded database and of the generated secret",
+    ),
+    (
+        "MARMALADE_SECRETS",
+        "a generated file in DATA_DIR",
+        "comma-separated secrets of at least 32 characters that sign tokens; the first one signs, all verify, so put a new one in front to rotate",
+    ),
+    (
+        "MARMALADE_ALLOWED_ORIGINS",
+        "the server's own",
+        "comma-separated origins of the single-page app, e.g. https://exam.example",
+    ),
+    (
+        "MARMALADE_TIME_ZONE",
+        "UTC",
+        "IANA name of the zone whose days, weeks and months the boards follow; stored at the first start",
+    ),
+    (
+        "MARMALADE_DEMO",
+        "true in development",
+        "whether an empty database is filled with demo content at the start",
+    ),
+    (
+        "MARMALADE_DATABASE_CONNECTIONS",
+        "10",
+        "size of the PostgreSQL connection pool",
+    ),
+    (
+        "MARMALADE_SQLITE_SYNCHRONOUS",
+        "full",
+        "full: a commit survives the loss of power; normal: only the death of the process",
+    ),
+    (
+        "MARMALADE_BOARD_TICK_MS",
+        "250",
+        "how long changes of a board are collected before its streams are told, in milliseconds",
+    ),
     ("MARMALADE_LIMIT_ANSWERS", "30/60s", "saved answers per student"),
     ("MARMALADE_LIMIT_BATCHES", "6/60s", "saveAnswers batches per student"),
     ("MARMALADE_LIMIT_SUBMITS", "2/60s", "submits per student"),
@@ -110,7 +158,10 @@ impl Config {
     pub fn load() -> Result<Self, String> {
         let file = std::env::var_os("MARMALADE_CONFIG").map(PathBuf::from);
         if let Some(file) = file.as_ref().filter(|file| !file.is_file()) {
-            return Err(format!("MARMALADE_CONFIG names {}, which is not a file", file.display()));
+            return Err(format!(
+                "MARMALADE_CONFIG names {}, which is not a file",
+                file.display()
+            ));
         }
         let figment = Figment::new()
             .merge(Toml::file(file.unwrap_or_else(|| "marmalade.toml".into())))
@@ -184,7 +235,9 @@ impl Given {
     fn checked(self) -> Result<Config, String> {
         let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
         let exposed = self.database_url.is_some() || !listen.ip().is_loopback();
-        let mode = self.mode.unwrap_or(if exposed { Mode::Production } else { Mode::Development });
+        let mode = self
+            .mode
+            .unwrap_or(if exposed { Mode::Production } else { Mode::Development });
         if self.redis_url.is_some() {
             return Err("REDIS_URL is set, but this version serves from one server only: unset it".into());
         }
@@ -263,7 +316,9 @@ impl<'de> Deserialize<'de> for List {
             Form::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
             Form::Array(parts) => parts,
         };
-        Ok(Self(parts.into_iter().filter(|part: &String| !part.is_empty()).collect()))
+        Ok(Self(
+            parts.into_iter().filter(|part: &String| !part.is_empty()).collect(),
+        ))
     }
 }
 
@@ -318,7 +373,10 @@ mod tests {
             ("limit_answers = 'many'", ["MARMALADE_LIMIT_ANSWERS", "30/60s"]),
             ("time_zone = 'Mars/Olympus'", ["MARMALADE_TIME_ZONE", "IANA"]),
             ("secrets = 'short'", ["MARMALADE_SECRETS", "32"]),
-            ("allowed_origins = 'exam.example'", ["exam.example", "https://exam.example"]),
+            (
+                "allowed_origins = 'exam.example'",
+                ["exam.example", "https://exam.example"],
+            ),
             ("databse_url = 'x'", ["databse_url", "marmalade config"]),
         ] {
             let error = read(toml).expect_err(toml);
@@ -336,16 +394,34 @@ mod tests {
     #[test]
     fn every_key_is_documented() {
         for field in Given::FIELDS {
-            assert!(KEYS.iter().any(|(name, ..)| matches_key(name, field)), "{field} is missing in KEYS");
+            assert!(
+                KEYS.iter().any(|(name, ..)| matches_key(name, field)),
+                "{field} is missing in KEYS"
+            );
         }
         assert_eq!(Given::FIELDS.len(), KEYS.len());
     }
 
     impl Given {
         const FIELDS: &[&str] = &[
-            "database_url", "redis_url", "mode", "listen", "data_dir", "secrets", "allowed_origins", "time_zone",
-            "demo", "database_connections", "sqlite_synchronous", "board_tick_ms", "limit_answers", "limit_batches",
-            "limit_submits", "limit_starts", "log", "log_format",
+            "database_url",
+            "redis_url",
+            "mode",
+            "listen",
+            "data_dir",
+            "secrets",
+            "allowed_origins",
+            "time_zone",
+            "demo",
+            "database_connections",
+            "sqlite_synchronous",
+            "board_tick_ms",
+            "limit_answers",
+            "limit_batches",
+            "limit_submits",
+            "limit_starts",
+            "log",
+            "log_format",
         ];
     }
 }

@@ -4,9 +4,11 @@ use std::{path::Path, time::Duration};
 
 use migration::MigratorTrait;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait, Value,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
+
+use crate::error::{Error, Result};
 
 /// A connection pool to read from and one to write to. On PostgreSQL they are the same; on SQLite the writer is a
 /// single connection, so that writers wait for each other in our queue instead of failing with "database is locked".
@@ -28,7 +30,7 @@ pub enum Synchronous {
 
 impl Db {
     /// Opens an embedded database, which is created if it is not there.
-    pub async fn sqlite(file: &Path, synchronous: Synchronous) -> Result<Self, DbErr> {
+    pub async fn sqlite(file: &Path, synchronous: Synchronous) -> Result<Self> {
         let url = format!("sqlite://{}?mode=rwc", file.display());
         let connect = |connections: u32| {
             let mut options = ConnectOptions::new(&url);
@@ -38,7 +40,14 @@ impl Db {
                 .map_sqlx_sqlite_opts(move |sqlite| {
                     sqlite
                         .pragma("journal_mode", "WAL")
-                        .pragma("synchronous", if synchronous == Synchronous::Full { "FULL" } else { "NORMAL" })
+                        .pragma(
+                            "synchronous",
+                            if synchronous == Synchronous::Full {
+                                "FULL"
+                            } else {
+                                "NORMAL"
+                            },
+                        )
                         .pragma("foreign_keys", "ON")
                         .pragma("temp_store", "MEMORY")
                         .pragma("cache_size", "-16000")
@@ -53,7 +62,7 @@ impl Db {
     }
 
     /// Opens a PostgreSQL database.
-    pub async fn postgres(url: &str, connections: u32) -> Result<Self, DbErr> {
+    pub async fn postgres(url: &str, connections: u32) -> Result<Self> {
         let mut options = ConnectOptions::new(url);
         options
             .max_connections(connections)
@@ -68,8 +77,8 @@ impl Db {
     }
 
     /// Brings the schema up to date.
-    pub async fn migrate(&self) -> Result<(), DbErr> {
-        migration::Migrator::up(&self.write, None).await
+    pub async fn migrate(&self) -> Result<()> {
+        Ok(migration::Migrator::up(&self.write, None).await?)
     }
 
     /// For statements that change nothing.
@@ -84,13 +93,12 @@ impl Db {
 
     /// For several statements that change something together. SQLite takes its write lock at once (`IMMEDIATE`): a
     /// transaction that reads first and then wants to write would fail when another one wrote in between.
-    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        self.write
-            .begin_with_options(TransactionOptions {
-                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-                ..Default::default()
-            })
-            .await
+    pub async fn begin(&self) -> Result<DatabaseTransaction> {
+        let immediate = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        Ok(self.write.begin_with_options(immediate).await?)
     }
 
     /// Calls `observer` with every statement, in transactions too.
@@ -103,10 +111,33 @@ impl Db {
         }
     }
 
+    /// Makes sure that no other server runs on the same PostgreSQL database: without Redis their boards and limits would
+    /// part. Holds a lock of the session until dropped.
+    pub async fn only_server(&self) -> Result<Option<DatabaseTransaction>> {
+        if self.write.get_database_backend() != DbBackend::Postgres {
+            return Ok(None);
+        }
+        #[derive(sea_orm::FromQueryResult)]
+        struct Lock {
+            taken: bool,
+        }
+        let tx = self.begin().await?;
+        let lock = sql(&tx, "SELECT pg_try_advisory_xact_lock(5134521341) AS taken", []);
+        let taken = <Lock as sea_orm::FromQueryResult>::find_by_statement(lock)
+            .one(&tx)
+            .await?;
+        if taken.is_some_and(|lock| lock.taken) {
+            return Ok(Some(tx));
+        }
+        Err(Error::internal(
+            "another server runs on this database. Stop it first: several servers need REDIS_URL.",
+        ))
+    }
+
     /// Closes all connections.
-    pub async fn close(&self) -> Result<(), DbErr> {
+    pub async fn close(&self) -> Result<()> {
         self.read.close_by_ref().await?;
-        self.write.close_by_ref().await
+        Ok(self.write.close_by_ref().await?)
     }
 }
 

@@ -13,6 +13,7 @@ use sea_orm::DbErr;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation did not happen.
+#[derive(Clone)]
 pub enum Error {
     /// An outcome its user can act on; mutations return it as data.
     User(UserError),
@@ -33,7 +34,7 @@ pub enum Error {
 }
 
 /// What is behind an internal error: for the log, never for a client.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub type Cause = std::sync::Arc<dyn std::error::Error + Send + Sync>;
 
 /// An outcome a person can act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +62,6 @@ pub enum UserErrorCode {
     AttemptsExhausted,
     /// The quiz asks for a pause between two attempts.
     Cooldown,
-    /// The e-mail address or the password is wrong.
-    BadCredentials,
 }
 
 impl Error {
@@ -92,8 +91,8 @@ impl Error {
     }
 
     /// A fault of ours, for the log.
-    pub fn internal(cause: impl Into<Cause>) -> Self {
-        Self::Internal(cause.into())
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(Cause::from(cause.into()))
     }
 }
 

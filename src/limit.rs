@@ -159,7 +159,9 @@ mod tests {
     fn a_rate_is_read_as_it_is_written() {
         assert_eq!("30/60s".parse(), Ok(Rate::new(30, Duration::from_secs(60))));
         assert_eq!("10/1h".parse(), Ok(Rate::new(10, Duration::from_secs(3600))));
-        for nonsense in ["", "30", "30/", "/60s", "30/60", "0/60s", "30/0s", "-1/1s", "30/1d", "3/é"] {
+        for nonsense in [
+            "", "30", "30/", "/60s", "30/60", "0/60s", "30/0s", "-1/1s", "30/1d", "3/é",
+        ] {
             assert!(nonsense.parse::<Rate>().is_err(), "{nonsense}");
         }
     }

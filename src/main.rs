@@ -128,7 +128,11 @@ async fn run(command: Command, config: Config) -> Result<ExitCode> {
         Command::Import(job) => {
             let report = import::run(&serve::open(config).await?, &job).await?;
             print!("{report}");
-            return Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(3) });
+            return Ok(if report.is_clean() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(3)
+            });
         }
         Command::User { action } => user(&serve::open(config).await?, action).await?,
         Command::Verify => {
@@ -205,7 +209,9 @@ fn log_as(config: &Config) {
         eprintln!("MARMALADE_LOG: {error}; using info");
         tracing_subscriber::EnvFilter::new("info")
     });
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

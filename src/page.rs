@@ -42,7 +42,8 @@ impl<K> Page<K> {
         read: impl Fn(&str) -> Option<K>,
     ) -> Result<Self> {
         let key = |cursor: Option<String>| {
-            let bad = || Error::BadInput("This cursor is not one of this list. Use one that the list has returned.".into());
+            let bad =
+                || Error::BadInput("This cursor is not one of this list. Use one that the list has returned.".into());
             cursor.map(|cursor| read(&cursor).ok_or_else(bad)).transpose()
         };
         let (limit, backward) = match (first, last) {
@@ -70,7 +71,11 @@ impl<K> Page<K> {
     {
         let ascending = order == Order::Ascending;
         let beyond = |key, forward: bool| {
-            if forward == ascending { column.gt::<sea_orm::Value>(key) } else { column.lt::<sea_orm::Value>(key) }
+            if forward == ascending {
+                column.gt::<sea_orm::Value>(key)
+            } else {
+                column.lt::<sea_orm::Value>(key)
+            }
         };
         let mut query = query;
         if let Some(after) = self.after {

@@ -1,7 +1,8 @@
 //! The GraphQL schema: the domains' surfaces put together, and the little that they share.
 
 use async_graphql::{
-    Context, ID, Interface, MergedObject, MergedSubscription, Object, OutputType, PathSegment, ServerError, SimpleObject,
+    Context, ID, Interface, MergedObject, MergedSubscription, Object, OutputType, PathSegment, ServerError,
+    SimpleObject,
     connection::{Connection, CursorType, Edge},
     dataloader::DataLoader,
 };
@@ -37,7 +38,14 @@ pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// What can be asked.
 #[derive(MergedObject, Default)]
-pub struct Query(NodeQuery, AccountQuery, CatalogueQuery, AttemptQuery, DashboardQuery, BoardQuery);
+pub struct Query(
+    NodeQuery,
+    AccountQuery,
+    CatalogueQuery,
+    AttemptQuery,
+    DashboardQuery,
+    BoardQuery,
+);
 
 /// What can be changed. Outcomes that a person can act on are in the payload's `errors`.
 #[derive(MergedObject, Default)]
@@ -63,7 +71,12 @@ pub fn build() -> Schema {
 
 /// The text of `schema.graphql`.
 pub fn sdl() -> String {
-    build().sdl_with_options(async_graphql::SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items())
+    build().sdl_with_options(
+        async_graphql::SDLExportOptions::new()
+            .sorted_fields()
+            .sorted_arguments()
+            .sorted_enum_items(),
+    )
 }
 
 /// Who and what a request is, beside the viewer.

@@ -53,7 +53,9 @@ fn secrets(config: &Config, now: &Moment) -> Result<Vec<Secret<String>>> {
     std::fs::create_dir_all(&config.data_dir).map_err(Error::internal)?;
     let file = config.data_dir.join("secret");
     let secret = token::secret_of_file(&file, now.random());
-    secret.map(|secret| vec![secret]).map_err(|error| Error::internal(format!("{}: {error}", file.display())))
+    secret
+        .map(|secret| vec![secret])
+        .map_err(|error| Error::internal(format!("{}: {error}", file.display())))
 }
 
 /// Serves until `stop` is done: then no new connections are taken, requests under way are finished, and streams are

@@ -1,9 +1,7 @@
 //! Accounts in the API.
 
 use async_graphql::{
-    ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject,
-    connection::Connection,
-    dataloader::DataLoader,
+    ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject, connection::Connection, dataloader::DataLoader,
 };
 use axum::http::header::SET_COOKIE;
 use chrono::{DateTime, Utc};
@@ -64,7 +62,7 @@ impl User {
 #[Object]
 impl User {
     /// The opaque id.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         self.0.id.encode().into()
     }
 
@@ -90,7 +88,9 @@ impl User {
 
     /// When the account was made. Only for the account's owner and staff.
     async fn created_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
-        self.private(ctx).await.map(|account| Some(date_time(account.created_at)))
+        self.private(ctx)
+            .await
+            .map(|account| Some(date_time(account.created_at)))
     }
 
     /// The attempts, the newest first. Only for the account's owner and staff.
@@ -113,7 +113,12 @@ impl User {
             student: self.0.id,
             filter,
         };
-        Ok(Some(connection(slice, total, |attempt| attempt.id.encode(), Attempt::from)))
+        Ok(Some(connection(
+            slice,
+            total,
+            |attempt| attempt.id.encode(),
+            Attempt::from,
+        )))
     }
 }
 
@@ -247,14 +252,20 @@ impl AccountMutation {
             password: input.password,
         };
         let device = ctx.caller().device.clone();
-        signed_in(ctx, super::register(app, registration, client, device, &ctx.now()).await)
+        signed_in(
+            ctx,
+            super::register(app, registration, client, device, &ctx.now()).await,
+        )
     }
 
     /// Signs in.
     async fn sign_in(&self, ctx: &Context<'_>, input: SignInInput) -> Result<SessionPayload> {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
         let device = ctx.caller().device.clone();
-        signed_in(ctx, super::sign_in(app, &input.email, input.password, client, device, &ctx.now()).await)
+        signed_in(
+            ctx,
+            super::sign_in(app, &input.email, input.password, client, device, &ctx.now()).await,
+        )
     }
 
     /// Exchanges a native app's refresh token for new tokens. A token works once; when an old one comes back, the
@@ -279,7 +290,9 @@ impl AccountMutation {
 fn client_of(ctx: &Context<'_>, wanted: Option<SessionClient>) -> Result<Client> {
     let client = wanted.map_or(Client::Browser, Client::from);
     if client == Client::Browser && !ctx.caller().takes_cookies {
-        return Err(Error::BadInput("Cookies can't be set over a WebSocket: sign in over HTTP.".into()));
+        return Err(Error::BadInput(
+            "Cookies can't be set over a WebSocket: sign in over HTTP.".into(),
+        ));
     }
     Ok(client)
 }

@@ -88,10 +88,11 @@ pub async fn create(app: &App, registration: Registration, role: Role, now: &Mom
     match user::Entity::insert(account).exec_with_returning(app.db.write()).await {
         Ok(account) => Ok(account),
         Err(error) => Err(match error.sql_err() {
-            Some(SqlErr::UniqueConstraintViolation(constraint)) if constraint.contains("email") => {
-                Error::refused(UserErrorCode::Conflict, "This e-mail address has an account already. Sign in instead.")
-                    .at("email")
-            }
+            Some(SqlErr::UniqueConstraintViolation(constraint)) if constraint.contains("email") => Error::refused(
+                UserErrorCode::Conflict,
+                "This e-mail address has an account already. Sign in instead.",
+            )
+            .at("email"),
             Some(SqlErr::UniqueConstraintViolation(_)) => {
                 Error::refused(UserErrorCode::Conflict, "This handle is taken. Choose another one.").at("handle")
             }
@@ -163,7 +164,10 @@ pub async fn set_role(app: &App, email: &str, role: Role, now: &Moment) -> Resul
          RETURNING id, handle, avatar",
         [email.trim().to_lowercase().into(), role.into(), now.at.into()],
     );
-    let account = Profile::find_by_statement(update).one(&tx).await?.ok_or(Error::NotFound)?;
+    let account = Profile::find_by_statement(update)
+        .one(&tx)
+        .await?
+        .ok_or(Error::NotFound)?;
     let event = Event::AccountChanged {
         user: account.id,
         at: now.at,
@@ -180,12 +184,18 @@ fn email(text: &str) -> Result<String> {
     let valid = text.len() <= 254
         && !text.contains(|c: char| c.is_whitespace() || c.is_control())
         && text.split_once('@').is_some_and(|(name, host)| {
-            !name.is_empty() && name.len() <= 64 && !host.contains('@') && host.split('.').all(|label| !label.is_empty())
+            !name.is_empty()
+                && name.len() <= 64
+                && !host.contains('@')
+                && host.split('.').all(|label| !label.is_empty())
         });
     if valid {
         Ok(text)
     } else {
-        Err(Error::input("email", "This is not an e-mail address. Expected e.g. ada@example.com."))
+        Err(Error::input(
+            "email",
+            "This is not an e-mail address. Expected e.g. ada@example.com.",
+        ))
     }
 }
 
@@ -195,7 +205,10 @@ fn handle(text: &str) -> Result<String> {
     if valid {
         Ok(text.to_owned())
     } else {
-        Err(Error::input("handle", "A handle has 3 to 24 letters (a to z), digits or underscores."))
+        Err(Error::input(
+            "handle",
+            "A handle has 3 to 24 letters (a to z), digits or underscores.",
+        ))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, Statement, Value};
+use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, Statement, Value};
 
 use crate::{
     app::App,
@@ -49,13 +49,20 @@ pub async fn save(app: &App, viewer: &Viewer, id: AttemptId, saves: &[Save], now
         return Err(Error::input("answers", format!("Save 1 to {MOST} answers at a time.")));
     }
     if saves.iter().any(|save| save.seq < 1) {
-        return Err(Error::input("seq", "`seq` begins at 1 and grows with every save of a question."));
+        return Err(Error::input(
+            "seq",
+            "`seq` begins at 1 and grows with every save of a question.",
+        ));
     }
     let newest = newest_of_each_question(saves);
     let conn = app.db.write();
     let stored = store(conn, viewer, id, &newest, now.at).await?;
     if stored.len() == newest.len() && newest.len() == saves.len() {
-        return Ok(saves.iter().filter_map(|save| stored.get(&save.question).cloned()).map(Saved::Saved).collect());
+        return Ok(saves
+            .iter()
+            .filter_map(|save| stored.get(&save.question).cloned())
+            .map(Saved::Saved)
+            .collect());
     }
     if stored.is_empty() {
         must_be_open(app, viewer, id, now).await?;
@@ -108,7 +115,12 @@ async fn store(
     let mut rows = Vec::with_capacity(saves.len());
     for save in saves {
         let n = values.len();
-        rows.push(format!("SELECT ${} AS question_id, ${} AS choice_id, ${} AS seq", n + 1, n + 2, n + 3));
+        rows.push(format!(
+            "SELECT ${} AS question_id, ${} AS choice_id, ${} AS seq",
+            n + 1,
+            n + 2,
+            n + 3
+        ));
         values.extend([save.question.into(), save.choice.into(), save.seq.into()]);
     }
     let insert = format!(

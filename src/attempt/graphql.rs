@@ -1,11 +1,8 @@
 //! Attempts in the API.
 
-use async_graphql::{
-    Context, Enum, ID, InputObject, Object, SimpleObject, connection::Connection, dataloader::DataLoader,
-};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
 
-pub use crate::quiz::graphql::page_cost;
 use super::{
     Filter,
     answers::{self, Save, Saved},
@@ -13,6 +10,7 @@ use super::{
     review::{Review, Reviewed},
     score::Outcome,
 };
+pub use crate::quiz::graphql::page_cost;
 use crate::{
     account::graphql::{User, user},
     auth::guard::Needs,
@@ -24,13 +22,12 @@ use crate::{
     },
     error::{Error, Result, UserErrorCode, as_payload},
     limit::Limit,
-    page::Page,
     quiz::{
         graphql::{Choice, Question, Quiz, questions},
         loader::QuizzesOfAttempts,
         paper::Published,
     },
-    schema::{RequestContext, UserError, connection, date_time, points},
+    schema::{RequestContext, UserError, date_time, points},
 };
 
 /// An attempt that the viewer may read; its result and quiz if they were loaded with it.
@@ -64,7 +61,11 @@ impl From<Recent> for Attempt {
 /// The attempt with this id, if the viewer may read it. If its time has run out unnoticed, it is submitted first.
 pub async fn attempt(ctx: &Context<'_>, id: AttemptId) -> Result<Attempt> {
     let (viewer, now) = (ctx.viewer()?, ctx.now());
-    let found = ctx.data_unchecked::<DataLoader<Attempts>>().load_one(id).await?.ok_or(Error::NotFound)?;
+    let found = ctx
+        .data_unchecked::<DataLoader<Attempts>>()
+        .load_one(id)
+        .await?
+        .ok_or(Error::NotFound)?;
     if found.is_overdue(now.at) {
         return super::find(ctx.app(), viewer, id, &now).await.map(Attempt::from);
     }
@@ -75,7 +76,7 @@ pub async fn attempt(ctx: &Context<'_>, id: AttemptId) -> Result<Attempt> {
 #[Object]
 impl Attempt {
     /// The opaque id.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         self.attempt.id.encode().into()
     }
 
@@ -150,7 +151,10 @@ impl Attempt {
     /// What is saved, one answer per question that was ever answered.
     #[graphql(complexity = "20 * child_complexity")]
     async fn answers(&self, ctx: &Context<'_>) -> Result<Vec<Answer>> {
-        let answers = ctx.data_unchecked::<DataLoader<Answers>>().load_one(self.attempt.id).await?;
+        let answers = ctx
+            .data_unchecked::<DataLoader<Answers>>()
+            .load_one(self.attempt.id)
+            .await?;
         Ok(answers.unwrap_or_default().into_iter().map(Answer::from).collect())
     }
 
@@ -162,7 +166,10 @@ impl Attempt {
         if let Some(result) = &self.result {
             return Ok(Some(result.into()));
         }
-        let found = ctx.data_unchecked::<DataLoader<Results>>().load_one(self.attempt.id).await?;
+        let found = ctx
+            .data_unchecked::<DataLoader<Results>>()
+            .load_one(self.attempt.id)
+            .await?;
         Ok(found.as_ref().map(AttemptResult::from))
     }
 
@@ -305,7 +312,7 @@ impl AttemptFilter {
     pub fn decode(self) -> Result<Filter> {
         Ok(Filter {
             state: self.state,
-            quiz: self.quiz_id.as_deref().map(QuizId::decode).transpose()?,
+            quiz: self.quiz_id.map(|id| QuizId::decode(&id)).transpose()?,
         })
     }
 }
@@ -547,7 +554,10 @@ impl AttemptMutation {
                 }
                 Some(submitted.attempt.into())
             }
-            None if errors.iter().any(|error| error.code == UserErrorCode::AttemptAlreadySubmitted) => {
+            None if errors
+                .iter()
+                .any(|error| error.code == UserErrorCode::AttemptAlreadySubmitted) =>
+            {
                 Some(super::find(app, viewer, id, &now).await?.into())
             }
             None => None,

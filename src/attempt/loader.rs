@@ -35,7 +35,9 @@ impl Loader<AttemptId> for Results {
     type Error = Arc<DbErr>;
 
     async fn load(&self, ids: &[AttemptId]) -> Result<HashMap<AttemptId, result::Model>, Arc<DbErr>> {
-        let results = result::Entity::of_attempts(ids.iter().copied()).all(self.0.read()).await?;
+        let results = result::Entity::of_attempts(ids.iter().copied())
+            .all(self.0.read())
+            .await?;
         Ok(results.into_iter().map(|result| (result.attempt_id, result)).collect())
     }
 }
@@ -49,7 +51,10 @@ impl Loader<AttemptId> for Answers {
 
     async fn load(&self, ids: &[AttemptId]) -> Result<HashMap<AttemptId, Vec<answer::Model>>, Arc<DbErr>> {
         let mut answers: HashMap<_, Vec<_>> = HashMap::new();
-        for answer in answer::Entity::of_attempts(ids.iter().copied()).all(self.0.read()).await? {
+        for answer in answer::Entity::of_attempts(ids.iter().copied())
+            .all(self.0.read())
+            .await?
+        {
             answers.entry(answer.attempt_id).or_default().push(answer);
         }
         Ok(answers)

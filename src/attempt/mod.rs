@@ -154,7 +154,10 @@ pub async fn list(
     page: &Page<AttemptId>,
 ) -> Result<Slice<attempt::Model>> {
     let attempts = filter.of(viewer, student);
-    let rows = page.select(attempts, attempt::Column::Id, Order::Descending).all(conn).await?;
+    let rows = page
+        .select(attempts, attempt::Column::Id, Order::Descending)
+        .all(conn)
+        .await?;
     Ok(page.slice(rows))
 }
 

@@ -15,7 +15,10 @@ use crate::{
     db::sql,
     entity::{ChoiceId, QuestionId, attempt},
     error::Result,
-    quiz::{Marking, paper::{Choice, Question}},
+    quiz::{
+        Marking,
+        paper::{Choice, Question},
+    },
 };
 
 /// A submitted attempt with the key.
@@ -81,8 +84,10 @@ pub async fn review(app: &App, viewer: &Viewer, attempt: &attempt::Model, now: &
     if !open && !viewer.role().is_staff() {
         return Ok(None);
     }
-    let chosen: HashMap<QuestionId, ChoiceId> =
-        rows.iter().filter_map(|row| Some((row.question_id?, row.choice_id?))).collect();
+    let chosen: HashMap<QuestionId, ChoiceId> = rows
+        .iter()
+        .filter_map(|row| Some((row.question_id?, row.choice_id?)))
+        .collect();
     let paper = app.papers.paper(conn, attempt.revision_id).await?;
     let key = app.papers.key(conn, attempt.revision_id, first.correction).await?;
     let marking = Marking {

@@ -131,7 +131,10 @@ mod tests {
             score: 3000,
             max_score: 8000,
         };
-        assert_eq!(score.by_chapter.into_iter().collect::<Vec<_>>(), [(chapter, in_chapter)]);
+        assert_eq!(
+            score.by_chapter.into_iter().collect::<Vec<_>>(),
+            [(chapter, in_chapter)]
+        );
     }
 
     proptest! {

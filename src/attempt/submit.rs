@@ -1,10 +1,6 @@
 //! Submitting: exactly one transaction turns an attempt into a result, whoever asks for it and how often.
 
-use std::collections::BTreeMap;
-
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
 
 use super::score::{self, Marked, Score, Tally};
 use crate::{
@@ -77,7 +73,10 @@ pub(super) async fn by_clock(app: &App, overdue: &attempt::Model, now: &Moment) 
 /// touches such an attempt submits it.
 pub async fn sweep(app: &App, now: &Moment) -> Result<usize> {
     const AT_ONCE: u64 = 200;
-    let overdue = attempt::Entity::overdue(now.at).limit(AT_ONCE).all(app.db.read()).await?;
+    let overdue = attempt::Entity::overdue(now.at)
+        .limit(AT_ONCE)
+        .all(app.db.read())
+        .await?;
     for attempt in &overdue {
         by_clock(app, attempt, now).await?;
     }
@@ -86,12 +85,7 @@ pub async fn sweep(app: &App, now: &Moment) -> Result<usize> {
 
 /// The transaction: locks the student, closes the attempt, scores what was saved, and stores all that follows from it.
 /// Nothing comes back if somebody else has closed the attempt, or it is the clock's turn and the clock has not run out.
-async fn settle(
-    app: &App,
-    found: &attempt::Model,
-    key: Option<&str>,
-    now: &Moment,
-) -> Result<Option<attempt::Model>> {
+async fn settle(app: &App, found: &attempt::Model, key: Option<&str>, now: &Moment) -> Result<Option<attempt::Model>> {
     let tx = app.db.begin().await?;
     let student = lock_student(&tx, found.student_id).await?;
     let Some(closed) = close(&tx, found.id, key, now.at).await? else {
@@ -220,7 +214,9 @@ async fn answered(conn: &impl ConnectionTrait, attempt: &attempt::Model) -> Resu
         [attempt.revision_id.into(), attempt.id.into(), i32::MAX.into()],
     );
     let rows = AnsweredRow::find_by_statement(select).all(conn).await?;
-    let first = rows.first().ok_or_else(|| Error::internal("a published revision without questions"))?;
+    let first = rows
+        .first()
+        .ok_or_else(|| Error::internal("a published revision without questions"))?;
     Ok(Answered {
         subject: first.subject_id,
         correction: first.correction,
@@ -263,4 +259,3 @@ async fn store_result(
     result::Entity::insert(row).exec_without_returning(conn).await?;
     Ok(())
 }
-

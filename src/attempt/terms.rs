@@ -73,7 +73,10 @@ pub fn start(
     if let Some(last) = history.last_submitted_at
         && now < last + quiz.cooldown()
     {
-        let message = format!("You can take this quiz again at {}.", rfc3339(Some(last + quiz.cooldown())));
+        let message = format!(
+            "You can take this quiz again at {}.",
+            rfc3339(Some(last + quiz.cooldown()))
+        );
         return Err(Error::refused(UserErrorCode::Cooldown, message));
     }
     let full = now + revision.duration();
@@ -92,7 +95,9 @@ impl ReviewPolicy {
         let closed = self.closes_at.is_some_and(|closes| now >= closes);
         match self.review_opens {
             ReviewOpens::AfterSubmit => submitted > 0,
-            ReviewOpens::AfterLastAttempt => closed || self.max_attempts.is_some_and(|most| submitted >= i64::from(most)),
+            ReviewOpens::AfterLastAttempt => {
+                closed || self.max_attempts.is_some_and(|most| submitted >= i64::from(most))
+            }
             ReviewOpens::AfterClose => closed,
         }
     }
@@ -176,7 +181,10 @@ mod tests {
             ..quiz()
         };
         let microsecond = Duration::from_micros(1);
-        assert_eq!(code(&quiz, &taken(0), NOON - microsecond), Some(UserErrorCode::QuizNotOpen));
+        assert_eq!(
+            code(&quiz, &taken(0), NOON - microsecond),
+            Some(UserErrorCode::QuizNotOpen)
+        );
         assert_eq!(code(&quiz, &taken(0), NOON), None);
         assert_eq!(code(&quiz, &taken(0), NOON + HOUR - microsecond), None);
         assert_eq!(code(&quiz, &taken(0), NOON + HOUR), Some(UserErrorCode::QuizNotOpen));

@@ -9,7 +9,10 @@ pub mod token;
 use crate::{
     app::App,
     clock::Time,
-    entity::{SessionId, UserId, user::Role},
+    entity::{
+        SessionId, UserId,
+        user::{self, Role},
+    },
 };
 
 /// Whoever is asking, signed in.
@@ -21,6 +24,15 @@ pub struct Viewer {
 }
 
 impl Viewer {
+    /// A demo account, to write its history.
+    pub(crate) fn of_demo_account(account: &user::Model) -> Self {
+        Self {
+            user: account.id,
+            session: SessionId(uuid::Uuid::nil()),
+            role: account.role,
+        }
+    }
+
     /// The account.
     pub fn user(&self) -> UserId {
         self.user

@@ -43,8 +43,7 @@ pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
 }
 
 /// A hash with the parameters of all others, of a password that nobody knows.
-const NOBODYS: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGlzIGhlcmUh$mSq9Rvn0xgqK1RLVb2u0Qw6tIhE0Qj0gVfJz8mYyFqE";
+const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGlzIGhlcmUh$mSq9Rvn0xgqK1RLVb2u0Qw6tIhE0Qj0gVfJz8mYyFqE";
 
 #[cfg(test)]
 mod tests {
@@ -54,7 +53,11 @@ mod tests {
     async fn only_the_right_password_verifies() {
         let hash = hash("correct horse".into(), [7; 16]).await.unwrap_or_default();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(verify("correct horse".into(), Some(hash.clone())).await.is_ok_and(|ok| ok));
+        assert!(
+            verify("correct horse".into(), Some(hash.clone()))
+                .await
+                .is_ok_and(|ok| ok)
+        );
         assert!(verify("wrong horse".into(), Some(hash)).await.is_ok_and(|ok| !ok));
     }
 

@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, PoisonError},
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};

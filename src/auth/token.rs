@@ -51,7 +51,9 @@ pub struct Keys {
 impl Keys {
     /// Keys from secrets.
     pub fn new(secrets: &[Secret<String>]) -> Result<Self> {
-        let first = secrets.first().ok_or_else(|| Error::internal("no secret to sign with"))?;
+        let first = secrets
+            .first()
+            .ok_or_else(|| Error::internal("no secret to sign with"))?;
         let verifying = secrets
             .iter()
             .map(|secret| (kid(secret), DecodingKey::from_secret(&derive(secret, "access token"))))

@@ -97,7 +97,12 @@ impl From<Dashboard> for DashboardOfViewer {
             subject: Subject::new(id, name),
             progress: sums.into(),
         };
-        let chapter = |OfChapter { id, subject, name, sums }| ChapterProgress {
+        let chapter = |OfChapter {
+                           id,
+                           subject,
+                           name,
+                           sums,
+                       }| ChapterProgress {
             chapter: Chapter::new(id, subject, name),
             progress: sums.into(),
         };
@@ -129,7 +134,9 @@ impl DashboardQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "How many days back `days` goes, 1 to 366; 30 without it.")] days: Option<i32>,
     ) -> Result<Option<DashboardOfViewer>> {
-        let days = u32::try_from(days.unwrap_or(30)).ok().filter(|days| (1..=366).contains(days));
+        let days = u32::try_from(days.unwrap_or(30))
+            .ok()
+            .filter(|days| (1..=366).contains(days));
         let days = days.ok_or_else(|| Error::BadInput("`days` is 1 to 366.".into()))?;
         let dashboard = super::of_viewer(ctx.app(), ctx.viewer()?, days, &ctx.now()).await?;
         Ok(Some(dashboard.into()))

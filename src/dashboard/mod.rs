@@ -5,7 +5,7 @@ pub mod graphql;
 use std::collections::BTreeMap;
 
 use chrono::{Days, NaiveDate};
-use sea_orm::{ConnectionTrait, FromQueryResult, QueryOrder, QuerySelect, Statement, Value};
+use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, Value};
 use uuid::Uuid;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     auth::Viewer,
     clock::Moment,
     db::sql,
-    entity::{ChapterId, SubjectId, UserId, attempt, quiz, result, revision},
+    entity::{ChapterId, SubjectId, UserId, attempt, quiz, result},
     error::Result,
     leaderboard::board::day_of,
     quiz::paper::Published,
@@ -93,7 +93,11 @@ pub async fn count(
         (Kind::Subject, subject.0, 0, total),
         (Kind::Day, nil, day_number(day), total),
     ];
-    rows.extend(by_chapter.iter().map(|(chapter, tally)| (Kind::Chapter, chapter.0, 0, tally)));
+    rows.extend(
+        by_chapter
+            .iter()
+            .map(|(chapter, tally)| (Kind::Chapter, chapter.0, 0, tally)),
+    );
     let mut values: Vec<Value> = vec![student.into()];
     let mut tuples = Vec::with_capacity(rows.len());
     for (kind, of, day, tally) in rows {
@@ -132,42 +136,59 @@ struct Row {
     day: i32,
     subject_id: Option<SubjectId>,
     name: Option<String>,
+    streak: i64,
     #[sea_orm(nested)]
     sums: Sums,
 }
 
-#[derive(FromQueryResult)]
-struct Streak {
-    days: i64,
-}
+/// Counts the days in a row: from the newest one, which is today or yesterday, back until a day is missing.
+const STREAK: &str = "WITH RECURSIVE run(day) AS ( \
+       SELECT MAX(day) FROM rollups WHERE student_id = $1 AND kind = 'DAY' AND day BETWEEN $3 - 1 AND $3 \
+       UNION ALL \
+       SELECT d.day FROM run JOIN rollups d ON d.student_id = $1 AND d.kind = 'DAY' AND d.day = run.day - 1 \
+     ) SELECT COUNT(day) FROM run";
 
 /// The viewer's dashboard, with the days of the last `days` days. Three statements.
 pub async fn of_viewer(app: &App, viewer: &Viewer, days: u32, now: &Moment) -> Result<Dashboard> {
     let conn = app.db.read();
     let today = day_of(now.at, app.zone);
-    let since = today.checked_sub_days(Days::new(u64::from(days.saturating_sub(1)))).unwrap_or(today);
+    let since = today
+        .checked_sub_days(Days::new(u64::from(days.saturating_sub(1))))
+        .unwrap_or(today);
     let select = sql(
         conn,
-        "SELECT r.kind, r.of_id, r.day, r.attempts, r.right_count, r.wrong_count, r.blank_count, r.score, \
-                r.max_score, c.subject_id, COALESCE(s.name, c.name) AS name \
+        format!(
+            "SELECT r.kind, r.of_id, r.day, r.attempts, r.right_count, r.wrong_count, r.blank_count, r.score, \
+                r.max_score, c.subject_id, COALESCE(s.name, c.name) AS name, ({STREAK}) AS streak \
          FROM rollups r \
          LEFT JOIN subjects s ON r.kind = 'SUBJECT' AND s.id = r.of_id \
          LEFT JOIN chapters c ON r.kind = 'CHAPTER' AND c.id = r.of_id \
          WHERE r.student_id = $1 \
            AND (r.kind IN ('TOTAL', 'SUBJECT', 'CHAPTER') OR (r.kind = 'DAY' AND r.day >= $2)) \
-         ORDER BY r.kind, r.day, name",
-        [viewer.user().into(), day_number(since).into()],
+         ORDER BY r.kind, r.day, name"
+        ),
+        [viewer.user().into(), day_number(since).into(), day_number(today).into()],
     );
     let mut dashboard = Dashboard {
         total: Sums::default(),
         subjects: Vec::new(),
         chapters: Vec::new(),
         days: Vec::new(),
-        streak: streak(conn, viewer.user(), day_number(today)).await?,
+        streak: 0,
         recent: recent(conn, viewer).await?,
     };
-    for Row { kind, of_id, day, subject_id, name, sums } in Row::find_by_statement(select).all(conn).await? {
+    for Row {
+        kind,
+        of_id,
+        day,
+        subject_id,
+        name,
+        streak,
+        sums,
+    } in Row::find_by_statement(select).all(conn).await?
+    {
         let name = name.unwrap_or_default();
+        dashboard.streak = streak;
         match kind {
             Kind::Total => dashboard.total = sums,
             Kind::Subject => dashboard.subjects.push(OfSubject {
@@ -190,38 +211,30 @@ pub async fn of_viewer(app: &App, viewer: &Viewer, days: u32, now: &Moment) -> R
     Ok(dashboard)
 }
 
-/// Walks back from the newest day, which is today or yesterday, until a day is missing.
-async fn streak(conn: &impl ConnectionTrait, student: UserId, today: i32) -> Result<i64> {
-    let select = sql(
-        conn,
-        "WITH RECURSIVE run(day) AS ( \
-           SELECT MAX(day) FROM rollups WHERE student_id = $1 AND kind = 'DAY' AND day BETWEEN $2 AND $3 \
-           UNION ALL \
-           SELECT r.day FROM run JOIN rollups r ON r.student_id = $1 AND r.kind = 'DAY' AND r.day = run.day - 1 \
-         ) SELECT COUNT(day) AS days FROM run",
-        [student.into(), (today - 1).into(), today.into()],
-    );
-    Ok(Streak::find_by_statement(select).one(conn).await?.map_or(0, |streak| streak.days))
-}
-
-/// The newest submitted attempts.
+/// The newest submitted attempts. Two statements.
 async fn recent(conn: &impl ConnectionTrait, viewer: &Viewer) -> Result<Vec<Recent>> {
     const HOW_MANY: u64 = 10;
-    let rows = attempt::Entity::of_with_results(viewer)
+    let attempts = attempt::Entity::of_with_results(viewer)
         .order_by_desc(result::Column::SubmittedAt)
         .order_by_desc(result::Column::AttemptId)
         .limit(HOW_MANY)
         .all(conn)
         .await?;
-    let recent = |(attempt, result, quiz, revision): (_, Option<_>, Option<quiz::Model>, Option<revision::Model>)| {
+    let ids = attempts.iter().map(|(attempt, _)| attempt.quiz_id);
+    let quizzes = quiz::Entity::of_attempts_of(viewer)
+        .filter(quiz::Column::Id.is_in(ids))
+        .all(conn)
+        .await?;
+    let recent = |(attempt, result): (attempt::Model, Option<_>)| {
+        let (quiz, revision) = quizzes.iter().find(|(quiz, _)| quiz.id == attempt.quiz_id)?.clone();
         Some(Recent {
             attempt,
             result: result?,
             quiz: Published {
-                quiz: quiz?,
+                quiz,
                 revision: revision?,
             },
         })
     };
-    Ok(rows.into_iter().filter_map(recent).collect())
+    Ok(attempts.into_iter().filter_map(recent).collect())
 }

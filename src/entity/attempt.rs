@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sea_orm::{JoinType, QueryOrder, QuerySelect, entity::prelude::*};
+use sea_orm::{JoinType, QueryOrder, QuerySelect, SelectTwo, entity::prelude::*};
 
-use super::{AttemptId, QuizId, RevisionId, UserId, quiz, result, revision};
+use super::{AttemptId, QuizId, RevisionId, UserId, result};
 use crate::{auth::Viewer, clock::Time};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -61,18 +61,8 @@ impl Model {
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
-    #[sea_orm(
-        belongs_to = "result::Entity",
-        from = "Column::Id",
-        to = "result::Column::AttemptId"
-    )]
+    #[sea_orm(belongs_to = "result::Entity", from = "Column::Id", to = "result::Column::AttemptId")]
     Result,
-    #[sea_orm(
-        belongs_to = "quiz::Entity",
-        from = "Column::QuizId",
-        to = "quiz::Column::Id"
-    )]
-    Quiz,
 }
 
 impl ActiveModelBehavior for ActiveModel {}
@@ -83,16 +73,11 @@ impl Entity {
         Self::find().filter(Column::StudentId.eq(viewer.user()))
     }
 
-    /// The viewer's own submitted attempts, each with its result, its quiz and that quiz's current revision.
-    pub fn of_with_results(viewer: &Viewer) -> SelectFour<Self, result::Entity, quiz::Entity, revision::Entity> {
+    /// The viewer's own submitted attempts, each with its result.
+    pub fn of_with_results(viewer: &Viewer) -> SelectTwo<Self, result::Entity> {
         Self::of(viewer)
             .join(JoinType::InnerJoin, Relation::Result.def())
             .select_also(result::Entity)
-            .join(JoinType::InnerJoin, Relation::Quiz.def())
-            .select_also(quiz::Entity)
-            .join(JoinType::InnerJoin, quiz::Relation::Revision.def())
-            .select_also(revision::Entity)
-            .filter(quiz::current())
     }
 
     /// The attempts that `viewer` may read: the own ones; staff may read all.

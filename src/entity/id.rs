@@ -77,7 +77,14 @@ mod tests {
         let quiz = QuizId(Uuid::from_u128(7));
         assert!(QuizId::decode(&quiz.encode()).is_ok_and(|read| read == quiz));
         assert!(matches!(AttemptId::decode(&quiz.encode()), Err(Error::NotFound)));
-        for nonsense in ["", "quiz", "quiz_", "quiz_AA", "quiz_\u{0}", "QUIZ_AAAAAAAAAAAAAAAAAAAAAA"] {
+        for nonsense in [
+            "",
+            "quiz",
+            "quiz_",
+            "quiz_AA",
+            "quiz_\u{0}",
+            "QUIZ_AAAAAAAAAAAAAAAAAAAAAA",
+        ] {
             assert!(matches!(QuizId::decode(nonsense), Err(Error::NotFound)), "{nonsense}");
         }
     }

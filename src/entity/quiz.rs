@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{Condition, JoinType, QuerySelect, entity::prelude::*};
+use sea_orm::{Condition, JoinType, QuerySelect, QueryTrait, SelectTwo, entity::prelude::*};
 
 use super::{QuizId, SubjectId, attempt, revision};
 use crate::{auth::Viewer, clock::Time};

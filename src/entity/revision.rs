@@ -44,11 +44,7 @@ impl Model {
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
-    #[sea_orm(
-        belongs_to = "quiz::Entity",
-        from = "Column::QuizId",
-        to = "quiz::Column::Id"
-    )]
+    #[sea_orm(belongs_to = "quiz::Entity", from = "Column::QuizId", to = "quiz::Column::Id")]
     Quiz,
 }
 

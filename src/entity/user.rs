@@ -28,8 +28,18 @@ pub struct Model {
 }
 
 /// What an account may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
-#[derive(serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    EnumIter,
+    DeriveActiveEnum,
+    async_graphql::Enum,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Role {
@@ -57,6 +67,11 @@ impl Entity {
     /// Accounts that are there: neither deleted nor suspended.
     pub fn active() -> Select<Self> {
         Self::present().filter(Column::SuspendedAt.is_null())
+    }
+
+    /// Demo accounts.
+    pub fn demo() -> Select<Self> {
+        Self::find().filter(Column::Demo.eq(true))
     }
 
     /// Accounts that are not deleted.

@@ -23,7 +23,13 @@ const REFRESH: &str = "refresh_token";
 pub fn of(config: &Config, tokens: &Tokens) -> [String; 2] {
     [
         cookie(config, ACCESS, "/", tokens.access.clone(), ACCESS_LIFETIME.as_secs()),
-        cookie(config, REFRESH, REFRESH_PATH, tokens.refresh.clone(), REFRESH_LIFETIME.as_secs()),
+        cookie(
+            config,
+            REFRESH,
+            REFRESH_PATH,
+            tokens.refresh.clone(),
+            REFRESH_LIFETIME.as_secs(),
+        ),
     ]
 }
 
@@ -47,7 +53,9 @@ pub fn refresh_token(headers: &HeaderMap) -> Option<String> {
 
 fn value(headers: &HeaderMap, name: &str) -> Option<String> {
     let jar = CookieJar::from_headers(headers);
-    jar.get(name).map(|cookie| cookie.value().to_owned()).filter(|value| !value.is_empty())
+    jar.get(name)
+        .map(|cookie| cookie.value().to_owned())
+        .filter(|value| !value.is_empty())
 }
 
 fn cookie(config: &Config, name: &'static str, path: &'static str, value: String, seconds: u64) -> String {

@@ -24,7 +24,10 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; wo
 pub fn routes() -> Router<Server> {
     Router::new()
         .route("/graphiql", get(workbench))
-        .route("/graphiql/sign-in", get(|| async { page(include_str!("graphiql/sign-in.html")) }))
+        .route(
+            "/graphiql/sign-in",
+            get(|| async { page(include_str!("graphiql/sign-in.html")) }),
+        )
         .route("/graphiql/assets/{name}", get(asset))
 }
 
@@ -54,10 +57,17 @@ async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
         return StatusCode::NOT_FOUND.into_response();
     };
     let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()));
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+    if headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == etag.as_bytes())
+    {
         return StatusCode::NOT_MODIFIED.into_response();
     }
-    let content_type = if name.ends_with(".css") { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
+    let content_type = if name.ends_with(".css") {
+        "text/css; charset=utf-8"
+    } else {
+        "text/javascript; charset=utf-8"
+    };
     let headers = [
         (header::CONTENT_TYPE, content_type),
         (header::CONTENT_ENCODING, "gzip"),

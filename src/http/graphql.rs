@@ -55,14 +55,22 @@ pub async fn handle(State(server): State<Server>, request: Request) -> Response 
 }
 
 async fn answer(server: &Server, request: Request, request_id: &str) -> Result<Response, Response> {
-    let media_type = accepted(request.headers())
-        .ok_or_else(|| plain(StatusCode::NOT_ACCEPTABLE, "Accept application/graphql-response+json or application/json."))?;
+    let media_type = accepted(request.headers()).ok_or_else(|| {
+        plain(
+            StatusCode::NOT_ACCEPTABLE,
+            "Accept application/graphql-response+json or application/json.",
+        )
+    })?;
     let method = request.method().clone();
     let headers = request.headers().clone();
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().copied();
     let identity = Identity::of(&server.app, &headers);
     if matches!(identity, Identity::BadBearer) {
-        let mut response = respond(media_type, StatusCode::UNAUTHORIZED, &refusal(Error::Unauthenticated, request_id));
+        let mut response = respond(
+            media_type,
+            StatusCode::UNAUTHORIZED,
+            &refusal(Error::Unauthenticated, request_id),
+        );
         let challenge = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         return Err(response);
@@ -74,7 +82,11 @@ async fn answer(server: &Server, request: Request, request_id: &str) -> Result<R
     let changes = match operation_type(&mut graphql) {
         Ok(OperationType::Subscription) => {
             let message = "Subscriptions run over the WebSocket at /graphql/ws.";
-            return Err(respond(media_type, request_error(media_type), &bad_request(message.into(), request_id)));
+            return Err(respond(
+                media_type,
+                request_error(media_type),
+                &bad_request(message.into(), request_id),
+            ));
         }
         Ok(operation) => operation == OperationType::Mutation,
         Err(error) => {
@@ -84,13 +96,19 @@ async fn answer(server: &Server, request: Request, request_id: &str) -> Result<R
     };
     if changes && method == Method::GET {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "A mutation needs POST.");
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        response
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static("POST"));
         return Err(response);
     }
     // A mutation from a page that may not send it; by cookie the page must be known.
     let by_cookie = matches!(identity, Identity::Cookie(_) | Identity::Nobody { stale_cookie: true });
     if changes && !origin_is_allowed(&server.app, &headers).unwrap_or(!by_cookie) {
-        return Err(respond(media_type, StatusCode::FORBIDDEN, &refusal(Error::CsrfRefused, request_id)));
+        return Err(respond(
+            media_type,
+            StatusCode::FORBIDDEN,
+            &refusal(Error::CsrfRefused, request_id),
+        ));
     }
     let stale_cookie = matches!(identity, Identity::Nobody { stale_cookie: true });
     let caller = Caller {
@@ -102,7 +120,8 @@ async fn answer(server: &Server, request: Request, request_id: &str) -> Result<R
     let status = status_of(&response, media_type);
     let mut http = respond(media_type, status, &response);
     if let Some(seconds) = retry_after(&response) {
-        http.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        http.headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     for (name, value) in &response.http_headers {
         http.headers_mut().append(name, value.clone());
@@ -119,9 +138,15 @@ async fn answer(server: &Server, request: Request, request_id: &str) -> Result<R
 
 /// The media type to answer with: what the client prefers of the two. Without an `Accept` it is taken for an old client.
 fn accepted(headers: &HeaderMap) -> Option<&'static str> {
-    let Some(accept) = headers.get(header::ACCEPT) else { return Some(JSON) };
+    let Some(accept) = headers.get(header::ACCEPT) else {
+        return Some(JSON);
+    };
     let accept = accept.to_str().ok()?.to_ascii_lowercase();
-    let wanted = |name: &str| accept.split(',').any(|range| range.split(';').next().is_some_and(|range| range.trim() == name));
+    let wanted = |name: &str| {
+        accept
+            .split(',')
+            .any(|range| range.split(';').next().is_some_and(|range| range.trim() == name))
+    };
     if wanted(GRAPHQL_RESPONSE) || wanted("*/*") || wanted("application/*") {
         Some(GRAPHQL_RESPONSE)
     } else {
@@ -132,12 +157,24 @@ fn accepted(headers: &HeaderMap) -> Option<&'static str> {
 async fn parameters(method: &Method, headers: &HeaderMap, request: Request) -> Result<Parameters, Response> {
     match *method {
         Method::POST => {
-            let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let content_type = headers
+                .get(header::CONTENT_TYPE)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default();
             // Nothing that a form could send: that is half of what keeps other sites' pages out.
-            if !content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON)) {
-                return Err(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the request as application/json."));
+            if !content_type
+                .split(';')
+                .next()
+                .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON))
+            {
+                return Err(plain(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "Send the request as application/json.",
+                ));
             }
-            let body = Bytes::from_request(request, &()).await.map_err(IntoResponse::into_response)?;
+            let body = Bytes::from_request(request, &())
+                .await
+                .map_err(IntoResponse::into_response)?;
             serde_json::from_slice(&body).map_err(|error| {
                 let message = format!("The body is not a GraphQL request in JSON (one request, not a batch): {error}.");
                 plain(StatusCode::BAD_REQUEST, &message)
@@ -150,7 +187,9 @@ async fn parameters(method: &Method, headers: &HeaderMap, request: Request) -> R
         }
         _ => {
             let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Use POST, or GET for queries.");
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+            response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
             Err(response)
         }
     }
@@ -211,7 +250,10 @@ fn operation_type(request: &mut async_graphql::Request) -> Result<OperationType,
             .ok_or_else(|| ServerError::new(format!("There is no operation named {name}."), None)),
         None => match (operations.next(), operations.next()) {
             (Some(only), None) => Ok(only),
-            _ => Err(ServerError::new("Name the operation to run with `operationName`.", None)),
+            _ => Err(ServerError::new(
+                "Name the operation to run with `operationName`.",
+                None,
+            )),
         },
     };
     operation.map(|(_, operation)| operation.node.ty)
@@ -229,7 +271,11 @@ fn status_of(response: &GraphQLResponse, media_type: &str) -> StatusCode {
 }
 
 fn request_error(media_type: &str) -> StatusCode {
-    if media_type == GRAPHQL_RESPONSE { StatusCode::BAD_REQUEST } else { StatusCode::OK }
+    if media_type == GRAPHQL_RESPONSE {
+        StatusCode::BAD_REQUEST
+    } else {
+        StatusCode::OK
+    }
 }
 
 /// If a response is nothing but refusals by limiters: how long to wait until all would be let through.
@@ -256,7 +302,10 @@ fn refusal(error: Error, request_id: &str) -> GraphQLResponse {
 }
 
 fn bad_request(message: String, request_id: &str) -> GraphQLResponse {
-    error::finish(GraphQLResponse::from_errors(vec![ServerError::new(message, None)]), request_id)
+    error::finish(
+        GraphQLResponse::from_errors(vec![ServerError::new(message, None)]),
+        request_id,
+    )
 }
 
 /// The response as the specification has it: no `data` at all if there was nothing to run.

@@ -46,7 +46,10 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/graphql", any(graphql::handle))
         .route(cookie::REFRESH_PATH, post(refresh::handle))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIME))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            REQUEST_TIME,
+        ))
         .route("/graphql/ws", get(socket::handle))
         .route("/", get(|| async { axum::response::Redirect::temporary("/graphiql") }))
         .merge(graphiql::routes())
@@ -61,7 +64,10 @@ pub fn router(app: App) -> Router {
 async fn harden(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        header::HeaderValue::from_static("nosniff"),
+    );
     headers.insert(header::REFERRER_POLICY, header::HeaderValue::from_static("same-origin"));
     headers
         .entry(header::CACHE_CONTROL)
@@ -125,7 +131,9 @@ fn origin_is_allowed(app: &App, headers: &HeaderMap) -> Option<bool> {
     let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let own = own.is_some_and(|host| {
         let secure = origin.strip_prefix("https://");
-        let plain = origin.strip_prefix("http://").filter(|_| app.config.listen.ip().is_loopback());
+        let plain = origin
+            .strip_prefix("http://")
+            .filter(|_| app.config.listen.ip().is_loopback());
         secure.or(plain) == Some(host)
     });
     Some(own || app.config.allowed_origins.iter().any(|allowed| allowed == origin))

@@ -45,11 +45,7 @@ pub struct Sheet {
 /// `file_name` is the upload's own name: it tells CSV from other text and names a CSV file's only
 /// sheet. With `only_sheet` just that sheet is read. A bad row or sheet is told in the reports;
 /// the error is for files that cannot be read at all.
-pub fn read(
-    file_name: &str,
-    bytes: &[u8],
-    only_sheet: Option<&str>,
-) -> Result<Vec<Sheet>, Unreadable> {
+pub fn read(file_name: &str, bytes: &[u8], only_sheet: Option<&str>) -> Result<Vec<Sheet>, Unreadable> {
     let grids = sheet::open(file_name, bytes, only_sheet)?;
     Ok(grids.iter().map(Sheet::of).collect())
 }
@@ -104,9 +100,7 @@ impl Sheet {
             }
             Likeness::Repetition { first, agrees } => {
                 let message = if agrees {
-                    format!(
-                        "This repeats the question at {first} and was left out; delete the row."
-                    )
+                    format!("This repeats the question at {first} and was left out; delete the row.")
                 } else {
                     format!(
                         "This repeats the question at {first} with another answer and was left out; check the answer there and delete this row."
@@ -188,9 +182,7 @@ impl Seen {
             self.questions.insert(key, First { cell, right });
         }
         match self.texts.get(&text) {
-            Some(first) => Likeness::SameText {
-                first: first.clone(),
-            },
+            Some(first) => Likeness::SameText { first: first.clone() },
             None => {
                 self.texts.insert(text, cell.to_owned());
                 Likeness::None
@@ -247,9 +239,7 @@ mod tests {
 
     #[test]
     fn a_whole_row_becomes_a_question() {
-        let sheet = import(&[
-            "\" What is\r\nATP? \",a fuel,\"two\nlines\",,,,,,a,cells/atp.png,\"One.\nTwo.\",Energy",
-        ]);
+        let sheet = import(&["\" What is\r\nATP? \",a fuel,\"two\nlines\",,,,,,a,cells/atp.png,\"One.\nTwo.\",Energy"]);
         assert_eq!(
             sheet.questions,
             [Question {
@@ -270,16 +260,7 @@ mod tests {
     fn a_messy_workbook_is_reported_cell_by_cell() {
         let mut workbook = Workbook::new();
         let biology = workbook.add_worksheet().set_name("Biology").unwrap();
-        let header = [
-            "Question",
-            "Image",
-            "A",
-            "B",
-            "C",
-            "D",
-            "Answer",
-            "Explanation",
-        ];
+        let header = ["Question", "Image", "A", "B", "C", "D", "Answer", "Explanation"];
         biology.write_row(0, 0, header).unwrap();
         biology
             .write_row(
@@ -296,9 +277,7 @@ mod tests {
                 ],
             )
             .unwrap();
-        biology
-            .write(3, 0, "How many chambers has a frog's heart?")
-            .unwrap();
+        biology.write(3, 0, "How many chambers has a frog's heart?").unwrap();
         biology.write_row(3, 2, [2, 3, 4, 5]).unwrap();
         biology.write(3, 6, "B ").unwrap();
         biology
@@ -350,15 +329,7 @@ mod tests {
             .write_row(
                 7,
                 0,
-                [
-                    "What is the ploidy of a gamete?",
-                    "",
-                    "haploid",
-                    "diploid",
-                    "",
-                    "",
-                    "A",
-                ],
+                ["What is the ploidy of a gamete?", "", "haploid", "diploid", "", "", "A"],
             )
             .unwrap();
         biology
@@ -393,26 +364,10 @@ mod tests {
         ];
         physics.write_row(0, 0, header).unwrap();
         for (place, (question, choices, answer)) in [
-            (
-                "The unit of flux density?",
-                ["weber", "tesla", "henry", "gauss"],
-                "B",
-            ),
-            (
-                "What is left after two half-lives?",
-                ["1/2", "", "1/8", "1/16"],
-                "B",
-            ),
-            (
-                "The transformer gives from 6 V ...",
-                ["", "3 V", "6 V", "24 V"],
-                "A",
-            ),
-            (
-                "Work done in one turn?",
-                ["zero", "mv^2/r", "2 pi mv^2", "mgr"],
-                "E",
-            ),
+            ("The unit of flux density?", ["weber", "tesla", "henry", "gauss"], "B"),
+            ("What is left after two half-lives?", ["1/2", "", "1/8", "1/16"], "B"),
+            ("The transformer gives from 6 V ...", ["", "3 V", "6 V", "24 V"], "A"),
+            ("Work done in one turn?", ["zero", "mv^2/r", "2 pi mv^2", "mgr"], "E"),
             (
                 "The dimension of impulse?",
                 ["force", "momentum", "energy", "power"],
@@ -450,19 +405,10 @@ mod tests {
 
         let sheets = read("messy.xlsx", &workbook.save_to_buffer().unwrap(), None).unwrap();
         let reports: Vec<&SheetReport> = sheets.iter().map(|sheet| &sheet.report).collect();
-        let counts: Vec<_> = reports
-            .iter()
-            .map(|r| (r.name.as_str(), r.imported, r.blank))
-            .collect();
-        assert_eq!(
-            counts,
-            [("Biology", 5, 1), ("Physics", 2, 0), ("Notes", 0, 0)]
-        );
+        let counts: Vec<_> = reports.iter().map(|r| (r.name.as_str(), r.imported, r.blank)).collect();
+        assert_eq!(counts, [("Biology", 5, 1), ("Physics", 2, 0), ("Notes", 0, 0)]);
         assert_eq!(marks(&reports[0].errors), [("B9", Code::UnsafeImage)]);
-        assert_eq!(
-            marks(&reports[0].warnings),
-            [("A6", Code::DuplicateQuestion)]
-        );
+        assert_eq!(marks(&reports[0].warnings), [("A6", Code::DuplicateQuestion)]);
         assert_eq!(
             marks(&reports[1].errors),
             [
@@ -476,11 +422,7 @@ mod tests {
         assert_eq!(marks(&reports[1].warnings), []);
         assert_eq!(marks(&reports[2].errors), [("A1", Code::NoQuestionColumn)]);
         assert_eq!(sheets[0].questions[1].choices, ["2", "3", "4", "5"]);
-        let right: Vec<usize> = sheets
-            .iter()
-            .flat_map(|s| &s.questions)
-            .map(|q| q.right)
-            .collect();
+        let right: Vec<usize> = sheets.iter().flat_map(|s| &s.questions).map(|q| q.right).collect();
         assert_eq!(right, [1, 1, 2, 0, 0, 1, 0]);
     }
 
@@ -492,20 +434,19 @@ mod tests {
             " question ;Choice A;CHOICE B;correct",
             "Year;Question;A;B;G;Answer",
         ] {
-            let columns =
-                header
-                    .split(';')
-                    .map(|heading| match heading.trim().to_lowercase().as_str() {
-                        "question" => "Q",
-                        "answer" | "correct answer" | "correct" => "1",
-                        other => {
-                            if other.ends_with('a') {
-                                "x"
-                            } else {
-                                "y"
-                            }
+            let columns = header
+                .split(';')
+                .map(|heading| match heading.trim().to_lowercase().as_str() {
+                    "question" => "Q",
+                    "answer" | "correct answer" | "correct" => "1",
+                    other => {
+                        if other.ends_with('a') {
+                            "x"
+                        } else {
+                            "y"
                         }
-                    });
+                    }
+                });
             let row = columns.collect::<Vec<_>>().join(";");
             let sheet = import_text(&format!("\n{header}\n{row}"));
             assert_eq!(sheet.report.imported, 1, "{header}");
@@ -515,26 +456,11 @@ mod tests {
     #[test]
     fn a_header_that_lacks_columns_refuses_its_sheet() {
         use Code::{DuplicateColumn, NoAnswerColumn, NoChoiceColumns, NoQuestionColumn};
-        assert_eq!(
-            refused_header("\n\n,Remarks\nx"),
-            [at("B3", NoQuestionColumn)]
-        );
-        assert_eq!(
-            refused_header("Question,Answer\nx,A"),
-            [at("A1", NoChoiceColumns)]
-        );
-        assert_eq!(
-            refused_header("Question,A,Answer\nx,y,A"),
-            [at("A1", NoChoiceColumns)]
-        );
-        assert_eq!(
-            refused_header("Question,A,B,D,Answer\nx"),
-            [at("D1", NoChoiceColumns)]
-        );
-        assert_eq!(
-            refused_header("Question,A,B\nx,y,z"),
-            [at("A1", NoAnswerColumn)]
-        );
+        assert_eq!(refused_header("\n\n,Remarks\nx"), [at("B3", NoQuestionColumn)]);
+        assert_eq!(refused_header("Question,Answer\nx,A"), [at("A1", NoChoiceColumns)]);
+        assert_eq!(refused_header("Question,A,Answer\nx,y,A"), [at("A1", NoChoiceColumns)]);
+        assert_eq!(refused_header("Question,A,B,D,Answer\nx"), [at("D1", NoChoiceColumns)]);
+        assert_eq!(refused_header("Question,A,B\nx,y,z"), [at("A1", NoAnswerColumn)]);
         assert_eq!(
             refused_header("Question,A,B,Option a,Answer,Correct\nx"),
             [at("D1", DuplicateColumn), at("F1", DuplicateColumn)]
@@ -549,10 +475,7 @@ mod tests {
             ("Q,,,,,,,,A", vec![at("B2", TooFewChoices)]),
             ("Q,x,,,,,,,A", vec![at("C2", TooFewChoices)]),
             ("Q,,x,,,,,,A", vec![at("B2", MissingChoice)]),
-            (
-                "Q,x,,,y,,,,A",
-                vec![at("C2", MissingChoice), at("D2", MissingChoice)],
-            ),
+            ("Q,x,,,y,,,,A", vec![at("C2", MissingChoice), at("D2", MissingChoice)]),
             ("Q,CO,Co,c o,c  o,,,,A", vec![at("E2", DuplicateChoice)]),
             ("Q,1,2,3,4,5,6,7,A", vec![at("H2", TooManyChoices)]),
             ("Q,x,y,,,,,,", vec![at("I2", NoAnswer)]),
@@ -617,11 +540,7 @@ mod tests {
                 ("A7", Code::DuplicateQuestion),
             ]
         );
-        let agrees = |warning: usize| {
-            !sheet.report.warnings[warning]
-                .message
-                .contains("another answer")
-        };
+        let agrees = |warning: usize| !sheet.report.warnings[warning].message.contains("another answer");
         assert_eq!([agrees(0), agrees(1), agrees(3)], [true, false, true]);
     }
 
@@ -636,11 +555,7 @@ mod tests {
 
     #[test]
     fn an_empty_sheet_is_only_worth_a_warning() {
-        for (csv, cell) in [
-            ("", "A1"),
-            ("\n\n", "A1"),
-            ("\nQuestion,A,B,Answer\n\n", "A2"),
-        ] {
+        for (csv, cell) in [("", "A1"), ("\n\n", "A1"), ("\nQuestion,A,B,Answer\n\n", "A2")] {
             let sheet = import_text(csv);
             assert_eq!(marks(&sheet.report.warnings), [(cell, Code::EmptySheet)]);
             assert_eq!(sheet.report.errors, []);
@@ -670,9 +585,8 @@ mod tests {
     #[test]
     fn no_text_makes_it_panic_or_breaks_a_rule() {
         let pieces = [
-            "Question", "A", "B", "C", "Answer", "Image", ",", ",", ",", ";", "\t", "\n", "\n",
-            "\r", "\"", "=", "1", "2", "a", "\u{202E}", "\u{FEFF}", "\u{A0}", "../", "x.png", "\0",
-            "%2e",
+            "Question", "A", "B", "C", "Answer", "Image", ",", ",", ",", ";", "\t", "\n", "\n", "\r", "\"", "=", "1",
+            "2", "a", "\u{202E}", "\u{FEFF}", "\u{A0}", "../", "x.png", "\0", "%2e",
         ];
         // A small fixed generator (Knuth's MMIX constants): the same texts at every run.
         let mut state = 7_u64;
@@ -699,10 +613,7 @@ mod tests {
                 assert!((2..=6).contains(&question.choices.len()), "{csv:?}");
                 assert!(question.right < question.choices.len(), "{csv:?}");
                 assert!(
-                    question
-                        .image
-                        .as_ref()
-                        .is_none_or(|image| !image.contains("..")),
+                    question.image.as_ref().is_none_or(|image| !image.contains("..")),
                     "{csv:?}"
                 );
             }

@@ -48,9 +48,13 @@ pub struct Report {
 
 /// Imports a file. Rows that can't be used are reported and left out; nothing is imported of a file that can't be read.
 pub async fn run(app: &App, job: &Job) -> Result<Report> {
-    let bytes = std::fs::read(&job.file)
-        .map_err(|error| Error::BadInput(format!("{}: {error}", job.file.display())))?;
-    let name = job.file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let bytes =
+        std::fs::read(&job.file).map_err(|error| Error::BadInput(format!("{}: {error}", job.file.display())))?;
+    let name = job
+        .file
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let wanted = job.sheet.clone();
     let sheets = tokio::task::spawn_blocking(move || read(&name, &bytes, wanted.as_deref()))
         .await
@@ -64,11 +68,24 @@ pub async fn run(app: &App, job: &Job) -> Result<Report> {
         json: job.json,
     };
     for sheet in sheets {
-        let title = if several { format!("{}: {}", job.quiz, sheet.report.name) } else { job.quiz.clone() };
+        let title = if several {
+            format!("{}: {}", job.quiz, sheet.report.name)
+        } else {
+            job.quiz.clone()
+        };
         let quiz = if sheet.questions.is_empty() {
             None
         } else {
-            Some(make_quiz(app, &job.subject, NewQuiz::titled(title, sheet.questions.len()), sheet.questions, &now).await?)
+            Some(
+                make_quiz(
+                    app,
+                    &job.subject,
+                    NewQuiz::titled(title, sheet.questions.len()),
+                    sheet.questions,
+                    &now,
+                )
+                .await?,
+            )
         };
         if let (Some(quiz), true) = (quiz, job.publish) {
             author::publish(app, quiz, &now).await?;
@@ -126,12 +143,24 @@ impl fmt::Display for Report {
             return writeln!(f, "{}", serde_json::to_string_pretty(&sheets).map_err(|_| fmt::Error)?);
         }
         for (report, quiz) in &self.sheets {
-            writeln!(f, "{}: {} questions imported, {} blank rows", report.name, report.imported, report.blank)?;
+            writeln!(
+                f,
+                "{}: {} questions imported, {} blank rows",
+                report.name, report.imported, report.blank
+            )?;
             for problem in &report.errors {
-                writeln!(f, "  refused {:<5} {:?}: {}", problem.cell, problem.code, problem.message)?;
+                writeln!(
+                    f,
+                    "  refused {:<5} {:?}: {}",
+                    problem.cell, problem.code, problem.message
+                )?;
             }
             for problem in &report.warnings {
-                writeln!(f, "  warning {:<5} {:?}: {}", problem.cell, problem.code, problem.message)?;
+                writeln!(
+                    f,
+                    "  warning {:<5} {:?}: {}",
+                    problem.cell, problem.code, problem.message
+                )?;
             }
             if let Some(quiz) = quiz {
                 let state = if self.published { "published" } else { "a draft" };

@@ -95,10 +95,7 @@ pub fn open(file_name: &str, bytes: &[u8], only: Option<&str>) -> Result<Vec<Gri
 /// A password turns a workbook into the container that Excel used before 2007; inside, the
 /// encrypted package is listed by name, in UTF-16.
 fn locked_or_old(bytes: &[u8]) -> Unreadable {
-    let package: Vec<u8> = "EncryptedPackage"
-        .encode_utf16()
-        .flat_map(u16::to_le_bytes)
-        .collect();
+    let package: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
     if bytes.windows(package.len()).any(|part| part == package) {
         Unreadable::Encrypted
     } else {
@@ -178,15 +175,9 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unreadable::NotASpreadsheet => {
-                write!(
-                    f,
-                    "This is not a spreadsheet; upload an .xlsx or a .csv file."
-                )
+                write!(f, "This is not a spreadsheet; upload an .xlsx or a .csv file.")
             }
-            Unreadable::OldExcel => write!(
-                f,
-                "This is a file of an old Excel; open it there and save it as .xlsx."
-            ),
+            Unreadable::OldExcel => write!(f, "This is a file of an old Excel; open it there and save it as .xlsx."),
             Unreadable::Encrypted => write!(
                 f,
                 "The workbook is locked with a password; save it without one and upload it again."
@@ -255,16 +246,9 @@ mod tests {
     fn what_is_no_spreadsheet_is_said_to_be_none() {
         let refused = |name, bytes: &[u8]| open(name, bytes, None).unwrap_err();
         let ole = b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
-        let locked = [
-            ole.as_slice(),
-            b"E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e\0",
-        ]
-        .concat();
+        let locked = [ole.as_slice(), b"E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e\0"].concat();
         assert_eq!(refused("a.pdf", b"%PDF-1.7"), Unreadable::NotASpreadsheet);
-        assert_eq!(
-            refused("a.xlsx", b"Question,A,B"),
-            Unreadable::NotASpreadsheet
-        );
+        assert_eq!(refused("a.xlsx", b"Question,A,B"), Unreadable::NotASpreadsheet);
         assert_eq!(refused("a.xls", ole), Unreadable::OldExcel);
         assert_eq!(refused("a.xlsx", &locked), Unreadable::Encrypted);
         let large = vec![b' '; MAX_FILE_BYTES + 1];

@@ -133,7 +133,10 @@ impl Window {
 fn midnight(day: NaiveDate, zone: Tz) -> Time {
     let from = day.and_time(NaiveTime::MIN);
     (0..4)
-        .find_map(|hours| zone.from_local_datetime(&(from + chrono::Duration::hours(hours))).earliest())
+        .find_map(|hours| {
+            zone.from_local_datetime(&(from + chrono::Duration::hours(hours)))
+                .earliest()
+        })
         .map_or(Time::from(from.and_utc()), |at| Time::from(at.with_timezone(&Utc)))
 }
 
@@ -191,18 +194,35 @@ mod tests {
     fn windows_are_cut_in_the_sites_zone_and_weeks_begin_on_monday() {
         let keys = |text| Window::all_at(at(text), KARACHI).map(Window::key);
         // Karachi is five hours ahead: Sunday 23:59:59.999999 and Monday 00:00 there.
-        assert_eq!(keys("2026-11-22T18:59:59.999999Z"), ["all", "2026-11", "2026-W47", "2026-11-22"]);
-        assert_eq!(keys("2026-11-22T19:00:00Z"), ["all", "2026-11", "2026-W48", "2026-11-23"]);
+        assert_eq!(
+            keys("2026-11-22T18:59:59.999999Z"),
+            ["all", "2026-11", "2026-W47", "2026-11-22"]
+        );
+        assert_eq!(
+            keys("2026-11-22T19:00:00Z"),
+            ["all", "2026-11", "2026-W48", "2026-11-23"]
+        );
         // The ISO year of a week differs from the calendar's around New Year.
-        assert_eq!(keys("2027-01-01T12:00:00Z"), ["all", "2027-01", "2026-W53", "2027-01-01"]);
+        assert_eq!(
+            keys("2027-01-01T12:00:00Z"),
+            ["all", "2027-01", "2026-W53", "2027-01-01"]
+        );
     }
 
     #[test]
     fn a_window_ends_where_the_next_begins() {
-        for zone in [Tz::UTC, KARACHI, chrono_tz::America::Santiago, chrono_tz::Asia::Kathmandu] {
+        for zone in [
+            Tz::UTC,
+            KARACHI,
+            chrono_tz::America::Santiago,
+            chrono_tz::Asia::Kathmandu,
+        ] {
             for text in ["2026-02-28T23:30:00Z", "2026-09-06T03:59:00Z", "2026-12-31T23:59:59Z"] {
                 for window in Window::all_at(at(text), zone).into_iter().skip(1) {
-                    let (start, end) = (window.starts_at(zone).expect("starts"), window.ends_at(zone).expect("ends"));
+                    let (start, end) = (
+                        window.starts_at(zone).expect("starts"),
+                        window.ends_at(zone).expect("ends"),
+                    );
                     assert!(start <= at(text) && at(text) < end, "{window:?} {zone}");
                     let next = Window::at(window.span(), end, zone);
                     assert_eq!(next.starts_at(zone), Some(end));
@@ -220,7 +240,16 @@ mod tests {
             let board = Board { scope: quiz, window };
             assert_eq!(Board::decode(&board.encode()), Some(board));
         }
-        for key in ["", "2026", "2026-13", "2026-W54", "2026-02-30", "2026-1-001", "all ", "2026-W1é"] {
+        for key in [
+            "",
+            "2026",
+            "2026-13",
+            "2026-W54",
+            "2026-02-30",
+            "2026-1-001",
+            "all ",
+            "2026-W1é",
+        ] {
             assert_eq!(Window::of_key(key), None, "{key}");
         }
     }

@@ -1,8 +1,6 @@
 //! Boards in the API.
 
-use async_graphql::{
-    Context, ID, InputObject, Object, SimpleObject, Subscription, connection::Connection,
-};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription, connection::Connection};
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt};
 use uuid::Uuid;
@@ -40,7 +38,7 @@ pub async fn board_by_id(ctx: &Context<'_>, id: &str) -> Result<Board> {
 #[Object]
 impl Board {
     /// The opaque id. It names this very window, also when that is over.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         self.0.encode().into()
     }
 
@@ -102,9 +100,10 @@ impl Board {
                 return Err(Error::BadInput("`fromRank` goes with `first` alone.".into()));
             }
             Some(rank) => Start::Rank {
-                rank: u64::try_from(rank).ok().filter(|rank| *rank > 0).ok_or_else(|| {
-                    Error::BadInput("`fromRank` begins at 1.".into())
-                })?,
+                rank: u64::try_from(rank)
+                    .ok()
+                    .filter(|rank| *rank > 0)
+                    .ok_or_else(|| Error::BadInput("`fromRank` begins at 1.".into()))?,
                 first: page.limit,
             },
         };
@@ -129,10 +128,15 @@ impl Board {
     ) -> Result<Connection<String, Standing, AsOf>> {
         let count = |given: Option<i32>| {
             let bad = || Error::BadInput("`above` and `below` are 0 to 50.".into());
-            usize::try_from(given.unwrap_or(5)).ok().filter(|count| *count <= 50).ok_or_else(bad)
+            usize::try_from(given.unwrap_or(5))
+                .ok()
+                .filter(|count| *count <= 50)
+                .ok_or_else(bad)
         };
         let (above, below) = (count(above)?, count(below)?);
-        Ok(rows(query::around(ctx.app(), ctx.viewer()?, self.0, above, below).await?))
+        Ok(rows(
+            query::around(ctx.app(), ctx.viewer()?, self.0, above, below).await?,
+        ))
     }
 }
 
@@ -150,7 +154,12 @@ fn rows(standings: Standings) -> Connection<String, Standing, AsOf> {
         as_of: date_time(standings.as_of),
         total_count: standings.total,
     };
-    connection(standings.slice, beside, |row: &Row| cursor(&row.place.standing), Standing::from)
+    connection(
+        standings.slice,
+        beside,
+        |row: &Row| cursor(&row.place.standing),
+        Standing::from,
+    )
 }
 
 /// A cursor is the key of a standing, never its position.

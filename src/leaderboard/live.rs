@@ -196,7 +196,9 @@ async fn tick(app: App, loaded: Arc<Loaded>) {
             () = app.shutdown.cancelled() => return,
         }
         tokio::time::sleep(app.config.board_tick).await;
-        let Some((as_of, total, moved)) = who_moved(&app, &loaded) else { return };
+        let Some((as_of, total, moved)) = who_moved(&app, &loaded) else {
+            return;
+        };
         let students = moved.iter().flat_map(|(_, places)| places).map(student_of);
         match account::profiles(app.db.read(), students).await {
             Ok(profiles) => {

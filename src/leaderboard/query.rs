@@ -105,7 +105,9 @@ pub async fn around(app: &App, viewer: &Viewer, board: Board, above: usize, belo
         let places = index.around(viewer.user().0, above, below).unwrap_or_default();
         Slice {
             has_previous: places.first().is_some_and(|place| place.position > 0),
-            has_next: places.last().is_some_and(|place| place.position + 1 < index.len() as u64),
+            has_next: places
+                .last()
+                .is_some_and(|place| place.position + 1 < index.len() as u64),
             rows: places,
         }
     })
@@ -116,7 +118,9 @@ pub async fn around(app: &App, viewer: &Viewer, board: Board, above: usize, belo
 pub async fn own(app: &App, viewer: &Viewer, board: Board) -> Result<Option<OwnStanding>> {
     let conn = app.db.read();
     let loaded = app.boards.get(conn, board).await?;
-    let (as_of, place) = app.boards.view(&loaded, |view| (view.as_of, view.index.place_of(viewer.user().0)));
+    let (as_of, place) = app
+        .boards
+        .view(&loaded, |view| (view.as_of, view.index.place_of(viewer.user().0)));
     let Some(place) = place else {
         return unranked(conn, viewer.user(), board, as_of).await;
     };
@@ -139,12 +143,7 @@ struct Unranked {
 }
 
 /// Whoever is not ranked still sees the own points.
-async fn unranked(
-    conn: &impl ConnectionTrait,
-    user: UserId,
-    board: Board,
-    as_of: Time,
-) -> Result<Option<OwnStanding>> {
+async fn unranked(conn: &impl ConnectionTrait, user: UserId, board: Board, as_of: Time) -> Result<Option<OwnStanding>> {
     let select = sql(
         conn,
         "SELECT s.score, s.reached_at, u.id, u.handle, u.avatar \

@@ -1,10 +1,11 @@
 //! Writing content: a draft, filled from an import, and its publication.
 
-use std::{collections::{HashMap, HashSet}, time::Duration};
-
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr,
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
 };
+
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
 
 use super::Marking;
 use crate::{
@@ -82,7 +83,10 @@ pub async fn subject(conn: &impl ConnectionTrait, name: &str, now: &Moment) -> R
         .on_conflict(nothing_if_there)
         .exec_without_returning(conn)
         .await?;
-    let known = subject::Entity::present().filter(subject::Column::Name.eq(name)).one(conn).await?;
+    let known = subject::Entity::present()
+        .filter(subject::Column::Name.eq(name))
+        .one(conn)
+        .await?;
     let deleted = || {
         let message = format!("The subject {name} is deleted. Restore it, or choose another name.");
         Error::refused(UserErrorCode::Conflict, message)
@@ -160,18 +164,27 @@ async fn write_questions(
             explanation: Set(new.explanation.clone()),
             right_position: Set(Some(new.right as i32)),
         });
-        choice_rows.extend(new.choices.iter().enumerate().map(|(position, text)| choice::ActiveModel {
-            id: Set(now.id::<ChoiceId>()),
-            question_id: Set(id),
-            position: Set(position as i32),
-            text: Set(text.clone()),
-        }));
+        choice_rows.extend(
+            new.choices
+                .iter()
+                .enumerate()
+                .map(|(position, text)| choice::ActiveModel {
+                    id: Set(now.id::<ChoiceId>()),
+                    question_id: Set(id),
+                    position: Set(position as i32),
+                    text: Set(text.clone()),
+                }),
+        );
     }
     for rows in question_rows.chunks(ROWS_AT_ONCE) {
-        question::Entity::insert_many(rows.to_vec()).exec_without_returning(conn).await?;
+        question::Entity::insert_many(rows.to_vec())
+            .exec_without_returning(conn)
+            .await?;
     }
     for rows in choice_rows.chunks(ROWS_AT_ONCE) {
-        choice::Entity::insert_many(rows.to_vec()).exec_without_returning(conn).await?;
+        choice::Entity::insert_many(rows.to_vec())
+            .exec_without_returning(conn)
+            .await?;
     }
     Ok(())
 }
@@ -206,21 +219,30 @@ async fn chapters(
         .on_conflict(nothing_if_there)
         .exec_without_returning(conn)
         .await?;
-    let known = chapter::Entity::present().filter(chapter::Column::SubjectId.eq(subject)).all(conn).await?;
+    let known = chapter::Entity::present()
+        .filter(chapter::Column::SubjectId.eq(subject))
+        .all(conn)
+        .await?;
     Ok(known.into_iter().map(|chapter| (chapter.name, chapter.id)).collect())
 }
 
 /// Checks the draft of a quiz and freezes it. From here on its questions never change.
 pub async fn publish(app: &App, quiz: QuizId, now: &Moment) -> Result<RevisionId> {
     let tx = app.db.begin().await?;
-    let draft = revision::Entity::draft_of(quiz).one(&tx).await?.ok_or(Error::NotFound)?;
+    let draft = revision::Entity::draft_of(quiz)
+        .one(&tx)
+        .await?
+        .ok_or(Error::NotFound)?;
     let questions = question::Entity::of_revision(draft.id).all(&tx).await?;
     let mut choices: HashMap<QuestionId, Vec<choice::Model>> = HashMap::new();
     for choice in choice::Entity::of_revision(draft.id).all(&tx).await? {
         choices.entry(choice.question_id).or_default().push(choice);
     }
     if questions.is_empty() {
-        return Err(Error::refused(UserErrorCode::BadUserInput, "A quiz needs at least one question."));
+        return Err(Error::refused(
+            UserErrorCode::BadUserInput,
+            "A quiz needs at least one question.",
+        ));
     }
     for question in &questions {
         let choices = choices.get(&question.id).map_or(&[][..], Vec::as_slice);
@@ -256,7 +278,10 @@ fn check(question: &question::Model, choices: &[choice::Model]) -> Result<(), &'
         Err("it needs 2 to 6 choices")
     } else if !choices.iter().all(|choice| texts.insert(choice.text.trim())) {
         Err("two of its choices are equal")
-    } else if !choices.iter().any(|choice| Some(choice.position) == question.right_position) {
+    } else if !choices
+        .iter()
+        .any(|choice| Some(choice.position) == question.right_position)
+    {
         Err("none of its choices is marked as the right one")
     } else {
         Ok(())

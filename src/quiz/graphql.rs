@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{
-    Context, ID, InputObject, Object, SimpleObject, connection::Connection, dataloader::DataLoader,
-};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject, connection::Connection, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -55,7 +53,7 @@ pub async fn subject(ctx: &Context<'_>, id: SubjectId) -> Result<Subject> {
 #[Object]
 impl Subject {
     /// The opaque id.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         self.id.encode().into()
     }
 
@@ -76,7 +74,12 @@ impl Subject {
     ) -> Result<Connection<String, Chapter, ChapterTotal>> {
         let page = Page::of((first, last), (after, before), |cursor| ChapterId::decode(cursor).ok())?;
         let slice = super::chapters(ctx.app().db.read(), self.id, &page).await?;
-        Ok(connection(slice, ChapterTotal(self.id), |chapter| chapter.id.encode(), Chapter::from))
+        Ok(connection(
+            slice,
+            ChapterTotal(self.id),
+            |chapter| chapter.id.encode(),
+            Chapter::from,
+        ))
     }
 
     /// The subject's board whose window holds now.
@@ -86,7 +89,9 @@ impl Subject {
         #[graphql(desc = "The kind of window; all time without it.")] window: Option<Span>,
     ) -> Result<Board> {
         let span = window.unwrap_or(Span::AllTime);
-        leaderboard::query::present(ctx.app(), Scope::Subject(self.id), span, &ctx.now()).await.map(Board)
+        leaderboard::query::present(ctx.app(), Scope::Subject(self.id), span, &ctx.now())
+            .await
+            .map(Board)
     }
 }
 
@@ -132,7 +137,7 @@ pub async fn chapter(ctx: &Context<'_>, id: ChapterId) -> Result<Chapter> {
 #[Object]
 impl Chapter {
     /// The opaque id.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         self.id.encode().into()
     }
 
@@ -167,7 +172,7 @@ pub async fn quiz(ctx: &Context<'_>, id: QuizId) -> Result<Quiz> {
 #[Object]
 impl Quiz {
     /// The opaque id.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         self.0.quiz.id.encode().into()
     }
 
@@ -250,9 +255,9 @@ impl Quiz {
         ctx: &Context<'_>,
         #[graphql(desc = "The kind of window; all time without it.")] window: Option<Span>,
     ) -> Result<Option<Board>> {
-        let span = window.unwrap_or(Span::AllTime);
-        let board = leaderboard::query::present(ctx.app(), Scope::Quiz(self.0.quiz.id), span, &ctx.now());
-        board.await.map(|board| Some(Board(board)))
+        let (scope, span) = (Scope::Quiz(self.0.quiz.id), window.unwrap_or(Span::AllTime));
+        let board = leaderboard::query::present(ctx.app(), scope, span, &ctx.now()).await?;
+        Ok(Some(Board(board)))
     }
 }
 
@@ -290,7 +295,7 @@ pub fn questions(paper: &Paper) -> Vec<Question> {
 #[Object]
 impl Question {
     /// The opaque id.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         self.0.id.encode().into()
     }
 
@@ -363,8 +368,8 @@ pub struct QuizFilter {
 impl QuizFilter {
     fn decode(self) -> Result<Filter> {
         Ok(Filter {
-            subject: self.subject_id.as_deref().map(SubjectId::decode).transpose()?,
-            chapter: self.chapter_id.as_deref().map(ChapterId::decode).transpose()?,
+            subject: self.subject_id.map(|id| SubjectId::decode(&id)).transpose()?,
+            chapter: self.chapter_id.map(|id| ChapterId::decode(&id)).transpose()?,
             text: self.text,
             questions: (self.min_questions, self.max_questions),
             minutes: (self.min_minutes, self.max_minutes),
@@ -412,7 +417,12 @@ impl CatalogueQuery {
     ) -> Result<Connection<String, Subject, SubjectTotal>> {
         let page = Page::of((first, last), (after, before), |cursor| SubjectId::decode(cursor).ok())?;
         let slice = super::subjects(ctx.app().db.read(), &page).await?;
-        Ok(connection(slice, SubjectTotal, |subject| subject.id.encode(), |subject| Subject::from(&subject)))
+        Ok(connection(
+            slice,
+            SubjectTotal,
+            |subject| subject.id.encode(),
+            |subject| Subject::from(&subject),
+        ))
     }
 
     /// The published quizzes, the newest first.
@@ -430,15 +440,16 @@ impl CatalogueQuery {
         let filter = filter.map(QuizFilter::decode).transpose()?.unwrap_or_default();
         let page = Page::of((first, last), (after, before), |cursor| QuizId::decode(cursor).ok())?;
         let slice = super::catalogue(ctx.app().db.read(), &filter, &page).await?;
-        Ok(connection(slice, QuizTotal(filter), |published| published.quiz.id.encode(), Quiz))
+        Ok(connection(
+            slice,
+            QuizTotal(filter),
+            |published| published.quiz.id.encode(),
+            Quiz,
+        ))
     }
 
     /// A published quiz.
-    async fn quiz(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The id of the quiz.")] id: ID,
-    ) -> Result<Option<Quiz>> {
+    async fn quiz(&self, ctx: &Context<'_>, #[graphql(desc = "The id of the quiz.")] id: ID) -> Result<Option<Quiz>> {
         let app = ctx.app();
         let published = app.papers.quiz(app.db.read(), QuizId::decode(&id)?).await?;
         Ok(Some(Quiz((*published).clone())))

@@ -78,7 +78,13 @@ async fn published(
         .all(db.read())
         .await?;
     let keyed = |(quiz, revision): (quiz::Model, Option<_>)| {
-        Some((quiz.id, Published { quiz, revision: revision? }))
+        Some((
+            quiz.id,
+            Published {
+                quiz,
+                revision: revision?,
+            },
+        ))
     };
     Ok(rows.into_iter().filter_map(keyed).collect())
 }

@@ -6,8 +6,7 @@ pub mod loader;
 pub mod paper;
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QuerySelect, Select,
-    SelectTwo,
+    ColumnTrait, Condition, ConnectionTrait, ExprTrait, PaginatorTrait, QueryFilter, Select, SelectTwo,
     sea_query::{Expr, Func, LikeExpr},
 };
 
@@ -61,7 +60,11 @@ impl Filter {
             all = all.add(revision::Column::Id.in_subquery(with_chapter));
         }
         for word in self.text.iter().flat_map(|text| text.split_whitespace()) {
-            let word = word.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            let word = word
+                .to_lowercase()
+                .replace('\\', "\\\\")
+                .replace('%', "\\%")
+                .replace('_', "\\_");
             let title = Func::lower(Expr::col((quiz::Entity, quiz::Column::Title)));
             all = all.add(Expr::expr(title).like(LikeExpr::new(format!("%{word}%")).escape('\\')));
         }
@@ -69,8 +72,16 @@ impl Filter {
         all = all
             .add_option(self.questions.0.map(|least| revision::Column::QuestionCount.gte(least)))
             .add_option(self.questions.1.map(|most| revision::Column::QuestionCount.lte(most)))
-            .add_option(self.minutes.0.map(|least| revision::Column::DurationMs.gte(minute(least))))
-            .add_option(self.minutes.1.map(|most| revision::Column::DurationMs.lte(minute(most))));
+            .add_option(
+                self.minutes
+                    .0
+                    .map(|least| revision::Column::DurationMs.gte(minute(least))),
+            )
+            .add_option(
+                self.minutes
+                    .1
+                    .map(|most| revision::Column::DurationMs.lte(minute(most))),
+            );
         catalogue.filter(all)
     }
 }
@@ -84,14 +95,18 @@ fn question_revisions(chapter: ChapterId) -> sea_orm::sea_query::SelectStatement
 }
 
 /// A page of the catalogue, the newest quiz first.
-pub async fn catalogue(
-    conn: &impl ConnectionTrait,
-    filter: &Filter,
-    page: &Page<QuizId>,
-) -> Result<Slice<Published>> {
+pub async fn catalogue(conn: &impl ConnectionTrait, filter: &Filter, page: &Page<QuizId>) -> Result<Slice<Published>> {
     let query = filter.apply(quiz::Entity::catalogue());
-    let rows = page.select(query, quiz::Column::Id, Order::Descending).all(conn).await?;
-    let published = |(quiz, revision): (_, Option<_>)| Some(Published { quiz, revision: revision? });
+    let rows = page
+        .select(query, quiz::Column::Id, Order::Descending)
+        .all(conn)
+        .await?;
+    let published = |(quiz, revision): (_, Option<_>)| {
+        Some(Published {
+            quiz,
+            revision: revision?,
+        })
+    };
     let slice = page.slice(rows);
     Ok(Slice {
         rows: slice.rows.into_iter().filter_map(published).collect(),

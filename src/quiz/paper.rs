@@ -4,11 +4,13 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use moka::future::Cache;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter};
 
 use crate::{
     db::sql,
-    entity::{ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId, choice, question, quiz, revision, subject},
+    entity::{
+        ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId, choice, question, quiz, revision, subject,
+    },
     error::{Error, Result},
 };
 
@@ -80,7 +82,10 @@ impl Papers {
         if let Some(known) = self.subjects.get(&id).await {
             return Ok(known);
         }
-        let found = subject::Entity::present().filter(subject::Column::Id.eq(id)).one(conn).await?;
+        let found = subject::Entity::present()
+            .filter(subject::Column::Id.eq(id))
+            .one(conn)
+            .await?;
         let subject = Arc::new(found.ok_or(Error::NotFound)?);
         self.subjects.insert(id, subject.clone()).await;
         Ok(subject)

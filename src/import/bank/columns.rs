@@ -46,8 +46,7 @@ impl Columns {
             found.map(|(column, _)| *column)
         };
         let start = header.filled().next().map_or(0, |(column, _)| column);
-        let lacks =
-            |column, code, message: &str| Problem::new(header.address(column), code, message);
+        let lacks = |column, code, message: &str| Problem::new(header.address(column), code, message);
 
         let Some(question) = find(Role::Question) else {
             return Err(vec![lacks(
@@ -57,9 +56,7 @@ impl Columns {
             )]);
         };
         let mut problems = repeated(header, &roles);
-        let choice_columns: Vec<Option<u32>> = (0..=LETTERS.len())
-            .map(|place| find(Role::Choice(place)))
-            .collect();
+        let choice_columns: Vec<Option<u32>> = (0..=LETTERS.len()).map(|place| find(Role::Choice(place))).collect();
         let (choices, surplus) = choice_columns.split_at(LETTERS.len());
         let after_gap = choices.iter().skip_while(|c| c.is_some()).flatten().next();
         let choices: Vec<u32> = choices.iter().map_while(|column| *column).collect();
@@ -95,12 +92,7 @@ impl Columns {
     /// Whether a row says anything in a column that matters. Numbered but otherwise empty rows are
     /// common, for numbering a sheet to its end takes one drag of the mouse.
     pub fn any_filled(&self, row: &Row) -> bool {
-        let optional = [
-            self.surplus_choice,
-            self.image,
-            self.explanation,
-            self.chapter,
-        ];
+        let optional = [self.surplus_choice, self.image, self.explanation, self.chapter];
         [self.question, self.answer]
             .into_iter()
             .chain(self.choices.iter().copied())
@@ -141,10 +133,7 @@ fn role(heading: &Cell) -> Option<Role> {
                 .iter()
                 .find_map(|prefix| other.strip_prefix(prefix))
                 .unwrap_or(other);
-            let place = LETTERS
-                .iter()
-                .chain([&SURPLUS])
-                .position(|known| *known == letter)?;
+            let place = LETTERS.iter().chain([&SURPLUS]).position(|known| *known == letter)?;
             Some(Role::Choice(place))
         }
     }

@@ -61,10 +61,6 @@ pub enum Code {
 impl Problem {
     pub(super) fn new(cell: String, code: Code, message: impl Into<String>) -> Problem {
         let message = message.into();
-        Problem {
-            cell,
-            code,
-            message,
-        }
+        Problem { cell, code, message }
     }
 }

@@ -42,9 +42,7 @@ impl Reading {
         let explanation = columns
             .explanation
             .and_then(|column| cells.text(column, MAX_EXPLANATION));
-        let chapter = columns
-            .chapter
-            .and_then(|column| cells.line(column, MAX_CHAPTER));
+        let chapter = columns.chapter.and_then(|column| cells.line(column, MAX_CHAPTER));
         Reading {
             text,
             choices,
@@ -202,8 +200,7 @@ impl<'a> Cells<'a> {
 
     /// The columns of the choices that a row fills; notes gaps, and too few.
     fn filled_choices(&mut self, columns: &[u32]) -> Vec<u32> {
-        let (filled, empty): (Vec<u32>, Vec<u32>) =
-            columns.iter().partition(|column| !self.is_blank(**column));
+        let (filled, empty): (Vec<u32>, Vec<u32>) = columns.iter().partition(|column| !self.is_blank(**column));
         let letters_used = columns.iter().rposition(|column| !self.is_blank(*column));
         let gaps = &columns[..letters_used.unwrap_or(0)];
         let gaps: Vec<u32> = gaps.iter().copied().filter(|c| empty.contains(c)).collect();
@@ -287,9 +284,7 @@ fn choices_named(answer: &str, choices: &[String]) -> Vec<usize> {
 
 fn place_of_letter(answer: &str) -> Option<usize> {
     match answer.as_bytes() {
-        [letter] if letter.is_ascii_alphabetic() => {
-            Some(usize::from(letter.to_ascii_lowercase() - b'a'))
-        }
+        [letter] if letter.is_ascii_alphabetic() => Some(usize::from(letter.to_ascii_lowercase() - b'a')),
         _ => None,
     }
 }
@@ -313,8 +308,7 @@ fn place_of_text(answer: &str, choices: &[String]) -> Option<usize> {
 /// plain direction marks that Urdu and Arabic need are not among them.
 fn is_unsafe(c: char) -> bool {
     let allowed_control = matches!(c, '\n' | '\t');
-    (c.is_control() && !allowed_control)
-        || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    (c.is_control() && !allowed_control) || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Whether a path leads to a picture and cannot lead out of the image folder, however it is joined
@@ -330,11 +324,7 @@ fn is_safe_image(path: &str) -> bool {
     let stays_inside = path
         .split('/')
         .all(|segment| !segment.trim_end_matches(['.', ' ']).is_empty());
-    is_picture
-        && is_plain
-        && stays_inside
-        && !is_percent_encoded(path)
-        && path.chars().count() <= MAX_IMAGE
+    is_picture && is_plain && stays_inside && !is_percent_encoded(path) && path.chars().count() <= MAX_IMAGE
 }
 
 fn is_percent_encoded(path: &str) -> bool {
@@ -435,9 +425,7 @@ mod tests {
 
     #[test]
     fn marks_that_turn_text_are_unsafe_and_scripts_are_not() {
-        for c in [
-            '\0', '\u{1B}', '\u{85}', '\u{7F}', '\u{202E}', '\u{2066}', '\u{2069}',
-        ] {
+        for c in ['\0', '\u{1B}', '\u{85}', '\u{7F}', '\u{202E}', '\u{2066}', '\u{2069}'] {
             assert!(is_unsafe(c), "{c:?}");
         }
         for c in [

@@ -51,11 +51,7 @@ fn read_workbook(bytes: &[u8], only: Option<&str>) -> Result<Vec<Grid>, Unreadab
         .collect()
 }
 
-fn cells(
-    workbook: &mut Workbook<'_>,
-    sheet: &str,
-    allowance: &mut Allowance,
-) -> Result<Cells, Unreadable> {
+fn cells(workbook: &mut Workbook<'_>, sheet: &str, allowance: &mut Allowance) -> Result<Cells, Unreadable> {
     let mut cells = values(workbook, sheet, allowance)?;
     // A formula displaces its stored result, which is whatever the last program left there.
     for place in formulas(workbook, sheet)? {
@@ -64,11 +60,7 @@ fn cells(
     Ok(cells)
 }
 
-fn values(
-    workbook: &mut Workbook<'_>,
-    sheet: &str,
-    allowance: &mut Allowance,
-) -> Result<Cells, Unreadable> {
+fn values(workbook: &mut Workbook<'_>, sheet: &str, allowance: &mut Allowance) -> Result<Cells, Unreadable> {
     let mut reader = workbook.worksheet_cells_reader(sheet).map_err(refusal)?;
     let mut cells = Cells::new();
     while let Some((value, style)) = reader.next_cell_with_style_id().map_err(refusal)? {
@@ -149,10 +141,7 @@ fn shown(number: f64, format: &str) -> String {
 fn fixed_decimals(format: &str) -> Option<usize> {
     let decimals = match format.strip_prefix('0')? {
         "" => 0,
-        rest => rest
-            .strip_prefix('.')
-            .filter(|rest| !rest.is_empty())?
-            .len(),
+        rest => rest.strip_prefix('.').filter(|rest| !rest.is_empty())?.len(),
     };
     let only_zeros = format.bytes().all(|byte| matches!(byte, b'0' | b'.'));
     (only_zeros && format.matches('.').count() <= 1 && decimals <= 9).then_some(decimals)
@@ -289,9 +278,7 @@ fn first_number(after_name: &[u8]) -> u64 {
         .skip_while(|byte| byte.is_ascii_whitespace() || b"=\"'+".contains(byte))
         .take_while(|byte| byte.is_ascii_digit())
         .fold(0, |number: u64, digit| {
-            number
-                .saturating_mul(10)
-                .saturating_add(u64::from(digit - b'0'))
+            number.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
         })
 }
 
@@ -333,15 +320,9 @@ mod tests {
             )
         };
         stored_zip(&[
-            (
-                "_rels/.rels",
-                &relation("officeDocument", "xl/workbook.xml"),
-            ),
+            ("_rels/.rels", &relation("officeDocument", "xl/workbook.xml")),
             ("xl/workbook.xml", workbook),
-            (
-                "xl/_rels/workbook.xml.rels",
-                &relation("worksheet", "sheet1.xml"),
-            ),
+            ("xl/_rels/workbook.xml.rels", &relation("worksheet", "sheet1.xml")),
             ("xl/sheet1.xml", sheet),
         ])
     }
@@ -375,9 +356,7 @@ mod tests {
 
     fn crc32(bytes: &[u8]) -> u32 {
         !bytes.iter().fold(u32::MAX, |crc, byte| {
-            (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-                (crc >> 1) ^ (0xEDB8_8320 * (crc & 1))
-            })
+            (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 * (crc & 1)))
         })
     }
 
@@ -482,10 +461,7 @@ mod tests {
             let grids = grids(&bytes, only)?;
             Ok(grids.iter().map(|grid| grid.name.clone()).collect())
         };
-        assert_eq!(
-            names(None),
-            Ok(vec!["Biology".to_owned(), "Physics".to_owned()])
-        );
+        assert_eq!(names(None), Ok(vec!["Biology".to_owned(), "Physics".to_owned()]));
         assert_eq!(names(Some("Physics")), Ok(vec!["Physics".to_owned()]));
         assert_eq!(
             names(Some("physics")),
@@ -551,14 +527,8 @@ mod tests {
     #[test]
     fn a_claim_of_strings_beyond_all_memory_is_refused() {
         let with_strings = |sst: &str| stored_zip(&[("xl/SharedStrings.xml", sst)]);
-        for count in [
-            "100000000000000",
-            "18446744073709551615",
-            "99999999999999999999999",
-        ] {
-            let bytes = with_strings(&format!(
-                "<!-- --> <sst count=\"1\" uniqueCount = '{count}'/>"
-            ));
+        for count in ["100000000000000", "18446744073709551615", "99999999999999999999999"] {
+            let bytes = with_strings(&format!("<!-- --> <sst count=\"1\" uniqueCount = '{count}'/>"));
             assert_eq!(read(&bytes).unwrap_err(), Unreadable::UnpacksTooLarge);
         }
         let honest = with_strings("<sst uniqueCount=\"1\"><si><t>uniqueCount 9</t></si></sst>");
@@ -575,10 +545,7 @@ mod tests {
         assert_eq!(allowance.spend(&long), Err(Unreadable::UnpacksTooLarge));
         let mut allowance = Allowance { cells: 1, text: 0 };
         allowance.spend(&Cell::Blank).unwrap();
-        assert_eq!(
-            allowance.spend(&Cell::Blank),
-            Err(Unreadable::UnpacksTooLarge)
-        );
+        assert_eq!(allowance.spend(&Cell::Blank), Err(Unreadable::UnpacksTooLarge));
     }
 
     #[test]
@@ -608,9 +575,7 @@ mod tests {
 
     #[test]
     fn no_damage_makes_it_panic() {
-        let whole = raw_workbook(
-            r#"<row r="1"><c r="A1" t="inlineStr"><is><t>Question</t></is></c></row>"#,
-        );
+        let whole = raw_workbook(r#"<row r="1"><c r="A1" t="inlineStr"><is><t>Question</t></is></c></row>"#);
         for end in 0..whole.len() {
             let _ = read(&whole[..end]);
         }

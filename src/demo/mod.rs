@@ -1,0 +1,215 @@
+//! Content and students to try things out with. The questions are in the format that staff import.
+
+use std::time::Duration;
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ConnectionTrait, EntityTrait, PaginatorTrait,
+};
+
+use crate::{
+    app::App,
+    attempt::{self, answers::Save},
+    auth::{Viewer, password},
+    clock::Moment,
+    entity::{
+        QuizId, UserId,
+        quiz::ReviewOpens,
+        user::{self, Role},
+    },
+    error::{Error, Result},
+    import,
+    quiz::{
+        Marking,
+        author::{self, NewQuiz},
+    },
+};
+
+/// The password of every demo account.
+pub const PASSWORD: &str = "marmalade-demo";
+
+/// Who can sign in: e-mail address and role.
+pub const ACCOUNTS: [(&str, &str); 3] = [
+    ("admin@demo.example", "admin"),
+    ("editor@demo.example", "editor"),
+    ("student1@demo.example", "student; student2 to student36 likewise"),
+];
+
+/// File, subject, title, minutes.
+const QUIZZES: [(&str, &str, &str, u64, &str); 5] = [
+    (
+        "biology.csv",
+        "Biology",
+        "Biology: the essentials",
+        30,
+        include_str!("content/biology.csv"),
+    ),
+    (
+        "chemistry.csv",
+        "Chemistry",
+        "Chemistry: the essentials",
+        30,
+        include_str!("content/chemistry.csv"),
+    ),
+    (
+        "physics.csv",
+        "Physics",
+        "Physics: the essentials",
+        30,
+        include_str!("content/physics.csv"),
+    ),
+    (
+        "english.csv",
+        "English",
+        "English: the essentials",
+        20,
+        include_str!("content/english.csv"),
+    ),
+    (
+        "mdcat-mock.csv",
+        "Biology",
+        "MDCAT mock: Biology",
+        40,
+        include_str!("content/mdcat-mock.csv"),
+    ),
+];
+
+const NAMES: [&str; 36] = [
+    "ayesha", "bilal", "chanda", "danish", "eman", "faisal", "ghazala", "hamza", "iqra", "junaid", "kiran", "laiba",
+    "moiz", "nimra", "omar", "parveen", "qasim", "rabia", "saad", "tehreem", "usman", "vaneeza", "waleed", "yumna",
+    "zain", "amna", "babar", "dua", "fatima", "haris", "isra", "khadija", "mahnoor", "noman", "rida", "shahzaib",
+];
+
+/// Whether the database holds demo accounts.
+pub async fn is_present(conn: &impl ConnectionTrait) -> Result<bool> {
+    Ok(user::Entity::demo().count(conn).await? > 0)
+}
+
+/// Fills a database in which there is nobody yet. Returns whether it did.
+pub async fn fill_if_empty(app: &App) -> Result<bool> {
+    if user::Entity::present().count(app.db.read()).await? > 0 {
+        return Ok(false);
+    }
+    let now = app.now();
+    let hash = password::hash(PASSWORD.into(), now.random()).await?;
+    let month = now.at(now.at - Duration::from_secs(30 * 24 * 3600));
+    let quizzes = quizzes(app, &month).await?;
+    account(app, "admin", "admin@demo.example", Role::Admin, &hash, &month).await?;
+    account(app, "editor", "editor@demo.example", Role::Editor, &hash, &month).await?;
+    // Always the same histories.
+    let mut chance = StdRng::seed_from_u64(2026);
+    for (i, name) in NAMES.iter().enumerate() {
+        let email = format!("student{}@demo.example", i + 1);
+        let student = account(app, name, &email, Role::Student, &hash, &month).await?;
+        // The first one is for trying things out: nothing taken yet.
+        if i > 0 {
+            history(app, &student, &quizzes, &mut chance, &now).await?;
+        }
+    }
+    Ok(true)
+}
+
+async fn quizzes(app: &App, now: &Moment) -> Result<Vec<QuizId>> {
+    let mut quizzes = Vec::new();
+    for (file, subject, title, minutes, text) in QUIZZES {
+        let sheets = import::read(file, text.as_bytes(), None).map_err(|error| Error::internal(error.to_string()))?;
+        for sheet in sheets {
+            if let Some(problem) = sheet.report.errors.first() {
+                return Err(Error::internal(format!("{file} {}: {}", problem.cell, problem.message)));
+            }
+            let mock = title.starts_with("MDCAT");
+            let quiz = NewQuiz {
+                duration: Duration::from_secs(60 * minutes),
+                description: Some(format!("{} questions at MDCAT level.", sheet.questions.len())),
+                marking: if mock {
+                    Marking {
+                        right: 1000,
+                        wrong: -250,
+                        blank: 0,
+                    }
+                } else {
+                    Marking::default()
+                },
+                review_opens: ReviewOpens::AfterSubmit,
+                ..NewQuiz::titled(title, sheet.questions.len())
+            };
+            let quiz = import::make_quiz(app, subject, quiz, sheet.questions, now).await?;
+            author::publish(app, quiz, now).await?;
+            quizzes.push(quiz);
+        }
+    }
+    Ok(quizzes)
+}
+
+async fn account(app: &App, handle: &str, email: &str, role: Role, hash: &str, now: &Moment) -> Result<user::Model> {
+    let id: UserId = now.id();
+    let row = user::ActiveModel {
+        id: Set(id),
+        email: Set(email.into()),
+        handle: Set(handle.into()),
+        avatar: Set(None),
+        password_hash: Set(hash.into()),
+        role: Set(role),
+        opted_out: Set(false),
+        demo: Set(true),
+        version: Set(0),
+        created_at: Set(now.at),
+        access_changed_at: Set(None),
+        suspended_at: Set(None),
+        deleted_at: Set(None),
+        ranked: NotSet,
+    };
+    Ok(user::Entity::insert(row).exec_with_returning(app.db.write()).await?)
+}
+
+/// Lets a student take some of the quizzes in the last weeks, more or less well.
+async fn history(
+    app: &App,
+    student: &user::Model,
+    quizzes: &[QuizId],
+    chance: &mut StdRng,
+    now: &Moment,
+) -> Result<()> {
+    let viewer = Viewer::of_demo_account(student);
+    let skill = chance.random_range(35..90);
+    for quiz in quizzes {
+        if chance.random_range(0..100) < 25 {
+            continue;
+        }
+        let minutes_ago = chance.random_range(60..20 * 24 * 60);
+        let start = now.at(now.at - Duration::from_secs(60 * minutes_ago));
+        let attempt = attempt::start(app, &viewer, *quiz, &start).await?.attempt;
+        let paper = app.papers.paper(app.db.read(), attempt.revision_id).await?;
+        let key = app.papers.key(app.db.read(), attempt.revision_id, 0).await?;
+        let saves: Vec<Save> = paper
+            .questions
+            .iter()
+            .filter(|_| chance.random_range(0..100) >= 5)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|question| {
+                let knows = chance.random_range(0..100) < skill;
+                let guess = question
+                    .choices
+                    .get(chance.random_range(0..question.choices.len()))
+                    .map(|choice| choice.id);
+                Save {
+                    question: question.id,
+                    choice: if knows {
+                        key.right.get(&question.id).copied()
+                    } else {
+                        guess
+                    },
+                    seq: 1,
+                }
+            })
+            .collect();
+        let end = now.at(start.at + Duration::from_secs(60 * chance.random_range(8..18)));
+        if !saves.is_empty() {
+            attempt::answers::save(app, &viewer, attempt.id, &saves, &end).await?;
+        }
+        attempt::submit(app, &viewer, attempt.id, "demo-history", &end).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! GraphQL over WebSocket at `/graphql/ws`: who is let in, and what runs there.
+
+use std::net::SocketAddr;
+
+use axum::{
+    extract::{ConnectInfo, State, WebSocketUpgrade},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use futures_util::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Identity, Server, bearer, device, origin_is_allowed,
+    ws::{self, Accepted, Close, Payload, Settings},
+};
+use crate::{
+    auth::{self, Viewer},
+    error,
+    schema::{self, Caller},
+};
+
+/// Upgrades to a WebSocket. A browser comes with its cookie, and only from an allowed page; a native app sends its
+/// access token with `connection_init` as `{"authorization": "Bearer …"}`, or as a header.
+pub async fn handle(
+    State(server): State<Server>,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    if origin_is_allowed(&server.app, &headers) == Some(false) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let identity = match Identity::of(&server.app, &headers) {
+        // A browser always says where it comes from; a cookie without that is not a browser's.
+        Identity::Cookie(_) if origin_is_allowed(&server.app, &headers).is_none() => {
+            return StatusCode::FORBIDDEN.into_response();
+        }
+        identity => identity,
+    };
+    let caller = Caller {
+        device: device(&headers, Some(&ConnectInfo(address))),
+        takes_cookies: false,
+    };
+    let settings = Settings::default();
+    ws::prepare(upgrade, &settings).on_upgrade(move |socket| async move {
+        let shutdown = server.app.shutdown.clone();
+        let init = async |payload: Payload| {
+            let viewer = viewer(&server, identity, &payload)?;
+            let ended = match &viewer {
+                Some(viewer) => server.app.revocations.end_of(viewer),
+                None => CancellationToken::new(),
+            };
+            let server = server.clone();
+            let execute = move |request: async_graphql::Request| {
+                let request_id = uuid::Uuid::now_v7().simple().to_string();
+                let request = schema::with_request(request, &server.app, viewer.clone(), caller.clone());
+                let responses = server.schema.execute_stream(request);
+                responses.map(move |response| error::finish(response, &request_id))
+            };
+            Ok(Accepted { execute, ended })
+        };
+        ws::serve(socket, settings, shutdown, init).await;
+    })
+}
+
+/// Whoever opens the socket; nobody is fine, too, but a credential that is no longer good is to be refreshed first.
+fn viewer(server: &Server, identity: Identity, payload: &Payload) -> Result<Option<Viewer>, Close> {
+    if let Some(authorization) = payload.get("authorization").or_else(|| payload.get("Authorization")) {
+        let token = authorization.as_str().and_then(bearer).ok_or(Close::UNAUTHORIZED)?;
+        let viewer = auth::authenticate(&server.app, token, server.app.clock.now());
+        return viewer.map(Some).ok_or(Close::UNAUTHORIZED);
+    }
+    match identity {
+        Identity::Cookie(viewer) | Identity::Bearer(viewer) => Ok(Some(viewer)),
+        Identity::Nobody { stale_cookie: false } => Ok(None),
+        Identity::Nobody { stale_cookie: true } | Identity::BadBearer => Err(Close::UNAUTHORIZED),
+    }
+}

@@ -1,0 +1,196 @@
+//! Proves that what is derived agrees with what it is derived from: standings and roll-ups are made anew from the
+//! results, by other means than a submit's, and compared.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sea_orm::{ConnectionTrait, FromQueryResult};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    clock::Time,
+    db::sql,
+    entity::{QuizId, SubjectId, UserId},
+    error::Result,
+    leaderboard::board::{Window, day_of},
+};
+
+#[derive(FromQueryResult)]
+struct Taken {
+    student_id: UserId,
+    quiz_id: QuizId,
+    subject_id: SubjectId,
+    score: i64,
+    max_score: i64,
+    right_count: i32,
+    wrong_count: i32,
+    blank_count: i32,
+    ranked: bool,
+    submitted_at: Time,
+}
+
+#[derive(FromQueryResult)]
+struct StoredStanding {
+    scope_id: Uuid,
+    window_key: String,
+    student_id: UserId,
+    score: i64,
+    reached_at: Time,
+}
+
+#[derive(FromQueryResult)]
+struct StoredRollup {
+    student_id: UserId,
+    kind: String,
+    of_id: Uuid,
+    day: i32,
+    attempts: i64,
+    right_count: i64,
+    wrong_count: i64,
+    blank_count: i64,
+    score: i64,
+    max_score: i64,
+}
+
+type StandingKey = (UserId, Uuid, String);
+type RollupKey = (UserId, String, Uuid, i32);
+
+/// Every difference found, one line each; none if all agrees.
+pub async fn verify(app: &App) -> Result<Vec<String>> {
+    let conn = app.db.write();
+    let select = sql(
+        conn,
+        "SELECT r.student_id, r.quiz_id, q.subject_id, r.score, r.max_score, r.right_count, r.wrong_count, \
+                r.blank_count, r.ranked, r.submitted_at \
+         FROM results r JOIN quizzes q ON q.id = r.quiz_id \
+         ORDER BY r.student_id, r.submitted_at, r.attempt_id",
+        [],
+    );
+    let taken = Taken::find_by_statement(select).all(conn).await?;
+    let mut findings = Vec::new();
+    compare(
+        "standing",
+        &standings(app, &taken),
+        &stored_standings(conn).await?,
+        &mut findings,
+    );
+    compare(
+        "roll-up",
+        &rollups(app, &taken),
+        &stored_rollups(conn).await?,
+        &mut findings,
+    );
+    Ok(findings)
+}
+
+fn compare<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
+    what: &str,
+    expected: &BTreeMap<K, V>,
+    stored: &BTreeMap<K, V>,
+    findings: &mut Vec<String>,
+) {
+    for (key, expected) in expected {
+        match stored.get(key) {
+            Some(stored) if stored == expected => {}
+            Some(stored) => findings.push(format!("{what} {key:?}: stored {stored:?}, expected {expected:?}")),
+            None => findings.push(format!("{what} {key:?}: missing, expected {expected:?}")),
+        }
+    }
+    let surplus = stored.iter().filter(|(key, _)| !expected.contains_key(key));
+    findings.extend(surplus.map(|(key, stored)| format!("{what} {key:?}: stored {stored:?}, expected nothing")));
+}
+
+/// Replays the ranked results in order, board by board: the score and when it was reached.
+fn standings(app: &App, taken: &[Taken]) -> BTreeMap<StandingKey, (i64, Time)> {
+    let mut bests: HashMap<(UserId, Uuid, String, QuizId), i64> = HashMap::new();
+    let mut standings: BTreeMap<StandingKey, (i64, Time)> = BTreeMap::new();
+    let mut moved: HashMap<StandingKey, bool> = HashMap::new();
+    for result in taken.iter().filter(|result| result.ranked) {
+        for window in Window::all_at(result.submitted_at, app.zone).map(Window::key) {
+            for scope in [Uuid::nil(), result.subject_id.0, result.quiz_id.0] {
+                let key = (result.student_id, scope, window.clone());
+                let best = bests
+                    .get(&(result.student_id, scope, window.clone(), result.quiz_id))
+                    .copied();
+                if best.is_some_and(|best| best >= result.score) {
+                    continue;
+                }
+                bests.insert((result.student_id, scope, window.clone(), result.quiz_id), result.score);
+                let gain = result.score - best.unwrap_or(0);
+                let standing = standings.entry(key.clone()).or_insert((0, result.submitted_at));
+                standing.0 += gain;
+                // A first result of zero moves nothing; the first result that does sets the time, later ones renew it.
+                if gain != 0 {
+                    let has_moved = moved.entry(key).or_insert(false);
+                    standing.1 = if *has_moved {
+                        standing.1.max(result.submitted_at)
+                    } else {
+                        result.submitted_at
+                    };
+                    *has_moved = true;
+                }
+            }
+        }
+    }
+    standings
+}
+
+/// Sums the results anew; what the chapters add up to is taken from the answers elsewhere.
+fn rollups(app: &App, taken: &[Taken]) -> BTreeMap<RollupKey, [i64; 6]> {
+    let mut rollups: BTreeMap<RollupKey, [i64; 6]> = BTreeMap::new();
+    for result in taken {
+        let counts = [
+            1,
+            i64::from(result.right_count),
+            i64::from(result.wrong_count),
+            i64::from(result.blank_count),
+            result.score,
+            result.max_score,
+        ];
+        let day = day_of(result.submitted_at, app.zone).to_epoch_days();
+        for (kind, of, day) in [
+            ("TOTAL", Uuid::nil(), 0),
+            ("SUBJECT", result.subject_id.0, 0),
+            ("DAY", Uuid::nil(), day),
+        ] {
+            let sums = rollups.entry((result.student_id, kind.into(), of, day)).or_default();
+            for (sum, count) in sums.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+    }
+    rollups
+}
+
+async fn stored_standings(conn: &impl ConnectionTrait) -> Result<BTreeMap<StandingKey, (i64, Time)>> {
+    let select = sql(
+        conn,
+        "SELECT scope_id, window_key, student_id, score, reached_at FROM standings",
+        [],
+    );
+    let rows = StoredStanding::find_by_statement(select).all(conn).await?;
+    let keyed = |row: StoredStanding| {
+        (
+            (row.student_id, row.scope_id, row.window_key),
+            (row.score, row.reached_at),
+        )
+    };
+    Ok(rows.into_iter().map(keyed).collect())
+}
+
+async fn stored_rollups(conn: &impl ConnectionTrait) -> Result<BTreeMap<RollupKey, [i64; 6]>> {
+    let select = sql(conn, "SELECT * FROM rollups WHERE kind <> 'CHAPTER'", []);
+    let rows = StoredRollup::find_by_statement(select).all(conn).await?;
+    let keyed = |row: StoredRollup| {
+        let sums = [
+            row.attempts,
+            row.right_count,
+            row.wrong_count,
+            row.blank_count,
+            row.score,
+            row.max_score,
+        ];
+        ((row.student_id, row.kind, row.of_id, row.day), sums)
+    };
+    Ok(rows.into_iter().map(keyed).collect())
+}

@@ -1,0 +1,97 @@
+//! A student takes a quiz against the clock.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::on_both_databases;
+
+on_both_databases! {
+    async fn a_student_takes_a_quiz_and_reads_the_review(app: TestApp) {
+        let (ada, quiz) = (app.student().await, app.quiz(4, |_| {}).await);
+        let paper = ada.start(quiz).await;
+        assert_eq!(ada.save(&paper, 0, 0, 1).await["outcome"], "SAVED");
+        assert_eq!(ada.save(&paper, 1, 1, 1).await["outcome"], "SAVED");
+        let result = ada.submit(&paper, "my first key").await;
+        assert_eq!(
+            result["attempt"]["result"],
+            json!({"points": 1.0, "rightCount": 1, "wrongCount": 1, "blankCount": 2, "ranked": true})
+        );
+        let query = "query($id: ID!) { attempt(id: $id) { review { questions { outcome explanation right { text } } } } }";
+        let data = ada.ask(query, json!({"id": paper.attempt})).await;
+        let first = &data["attempt"]["review"]["questions"][0];
+        assert_eq!(first, &json!({"outcome": "RIGHT", "explanation": "CANARY explanation 0", "right": {"text": "right"}}));
+        app.verify().await;
+    }
+
+    async fn an_equal_or_lower_seq_changes_nothing(app: TestApp) {
+        let (ada, quiz) = (app.student().await, app.quiz(1, |_| {}).await);
+        let paper = ada.start(quiz).await;
+        ada.save(&paper, 0, 1, 5).await;
+        for seq in [5, 4] {
+            let stale = ada.save(&paper, 0, 2, seq).await;
+            assert_eq!(stale["outcome"], "STALE");
+            assert_eq!(stale["answer"], json!({"seq": 5, "choiceId": paper.questions[0].1[1]}));
+        }
+    }
+
+    async fn whoever_runs_out_of_time_is_submitted_with_what_was_saved(app: TestApp) {
+        let (ada, quiz) = (app.student().await, app.quiz(2, |_| {}).await);
+        let paper = ada.start(quiz).await;
+        ada.save(&paper, 0, 0, 1).await;
+        // An hour, the grace, and a second more. No worker runs.
+        app.advance(Duration::from_secs(3600 + 3 + 1));
+        let refused = ada.save(&paper, 1, 0, 1).await;
+        assert_eq!(refused["errors"], json!([{"code": "ATTEMPT_EXPIRED"}]));
+        let result = ada.submit(&paper, "too late a key").await;
+        assert_eq!(result["errors"], json!([]));
+        assert_eq!(result["attempt"]["submittedBy"], "CLOCK");
+        assert_eq!(result["attempt"]["submittedAt"], "2026-11-23T11:00:00Z");
+        assert_eq!(result["attempt"]["result"]["rightCount"], 1);
+        app.verify().await;
+    }
+
+    async fn another_students_attempt_is_like_one_that_is_not_there(app: TestApp) {
+        let (ada, bob, quiz) = (app.student().await, app.student().await, app.quiz(1, |_| {}).await);
+        let paper = ada.start(quiz).await;
+        let invented = marmalade::entity::AttemptId(uuid::Uuid::now_v7()).encode();
+        for query in ["query($id: ID!) { attempt(id: $id) { id } }", "query($id: ID!) { node(id: $id) { id } }"] {
+            let theirs = bob.send(query, json!({"id": paper.attempt})).await;
+            assert_eq!(theirs.1["errors"][0]["extensions"]["code"], "NOT_FOUND");
+            assert_eq!(theirs, bob.send(query, json!({"id": invented})).await);
+        }
+    }
+
+    async fn a_submit_takes_ten_statements_and_a_save_one(app: TestApp) {
+        for questions in [5, 50] {
+            let (ada, quiz) = (app.student().await, app.quiz(questions, |_| {}).await);
+            let paper = ada.start(quiz).await;
+            for question in 0..questions {
+                let (statements, saved) = app.statements(ada.save(&paper, question, 0, 1)).await;
+                assert_eq!((statements, &saved["outcome"]), (1, &json!("SAVED")));
+            }
+            let query = "mutation($input: SubmitAttemptInput!) { submitAttempt(input: $input) { attempt { state } } }";
+            let input = json!({"attemptId": paper.attempt, "idempotencyKey": "only one key"});
+            let (statements, _) = app.statements(ada.ask(query, json!({"input": input}))).await;
+            assert!(statements <= 12, "{statements} statements with BEGIN and COMMIT");
+        }
+    }
+
+    async fn the_31st_answer_within_a_minute_is_refused(app: TestApp) {
+        let app = app.restarted_with(|config| config.limits = Default::default()).await;
+        let (ada, quiz) = (app.student().await, app.quiz(1, |_| {}).await);
+        let paper = ada.start(quiz).await;
+        for seq in 1..=30 {
+            assert_eq!(ada.save(&paper, 0, 0, seq).await["outcome"], "SAVED");
+            app.advance(Duration::from_secs(if seq == 30 { 1 } else { 2 }));
+        }
+        let query = "mutation($input: SaveAnswerInput!) { saveAnswer(input: $input) { outcome } }";
+        let (question, choices) = &paper.questions[0];
+        let input = json!({"attemptId": paper.attempt, "questionId": question, "choiceId": choices[0], "seq": 31});
+        let (status, body) = ada.send(query, json!({"input": input})).await;
+        assert_eq!(status, 429);
+        assert_eq!(body["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+        app.advance(Duration::from_secs(1));
+        assert_eq!(ada.save(&paper, 0, 0, 31).await["outcome"], "SAVED");
+    }
+}

@@ -1,0 +1,9 @@
+//! All integration tests, one binary: it links once. Each test runs on SQLite and, when `TEST_DATABASE_URL` is set, on
+//! PostgreSQL, from the same source and in a database of its own.
+
+mod support;
+
+mod attempts;
+mod boards;
+mod races;
+mod schema;

@@ -1,0 +1,99 @@
+//! Fifty at once, behind a barrier. `ROUNDS` says how often; 200 is the measure, fewer are enough for every day.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::Barrier;
+
+use crate::{on_both_databases, support::{Actor, TestApp}};
+
+const AT_ONCE: usize = 50;
+
+fn rounds() -> usize {
+    std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
+}
+
+/// Runs the tasks at the same time and returns what they came to.
+async fn at_once<F: Future<Output = Value> + Send + 'static>(task: impl Fn(usize) -> F) -> Vec<Value> {
+    let barrier = Arc::new(Barrier::new(AT_ONCE));
+    let tasks: Vec<_> = (0..AT_ONCE)
+        .map(|n| {
+            let (barrier, task) = (barrier.clone(), task(n));
+            tokio::spawn(async move {
+                barrier.wait().await;
+                task.await
+            })
+        })
+        .collect();
+    let mut results = Vec::new();
+    for task in tasks {
+        results.push(task.await.expect("the task ends"));
+    }
+    results
+}
+
+async fn submits(app: TestApp, key: impl Fn(usize) -> String + Send + Sync + Copy + 'static) -> (usize, usize) {
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..rounds() {
+        let (ada, quiz) = (app.student().await, app.quiz(2, |_| {}).await);
+        let paper = ada.start(quiz).await;
+        ada.save(&paper, 0, 0, 1).await;
+        let results = at_once(|n| {
+            let (ada, paper): (Actor, _) = (ada.clone(), paper.clone());
+            async move { ada.submit(&paper, &key(n)).await }
+        })
+        .await;
+        for result in results {
+            assert_eq!(result["attempt"]["result"]["points"], 1.0);
+            if result["errors"] == json!([]) { accepted += 1 } else { refused += 1 }
+        }
+    }
+    app.verify().await;
+    (accepted, refused)
+}
+
+on_both_databases! {
+    async fn fifty_submits_with_one_key_are_one(app: TestApp) {
+        assert_eq!(submits(app, |_| "the same key".into()).await, (50 * rounds(), 0));
+    }
+
+    async fn fifty_submits_with_fifty_keys_are_one(app: TestApp) {
+        assert_eq!(submits(app, |n| format!("key number {n}")).await, (rounds(), 49 * rounds()));
+    }
+
+    async fn every_acknowledged_save_is_scored(app: TestApp) {
+        for _ in 0..rounds() {
+            let (ada, quiz) = (app.student().await, app.quiz(49, |_| {}).await);
+            let paper = ada.start(quiz).await;
+            let results = at_once(|n| {
+                let (ada, paper) = (ada.clone(), paper.clone());
+                async move {
+                    if n == 25 { ada.submit(&paper, "in between").await } else { ada.save(&paper, n.min(48), 0, 1 + n as i64).await }
+                }
+            })
+            .await;
+            // Questions 48 and 49 share the last question: count distinct questions.
+            let saved: std::collections::BTreeSet<usize> = results
+                .iter()
+                .enumerate()
+                .filter(|(_, result)| result["outcome"] == "SAVED")
+                .map(|(n, _)| n.min(48))
+                .collect();
+            let result = ada.submit(&paper, "in between").await;
+            assert_eq!(result["attempt"]["result"]["rightCount"], saved.len());
+        }
+        app.verify().await;
+    }
+
+    async fn fifty_starts_open_one_attempt(app: TestApp) {
+        for _ in 0..rounds() {
+            let (ada, quiz) = (app.student().await, app.quiz(1, |_| {}).await);
+            let results = at_once(|_| {
+                let ada = ada.clone();
+                async move { json!(ada.start(quiz).await.attempt) }
+            })
+            .await;
+            assert!(results.iter().all(|attempt| attempt == &results[0]));
+        }
+    }
+}

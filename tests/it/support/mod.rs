@@ -1,0 +1,334 @@
+//! The harness: an application over a database of its own, with the clock in the test's hand, and actors who use it
+//! through the real router.
+
+use std::{
+    sync::{
+        Arc, Once,
+        atomic::{AtomicI64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Request, StatusCode},
+};
+use marmalade::{
+    app::App,
+    auth::session::{self, Device},
+    clock::{Clock, SystemClock, Time},
+    config::{Config, Limits, Secret},
+    db::{Db, Synchronous},
+    entity::{
+        QuizId,
+        session::Client,
+        user::{self, Role},
+    },
+    http,
+    limit::Rate,
+    quiz::author::{self, NewQuestion, NewQuiz},
+};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ConnectionTrait, EntityTrait,
+};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+/// Writes a test once and runs it on both databases.
+#[macro_export]
+macro_rules! on_both_databases {
+    ($($(#[$attribute:meta])* async fn $name:ident($app:ident: TestApp) $body:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports, reason = "not every test needs all that its file imports")]
+            use super::*;
+
+            $(#[$attribute])*
+            async fn scenario($app: $crate::support::TestApp) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                scenario($crate::support::TestApp::sqlite().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                if let Some(app) = $crate::support::TestApp::postgres().await {
+                    scenario(app).await;
+                }
+            }
+        }
+    )*};
+}
+
+/// 2026-11-23 is a Monday; 10:00 UTC.
+pub const MONDAY_MORNING: i64 = 1_795_428_000_000_000;
+
+/// A clock that stands still until it is told to move.
+pub struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Time {
+        Time(self.0.load(Ordering::SeqCst))
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        SystemClock.fill(bytes);
+    }
+}
+
+/// An application under test.
+#[derive(Clone)]
+pub struct TestApp {
+    pub app: App,
+    pub clock: Arc<TestClock>,
+    router: Router,
+    statements: Arc<AtomicUsize>,
+    made: Arc<AtomicUsize>,
+    _folder: Arc<Option<tempfile::TempDir>>,
+}
+
+impl TestApp {
+    pub async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::sqlite(&folder.path().join("test.db"), Synchronous::Normal).await;
+        Self::over(db.unwrap_or_else(|_| panic!("SQLite opens")), Some(folder)).await
+    }
+
+    pub async fn postgres() -> Option<Self> {
+        let Ok(url) = std::env::var("TEST_DATABASE_URL") else {
+            static SAID: Once = Once::new();
+            // Past the test runner's capture: a skipped half is to be seen.
+            SAID.call_once(|| {
+                let text = b"PostgreSQL tests are skipped: TEST_DATABASE_URL is not set\n";
+                std::io::Write::write_all(&mut std::io::stderr(), text).ok();
+            });
+            return None;
+        };
+        let admin = sea_orm::Database::connect(&url).await.expect("TEST_DATABASE_URL can be reached");
+        let name = format!("marmalade_test_{}", uuid::Uuid::now_v7().simple());
+        admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database of its own");
+        let (server, _) = url.rsplit_once('/').expect("a database in TEST_DATABASE_URL");
+        let db = Db::postgres(&format!("{server}/{name}"), 8).await;
+        Some(Self::over(db.unwrap_or_else(|_| panic!("PostgreSQL opens")), None).await)
+    }
+
+    async fn over(mut db: Db, folder: Option<tempfile::TempDir>) -> Self {
+        db.migrate().await.unwrap_or_else(|_| panic!("migrates"));
+        let statements = Arc::new(AtomicUsize::new(0));
+        let counter = statements.clone();
+        db.observe(move |_| {
+            counter.fetch_add(1, Ordering::SeqCst);
+        });
+        let clock = Arc::new(TestClock(AtomicI64::new(MONDAY_MORNING)));
+        let config = Config {
+            limits: Limits {
+                starts: Rate::new(1_000, Duration::from_secs(3600)),
+                submits: Rate::new(1_000, Duration::from_secs(60)),
+                answers: Rate::new(1_000, Duration::from_secs(60)),
+                ..Limits::default()
+            },
+            board_tick: Duration::from_millis(20),
+            demo: false,
+            ..Config::default()
+        };
+        Self::with(config, db, clock, statements, folder).await
+    }
+
+    async fn with(
+        config: Config,
+        db: Db,
+        clock: Arc<TestClock>,
+        statements: Arc<AtomicUsize>,
+        folder: Option<tempfile::TempDir>,
+    ) -> Self {
+        let secret = Secret("a secret of the tests, long enough".to_owned());
+        let app = App::new(config, &[secret], db, clock.clone()).await.unwrap_or_else(|_| panic!("an application"));
+        Self {
+            router: http::router(app.clone()),
+            app,
+            clock,
+            statements,
+            made: Arc::default(),
+            _folder: Arc::new(folder),
+        }
+    }
+
+    /// The same database under another configuration, as after a restart.
+    pub async fn restarted_with(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = self.app.config.clone();
+        change(&mut config);
+        let (clock, statements) = (self.clock.clone(), self.statements.clone());
+        let mut again = Self::with(config, self.app.db.clone(), clock, statements, None).await;
+        again._folder = self._folder.clone();
+        again.made = self.made.clone();
+        again
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.clock.0.fetch_add(by.as_micros() as i64, Ordering::SeqCst);
+    }
+
+    /// How many statements `work` takes.
+    pub async fn statements<T>(&self, work: impl Future<Output = T>) -> (usize, T) {
+        let before = self.statements.load(Ordering::SeqCst);
+        let result = work.await;
+        (self.statements.load(Ordering::SeqCst) - before, result)
+    }
+
+    pub async fn student(&self) -> Actor {
+        self.actor(Role::Student).await
+    }
+
+    pub async fn actor(&self, role: Role) -> Actor {
+        let now = self.app.now();
+        let n = self.made.fetch_add(1, Ordering::SeqCst);
+        let row = user::ActiveModel {
+            id: Set(now.id()),
+            email: Set(format!("actor{n}@example.com")),
+            handle: Set(format!("actor{n}")),
+            avatar: Set(None),
+            password_hash: Set("none".into()),
+            role: Set(role),
+            opted_out: Set(false),
+            demo: Set(false),
+            version: Set(0),
+            created_at: Set(now.at),
+            access_changed_at: Set(None),
+            suspended_at: Set(None),
+            deleted_at: Set(None),
+            ranked: NotSet,
+        };
+        let db = self.app.db.write();
+        let account = user::Entity::insert(row).exec_with_returning(db).await.expect("an account");
+        let opened = session::open(&self.app, db, &account, Client::Native, Device::default(), &now).await;
+        let tokens = opened.unwrap_or_else(|_| panic!("a session"));
+        Actor {
+            app: self.clone(),
+            account,
+            token: Some(tokens.access),
+        }
+    }
+
+    /// A published quiz. The first choice of each question is the right one.
+    pub async fn quiz(&self, questions: usize, change: impl FnOnce(&mut NewQuiz)) -> QuizId {
+        let now = self.app.now();
+        let n = self.made.fetch_add(1, Ordering::SeqCst);
+        let mut quiz = NewQuiz::titled(format!("Quiz {n}"), 60);
+        change(&mut quiz);
+        let questions: Vec<_> = (0..questions)
+            .map(|i| NewQuestion {
+                chapter: Some(format!("Chapter {}", i % 3)),
+                text: format!("Question {i}?"),
+                image: None,
+                choices: ["right", "wrong", "also wrong"].map(String::from).to_vec(),
+                right: 0,
+                explanation: Some(format!("CANARY explanation {i}")),
+            })
+            .collect();
+        let made = async {
+            let tx = self.app.db.begin().await?;
+            let subject = author::subject(&tx, "Biology", &now).await?;
+            let quiz = author::draft(&tx, subject, quiz, &questions, &now).await?;
+            tx.commit().await?;
+            author::publish(&self.app, quiz, &now).await?;
+            marmalade::error::Result::Ok(quiz)
+        };
+        made.await.unwrap_or_else(|_| panic!("a quiz"))
+    }
+
+    /// `marmalade verify` has nothing to say.
+    pub async fn verify(&self) {
+        let findings = marmalade::verify::verify(&self.app).await.unwrap_or_else(|_| panic!("verify runs"));
+        assert!(findings.is_empty(), "{findings:#?}");
+    }
+}
+
+/// Somebody who uses the API.
+#[derive(Clone)]
+pub struct Actor {
+    pub app: TestApp,
+    pub account: user::Model,
+    token: Option<String>,
+}
+
+/// An attempt in the hands of a client.
+#[derive(Clone, Debug)]
+pub struct Paper {
+    pub attempt: String,
+    /// Per question its id and its choices' ids.
+    pub questions: Vec<(String, Vec<String>)>,
+}
+
+impl Actor {
+    pub async fn send(&self, query: &str, variables: Value) -> (StatusCode, Value) {
+        let mut request = Request::post("/graphql")
+            .header("content-type", "application/json")
+            .header("accept", "application/graphql-response+json");
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let body = json!({"query": query, "variables": variables}).to_string();
+        let request = request.body(Body::from(body)).expect("a request");
+        let response = self.app.router.clone().oneshot(request).await.expect("a response");
+        let status = response.status();
+        let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// The data of an operation that must succeed.
+    pub async fn ask(&self, query: &str, variables: Value) -> Value {
+        let (status, mut body) = self.send(query, variables).await;
+        assert!(status == StatusCode::OK && body["errors"].is_null(), "{status}: {body:#}");
+        body["data"].take()
+    }
+
+    pub async fn start(&self, quiz: QuizId) -> Paper {
+        let query = "mutation($quiz: ID!) { startAttempt(input: {quizId: $quiz}) {
+            attempt { id questions { id choices { id } } } errors { code message } } }";
+        let data = self.ask(query, json!({"quiz": quiz.encode()})).await;
+        let attempt = &data["startAttempt"]["attempt"];
+        let id = |value: &Value| value["id"].as_str().unwrap_or_else(|| panic!("{data}")).to_owned();
+        let questions = attempt["questions"].as_array().expect("questions");
+        Paper {
+            attempt: id(attempt),
+            questions: questions
+                .iter()
+                .map(|q| (id(q), q["choices"].as_array().expect("choices").iter().map(id).collect()))
+                .collect(),
+        }
+    }
+
+    pub async fn save(&self, paper: &Paper, question: usize, choice: usize, seq: i64) -> Value {
+        let (id, choices) = &paper.questions[question];
+        let query = "mutation($input: SaveAnswerInput!) { saveAnswer(input: $input) {
+            outcome answer { seq choiceId } errors { code } } }";
+        let input = json!({"attemptId": paper.attempt, "questionId": id, "choiceId": choices[choice], "seq": seq});
+        self.ask(query, json!({"input": input})).await["saveAnswer"].take()
+    }
+
+    pub async fn submit(&self, paper: &Paper, key: &str) -> Value {
+        let query = "mutation($input: SubmitAttemptInput!) { submitAttempt(input: $input) {
+            attempt { id state submittedBy submittedAt late result { points rightCount wrongCount blankCount ranked } }
+            errors { code } } }";
+        let input = json!({"attemptId": paper.attempt, "idempotencyKey": key});
+        self.ask(query, json!({"input": input})).await["submitAttempt"].take()
+    }
+
+    /// Takes a quiz with so many right answers and the rest wrong.
+    pub async fn take(&self, quiz: QuizId, right: usize) -> Paper {
+        let paper = self.start(quiz).await;
+        for question in 0..paper.questions.len() {
+            self.save(&paper, question, usize::from(question >= right), 1).await;
+        }
+        let submitted = self.submit(&paper, "the one key").await;
+        assert_eq!(submitted["errors"], json!([]));
+        paper
+    }
+
+    pub async fn rank(&self, window: &str) -> Value {
+        let query = "query($window: BoardWindow!) { board(window: $window) { viewerStanding { rank points } } }";
+        self.ask(query, json!({"window": window})).await["board"]["viewerStanding"].take()
+    }
+}

@@ -64,16 +64,14 @@ impl FromStr for Rate {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const EXPECTED: &str = "expected uses per time, e.g. 30/60s, 10/5m or 10/1h";
         let (uses, per) = text.split_once('/').ok_or(EXPECTED)?;
-        let (number, unit) = per.split_at(per.len().saturating_sub(1));
-        let number: u64 = number.parse().map_err(|_| EXPECTED)?;
-        let seconds = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            _ => return Err(EXPECTED),
-        };
+        let units = [('s', 1), ('m', 60), ('h', 3600)];
+        let (number, seconds) = units
+            .iter()
+            .find_map(|(unit, seconds)| Some((per.strip_suffix(*unit)?, seconds)))
+            .ok_or(EXPECTED)?;
+        let number: u32 = number.parse().map_err(|_| EXPECTED)?;
         match uses.parse() {
-            Ok(uses) if uses > 0 && number > 0 => Ok(Self::new(uses, Duration::from_secs(number * seconds))),
+            Ok(uses) if uses > 0 && number > 0 => Ok(Self::new(uses, Duration::from_secs(u64::from(number) * seconds))),
             _ => Err(EXPECTED),
         }
     }

@@ -297,7 +297,9 @@ fn retry_after(response: &GraphQLResponse) -> Option<u64> {
 }
 
 fn refusal(error: Error, request_id: &str) -> GraphQLResponse {
-    let error = async_graphql::Error::from(error).into_server_error(async_graphql::Pos::default());
+    let mut error = async_graphql::Error::from(error).into_server_error(async_graphql::Pos::default());
+    // It is about the request, not about a place in its text.
+    error.locations.clear();
     error::finish(GraphQLResponse::from_errors(vec![error]), request_id)
 }
 

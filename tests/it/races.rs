@@ -5,12 +5,18 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
-use crate::{on_both_databases, support::{Actor, TestApp}};
+use crate::{
+    on_both_databases,
+    support::{Actor, TestApp},
+};
 
 const AT_ONCE: usize = 50;
 
 fn rounds() -> usize {
-    std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
+    std::env::var("ROUNDS")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(5)
 }
 
 /// Runs the tasks at the same time and returns what they came to.
@@ -45,7 +51,11 @@ async fn submits(app: TestApp, key: impl Fn(usize) -> String + Send + Sync + Cop
         .await;
         for result in results {
             assert_eq!(result["attempt"]["result"]["points"], 1.0);
-            if result["errors"] == json!([]) { accepted += 1 } else { refused += 1 }
+            if result["errors"] == json!([]) {
+                accepted += 1
+            } else {
+                refused += 1
+            }
         }
     }
     app.verify().await;

@@ -4,5 +4,8 @@
 fn schema_graphql_is_up_to_date() {
     let committed = include_str!("../../schema.graphql");
     let built = marmalade::schema::sdl();
-    assert!(committed == built, "run `cargo run -- schema > schema.graphql` and look at the difference");
+    assert!(
+        committed == built,
+        "run `cargo run -- schema > schema.graphql` and look at the difference"
+    );
 }

@@ -16,7 +16,11 @@ use axum::{
 };
 use marmalade::{
     app::App,
-    auth::session::{self, Device},
+    auth::{
+        Viewer,
+        session::{self, Device},
+        token::Claims,
+    },
     clock::{Clock, SystemClock, Time},
     config::{Config, Limits, Secret},
     db::{Db, Synchronous},
@@ -106,9 +110,14 @@ impl TestApp {
             });
             return None;
         };
-        let admin = sea_orm::Database::connect(&url).await.expect("TEST_DATABASE_URL can be reached");
+        let admin = sea_orm::Database::connect(&url)
+            .await
+            .expect("TEST_DATABASE_URL can be reached");
         let name = format!("marmalade_test_{}", uuid::Uuid::now_v7().simple());
-        admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database of its own");
+        admin
+            .execute_unprepared(&format!("CREATE DATABASE {name}"))
+            .await
+            .expect("a database of its own");
         let (server, _) = url.rsplit_once('/').expect("a database in TEST_DATABASE_URL");
         let db = Db::postgres(&format!("{server}/{name}"), 8).await;
         Some(Self::over(db.unwrap_or_else(|_| panic!("PostgreSQL opens")), None).await)
@@ -144,7 +153,9 @@ impl TestApp {
         folder: Option<tempfile::TempDir>,
     ) -> Self {
         let secret = Secret("a secret of the tests, long enough".to_owned());
-        let app = App::new(config, &[secret], db, clock.clone()).await.unwrap_or_else(|_| panic!("an application"));
+        let app = App::new(config, &[secret], db, clock.clone())
+            .await
+            .unwrap_or_else(|_| panic!("an application"));
         Self {
             router: http::router(app.clone()),
             app,
@@ -201,13 +212,15 @@ impl TestApp {
             ranked: NotSet,
         };
         let db = self.app.db.write();
-        let account = user::Entity::insert(row).exec_with_returning(db).await.expect("an account");
+        let account = user::Entity::insert(row)
+            .exec_with_returning(db)
+            .await
+            .expect("an account");
         let opened = session::open(&self.app, db, &account, Client::Native, Device::default(), &now).await;
         let tokens = opened.unwrap_or_else(|_| panic!("a session"));
         Actor {
             app: self.clone(),
-            account,
-            token: Some(tokens.access),
+            viewer: tokens.viewer,
         }
     }
 
@@ -233,14 +246,16 @@ impl TestApp {
             let quiz = author::draft(&tx, subject, quiz, &questions, &now).await?;
             tx.commit().await?;
             author::publish(&self.app, quiz, &now).await?;
-            marmalade::error::Result::Ok(quiz)
+            Ok::<_, marmalade::error::Error>(quiz)
         };
         made.await.unwrap_or_else(|_| panic!("a quiz"))
     }
 
     /// `marmalade verify` has nothing to say.
     pub async fn verify(&self) {
-        let findings = marmalade::verify::verify(&self.app).await.unwrap_or_else(|_| panic!("verify runs"));
+        let findings = marmalade::verify::verify(&self.app)
+            .await
+            .unwrap_or_else(|_| panic!("verify runs"));
         assert!(findings.is_empty(), "{findings:#?}");
     }
 }
@@ -249,8 +264,7 @@ impl TestApp {
 #[derive(Clone)]
 pub struct Actor {
     pub app: TestApp,
-    pub account: user::Model,
-    token: Option<String>,
+    viewer: Viewer,
 }
 
 /// An attempt in the hands of a client.
@@ -262,13 +276,22 @@ pub struct Paper {
 }
 
 impl Actor {
+    /// A fresh access token, as a client that refreshes in time has one.
+    fn token(&self) -> String {
+        let claims = Claims {
+            user: self.viewer.user(),
+            session: self.viewer.session(),
+            role: self.viewer.role(),
+            issued_at: self.app.clock.now(),
+        };
+        self.app.app.keys.sign(&claims).unwrap_or_else(|_| panic!("a token"))
+    }
+
     pub async fn send(&self, query: &str, variables: Value) -> (StatusCode, Value) {
-        let mut request = Request::post("/graphql")
+        let request = Request::post("/graphql")
             .header("content-type", "application/json")
-            .header("accept", "application/graphql-response+json");
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
+            .header("accept", "application/graphql-response+json")
+            .header("authorization", format!("Bearer {}", self.token()));
         let body = json!({"query": query, "variables": variables}).to_string();
         let request = request.body(Body::from(body)).expect("a request");
         let response = self.app.router.clone().oneshot(request).await.expect("a response");
@@ -280,7 +303,10 @@ impl Actor {
     /// The data of an operation that must succeed.
     pub async fn ask(&self, query: &str, variables: Value) -> Value {
         let (status, mut body) = self.send(query, variables).await;
-        assert!(status == StatusCode::OK && body["errors"].is_null(), "{status}: {body:#}");
+        assert!(
+            status == StatusCode::OK && body["errors"].is_null(),
+            "{status}: {body:#}"
+        );
         body["data"].take()
     }
 
@@ -295,7 +321,12 @@ impl Actor {
             attempt: id(attempt),
             questions: questions
                 .iter()
-                .map(|q| (id(q), q["choices"].as_array().expect("choices").iter().map(id).collect()))
+                .map(|q| {
+                    (
+                        id(q),
+                        q["choices"].as_array().expect("choices").iter().map(id).collect(),
+                    )
+                })
                 .collect(),
         }
     }

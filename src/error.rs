@@ -173,10 +173,10 @@ pub fn finish(mut response: Response, request_id: &str) -> Response {
             let code = code_of_library_error(error);
             error.extensions.get_or_insert_default().set("code", code);
         }
-        if let Some(extensions) = &mut error.extensions {
-            if extensions.get("code") == Some(&"INTERNAL".into()) {
-                extensions.set("requestId", request_id);
-            }
+        if let Some(extensions) = &mut error.extensions
+            && extensions.get("code") == Some(&"INTERNAL".into())
+        {
+            extensions.set("requestId", request_id);
         }
     }
     response

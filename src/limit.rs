@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What is limited. The rate of each is in [`Limit::rate`], and nowhere else.
+/// What is limited. The rate of each is in `Limit::rate`, and nowhere else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
     /// Saving one answer.

@@ -152,6 +152,7 @@ impl<'a> RequestContext<'a> for Context<'a> {
 
 /// An object with an id of its own.
 #[derive(Interface)]
+#[expect(clippy::large_enum_variant, reason = "a node lives for one field of one response")]
 #[graphql(field(name = "id", ty = "ID", desc = "The opaque id of the object."))]
 pub enum Node {
     User(User),

@@ -1,7 +1,7 @@
 //! Marmalade's database schema: one file per migration, up and down, never edited once merged.
 //!
 //! The schema is written once, in SQL, for SQLite and PostgreSQL. Types are named in braces and spelled by
-//! [`execute`]; everything else is what both databases share. Conventions:
+//! `execute`; everything else is what both databases share. Conventions:
 //!
 //! - ids are version 7 UUIDs,
 //! - times (`*_at`) are microseconds since the Unix epoch in UTC, bound by the program and never taken from the

@@ -95,7 +95,6 @@ impl User {
 
     /// The attempts, the newest first. Only for the account's owner and staff.
     #[graphql(complexity = "attempt::graphql::page_cost(first, last, child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "the arguments of a connection")]
     async fn attempts(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,4 @@
-//! GraphQL over HTTP, by the specification of the GraphQL Foundation (https://graphql.github.io/graphql-over-http/draft/).
+//! GraphQL over HTTP, by the specification of the GraphQL Foundation (<https://graphql.github.io/graphql-over-http/draft/>).
 //!
 //! | request | answer |
 //! |---|---|
@@ -183,7 +183,8 @@ async fn parameters(method: &Method, headers: &HeaderMap, request: Request) -> R
         Method::GET => {
             let Query(parameters) = Query::<TextParameters>::try_from_uri(request.uri())
                 .map_err(|_| plain(StatusCode::BAD_REQUEST, "The URL's parameters can't be read."))?;
-            parameters.parse()
+            let bad = |_| plain(StatusCode::BAD_REQUEST, "`variables` and `extensions` must be JSON.");
+            parameters.parse().map_err(bad)
         }
         _ => {
             let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Use POST, or GET for queries.");
@@ -206,17 +207,16 @@ struct TextParameters {
 }
 
 impl TextParameters {
-    fn parse(self) -> Result<Parameters, Response> {
+    fn parse(self) -> serde_json::Result<Parameters> {
         let json = |text: Option<String>| {
             let text = text.filter(|text| !text.is_empty());
             text.map(|text| serde_json::from_str(&text)).transpose()
         };
-        let bad = |_| plain(StatusCode::BAD_REQUEST, "`variables` and `extensions` must be JSON.");
         Ok(Parameters {
             query: self.query,
             operation_name: self.operation_name,
-            variables: json(self.variables).map_err(bad)?,
-            extensions: json(self.extensions).map_err(bad)?,
+            variables: json(self.variables)?,
+            extensions: json(self.extensions)?,
         })
     }
 }

@@ -82,7 +82,6 @@ impl Board {
     /// The standings, the best first. A student who moves while you page may be met twice or missed, but never within
     /// one page.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "the arguments of a connection")]
     async fn standings(
         &self,
         ctx: &Context<'_>,

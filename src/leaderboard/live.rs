@@ -196,7 +196,12 @@ async fn tick(app: App, loaded: Arc<Loaded>) {
             () = app.shutdown.cancelled() => return,
         }
         tokio::time::sleep(app.config.board_tick).await;
-        let Some((as_of, total, moved)) = who_moved(&app, &loaded) else {
+        let Some(Moved {
+            as_of,
+            total,
+            listeners: moved,
+        }) = who_moved(&app, &loaded)
+        else {
             return;
         };
         let students = moved.iter().flat_map(|(_, places)| places).map(student_of);
@@ -229,8 +234,15 @@ async fn tick(app: App, loaded: Arc<Loaded>) {
     }
 }
 
+/// What a tick has to tell, by listener.
+struct Moved {
+    as_of: Time,
+    total: u64,
+    listeners: Vec<(u64, Vec<Place>)>,
+}
+
 /// The listeners whose places have changed since they were told; nothing at all if there are no listeners.
-fn who_moved(app: &App, loaded: &Loaded) -> Option<(Time, u64, Vec<(u64, Vec<Place>)>)> {
+fn who_moved(app: &App, loaded: &Loaded) -> Option<Moved> {
     let mut state = lock(&loaded.state);
     let super::State { index, listeners, .. } = &mut *state;
     if listeners.is_empty() {
@@ -245,7 +257,11 @@ fn who_moved(app: &App, loaded: &Loaded) -> Option<(Time, u64, Vec<(u64, Vec<Pla
             moved.push((*id, places));
         }
     }
-    Some((app.boards.exact_until(), index.len() as u64, moved))
+    Some(Moved {
+        as_of: app.boards.exact_until(),
+        total: index.len() as u64,
+        listeners: moved,
+    })
 }
 
 async fn snapshot_of(app: &App, board: Board, places: Places) -> Result<Snapshot> {

@@ -427,7 +427,6 @@ impl CatalogueQuery {
 
     /// The published quizzes, the newest first.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "the arguments of a connection")]
     async fn quizzes(
         &self,
         ctx: &Context<'_>,

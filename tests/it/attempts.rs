@@ -46,7 +46,7 @@ on_both_databases! {
         let result = ada.submit(&paper, "too late a key").await;
         assert_eq!(result["errors"], json!([]));
         assert_eq!(result["attempt"]["submittedBy"], "CLOCK");
-        assert_eq!(result["attempt"]["submittedAt"], "2026-11-23T11:00:00Z");
+        assert_eq!(result["attempt"]["submittedAt"], "2026-11-23T11:00:00+00:00");
         assert_eq!(result["attempt"]["result"]["rightCount"], 1);
         app.verify().await;
     }

@@ -44,22 +44,19 @@ use tower::ServiceExt;
 #[macro_export]
 macro_rules! on_both_databases {
     ($($(#[$attribute:meta])* async fn $name:ident($app:ident: TestApp) $body:block)*) => {$(
+        $(#[$attribute])*
+        async fn $name($app: $crate::support::TestApp) $body
+
         mod $name {
-            #[allow(unused_imports, reason = "not every test needs all that its file imports")]
-            use super::*;
-
-            $(#[$attribute])*
-            async fn scenario($app: $crate::support::TestApp) $body
-
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                scenario($crate::support::TestApp::sqlite().await).await;
+                super::$name($crate::support::TestApp::sqlite().await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
                 if let Some(app) = $crate::support::TestApp::postgres().await {
-                    scenario(app).await;
+                    super::$name(app).await;
                 }
             }
         }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use uuid::Uuid;
 
 use crate::{
@@ -80,6 +80,86 @@ pub async fn verify(app: &App) -> Result<Vec<String>> {
         &stored_rollups(conn).await?,
         &mut findings,
     );
+    findings.extend(unused_indexes(app).await?);
+    Ok(findings)
+}
+
+/// The queries that must never scan, and the index that each has to use: on SQLite and on PostgreSQL.
+const HOT: [(&str, &str, &str); 6] = [
+    (
+        "SELECT id FROM attempts WHERE student_id = (SELECT id FROM users LIMIT 1) ORDER BY id DESC LIMIT 20",
+        "attempts_student",
+        "attempts_student",
+    ),
+    (
+        "SELECT id FROM attempts WHERE state = 'IN_PROGRESS' AND deadline_at < 1 ORDER BY deadline_at LIMIT 20",
+        "attempts_state",
+        "attempts_state",
+    ),
+    (
+        "SELECT id FROM attempts WHERE student_id = (SELECT id FROM users LIMIT 1) AND state = 'SUBMITTED' \
+         ORDER BY id DESC LIMIT 20",
+        "attempts_student_state",
+        "attempts_student_state",
+    ),
+    (
+        "SELECT score FROM results WHERE student_id = (SELECT id FROM users LIMIT 1) ORDER BY submitted_at DESC LIMIT 20",
+        "results_student_time",
+        "results_student_time",
+    ),
+    (
+        "SELECT seq FROM answers WHERE attempt_id = (SELECT id FROM attempts LIMIT 1)",
+        "sqlite_autoindex_answers_1",
+        "answers_pkey",
+    ),
+    (
+        "SELECT score FROM standings WHERE scope_id = (SELECT id FROM users LIMIT 1) AND window_key = 'all' \
+         ORDER BY score DESC, reached_at, student_id LIMIT 20",
+        "standings_order",
+        "standings_order",
+    ),
+];
+
+#[derive(FromQueryResult)]
+struct SqlitePlan {
+    detail: String,
+}
+
+#[derive(FromQueryResult)]
+struct PostgresPlan {
+    #[sea_orm(from_alias = "QUERY PLAN")]
+    line: String,
+}
+
+/// The hot queries that the database would not answer from their index.
+async fn unused_indexes(app: &App) -> Result<Vec<String>> {
+    let tx = app.db.begin().await?;
+    let postgres = tx.get_database_backend() == DbBackend::Postgres;
+    if postgres {
+        // Small tables are rightly scanned; what matters is what happens when they are not small.
+        tx.execute_unprepared("SET LOCAL enable_seqscan = off").await?;
+        tx.execute_unprepared("SET LOCAL enable_bitmapscan = off").await?;
+    }
+    let mut findings = Vec::new();
+    for (query, on_sqlite, on_postgres) in HOT {
+        let (index, plan) = if postgres {
+            let explained = PostgresPlan::find_by_statement(sql(&tx, format!("EXPLAIN {query}"), []));
+            let lines = explained.all(&tx).await?.into_iter().map(|plan| plan.line);
+            (on_postgres, lines.collect::<Vec<_>>())
+        } else {
+            let explained = SqlitePlan::find_by_statement(sql(&tx, format!("EXPLAIN QUERY PLAN {query}"), []));
+            let lines = explained.all(&tx).await?.into_iter().map(|plan| plan.detail);
+            (on_sqlite, lines.collect())
+        };
+        let uses = |line: &String| line.split([' ', '(']).any(|word| word == index);
+        if !plan.iter().any(uses) {
+            findings.push(format!(
+                "index {index} is not used by: {query}\n  {}",
+                plan.join("\n  ")
+            ));
+        }
+    }
+    tx.rollback().await?;
     Ok(findings)
 }
 

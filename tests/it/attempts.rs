@@ -94,4 +94,22 @@ on_both_databases! {
         app.advance(Duration::from_secs(1));
         assert_eq!(ada.save(&paper, 0, 0, 31).await["outcome"], "SAVED");
     }
+
+    async fn aliases_in_one_request_are_counted_each(app: TestApp) {
+        let app = app.restarted_with(|config| config.limits = Default::default()).await;
+        let (ada, quiz) = (app.student().await, app.quiz(1, |_| {}).await);
+        let paper = ada.start(quiz).await;
+        let (question, choices) = &paper.questions[0];
+        let saves: Vec<_> = (1..=31)
+            .map(|seq| {
+                let input = format!("attemptId: \"{}\", questionId: \"{question}\", choiceId: \"{}\", seq: {seq}",
+                    paper.attempt, choices[0]);
+                format!("a{seq}: saveAnswer(input: {{{input}}}) {{ outcome }}")
+            })
+            .collect();
+        let (_, body) = ada.send(&format!("mutation {{ {} }}", saves.join(" ")), json!({})).await;
+        assert_eq!(body["data"]["a30"]["outcome"], "SAVED");
+        assert_eq!(body["data"]["a31"], json!(null));
+        assert_eq!(body["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+    }
 }

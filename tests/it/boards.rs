@@ -1,6 +1,15 @@
 //! Who stands where.
 
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use marmalade::leaderboard::{
+    board::{Scope, Span},
+    live::{self, Followed, Watched},
+};
+use sea_orm::ConnectionTrait;
 use serde_json::json;
+use tokio_util::task::TaskTracker;
 
 use crate::on_both_databases;
 
@@ -43,5 +52,89 @@ on_both_databases! {
             assert_eq!(data["dashboard"]["streakDays"], 1);
         }
         app.verify().await;
+    }
+
+    async fn over_midnight_the_old_boards_are_final_and_streams_follow(app: TestApp) {
+        let quiz = app.quiz(2, |_| {}).await;
+        let (ada, bob) = (app.student().await, app.student().await);
+        // Sunday 23:30; Bob's time runs out at 23:50.
+        app.advance(Duration::from_secs(6 * 86_400 + 13 * 3600 + 1800));
+        let late = app.quiz(2, |quiz| quiz.duration = Duration::from_secs(1200)).await;
+        let unnoticed = bob.start(late).await;
+        bob.save(&unnoticed, 0, 0, 1).await;
+        ada.take(quiz, 2).await;
+        let sunday = "{ board(window: WEEK) { id } }";
+        let board = ada.ask(sunday, json!({})).await["board"]["id"].take();
+
+        let tasks = TaskTracker::new();
+        let followed = Followed::Present(Scope::Everything, Span::Week);
+        let mut stream = Box::pin(live::follow(app.app.clone(), followed, Watched::Top(10)));
+        let first = stream.next().await.and_then(Result::ok).expect("the present state");
+        assert_eq!(first.rows.len(), 1);
+        app.advance(Duration::from_secs(3600));
+        app.app.run_in_background(&tasks);
+        let told = async {
+            loop {
+                let snapshot = stream.next().await.and_then(Result::ok).expect("the next state");
+                if snapshot.board != first.board {
+                    return snapshot;
+                }
+            }
+        };
+        let next = tokio::time::timeout(Duration::from_secs(5), told).await.expect("the stream follows");
+        assert!(next.rows.is_empty(), "the new board is empty");
+
+        // Noticed after midnight, but its deadline was before: it counts for the old week.
+        let result = bob.submit(&unnoticed, "after midnight").await;
+        assert_eq!(result["attempt"]["submittedBy"], "CLOCK");
+        let query = "query($id: ID!) { board(id: $id) { closed standings { nodes { points } } } }";
+        let old = ada.ask(query, json!({"id": board})).await;
+        assert_eq!(old["board"], json!({"closed": true, "standings": {"nodes": [{"points": 2.0}, {"points": 1.0}]}}));
+        assert!(ada.rank("WEEK").await.is_null());
+        app.app.shutdown.cancel();
+        app.verify().await;
+    }
+
+    async fn verify_finds_a_fault_planted_by_hand(app: TestApp) {
+        let (ada, quiz) = (app.student().await, app.quiz(2, |_| {}).await);
+        ada.take(quiz, 1).await;
+        app.verify().await;
+        for fault in [
+            "UPDATE standings SET score = score + 1000 WHERE window_key = 'all'",
+            "UPDATE standings SET reached_at = reached_at + 1 WHERE window_key <> 'all'",
+            "UPDATE rollups SET right_count = right_count + 1 WHERE kind = 'DAY'",
+        ] {
+            let before = marmalade::verify::verify(&app.app).await.unwrap_or_else(|_| panic!("verify runs")).len();
+            app.app.db.write().execute_unprepared(fault).await.expect("a fault");
+            let after = marmalade::verify::verify(&app.app).await.unwrap_or_else(|_| panic!("verify runs")).len();
+            assert!(after > before, "{fault}");
+        }
+    }
+
+    async fn verify_finds_a_missing_index(app: TestApp) {
+        app.app.db.write().execute_unprepared("DROP INDEX standings_order").await.expect("a fault");
+        let findings = marmalade::verify::verify(&app.app).await.unwrap_or_else(|_| panic!("verify runs"));
+        assert!(findings.iter().any(|finding| finding.contains("standings_order")), "{findings:#?}");
+    }
+
+    async fn a_board_costs_one_statement_whatever_its_size(app: TestApp) {
+        let quiz = app.quiz(1, |_| {}).await;
+        let ada = app.student().await;
+        ada.take(quiz, 1).await;
+        for size in [3, 30] {
+            for _ in 0..size {
+                app.student().await.take(quiz, 1).await;
+            }
+            let asked = [
+                "{ board { viewerStanding { rank user { handle } } } }",
+                "{ board { standings(first: 100) { nodes { rank user { handle } } } } }",
+                "{ board { aroundViewer { nodes { rank user { handle } } } } }",
+            ];
+            for query in asked {
+                ada.ask(query, json!({})).await;
+                let (statements, _) = app.statements(ada.ask(query, json!({}))).await;
+                assert_eq!(statements, 1, "{query}");
+            }
+        }
     }
 }

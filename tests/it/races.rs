@@ -106,4 +106,45 @@ on_both_databases! {
             assert!(results.iter().all(|attempt| attempt == &results[0]));
         }
     }
+
+    async fn of_fifty_answers_to_one_question_the_highest_seq_stays(app: TestApp) {
+        for _ in 0..rounds() {
+            let (ada, quiz) = (app.student().await, app.quiz(1, |_| {}).await);
+            let paper = ada.start(quiz).await;
+            at_once(|n| {
+                let (ada, paper) = (ada.clone(), paper.clone());
+                async move { ada.save(&paper, 0, n % 3, 1 + n as i64).await }
+            })
+            .await;
+            let query = "query($id: ID!) { attempt(id: $id) { answers { seq choiceId } } }";
+            let data = ada.ask(query, json!({"id": paper.attempt})).await;
+            let highest = json!([{"seq": 50, "choiceId": paper.questions[0].1[49 % 3]}]);
+            assert_eq!(data["attempt"]["answers"], highest);
+        }
+    }
+
+    async fn ten_quizzes_of_one_student_are_submitted_at_once(app: TestApp) {
+        let mut quizzes = Vec::new();
+        for _ in 0..10 {
+            quizzes.push(app.quiz(2, |_| {}).await);
+        }
+        for _ in 0..rounds() {
+            let ada = app.student().await;
+            let mut papers = Vec::new();
+            for quiz in &quizzes {
+                let paper = ada.start(*quiz).await;
+                ada.save(&paper, 0, 0, 1).await;
+                papers.push(paper);
+            }
+            let papers = Arc::new(papers);
+            let results = at_once(|n| {
+                let (ada, papers) = (ada.clone(), papers.clone());
+                async move { ada.submit(&papers[n % 10], "one key a quiz").await }
+            })
+            .await;
+            assert!(results.iter().all(|result| result["errors"] == json!([])));
+            assert_eq!(ada.rank("ALL_TIME").await["points"], 10.0);
+        }
+        app.verify().await;
+    }
 }

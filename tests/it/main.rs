@@ -6,4 +6,5 @@ mod support;
 mod attempts;
 mod boards;
 mod races;
+mod refusal;
 mod schema;

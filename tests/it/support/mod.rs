@@ -174,6 +174,10 @@ impl TestApp {
         again
     }
 
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
     pub fn advance(&self, by: Duration) {
         self.clock.0.fetch_add(by.as_micros() as i64, Ordering::SeqCst);
     }

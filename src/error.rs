@@ -90,6 +90,14 @@ impl Error {
         }
     }
 
+    /// What is behind it, for the log.
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Self::Internal(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
     /// A fault of ours, for the log.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(Cause::from(cause.into()))

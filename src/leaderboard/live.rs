@@ -220,8 +220,8 @@ async fn tick(app: App, loaded: Arc<Loaded>) {
                     }
                 }
             }
-            Err(_) => {
-                tracing::error!(board = ?loaded.board, "a tick could not read profiles and is tried again");
+            Err(error) => {
+                tracing::error!(board = ?loaded.board, cause = ?error.cause(), "a tick could not read profiles and is tried again");
                 let mut state = lock(&loaded.state);
                 for (id, _) in moved {
                     if let Some(listener) = state.listeners.all.get_mut(&id) {

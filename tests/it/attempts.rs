@@ -112,4 +112,40 @@ on_both_databases! {
         assert_eq!(body["data"]["a31"], json!(null));
         assert_eq!(body["errors"][0]["extensions"]["code"], "RATE_LIMITED");
     }
+
+    async fn a_paper_takes_three_statements_cold_and_none_once_known(app: TestApp) {
+        let editor = app.actor(marmalade::entity::user::Role::Editor).await;
+        for questions in [5, 50] {
+            let quiz = app.quiz(questions, |_| {}).await;
+            let query = "query($id: ID!) { quiz(id: $id) { title questions { text choices { text } } } }";
+            for expected in [3, 0] {
+                let (statements, _) = app.statements(editor.ask(query, json!({"id": quiz.encode()}))).await;
+                assert_eq!(statements, expected);
+            }
+        }
+    }
+
+    async fn a_review_takes_two_statements_beside_the_cached_revision(app: TestApp) {
+        for questions in [5, 50] {
+            let (ada, quiz) = (app.student().await, app.quiz(questions, |_| {}).await);
+            let paper = ada.take(quiz, 2).await;
+            let query = "query($id: ID!) { attempt(id: $id) { review { questions { outcome explanation } } } }";
+            ada.ask(query, json!({"id": paper.attempt})).await;
+            let (statements, _) = app.statements(ada.ask(query, json!({"id": paper.attempt}))).await;
+            assert_eq!(statements, 2);
+        }
+    }
+
+    async fn a_page_takes_one_statement_and_one_per_kind_of_nested_object(app: TestApp) {
+        let ada = app.student().await;
+        for quizzes in [3, 30] {
+            for _ in 0..quizzes {
+                ada.take(app.quiz(1, |_| {}).await, 1).await;
+            }
+            let catalogue = "{ quizzes(first: 100) { nodes { title subject { name } } } }";
+            assert_eq!(app.statements(ada.ask(catalogue, json!({}))).await.0, 2);
+            let history = "{ viewer { attempts(first: 100) { nodes { quiz { title } result { points } answers { seq } } } } }";
+            assert_eq!(app.statements(ada.ask(history, json!({}))).await.0, 5);
+        }
+    }
 }

@@ -117,6 +117,19 @@ on_both_databases! {
         assert!(findings.iter().any(|finding| finding.contains("standings_order")), "{findings:#?}");
     }
 
+    async fn a_restarted_server_ranks_as_before(app: TestApp) {
+        let quiz = app.quiz(3, |_| {}).await;
+        for right in [1, 3, 0, 2, 3, 1] {
+            app.student().await.take(quiz, right).await;
+            app.advance(Duration::from_secs(1));
+        }
+        let ada = app.student().await;
+        let query = "{ board { standings { nodes { rank points reachedAt user { id } } } } }";
+        let before = ada.ask(query, json!({})).await;
+        let again = app.restarted_with(|_| {}).await.student().await;
+        assert_eq!(again.ask(query, json!({})).await, before);
+    }
+
     async fn a_board_costs_one_statement_whatever_its_size(app: TestApp) {
         let quiz = app.quiz(1, |_| {}).await;
         let ada = app.student().await;

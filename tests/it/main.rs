@@ -3,6 +3,7 @@
 
 mod support;
 
+mod accounts;
 mod attempts;
 mod boards;
 mod races;

@@ -32,7 +32,7 @@
 //! The reference client connects again by itself after 1001, 4403, 4408, 4499 and a socket that just breaks; the others
 //! reach the application as errors. 4499 is this server's choice among the private codes.
 //!
-//! ```ignore
+//! ```text
 //! async fn subscribe(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
 //!     let settings = Settings::default();
 //!     ws::prepare(upgrade, &settings).on_upgrade(move |socket| async move {

@@ -43,9 +43,13 @@ impl Student {
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let server = arguments.next().unwrap_or_else(|| "http://127.0.0.1:8080".into());
-    let quiz = arguments.next();
+    play(&server, arguments.next(), |line| println!("{line}")).await
+}
+
+/// Takes the quiz of that id, or the newest one, and tells what happens.
+pub async fn play(server: &str, quiz: Option<String>, mut tell: impl FnMut(String)) -> Result<()> {
     let mut student = Student {
-        server: server.clone(),
+        server: server.to_owned(),
         http: reqwest::Client::new(),
         token: None,
     };
@@ -61,22 +65,25 @@ async fn main() -> Result<()> {
         .ok_or("no token")?
         .to_owned();
     student.token = Some(token.clone());
-    println!("{name} has signed up.");
+    tell(format!("{name} has signed up."));
 
     let (quiz, title) = choose(&student, quiz).await?;
-    let mut ranks = watch(&server, &token).await?;
-    println!("Watching the board of the week: {}", next_rank(&mut ranks).await?);
+    let mut ranks = watch(server, &token).await?;
+    tell(format!(
+        "Watching the board of the week: {}",
+        next_rank(&mut ranks).await?
+    ));
 
     let query = "mutation($quiz: ID!) { startAttempt(input: {quizId: $quiz}) { errors { message }
         attempt { id deadlineAt questions { id text choices { id text } } } } }";
     let data = student.ask(query, json!({"quiz": quiz})).await?;
     let attempt = &data["startAttempt"]["attempt"];
     let questions = attempt["questions"].as_array().ok_or("no questions")?;
-    println!(
+    tell(format!(
         "Started \"{title}\": {} questions until {}.",
         questions.len(),
         attempt["deadlineAt"]
-    );
+    ));
 
     let answers: Vec<_> = questions
         .iter()
@@ -100,11 +107,11 @@ async fn main() -> Result<()> {
     let input = json!({"attemptId": attempt["id"], "idempotencyKey": uuid::Uuid::new_v4().to_string()});
     let data = student.ask(query, json!({"input": input})).await?;
     let result = &data["submitAttempt"]["attempt"]["result"];
-    println!(
+    tell(format!(
         "Submitted: {} of {} points, {} right, {} wrong.",
         result["points"], result["maxPoints"], result["rightCount"], result["wrongCount"]
-    );
-    println!("The rank has moved: {}", next_rank(&mut ranks).await?);
+    ));
+    tell(format!("The rank has moved: {}", next_rank(&mut ranks).await?));
 
     let query =
         "query($id: ID!) { attempt(id: $id) { review { questions { outcome explanation question { text } } } } }";
@@ -114,7 +121,10 @@ async fn main() -> Result<()> {
         .cloned()
         .unwrap_or_default();
     if let Some(wrong) = reviewed.iter().find(|question| question["outcome"] == "WRONG") {
-        println!("To be learnt: {} {}", wrong["question"]["text"], wrong["explanation"]);
+        tell(format!(
+            "To be learnt: {} {}",
+            wrong["question"]["text"], wrong["explanation"]
+        ));
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    attempt,
+    account, attempt,
     auth::{revocation::Revocations, token::Keys},
     clock::{Clock, Moment, Time},
     config::{Config, Secret},
@@ -17,6 +17,7 @@ use crate::{
     error::{Error, Result},
     leaderboard::{Boards, board::day_of},
     limit::Limiter,
+    mail::Mail,
     outbox,
     quiz::paper::Papers,
 };
@@ -35,6 +36,7 @@ pub struct Inner {
     pub keys: Keys,
     pub revocations: Revocations,
     pub limiter: Limiter,
+    pub mail: Mail,
     pub papers: Papers,
     pub boards: Boards,
     /// The present day in the site's zone; streams wait for the next.
@@ -61,6 +63,7 @@ impl App {
         Ok(Self(Arc::new(Inner {
             keys: Keys::new(secrets)?,
             limiter: Limiter::new(config.limits),
+            mail: Mail::new(&config)?,
             papers: Papers::default(),
             boards: Boards::new(clock.clone()),
             days: watch::Sender::new(day_of(now.at, zone)),
@@ -89,6 +92,9 @@ impl App {
         self.every(tasks, self.config.board_tick, |app| async move {
             app.notice_the_day();
             Ok(())
+        });
+        self.every(tasks, Duration::from_secs(3600), |app| async move {
+            account::own::erase(&app, &app.now()).await.map(drop)
         });
         self.every(tasks, Duration::from_secs(60), |app| async move {
             let now = app.clock.now();

@@ -9,6 +9,7 @@ use figment::{
     Figment,
     providers::{Env, Format, Toml},
 };
+use lettre::{Address, message::Mailbox};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::{db::Synchronous, limit::Rate};
@@ -52,6 +53,21 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "comma-separated origins of the single-page app, e.g. https://exam.example",
     ),
     (
+        "MARMALADE_SITE_URL",
+        "http://LISTEN",
+        "where the site's pages are, for links in letters, e.g. https://exam.example",
+    ),
+    (
+        "MARMALADE_SMTP_URL",
+        "",
+        "smtps://user:password@host or smtp://host?tls=required; without it letters go to the folder mail in DATA_DIR",
+    ),
+    (
+        "MARMALADE_MAIL_FROM",
+        "Marmalade <no-reply@localhost>",
+        "the sender of letters",
+    ),
+    (
         "MARMALADE_TIME_ZONE",
         "UTC",
         "IANA name of the zone whose days, weeks and months the boards follow; stored at the first start",
@@ -80,7 +96,33 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("MARMALADE_LIMIT_BATCHES", "6/60s", "saveAnswers batches per student"),
     ("MARMALADE_LIMIT_SUBMITS", "2/60s", "submits per student"),
     ("MARMALADE_LIMIT_STARTS", "10/1h", "started attempts per student"),
-    ("MARMALADE_LOG", "info", "what is logged, e.g. warn,marmalade=debug"),
+    (
+        "MARMALADE_LIMIT_SIGN_IN_FAILURES",
+        "5/15m",
+        "failures to sign in per account and address",
+    ),
+    (
+        "MARMALADE_LIMIT_SIGN_IN_FAILURES_OF_ADDRESS",
+        "50/15m",
+        "failures to sign in per address (IPv6: per /64)",
+    ),
+    ("MARMALADE_LIMIT_REGISTERS", "60/1h", "new accounts per address"),
+    ("MARMALADE_LIMIT_LETTERS", "5/1h", "letters with a link per account"),
+    (
+        "MARMALADE_LIMIT_LETTERS_OF_ADDRESS",
+        "50/1h",
+        "letters with a link that are asked for from one address",
+    ),
+    (
+        "MARMALADE_LIMIT_EXPORTS",
+        "5/1h",
+        "exports of one's own data per account",
+    ),
+    (
+        "MARMALADE_LOG",
+        "info,sea_orm_migration=warn",
+        "what is logged, e.g. warn,marmalade=debug",
+    ),
     ("MARMALADE_LOG_FORMAT", "text", "text or json"),
 ];
 
@@ -94,6 +136,10 @@ pub struct Config {
     /// Empty: a secret is generated and kept in the data folder.
     pub secrets: Vec<Secret<String>>,
     pub allowed_origins: Vec<String>,
+    /// Without a slash at its end.
+    pub site_url: String,
+    pub smtp_url: Option<Secret<String>>,
+    pub mail_from: Mailbox,
     pub time_zone: Option<Tz>,
     pub demo: bool,
     pub database_connections: u32,
@@ -104,13 +150,19 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
-/// How often a student may do what is limited.
+/// How often what is limited may be done.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub answers: Rate,
     pub batches: Rate,
     pub submits: Rate,
     pub starts: Rate,
+    pub sign_in_failures: Rate,
+    pub sign_in_failures_of_address: Rate,
+    pub registers: Rate,
+    pub letters: Rate,
+    pub letters_of_address: Rate,
+    pub exports: Rate,
 }
 
 impl Default for Limits {
@@ -120,6 +172,12 @@ impl Default for Limits {
             batches: Rate::new(6, Duration::from_secs(60)),
             submits: Rate::new(2, Duration::from_secs(60)),
             starts: Rate::new(10, Duration::from_secs(3600)),
+            sign_in_failures: Rate::new(5, Duration::from_secs(900)),
+            sign_in_failures_of_address: Rate::new(50, Duration::from_secs(900)),
+            registers: Rate::new(60, Duration::from_secs(3600)),
+            letters: Rate::new(5, Duration::from_secs(3600)),
+            letters_of_address: Rate::new(50, Duration::from_secs(3600)),
+            exports: Rate::new(5, Duration::from_secs(3600)),
         }
     }
 }
@@ -208,6 +266,12 @@ struct Given {
     #[serde(default)]
     allowed_origins: Option<List>,
     #[serde(default)]
+    site_url: Option<String>,
+    #[serde(default)]
+    smtp_url: Option<Secret<String>>,
+    #[serde(default)]
+    mail_from: Option<Parsed<Mailbox>>,
+    #[serde(default)]
     time_zone: Option<Parsed<Tz>>,
     #[serde(default)]
     demo: Option<bool>,
@@ -225,6 +289,18 @@ struct Given {
     limit_submits: Option<Parsed<Rate>>,
     #[serde(default)]
     limit_starts: Option<Parsed<Rate>>,
+    #[serde(default)]
+    limit_sign_in_failures: Option<Parsed<Rate>>,
+    #[serde(default)]
+    limit_sign_in_failures_of_address: Option<Parsed<Rate>>,
+    #[serde(default)]
+    limit_registers: Option<Parsed<Rate>>,
+    #[serde(default)]
+    limit_letters: Option<Parsed<Rate>>,
+    #[serde(default)]
+    limit_letters_of_address: Option<Parsed<Rate>>,
+    #[serde(default)]
+    limit_exports: Option<Parsed<Rate>>,
     #[serde(default)]
     log: Option<String>,
     #[serde(default)]
@@ -257,6 +333,13 @@ impl Given {
                 "MARMALADE_ALLOWED_ORIGINS: {origin} is not an origin; expected e.g. https://exam.example, without a path"
             ));
         }
+        let site_url = self.site_url.unwrap_or_else(|| format!("http://{listen}"));
+        let site_url = site_url.trim_end_matches('/').to_owned();
+        if !site_url.starts_with("https://") && !site_url.starts_with("http://") {
+            return Err(format!(
+                "MARMALADE_SITE_URL: {site_url} is not an address; expected e.g. https://exam.example"
+            ));
+        }
         let limits = Limits::default();
         let rate = |given: Option<Parsed<Rate>>, shipped| given.map_or(shipped, |Parsed(rate)| rate);
         Ok(Config {
@@ -265,6 +348,15 @@ impl Given {
             data_dir: self.data_dir.unwrap_or_else(|| "data".into()),
             secrets: secrets.into_iter().map(Secret).collect(),
             allowed_origins,
+            site_url,
+            smtp_url: self.smtp_url,
+            mail_from: match self.mail_from {
+                Some(Parsed(from)) => from,
+                None => Mailbox::new(
+                    Some("Marmalade".into()),
+                    Address::new("no-reply", "localhost").map_err(|error| error.to_string())?,
+                ),
+            },
             time_zone: self.time_zone.map(|Parsed(zone)| zone),
             demo: self.demo.unwrap_or(mode == Mode::Development),
             database_connections: self.database_connections.unwrap_or(10).max(1),
@@ -275,8 +367,17 @@ impl Given {
                 batches: rate(self.limit_batches, limits.batches),
                 submits: rate(self.limit_submits, limits.submits),
                 starts: rate(self.limit_starts, limits.starts),
+                sign_in_failures: rate(self.limit_sign_in_failures, limits.sign_in_failures),
+                sign_in_failures_of_address: rate(
+                    self.limit_sign_in_failures_of_address,
+                    limits.sign_in_failures_of_address,
+                ),
+                registers: rate(self.limit_registers, limits.registers),
+                letters: rate(self.limit_letters, limits.letters),
+                letters_of_address: rate(self.limit_letters_of_address, limits.letters_of_address),
+                exports: rate(self.limit_exports, limits.exports),
             },
-            log: self.log.unwrap_or_else(|| "info".into()),
+            log: self.log.unwrap_or_else(|| "info,sea_orm_migration=warn".into()),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             database_url: self.database_url,
         })
@@ -411,6 +512,9 @@ mod tests {
             "data_dir",
             "secrets",
             "allowed_origins",
+            "site_url",
+            "smtp_url",
+            "mail_from",
             "time_zone",
             "demo",
             "database_connections",
@@ -420,6 +524,12 @@ mod tests {
             "limit_batches",
             "limit_submits",
             "limit_starts",
+            "limit_sign_in_failures",
+            "limit_sign_in_failures_of_address",
+            "limit_registers",
+            "limit_letters",
+            "limit_letters_of_address",
+            "limit_exports",
             "log",
             "log_format",
         ];

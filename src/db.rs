@@ -158,6 +158,14 @@ pub fn for_share_of(conn: &impl ConnectionTrait, table: &str) -> String {
     }
 }
 
+/// The type of bytes, for a cast: PostgreSQL can't tell what `SELECT $1` is.
+pub fn bytes(conn: &impl ConnectionTrait) -> &'static str {
+    match conn.get_database_backend() {
+        DbBackend::Postgres => "bytea",
+        _ => "BLOB",
+    }
+}
+
 /// Skips the rows that another transaction is just claiming.
 pub fn for_update_skip_locked(conn: &impl ConnectionTrait) -> &'static str {
     match conn.get_database_backend() {

@@ -117,6 +117,15 @@ impl From<std::sync::Arc<DbErr>> for Error {
     }
 }
 
+/// For a field that is `null` once what it leads to is gone.
+pub fn if_there<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Splits a mutation's result into what its payload carries: the value, or the outcomes its user can act on.
 pub fn as_payload<T>(result: Result<T>) -> Result<(Option<T>, Vec<UserError>)> {
     match result {

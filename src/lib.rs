@@ -14,13 +14,14 @@
 //! | [`verify`] | proves that what is derived agrees with what it is derived from |
 //!
 //! A request comes in by [`http`], becomes a [`auth::Viewer`], runs through the resolvers of [`schema`] (each domain's
-//! `graphql.rs`), which call the domain's rules (`mod.rs`), which read and write the tables ([`entity`]). What must
+//! `graphql.rs`; what they share is [`graphql`]), which call the domain's rules (`mod.rs`), which read and write the tables ([`entity`]). What must
 //! follow a commit goes through the [`outbox`].
 
 pub mod account;
 pub mod app;
 pub mod attempt;
 pub mod auth;
+pub mod batch;
 pub mod clock;
 pub mod config;
 pub mod dashboard;
@@ -28,13 +29,16 @@ pub mod db;
 pub mod demo;
 pub mod entity;
 pub mod error;
+pub mod graphql;
 pub mod http;
 pub mod import;
 pub mod leaderboard;
 pub mod limit;
+pub mod mail;
 pub mod outbox;
 pub mod page;
 pub mod quiz;
 pub mod schema;
 pub mod serve;
+pub mod text;
 pub mod verify;

@@ -1,4 +1,4 @@
-//! Limits that promise a count: exact sliding windows, one per limit and student.
+//! Limits that promise a count: exact sliding windows, one per limit and student (or address).
 //!
 //! A use is reserved before the work and may be given back (a resumed start, a replayed submit); refused uses don't
 //! count. Limiters of the field (governor and the like) smooth a rate, which allows more than the promised count inside
@@ -7,10 +7,13 @@
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
+
+use sha2::{Digest, Sha256};
 
 use crate::{
     auth::Viewer,
@@ -31,6 +34,69 @@ pub enum Limit {
     Submit,
     /// Starting an attempt.
     Start,
+    /// Failing to sign in to one account from one address.
+    SignInFailure,
+    /// Failing to sign in from one address, whatever the account.
+    SignInFailureOfAddress,
+    /// Registering from one address.
+    Register,
+    /// Asking for a letter with a link to one account.
+    Letter,
+    /// Asking for letters with links from one address.
+    LetterOfAddress,
+    /// Exporting one's own data.
+    Export,
+}
+
+/// Whose uses are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// An account.
+    User(UserId),
+    /// A client's address: of IPv6 the first 64 bits, which one subscriber has to themselves.
+    Address(IpAddr),
+    /// An e-mail address, given from a client's address. Whether it has an account plays no part.
+    Login([u8; 32], IpAddr),
+    /// An e-mail address.
+    Email([u8; 32]),
+}
+
+impl From<&Viewer> for Who {
+    fn from(viewer: &Viewer) -> Self {
+        Self::User(viewer.user())
+    }
+}
+
+impl Who {
+    /// A client's address; clients without one are counted together.
+    pub fn address(address: Option<IpAddr>) -> Self {
+        Self::Address(subscriber(address))
+    }
+
+    /// Somebody who claims to own an e-mail address.
+    pub fn login(email: &str, address: Option<IpAddr>) -> Self {
+        Self::Login(digest(email), subscriber(address))
+    }
+
+    /// Whoever owns an e-mail address.
+    pub fn email(email: &str) -> Self {
+        Self::Email(digest(email))
+    }
+}
+
+fn digest(email: &str) -> [u8; 32] {
+    Sha256::digest(email.trim().to_lowercase()).into()
+}
+
+fn subscriber(address: Option<IpAddr>) -> IpAddr {
+    match address.map(|address| address.to_canonical()) {
+        Some(IpAddr::V6(address)) => {
+            let prefix = address.to_bits() & !u128::from(u64::MAX);
+            Ipv6Addr::from_bits(prefix).into()
+        }
+        Some(address) => address,
+        None => Ipv4Addr::UNSPECIFIED.into(),
+    }
 }
 
 impl Limit {
@@ -40,6 +106,12 @@ impl Limit {
             Self::Batch => limits.batches,
             Self::Submit => limits.submits,
             Self::Start => limits.starts,
+            Self::SignInFailure => limits.sign_in_failures,
+            Self::SignInFailureOfAddress => limits.sign_in_failures_of_address,
+            Self::Register => limits.registers,
+            Self::Letter => limits.letters,
+            Self::LetterOfAddress => limits.letters_of_address,
+            Self::Export => limits.exports,
         }
     }
 }
@@ -86,14 +158,14 @@ impl fmt::Display for Rate {
 /// Counts the uses of one server.
 pub struct Limiter {
     limits: Limits,
-    uses: Mutex<HashMap<(Limit, UserId), VecDeque<Time>>>,
+    uses: Mutex<HashMap<(Limit, Who), VecDeque<Time>>>,
 }
 
 /// A use that was counted. Dropping it keeps it counted.
 #[must_use = "give it back if the work turns out to cost nothing"]
 pub struct Reservation<'a> {
     limiter: &'a Limiter,
-    key: (Limit, UserId),
+    key: (Limit, Who),
     at: Time,
 }
 
@@ -106,10 +178,10 @@ impl Limiter {
         }
     }
 
-    /// Counts one use by the viewer, or says how long to wait.
-    pub fn reserve(&self, limit: Limit, viewer: &Viewer, now: Time) -> Result<Reservation<'_>> {
+    /// Counts one use, or says how long to wait.
+    pub fn reserve(&self, limit: Limit, who: impl Into<Who>, now: Time) -> Result<Reservation<'_>> {
         let rate = limit.rate(&self.limits);
-        let key = (limit, viewer.user());
+        let key = (limit, who.into());
         let mut all = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         let uses = all.entry(key).or_default();
         while uses.front().is_some_and(|oldest| now.since(*oldest) >= rate.per) {
@@ -127,7 +199,7 @@ impl Limiter {
         })
     }
 
-    /// Forgets students whose uses no window holds any more.
+    /// Forgets those whose uses no window holds any more.
     pub fn prune(&self, now: Time) {
         let mut all = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|(limit, _), uses| {
@@ -152,6 +224,15 @@ impl Reservation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv6_subscriber_is_one_address() {
+        let who = |text: &str| Who::address(text.parse().ok());
+        assert_eq!(who("2001:db8:1:2:3::4"), who("2001:db8:1:2:ffff::"));
+        assert_ne!(who("2001:db8:1:2::"), who("2001:db8:1:3::"));
+        assert_eq!(who("::ffff:192.0.2.1"), who("192.0.2.1"));
+        assert_ne!(who("192.0.2.1"), who("192.0.2.2"));
+    }
 
     #[test]
     fn a_rate_is_read_as_it_is_written() {

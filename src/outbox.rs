@@ -28,10 +28,11 @@ pub enum Event {
         ranked: bool,
         standings: Vec<Changed>,
     },
-    /// A session was signed out or revoked.
-    SessionEnded { session: SessionId, at: Time },
-    /// An account's role changed, or it was suspended, deleted, restored or opted in or out.
-    AccountChanged { user: UserId, at: Time },
+    /// Sessions were signed out or revoked.
+    SessionsEnded { sessions: Vec<SessionId>, at: Time },
+    /// What an account may do changed at this time (its role; it was suspended, deleted or restored); without a time,
+    /// only whether it is ranked did.
+    AccountChanged { user: UserId, at: Option<Time> },
     /// A quiz was published, changed, deleted or restored.
     QuizChanged { quiz: QuizId },
 }
@@ -67,9 +68,15 @@ pub async fn deliver(app: &App, event: Event) {
             ranked,
             standings,
         } => app.boards.apply(student, version, ranked, &standings),
-        Event::SessionEnded { session, at } => app.revocations.session_ended(session, at),
+        Event::SessionsEnded { sessions, at } => {
+            for session in sessions {
+                app.revocations.session_ended(session, at);
+            }
+        }
         Event::AccountChanged { user, at } => {
-            app.revocations.user_changed(user, at);
+            if let Some(at) = at {
+                app.revocations.user_changed(user, at);
+            }
             if let Err(Error::Internal(cause)) = app.boards.account_changed(app.db.read(), user).await {
                 tracing::error!(?cause, "the boards could not follow a changed account");
             }

@@ -1,11 +1,7 @@
-//! The GraphQL schema: the domains' surfaces put together, and the little that they share.
+//! The GraphQL schema: the surfaces of the domains put together, and objects by id.
 
-use async_graphql::{
-    Context, ID, Interface, MergedObject, MergedSubscription, Object, OutputType, PathSegment, ServerError,
-    SimpleObject,
-    connection::{Connection, CursorType, Edge},
-    dataloader::DataLoader,
-};
+use async_graphql::{Context, ID, Interface, MergedObject, MergedSubscription, Object, PathSegment, ServerError};
+use futures_util::Stream;
 
 use crate::{
     account::{
@@ -18,15 +14,15 @@ use crate::{
         graphql::{Attempt, AttemptMutation, AttemptQuery},
     },
     auth::Viewer,
-    clock::{Moment, Time},
+    batch::Loaders,
     dashboard::graphql::DashboardQuery,
     entity::{AttemptId, ChapterId, QuizId, SubjectId, UserId},
     error::{Error, Result},
+    graphql::Caller,
     leaderboard::{
         self, board,
         graphql::{Board, BoardQuery, BoardSubscription},
     },
-    page::Slice,
     quiz::{
         self,
         graphql::{CatalogueQuery, Chapter, Quiz, Subject},
@@ -60,7 +56,7 @@ const DEPTH: usize = 16;
 /// A page of 100 rows with everything a row shows costs a few thousand.
 const COMPLEXITY: usize = 20_000;
 
-/// Builds the schema. Request data (the app, the viewer, loaders) is added by [`with_request`].
+/// Builds the schema. Request data (the app, the viewer, loaders) is added by [`run`].
 pub fn build() -> Schema {
     async_graphql::Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .limit_depth(DEPTH)
@@ -79,75 +75,32 @@ pub fn sdl() -> String {
     )
 }
 
-/// Who and what a request is, beside the viewer.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    pub device: crate::auth::session::Device,
-    /// Whether the response can carry cookies: over HTTP it can, over a WebSocket not.
-    pub takes_cookies: bool,
-}
-
-/// Equips a request with what its resolvers reach for. Loaders live as long as the operation and cache nothing beyond
-/// a batch.
-pub fn with_request(
+/// Runs an operation: one response for a query or a mutation, one per event for a subscription.
+pub fn run(
+    schema: &Schema,
     request: async_graphql::Request,
     app: &App,
     viewer: Option<Viewer>,
     caller: Caller,
-) -> async_graphql::Request {
+) -> impl Stream<Item = async_graphql::Response> + Send + use<> {
+    let (loaders, loads) = Loaders::new();
     let db = || app.db.clone();
     let mut request = request
         .data(app.clone())
         .data(caller)
-        .data(DataLoader::new(account::loader::Accounts(db()), tokio::spawn))
-        .data(DataLoader::new(quiz::loader::Subjects(db()), tokio::spawn))
-        .data(DataLoader::new(quiz::loader::Chapters(db()), tokio::spawn))
-        .data(DataLoader::new(quiz::loader::Catalogue(db()), tokio::spawn))
-        .data(DataLoader::new(attempt::loader::Results(db()), tokio::spawn))
-        .data(DataLoader::new(attempt::loader::Answers(db()), tokio::spawn));
+        .data(loaders.loader(account::loader::Accounts(db())))
+        .data(loaders.loader(quiz::loader::Subjects(db())))
+        .data(loaders.loader(quiz::loader::Chapters(db())))
+        .data(loaders.loader(quiz::loader::Catalogue(db())))
+        .data(loaders.loader(attempt::loader::Results(db())))
+        .data(loaders.loader(attempt::loader::Answers(db())));
     if let Some(viewer) = viewer {
         request = request
-            .data(DataLoader::new(
-                quiz::loader::QuizzesOfAttempts(db(), viewer.clone()),
-                tokio::spawn,
-            ))
-            .data(DataLoader::new(
-                attempt::loader::Attempts(db(), viewer.clone()),
-                tokio::spawn,
-            ))
+            .data(loaders.loader(quiz::loader::QuizzesOfAttempts(db(), viewer.clone())))
+            .data(loaders.loader(attempt::loader::Attempts(db(), viewer.clone())))
             .data(viewer);
     }
-    request
-}
-
-/// What resolvers reach for.
-pub trait RequestContext<'a> {
-    /// The application.
-    fn app(&self) -> &'a App;
-    /// Whoever is asking; an error if nobody is signed in.
-    fn viewer(&self) -> Result<&'a Viewer>;
-    /// The present moment.
-    fn now(&self) -> Moment;
-    /// Who and what the request is, beside the viewer.
-    fn caller(&self) -> &'a Caller;
-}
-
-impl<'a> RequestContext<'a> for Context<'a> {
-    fn app(&self) -> &'a App {
-        self.data_unchecked()
-    }
-
-    fn viewer(&self) -> Result<&'a Viewer> {
-        self.data_opt().ok_or(Error::Unauthenticated)
-    }
-
-    fn now(&self) -> Moment {
-        self.app().now()
-    }
-
-    fn caller(&self) -> &'a Caller {
-        self.data_unchecked()
-    }
+    loads.drive(schema.execute_stream(request))
 }
 
 /// An object with an id of its own.
@@ -215,55 +168,4 @@ async fn node(ctx: &Context<'_>, id: &str) -> Result<Node> {
         board::Board::PREFIX => leaderboard::graphql::board_by_id(ctx, id).await?.into(),
         _ => return Err(Error::NotFound),
     })
-}
-
-/// Turns a page of rows into a connection.
-pub fn connection<T, C, N, F>(
-    slice: Slice<T>,
-    fields: F,
-    cursor: impl Fn(&T) -> C,
-    node: impl Fn(T) -> N,
-) -> Connection<C, N, F>
-where
-    C: CursorType + Send + Sync,
-    N: OutputType,
-    F: async_graphql::ObjectType,
-{
-    let mut connection = Connection::with_additional_fields(slice.has_previous, slice.has_next, fields);
-    connection.edges.extend(slice.rows.into_iter().map(|row| {
-        let cursor = cursor(&row);
-        Edge::new(cursor, node(row))
-    }));
-    connection
-}
-
-/// The time as the API shows it.
-pub fn date_time(at: Time) -> chrono::DateTime<chrono::Utc> {
-    at.to_utc()
-}
-
-/// Points from thousandths of a point.
-pub fn points(score: i64) -> f64 {
-    score as f64 / 1000.0
-}
-
-/// An outcome that a person can act on.
-#[derive(SimpleObject)]
-pub struct UserError {
-    /// What kind of outcome it is.
-    code: crate::error::UserErrorCode,
-    /// What to do, in words to show.
-    message: String,
-    /// Where in the arguments the mistake is, e.g. `["input", "email"]`; empty if nowhere in particular.
-    path: Vec<String>,
-}
-
-impl From<crate::error::UserError> for UserError {
-    fn from(error: crate::error::UserError) -> Self {
-        Self {
-            code: error.code,
-            message: error.message,
-            path: error.path,
-        }
-    }
 }

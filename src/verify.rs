@@ -1,5 +1,5 @@
-//! Proves that what is derived agrees with what it is derived from: standings and roll-ups are made anew from the
-//! results, by other means than a submit's, and compared.
+//! Proves that what is derived agrees with what it is derived from: results are marked anew from the answers, standings
+//! and roll-ups made anew from results and answers, by other means than a submit's, and compared.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,13 +10,15 @@ use crate::{
     app::App,
     clock::Time,
     db::sql,
-    entity::{QuizId, SubjectId, UserId},
+    entity::{AttemptId, QuizId, SubjectId, UserId},
     error::Result,
     leaderboard::board::{Window, day_of},
+    quiz::paper::right_position,
 };
 
 #[derive(FromQueryResult)]
 struct Taken {
+    attempt_id: AttemptId,
     student_id: UserId,
     quiz_id: QuizId,
     subject_id: SubjectId,
@@ -52,6 +54,35 @@ struct StoredRollup {
     max_score: i64,
 }
 
+/// Attempts, right, wrong, blank, score and highest possible score.
+type Sums = [i64; 6];
+
+impl Taken {
+    fn sums(&self) -> Sums {
+        let (right, wrong, blank) = (self.right_count, self.wrong_count, self.blank_count);
+        [1, right.into(), wrong.into(), blank.into(), self.score, self.max_score]
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Marked {
+    of_id: Uuid,
+    student_id: UserId,
+    attempts: i64,
+    right_count: i64,
+    wrong_count: i64,
+    blank_count: i64,
+    score: i64,
+    max_score: i64,
+}
+
+impl Marked {
+    fn sums(&self) -> Sums {
+        let (right, wrong, blank) = (self.right_count, self.wrong_count, self.blank_count);
+        [self.attempts, right, wrong, blank, self.score, self.max_score]
+    }
+}
+
 type StandingKey = (UserId, Uuid, String);
 type RollupKey = (UserId, String, Uuid, i32);
 
@@ -60,7 +91,7 @@ pub async fn verify(app: &App) -> Result<Vec<String>> {
     let conn = app.db.write();
     let select = sql(
         conn,
-        "SELECT r.student_id, r.quiz_id, q.subject_id, r.score, r.max_score, r.right_count, r.wrong_count, \
+        "SELECT r.attempt_id, r.student_id, r.quiz_id, q.subject_id, r.score, r.max_score, r.right_count, r.wrong_count, \
                 r.blank_count, r.ranked, r.submitted_at \
          FROM results r JOIN quizzes q ON q.id = r.quiz_id \
          ORDER BY r.student_id, r.submitted_at, r.attempt_id",
@@ -68,18 +99,17 @@ pub async fn verify(app: &App) -> Result<Vec<String>> {
     );
     let taken = Taken::find_by_statement(select).all(conn).await?;
     let mut findings = Vec::new();
+    let stored = taken.iter().map(|result| (result.attempt_id, result.sums())).collect();
+    compare("result", &marked(conn).await?, &stored, &mut findings);
     compare(
         "standing",
         &standings(app, &taken),
         &stored_standings(conn).await?,
         &mut findings,
     );
-    compare(
-        "roll-up",
-        &rollups(app, &taken),
-        &stored_rollups(conn).await?,
-        &mut findings,
-    );
+    let mut expected = rollups(app, &taken);
+    expected.extend(chapters(conn).await?);
+    compare("roll-up", &expected, &stored_rollups(conn).await?, &mut findings);
     findings.extend(unused_indexes(app).await?);
     Ok(findings)
 }
@@ -217,18 +247,11 @@ fn standings(app: &App, taken: &[Taken]) -> BTreeMap<StandingKey, (i64, Time)> {
     standings
 }
 
-/// Sums the results anew; what the chapters add up to is taken from the answers elsewhere.
-fn rollups(app: &App, taken: &[Taken]) -> BTreeMap<RollupKey, [i64; 6]> {
-    let mut rollups: BTreeMap<RollupKey, [i64; 6]> = BTreeMap::new();
+/// Sums the results anew.
+fn rollups(app: &App, taken: &[Taken]) -> BTreeMap<RollupKey, Sums> {
+    let mut rollups: BTreeMap<RollupKey, Sums> = BTreeMap::new();
     for result in taken {
-        let counts = [
-            1,
-            i64::from(result.right_count),
-            i64::from(result.wrong_count),
-            i64::from(result.blank_count),
-            result.score,
-            result.max_score,
-        ];
+        let counts = result.sums();
         let day = day_of(result.submitted_at, app.zone).to_epoch_days();
         for (kind, of, day) in [
             ("TOTAL", Uuid::nil(), 0),
@@ -242,6 +265,41 @@ fn rollups(app: &App, taken: &[Taken]) -> BTreeMap<RollupKey, [i64; 6]> {
         }
     }
     rollups
+}
+
+/// What the answers are worth, summed by student and `of`.
+async fn answers(conn: &impl ConnectionTrait, of: &str) -> Result<Vec<Marked>> {
+    let select = format!(
+        "SELECT {of} AS of_id, r.student_id, CAST(COUNT(DISTINCT r.attempt_id) AS BIGINT) AS attempts, \
+           CAST(SUM(CASE WHEN a.choice_id = c.id THEN 1 ELSE 0 END) AS BIGINT) AS right_count, \
+           CAST(SUM(CASE WHEN a.choice_id <> c.id THEN 1 ELSE 0 END) AS BIGINT) AS wrong_count, \
+           CAST(SUM(CASE WHEN a.choice_id IS NULL THEN 1 ELSE 0 END) AS BIGINT) AS blank_count, \
+           CAST(SUM(CASE WHEN a.choice_id IS NULL THEN v.blank_score WHEN a.choice_id = c.id THEN v.right_score \
+             ELSE v.wrong_score END) AS BIGINT) AS score, \
+           CAST(SUM(v.right_score) AS BIGINT) AS max_score \
+         FROM results r \
+         JOIN attempts t ON t.id = r.attempt_id \
+         JOIN revisions v ON v.id = t.revision_id \
+         JOIN questions q ON q.revision_id = v.id \
+         JOIN choices c ON c.question_id = q.id AND c.position = {} \
+         LEFT JOIN answers a ON a.attempt_id = t.id AND a.question_id = q.id \
+         WHERE {of} IS NOT NULL GROUP BY {of}, r.student_id",
+        right_position("r.correction")
+    );
+    Ok(Marked::find_by_statement(sql(conn, select, [])).all(conn).await?)
+}
+
+/// Marks every attempt anew.
+async fn marked(conn: &impl ConnectionTrait) -> Result<BTreeMap<AttemptId, Sums>> {
+    let rows = answers(conn, "r.attempt_id").await?;
+    Ok(rows.iter().map(|row| (AttemptId(row.of_id), row.sums())).collect())
+}
+
+/// Sums the answers by chapter anew.
+async fn chapters(conn: &impl ConnectionTrait) -> Result<BTreeMap<RollupKey, Sums>> {
+    let rows = answers(conn, "q.chapter_id").await?;
+    let key = |row: &Marked| (row.student_id, "CHAPTER".into(), row.of_id, 0);
+    Ok(rows.iter().map(|row| (key(row), row.sums())).collect())
 }
 
 async fn stored_standings(conn: &impl ConnectionTrait) -> Result<BTreeMap<StandingKey, (i64, Time)>> {
@@ -260,8 +318,8 @@ async fn stored_standings(conn: &impl ConnectionTrait) -> Result<BTreeMap<Standi
     Ok(rows.into_iter().map(keyed).collect())
 }
 
-async fn stored_rollups(conn: &impl ConnectionTrait) -> Result<BTreeMap<RollupKey, [i64; 6]>> {
-    let select = sql(conn, "SELECT * FROM rollups WHERE kind <> 'CHAPTER'", []);
+async fn stored_rollups(conn: &impl ConnectionTrait) -> Result<BTreeMap<RollupKey, Sums>> {
+    let select = sql(conn, "SELECT * FROM rollups", []);
     let rows = StoredRollup::find_by_statement(select).all(conn).await?;
     let keyed = |row: StoredRollup| {
         let sums = [

@@ -20,20 +20,47 @@ mod m20261123_000004_attempts;
 mod m20261123_000005_boards;
 mod m20261123_000006_rollups;
 mod m20261123_000007_outbox;
+mod m20261124_000008_own_account;
 
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
-            Box::new(m20261123_000001_site::Migration),
-            Box::new(m20261123_000002_accounts::Migration),
-            Box::new(m20261123_000003_content::Migration),
+            Box::new(m20261123_000001_site::MIGRATION),
+            Box::new(m20261123_000002_accounts::MIGRATION),
+            Box::new(m20261123_000003_content::MIGRATION),
             Box::new(m20261123_000004_attempts::Migration),
-            Box::new(m20261123_000005_boards::Migration),
-            Box::new(m20261123_000006_rollups::Migration),
-            Box::new(m20261123_000007_outbox::Migration),
+            Box::new(m20261123_000005_boards::MIGRATION),
+            Box::new(m20261123_000006_rollups::MIGRATION),
+            Box::new(m20261123_000007_outbox::MIGRATION),
+            Box::new(m20261124_000008_own_account::MIGRATION),
         ]
+    }
+}
+
+/// A migration that is nothing but SQL, forth and back.
+struct Step {
+    /// The name of its file, as the table of applied migrations has it.
+    name: &'static str,
+    up: &'static str,
+    down: &'static str,
+}
+
+impl MigrationName for Step {
+    fn name(&self) -> &str {
+        self.name
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Step {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        execute(manager, self.up).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        execute(manager, self.down).await
     }
 }
 

@@ -1,20 +1,8 @@
-use sea_orm_migration::prelude::*;
+use crate::Step;
 
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::execute(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::execute(manager, DOWN).await
-    }
-}
-
-const UP: &str = r#"
+pub const MIGRATION: Step = Step {
+    name: "m20261123_000002_accounts",
+    up: r#"
 CREATE TABLE users (
     id {uuid} NOT NULL PRIMARY KEY,
     email {text} NOT NULL,
@@ -61,10 +49,10 @@ CREATE TABLE refresh_tokens (
     used_at {time}
 ) {strict};
 CREATE INDEX refresh_tokens_session ON refresh_tokens (session_id);
-"#;
-
-const DOWN: &str = r#"
+"#,
+    down: r#"
 DROP TABLE refresh_tokens;
 DROP TABLE sessions;
 DROP TABLE users;
-"#;
+"#,
+};

@@ -1,20 +1,8 @@
-use sea_orm_migration::prelude::*;
+use crate::Step;
 
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::execute(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::execute(manager, DOWN).await
-    }
-}
-
-const UP: &str = r#"
+pub const MIGRATION: Step = Step {
+    name: "m20261123_000003_content",
+    up: r#"
 CREATE TABLE subjects (
     id {uuid} NOT NULL PRIMARY KEY,
     name {text} NOT NULL UNIQUE,
@@ -103,9 +91,8 @@ CREATE TABLE corrections (
     UNIQUE (revision_id, number)
 ) {strict};
 CREATE INDEX corrections_question ON corrections (question_id, number);
-"#;
-
-const DOWN: &str = r#"
+"#,
+    down: r#"
 DROP TABLE corrections;
 DROP TABLE choices;
 DROP TABLE questions;
@@ -113,4 +100,5 @@ DROP TABLE revisions;
 DROP TABLE quizzes;
 DROP TABLE chapters;
 DROP TABLE subjects;
-"#;
+"#,
+};

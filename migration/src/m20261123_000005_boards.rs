@@ -1,20 +1,8 @@
-use sea_orm_migration::prelude::*;
+use crate::Step;
 
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::execute(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::execute(manager, DOWN).await
-    }
-}
-
-const UP: &str = r#"
+pub const MIGRATION: Step = Step {
+    name: "m20261123_000005_boards",
+    up: r#"
 -- The best ranked result of a student in a quiz, per window.
 CREATE TABLE bests (
     student_id {uuid} NOT NULL REFERENCES users (id),
@@ -40,9 +28,9 @@ CREATE TABLE standings (
 ) {strict};
 CREATE INDEX standings_order ON standings (scope_id, window_key, score DESC, reached_at, student_id);
 CREATE INDEX standings_student ON standings (student_id, window_key);
-"#;
-
-const DOWN: &str = r#"
+"#,
+    down: r#"
 DROP TABLE standings;
 DROP TABLE bests;
-"#;
+"#,
+};

@@ -1,20 +1,8 @@
-use sea_orm_migration::prelude::*;
+use crate::Step;
 
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::execute(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::execute(manager, DOWN).await
-    }
-}
-
-const UP: &str = r#"
+pub const MIGRATION: Step = Step {
+    name: "m20261123_000006_rollups",
+    up: r#"
 -- What a dashboard shows, kept exact in the transaction that stores a result.
 CREATE TABLE rollups (
     student_id {uuid} NOT NULL REFERENCES users (id),
@@ -31,8 +19,8 @@ CREATE TABLE rollups (
     max_score {bigint} NOT NULL,
     PRIMARY KEY (student_id, kind, day, of_id)
 ) {strict};
-"#;
-
-const DOWN: &str = r#"
+"#,
+    down: r#"
 DROP TABLE rollups;
-"#;
+"#,
+};

@@ -1,20 +1,8 @@
-use sea_orm_migration::prelude::*;
+use crate::Step;
 
-#[derive(DeriveMigrationName)]
-pub struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::execute(manager, UP).await
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        crate::execute(manager, DOWN).await
-    }
-}
-
-const UP: &str = r#"
+pub const MIGRATION: Step = Step {
+    name: "m20261123_000007_outbox",
+    up: r#"
 -- What must follow a commit, written in its transaction. A row is claimed by deleting it: ids are given before
 -- the commit, so 'greater than the last one seen' would miss rows.
 CREATE TABLE outbox (
@@ -22,8 +10,8 @@ CREATE TABLE outbox (
     event {text} NOT NULL,
     created_at {time} NOT NULL
 ) {strict};
-"#;
-
-const DOWN: &str = r#"
+"#,
+    down: r#"
 DROP TABLE outbox;
-"#;
+"#,
+};

@@ -1,13 +1,15 @@
 //! Accounts: who there is, and how they come in.
 
 pub mod graphql;
+pub mod link;
 pub mod loader;
+pub mod own;
 
 use std::collections::HashMap;
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, SqlErr,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, SqlErr,
 };
 
 use crate::{
@@ -24,7 +26,9 @@ use crate::{
         user::{self, Role},
     },
     error::{Error, Result, UserErrorCode},
+    limit::{Limit, Who},
     outbox::{self, Event},
+    text,
 };
 
 /// What anyone may see of an account.
@@ -60,15 +64,18 @@ pub async fn register(
     device: Device,
     now: &Moment,
 ) -> Result<Tokens> {
+    let _counted = app
+        .limiter
+        .reserve(Limit::Register, Who::address(device.address), now.at)?;
     let account = create(app, registration, Role::Student, now).await?;
     session::open(app, app.db.write(), &account, client, device, now).await
 }
 
 /// Creates an account of any role; for the command line and, as a student, for registration.
 pub async fn create(app: &App, registration: Registration, role: Role, now: &Moment) -> Result<user::Model> {
-    let email = email(&registration.email)?;
-    let handle = handle(&registration.handle)?;
-    let password_hash = hash_of(registration.password, now).await?;
+    let email = text::email("email", &registration.email)?;
+    let handle = text::handle("handle", &registration.handle)?;
+    let password_hash = hash_of("password", registration.password, now).await?;
     let account = user::ActiveModel {
         id: Set(now.id()),
         email: Set(email),
@@ -83,22 +90,11 @@ pub async fn create(app: &App, registration: Registration, role: Role, now: &Mom
         access_changed_at: Set(None),
         suspended_at: Set(None),
         deleted_at: Set(None),
+        erased_at: Set(None),
         ranked: NotSet,
     };
-    match user::Entity::insert(account).exec_with_returning(app.db.write()).await {
-        Ok(account) => Ok(account),
-        Err(error) => Err(match error.sql_err() {
-            Some(SqlErr::UniqueConstraintViolation(constraint)) if constraint.contains("email") => Error::refused(
-                UserErrorCode::Conflict,
-                "This e-mail address has an account already. Sign in instead.",
-            )
-            .at("email"),
-            Some(SqlErr::UniqueConstraintViolation(_)) => {
-                Error::refused(UserErrorCode::Conflict, "This handle is taken. Choose another one.").at("handle")
-            }
-            _ => error.into(),
-        }),
-    }
+    let inserted = user::Entity::insert(account).exec_with_returning(app.db.write()).await;
+    inserted.map_err(taken)
 }
 
 /// Signs in with e-mail address and password. A wrong password and an address without an account look the same and
@@ -112,6 +108,17 @@ pub async fn sign_in(
     now: &Moment,
 ) -> Result<Tokens> {
     let email = email.trim().to_lowercase();
+    // Reserved before the work, so that a thousand guesses at once are no more than five; given back if it was right.
+    let guess = Who::login(&email, device.address);
+    let address = Who::address(device.address);
+    let of_address = app.limiter.reserve(Limit::SignInFailureOfAddress, address, now.at)?;
+    let of_account = match app.limiter.reserve(Limit::SignInFailure, guess, now.at) {
+        Ok(reserved) => reserved,
+        Err(refused) => {
+            of_address.give_back();
+            return Err(refused);
+        }
+    };
     let account = user::Entity::active()
         .filter(user::Column::Email.eq(email))
         .one(app.db.read())
@@ -119,7 +126,11 @@ pub async fn sign_in(
     let hash = account.as_ref().map(|account| account.password_hash.clone());
     let matches = password::verify(password, hash).await?;
     match account {
-        Some(account) if matches => session::open(app, app.db.write(), &account, client, device, now).await,
+        Some(account) if matches => {
+            of_account.give_back();
+            of_address.give_back();
+            session::open(app, app.db.write(), &account, client, device, now).await
+        }
         _ => Err(Error::refused(
             UserErrorCode::BadUserInput,
             "The e-mail address or the password is wrong.",
@@ -170,7 +181,7 @@ pub async fn set_role(app: &App, email: &str, role: Role, now: &Moment) -> Resul
         .ok_or(Error::NotFound)?;
     let event = Event::AccountChanged {
         user: account.id,
-        at: now.at,
+        at: Some(now.at),
     };
     outbox::record(&tx, &event, now).await?;
     tx.commit().await?;
@@ -178,44 +189,31 @@ pub async fn set_role(app: &App, email: &str, role: Role, now: &Moment) -> Resul
     Ok(())
 }
 
-/// An e-mail address as it is stored. Whether it is real only a message to it can tell.
-fn email(text: &str) -> Result<String> {
-    let text = text.trim().to_lowercase();
-    let valid = text.len() <= 254
-        && !text.contains(|c: char| c.is_whitespace() || c.is_control())
-        && text.split_once('@').is_some_and(|(name, host)| {
-            !name.is_empty()
-                && name.len() <= 64
-                && !host.contains('@')
-                && host.split('.').all(|label| !label.is_empty())
-        });
-    if valid {
-        Ok(text)
+/// The viewer's account, if this is its password: what can't be undone is asked for again.
+async fn with_password(app: &App, viewer: &Viewer, password: String) -> Result<user::Model> {
+    let account = own(app.db.read(), viewer).await?;
+    if password::verify(password, Some(account.password_hash.clone())).await? {
+        Ok(account)
     } else {
-        Err(Error::input(
-            "email",
-            "This is not an e-mail address. Expected e.g. ada@example.com.",
-        ))
+        Err(Error::input("password", "This is not your password."))
     }
 }
 
-/// A handle: 3 to 24 letters of ASCII, digits and underscores.
-fn handle(text: &str) -> Result<String> {
-    let valid = (3..=24).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if valid {
-        Ok(text.to_owned())
-    } else {
-        Err(Error::input(
-            "handle",
-            "A handle has 3 to 24 letters (a to z), digits or underscores.",
-        ))
-    }
+async fn hash_of(argument: &str, password: String, now: &Moment) -> Result<String> {
+    password::hash(text::password(argument, password)?, now.random()).await
 }
 
-async fn hash_of(password: String, now: &Moment) -> Result<String> {
-    // Long enough to resist guessing, short enough that hashing it is no attack.
-    if !(10..=200).contains(&password.chars().count()) {
-        return Err(Error::input("password", "A password has 10 to 200 characters."));
+/// What the database says of an address or a handle that another account has.
+fn taken(error: DbErr) -> Error {
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(constraint)) if constraint.contains("email") => Error::refused(
+            UserErrorCode::Conflict,
+            "This e-mail address has an account already. Sign in instead.",
+        )
+        .at("email"),
+        Some(SqlErr::UniqueConstraintViolation(_)) => {
+            Error::refused(UserErrorCode::Conflict, "This handle is taken. Choose another one.").at("handle")
+        }
+        _ => error.into(),
     }
-    password::hash(password, now.random()).await
 }

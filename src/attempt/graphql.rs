@@ -10,7 +10,6 @@ use super::{
     review::{Review, Reviewed},
     score::Outcome,
 };
-pub use crate::quiz::graphql::page_cost;
 use crate::{
     account::graphql::{User, user},
     auth::guard::Needs,
@@ -20,14 +19,14 @@ use crate::{
         attempt::{self, State, SubmittedBy},
         result,
     },
-    error::{Error, Result, UserErrorCode, as_payload},
+    error::{Error, Result, UserErrorCode, as_payload, if_there},
+    graphql::{RequestContext, UserError, date_time, points},
     limit::Limit,
     quiz::{
         graphql::{Choice, Question, Quiz, questions},
         loader::QuizzesOfAttempts,
         paper::Published,
     },
-    schema::{RequestContext, UserError, date_time, points},
 };
 
 /// An attempt that the viewer may read; its result and quiz if they were loaded with it.
@@ -135,9 +134,9 @@ impl Attempt {
         found.map(Quiz::from).ok_or(Error::NotFound)
     }
 
-    /// Whose attempt it is.
+    /// Whose attempt it is; `null` once the account was deleted.
     async fn student(&self, ctx: &Context<'_>) -> Result<Option<User>> {
-        user(ctx, self.attempt.student_id).await.map(Some)
+        if_there(user(ctx, self.attempt.student_id).await)
     }
 
     /// The questions in their order, without their answers.
@@ -467,7 +466,11 @@ pub struct AttemptMutation;
 impl AttemptMutation {
     /// Starts a quiz, or takes up the attempt at it that is still open.
     #[graphql(guard = "Needs::SignedIn")]
-    async fn start_attempt(&self, ctx: &Context<'_>, input: StartAttemptInput) -> Result<Option<StartAttemptPayload>> {
+    async fn start_attempt(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to start.")] input: StartAttemptInput,
+    ) -> Result<Option<StartAttemptPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let quiz = QuizId::decode(&input.quiz_id)?;
         let reserved = app.limiter.reserve(Limit::Start, viewer, now.at)?;
@@ -485,7 +488,11 @@ impl AttemptMutation {
 
     /// Saves an answer. An answer that was acknowledged as `SAVED` is scored, whatever happens afterwards.
     #[graphql(guard = "Needs::SignedIn")]
-    async fn save_answer(&self, ctx: &Context<'_>, input: SaveAnswerInput) -> Result<Option<SaveAnswerPayload>> {
+    async fn save_answer(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The answer.")] input: SaveAnswerInput,
+    ) -> Result<Option<SaveAnswerPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let attempt = AttemptId::decode(&input.attempt_id)?;
         let save = save_of(&input.question_id, input.choice_id.as_ref(), input.seq)?;
@@ -505,7 +512,11 @@ impl AttemptMutation {
 
     /// Saves what was answered offline: up to 200 answers at once, each with its own outcome.
     #[graphql(guard = "Needs::SignedIn")]
-    async fn save_answers(&self, ctx: &Context<'_>, input: SaveAnswersInput) -> Result<Option<SaveAnswersPayload>> {
+    async fn save_answers(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The answers.")] input: SaveAnswersInput,
+    ) -> Result<Option<SaveAnswersPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let attempt = AttemptId::decode(&input.attempt_id)?;
         let sent: Vec<_> = input
@@ -541,7 +552,7 @@ impl AttemptMutation {
     async fn submit_attempt(
         &self,
         ctx: &Context<'_>,
-        input: SubmitAttemptInput,
+        #[graphql(desc = "What to submit.")] input: SubmitAttemptInput,
     ) -> Result<Option<SubmitAttemptPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let id = AttemptId::decode(&input.attempt_id)?;

@@ -209,7 +209,7 @@ async fn answered(conn: &impl ConnectionTrait, attempt: &attempt::Model) -> Resu
              JOIN choices k ON k.question_id = q.id AND k.position = {} \
              LEFT JOIN answers a ON a.attempt_id = $2 AND a.question_id = q.id \
              WHERE r.id = $1",
-            right_position(3)
+            right_position("$3")
         ),
         [attempt.revision_id.into(), attempt.id.into(), i32::MAX.into()],
     );

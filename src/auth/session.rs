@@ -1,8 +1,12 @@
 //! Sessions: opening, refreshing with rotation and reuse detection, ending.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
+    sea_query::Expr,
+};
+use uuid::Uuid;
 
 use super::{
     Viewer,
@@ -11,6 +15,7 @@ use super::{
 use crate::{
     app::App,
     clock::{Moment, Time},
+    db::sql,
     entity::{
         SessionId, UserId, refresh_token,
         session::{self, Client},
@@ -18,6 +23,7 @@ use crate::{
     },
     error::{Error, Result},
     outbox::{self, Event},
+    page::{Order, Page, Slice},
 };
 
 /// Two tabs that refresh within this time of each other get the same successor.
@@ -27,7 +33,7 @@ const SHARED_REFRESH: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 pub struct Device {
     pub user_agent: Option<String>,
-    pub address: Option<String>,
+    pub address: Option<IpAddr>,
 }
 
 /// What a session's client holds from now on.
@@ -67,13 +73,13 @@ pub async fn open(
     now: &Moment,
 ) -> Result<Tokens> {
     let id: SessionId = now.id();
-    let refresh = token::first_refresh_token(now);
+    let refresh = token::random(now);
     let row = session::ActiveModel {
         id: Set(id),
         user_id: Set(account.id),
         client: Set(client),
         user_agent: Set(device.user_agent),
-        address: Set(device.address),
+        address: Set(device.address.map(|address| address.to_string())),
         created_at: Set(now.at),
         used_at: Set(now.at),
         expires_at: Set(now.at + REFRESH_LIFETIME),
@@ -129,7 +135,7 @@ pub async fn refresh(app: &App, refresh_token: &str, client: Client, now: &Momen
             .await?;
     } else if token.used_at.is_none_or(|used| now.at.since(used) > SHARED_REFRESH) {
         tracing::warn!(session = %session.id.0, "a refresh token was used again: its session is revoked");
-        let ended = end(&tx, session.id, session.user_id, now).await?;
+        let (_, ended) = end(&tx, session.user_id, Ending::One(session.id), now).await?;
         tx.commit().await?;
         outbox::deliver(app, ended).await;
         return Err(Error::Unauthenticated);
@@ -143,30 +149,72 @@ pub async fn refresh(app: &App, refresh_token: &str, client: Client, now: &Momen
     Tokens::new(app, viewer, client, successor, now.at)
 }
 
-/// Ends the viewer's own session.
-pub async fn sign_out(app: &App, viewer: &Viewer, now: &Moment) -> Result<()> {
-    let tx = app.db.begin().await?;
-    let ended = end(&tx, viewer.session, viewer.user, now).await?;
-    tx.commit().await?;
-    outbox::deliver(app, ended).await;
-    Ok(())
+/// The viewer's sessions that are still good, the newest first.
+pub async fn list(
+    conn: &impl ConnectionTrait,
+    viewer: &Viewer,
+    now: Time,
+    page: &Page<SessionId>,
+) -> Result<Slice<session::Model>> {
+    let rows = page
+        .select(session::Entity::of(viewer, now), session::Column::Id, Order::Descending)
+        .all(conn)
+        .await?;
+    Ok(page.slice(rows))
 }
 
-/// Revokes a session of `owner`; the event is to be delivered once this is committed.
-async fn end(conn: &impl ConnectionTrait, id: SessionId, owner: UserId, now: &Moment) -> Result<Event> {
-    session::Entity::update_many()
-        .col_expr(session::Column::RevokedAt, Expr::value(Some(now.at)))
-        .filter(session::Column::Id.eq(id))
-        .filter(session::Column::UserId.eq(owner))
-        .filter(session::Column::RevokedAt.is_null())
-        .exec(conn)
-        .await?;
-    let event = Event::SessionEnded {
-        session: id,
+/// How many sessions of the viewer are still good.
+pub async fn count(conn: &impl ConnectionTrait, viewer: &Viewer, now: Time) -> Result<u64> {
+    Ok(session::Entity::of(viewer, now).count(conn).await?)
+}
+
+/// Which sessions of an account are to end.
+#[derive(Clone, Copy, Debug)]
+pub enum Ending {
+    /// This one.
+    One(SessionId),
+    /// All but this one.
+    Others(SessionId),
+    /// All.
+    All,
+}
+
+/// Ends sessions of the viewer: their tokens are refused from now on, and their streams end. Returns how many there
+/// were.
+pub async fn revoke(app: &App, viewer: &Viewer, ending: Ending, now: &Moment) -> Result<usize> {
+    let tx = app.db.begin().await?;
+    let (count, ended) = end(&tx, viewer.user, ending, now).await?;
+    tx.commit().await?;
+    outbox::deliver(app, ended).await;
+    Ok(count)
+}
+
+/// Ends sessions of `owner`. How many, and the event that is to be delivered once this is committed.
+pub async fn end(conn: &impl ConnectionTrait, owner: UserId, ending: Ending, now: &Moment) -> Result<(usize, Event)> {
+    let (which, session) = match ending {
+        Ending::One(session) => ("id = $3", session),
+        Ending::Others(session) => ("id <> $3", session),
+        Ending::All => ("id <> $3", SessionId(Uuid::nil())),
+    };
+    let update = sql(
+        conn,
+        format!(
+            "UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL AND {which} RETURNING id"
+        ),
+        [owner.into(), now.at.into(), session.into()],
+    );
+    let ended = Ended::find_by_statement(update).all(conn).await?;
+    let event = Event::SessionsEnded {
+        sessions: ended.iter().map(|row| row.id).collect(),
         at: now.at,
     };
     outbox::record(conn, &event, now).await?;
-    Ok(event)
+    Ok((ended.len(), event))
+}
+
+#[derive(FromQueryResult)]
+struct Ended {
+    id: SessionId,
 }
 
 async fn issue(conn: &impl ConnectionTrait, session_id: SessionId, token: &str, now: Time) -> Result<()> {

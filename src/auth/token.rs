@@ -106,8 +106,8 @@ impl Keys {
     }
 }
 
-/// The first refresh token of a session.
-pub fn first_refresh_token(now: &Moment) -> String {
+/// A token that nobody can guess: the first refresh token of a session, or a link's.
+pub fn random(now: &Moment) -> String {
     URL_SAFE_NO_PAD.encode(now.random::<32>())
 }
 

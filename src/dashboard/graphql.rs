@@ -8,8 +8,8 @@ use crate::{
     attempt::graphql::Attempt,
     auth::guard::Needs,
     error::{Error, Result},
+    graphql::{RequestContext, points},
     quiz::graphql::{Chapter, Subject},
-    schema::{RequestContext, points},
 };
 
 /// Sums over submitted attempts.

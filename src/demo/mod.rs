@@ -158,6 +158,7 @@ async fn account(app: &App, handle: &str, email: &str, role: Role, hash: &str, n
         access_changed_at: Set(None),
         suspended_at: Set(None),
         deleted_at: Set(None),
+        erased_at: Set(None),
         ranked: NotSet,
     };
     Ok(user::Entity::insert(row).exec_with_returning(app.db.write()).await?)

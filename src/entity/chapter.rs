@@ -1,8 +1,8 @@
 //! Chapters of subjects.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{QuerySelect, QueryTrait, entity::prelude::*};
 
-use super::{ChapterId, SubjectId};
+use super::{ChapterId, SubjectId, subject};
 use crate::clock::Time;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -21,8 +21,14 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Chapters are public; so is everything in the table.
+    /// Chapters of subjects that are not deleted.
     pub fn present() -> Select<Self> {
+        let subjects = subject::Entity::present().select_only().column(subject::Column::Id);
+        Self::of_content().filter(Column::SubjectId.in_subquery(subjects.into_query()))
+    }
+
+    /// All chapters: for content that the viewer has been let in to already, which stays readable.
+    pub fn of_content() -> Select<Self> {
         Self::find()
     }
 }

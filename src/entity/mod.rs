@@ -12,6 +12,7 @@ pub mod attempt;
 pub mod chapter;
 pub mod choice;
 pub mod id;
+pub mod link;
 pub mod question;
 pub mod quiz;
 pub mod refresh_token;

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 use super::{SessionId, UserId};
-use crate::clock::Time;
+use crate::{auth::Viewer, clock::Time};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sessions")]
@@ -36,6 +36,14 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
+    /// The viewer's sessions that are still good at `now`.
+    pub fn of(viewer: &Viewer, now: Time) -> Select<Self> {
+        Self::find()
+            .filter(Column::UserId.eq(viewer.user()))
+            .filter(Column::RevokedAt.is_null())
+            .filter(Column::ExpiresAt.gt(now))
+    }
+
     /// The session that a refresh token names; for signing in only.
     pub fn of_token(session: SessionId) -> Select<Self> {
         Self::find_by_id(session)

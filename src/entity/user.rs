@@ -23,6 +23,8 @@ pub struct Model {
     pub access_changed_at: Option<Time>,
     pub suspended_at: Option<Time>,
     pub deleted_at: Option<Time>,
+    /// When the personal data of a deleted account was removed.
+    pub erased_at: Option<Time>,
     /// Computed by the database from role, suspension, deletion and choice.
     pub ranked: bool,
 }

@@ -10,7 +10,7 @@
 //! | a bearer token that is bad or expired | 401 |
 //! | nothing but refusals by a limiter | 429 with `Retry-After` |
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, pin::pin};
 
 use async_graphql::{Response as GraphQLResponse, ServerError, Value, parser::types::OperationType};
 use axum::{
@@ -19,12 +19,14 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 
 use super::{Identity, Server, cookie, device, origin_is_allowed};
 use crate::{
     error::{self, Error},
-    schema::{self, Caller},
+    graphql::Caller,
+    schema,
 };
 
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
@@ -115,8 +117,14 @@ async fn answer(server: &Server, request: Request, request_id: &str) -> Result<R
         device: device(&headers, address.as_ref()),
         takes_cookies: true,
     };
-    let graphql = schema::with_request(graphql, &server.app, identity.viewer(), caller);
-    let response = error::finish(server.schema.execute(graphql).await, request_id);
+    let mut responses = pin!(schema::run(
+        &server.schema,
+        graphql,
+        &server.app,
+        identity.viewer(),
+        caller
+    ));
+    let response = error::finish(responses.next().await.unwrap_or_default(), request_id);
     let status = status_of(&response, media_type);
     let mut http = respond(media_type, status, &response);
     if let Some(seconds) = retry_after(&response) {

@@ -144,6 +144,6 @@ fn device(headers: &HeaderMap, address: Option<&ConnectInfo<SocketAddr>>) -> Dev
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     Device {
         user_agent: user_agent.map(|agent| agent.chars().take(200).collect()),
-        address: address.map(|ConnectInfo(address)| address.ip().to_string()),
+        address: address.map(|ConnectInfo(address)| address.ip()),
     }
 }

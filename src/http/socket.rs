@@ -17,7 +17,8 @@ use super::{
 use crate::{
     auth::{self, Viewer},
     error,
-    schema::{self, Caller},
+    graphql::Caller,
+    schema,
 };
 
 /// Upgrades to a WebSocket. A browser comes with its cookie, and only from an allowed page; a native app sends its
@@ -54,8 +55,7 @@ pub async fn handle(
             let server = server.clone();
             let execute = move |request: async_graphql::Request| {
                 let request_id = uuid::Uuid::now_v7().simple().to_string();
-                let request = schema::with_request(request, &server.app, viewer.clone(), caller.clone());
-                let responses = server.schema.execute_stream(request);
+                let responses = schema::run(&server.schema, request, &server.app, viewer.clone(), caller.clone());
                 responses.map(move |response| error::finish(response, &request_id))
             };
             Ok(Accepted { execute, ended })

@@ -149,18 +149,10 @@ impl fmt::Display for Report {
                 report.name, report.imported, report.blank
             )?;
             for problem in &report.errors {
-                writeln!(
-                    f,
-                    "  refused {:<5} {:?}: {}",
-                    problem.cell, problem.code, problem.message
-                )?;
+                writeln!(f, "  refused {:<5} {}: {}", problem.cell, problem.code, problem.message)?;
             }
             for problem in &report.warnings {
-                writeln!(
-                    f,
-                    "  warning {:<5} {:?}: {}",
-                    problem.cell, problem.code, problem.message
-                )?;
+                writeln!(f, "  warning {:<5} {}: {}", problem.cell, problem.code, problem.message)?;
             }
             if let Some(quiz) = quiz {
                 let state = if self.published { "published" } else { "a draft" };

@@ -1,6 +1,6 @@
 //! Boards in the API.
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription, connection::Connection};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription};
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt};
 use uuid::Uuid;
@@ -17,9 +17,9 @@ use crate::{
     clock::Time,
     entity::{QuizId, SubjectId, id},
     error::{Error, Result},
+    graphql::{Connection, RequestContext, connection, date_time, page_cost, points},
     page::Page,
-    quiz::graphql::{Quiz, Subject, page_cost, quiz, subject},
-    schema::{RequestContext, connection, date_time, points},
+    quiz::graphql::{Quiz, Subject, quiz, subject},
 };
 
 /// A board of the API: one concrete window.
@@ -35,7 +35,7 @@ pub async fn board_by_id(ctx: &Context<'_>, id: &str) -> Result<Board> {
 
 /// Students ranked by their points over a scope (everything, a subject, a quiz) within a window (all time, a month, a
 /// week, a day). Points are the sum over quizzes of the student's best ranked result in the window.
-#[Object]
+#[Object(guard = "Needs::SignedIn")]
 impl Board {
     /// The opaque id. It names this very window, also when that is over.
     pub async fn id(&self) -> ID {
@@ -91,7 +91,7 @@ impl Board {
         #[graphql(desc = "Only before this cursor.")] before: Option<String>,
         #[graphql(desc = "Begin with the first standing of this rank or a later one; only with `first`.")]
         from_rank: Option<i32>,
-    ) -> Result<Connection<String, Standing, AsOf>> {
+    ) -> Result<Connection<Standing, AsOf>> {
         let page = Page::of((first, last), (after, before), key_of_cursor)?;
         let start = match from_rank {
             None => Start::Page(page),
@@ -111,20 +111,21 @@ impl Board {
 
     /// The viewer's standing; `null` without a ranked result in the window. Its rank is `null` if the account is not
     /// ranked.
-    #[graphql(guard = "Needs::SignedIn")]
     async fn viewer_standing(&self, ctx: &Context<'_>) -> Result<Option<Standing>> {
         let own = query::own(ctx.app(), ctx.viewer()?, self.0).await?;
         Ok(own.map(Standing::from))
     }
 
     /// The standings around the viewer's own; empty if the viewer is not on the board.
-    #[graphql(guard = "Needs::SignedIn", complexity = "20 * child_complexity")]
+    #[graphql(
+        complexity = "1 + (1 + above.unwrap_or(5).clamp(0, 50) as usize + below.unwrap_or(5).clamp(0, 50) as usize) * child_complexity"
+    )]
     async fn around_viewer(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "How many above the viewer's, 0 to 50; 5 without it.")] above: Option<i32>,
         #[graphql(desc = "How many below the viewer's, 0 to 50; 5 without it.")] below: Option<i32>,
-    ) -> Result<Connection<String, Standing, AsOf>> {
+    ) -> Result<Connection<Standing, AsOf>> {
         let count = |given: Option<i32>| {
             let bad = || Error::BadInput("`above` and `below` are 0 to 50.".into());
             usize::try_from(given.unwrap_or(5))
@@ -148,7 +149,7 @@ pub struct AsOf {
     total_count: u64,
 }
 
-fn rows(standings: Standings) -> Connection<String, Standing, AsOf> {
+fn rows(standings: Standings) -> Connection<Standing, AsOf> {
     let beside = AsOf {
         as_of: date_time(standings.as_of),
         total_count: standings.total,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject, connection::Connection, dataloader::DataLoader};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
 
 use super::{
@@ -13,14 +13,14 @@ use super::{
 use crate::{
     auth::guard::Needs,
     entity::{ChapterId, QuizId, SubjectId, chapter, quiz::ReviewOpens, subject},
-    error::{Error, Result},
+    error::{Error, Result, if_there},
+    graphql::{Connection, RequestContext, connection, date_time, page_cost, points},
     leaderboard::{
         self,
         board::{Scope, Span},
         graphql::Board,
     },
     page::Page,
-    schema::{RequestContext, connection, date_time, points},
 };
 
 /// A subject of the catalogue.
@@ -71,7 +71,7 @@ impl Subject {
         #[graphql(desc = "Only after this cursor.")] after: Option<String>,
         #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<String, Chapter, ChapterTotal>> {
+    ) -> Result<Connection<Chapter, ChapterTotal>> {
         let page = Page::of((first, last), (after, before), |cursor| ChapterId::decode(cursor).ok())?;
         let slice = super::chapters(ctx.app().db.read(), self.id, &page).await?;
         Ok(connection(
@@ -249,15 +249,15 @@ impl Quiz {
         Ok(Some(questions(&paper)))
     }
 
-    /// The quiz's board whose window holds now.
+    /// The quiz's board whose window holds now; `null` once the quiz was deleted.
     async fn board(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The kind of window; all time without it.")] window: Option<Span>,
     ) -> Result<Option<Board>> {
         let (scope, span) = (Scope::Quiz(self.0.quiz.id), window.unwrap_or(Span::AllTime));
-        let board = leaderboard::query::present(ctx.app(), scope, span, &ctx.now()).await?;
-        Ok(Some(Board(board)))
+        let board = leaderboard::query::present(ctx.app(), scope, span, &ctx.now()).await;
+        Ok(if_there(board)?.map(Board))
     }
 }
 
@@ -414,7 +414,7 @@ impl CatalogueQuery {
         #[graphql(desc = "Only after this cursor.")] after: Option<String>,
         #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<String, Subject, SubjectTotal>> {
+    ) -> Result<Connection<Subject, SubjectTotal>> {
         let page = Page::of((first, last), (after, before), |cursor| SubjectId::decode(cursor).ok())?;
         let slice = super::subjects(ctx.app().db.read(), &page).await?;
         Ok(connection(
@@ -435,7 +435,7 @@ impl CatalogueQuery {
         #[graphql(desc = "Only after this cursor.")] after: Option<String>,
         #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<String, Quiz, QuizTotal>> {
+    ) -> Result<Connection<Quiz, QuizTotal>> {
         let filter = filter.map(QuizFilter::decode).transpose()?.unwrap_or_default();
         let page = Page::of((first, last), (after, before), |cursor| QuizId::decode(cursor).ok())?;
         let slice = super::catalogue(ctx.app().db.read(), &filter, &page).await?;
@@ -453,10 +453,4 @@ impl CatalogueQuery {
         let published = app.papers.quiz(app.db.read(), QuizId::decode(&id)?).await?;
         Ok(Some(Quiz((*published).clone())))
     }
-}
-
-/// What a page costs: each row with what is asked of it.
-pub fn page_cost(first: Option<i32>, last: Option<i32>, child_complexity: usize) -> usize {
-    let rows = first.or(last).unwrap_or(Page::<()>::USUAL).clamp(1, Page::<()>::MOST);
-    1 + usize::try_from(rows).unwrap_or(1) * child_complexity
 }

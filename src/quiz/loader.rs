@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::dataloader::Loader;
-use sea_orm::{ColumnTrait, DbErr, QueryFilter, SelectTwo};
+use sea_orm::{ColumnTrait, DbErr, QueryFilter, Select, SelectTwo};
 
 use super::paper::Published;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     entity::{ChapterId, QuizId, SubjectId, chapter, quiz, revision, subject},
 };
 
-/// Loads subjects.
+/// Loads subjects that are not deleted.
 pub struct Subjects(pub Db);
 
 impl Loader<SubjectId> for Subjects {
@@ -20,15 +20,35 @@ impl Loader<SubjectId> for Subjects {
     type Error = Arc<DbErr>;
 
     async fn load(&self, ids: &[SubjectId]) -> Result<HashMap<SubjectId, subject::Model>, Arc<DbErr>> {
-        let subjects = subject::Entity::present()
-            .filter(subject::Column::Id.is_in(ids.iter().copied()))
-            .all(self.0.read())
-            .await?;
-        Ok(subjects.into_iter().map(|subject| (subject.id, subject)).collect())
+        subjects(&self.0, subject::Entity::present(), ids).await
     }
 }
 
-/// Loads chapters.
+/// Loads the subjects of content that the viewer has been let in to.
+pub struct SubjectsOfContent(pub Db);
+
+impl Loader<SubjectId> for SubjectsOfContent {
+    type Value = subject::Model;
+    type Error = Arc<DbErr>;
+
+    async fn load(&self, ids: &[SubjectId]) -> Result<HashMap<SubjectId, subject::Model>, Arc<DbErr>> {
+        subjects(&self.0, subject::Entity::of_content(), ids).await
+    }
+}
+
+async fn subjects(
+    db: &Db,
+    scope: Select<subject::Entity>,
+    ids: &[SubjectId],
+) -> Result<HashMap<SubjectId, subject::Model>, Arc<DbErr>> {
+    let found = scope
+        .filter(subject::Column::Id.is_in(ids.iter().copied()))
+        .all(db.read())
+        .await?;
+    Ok(found.into_iter().map(|subject| (subject.id, subject)).collect())
+}
+
+/// Loads chapters of subjects that are not deleted.
 pub struct Chapters(pub Db);
 
 impl Loader<ChapterId> for Chapters {
@@ -36,12 +56,32 @@ impl Loader<ChapterId> for Chapters {
     type Error = Arc<DbErr>;
 
     async fn load(&self, ids: &[ChapterId]) -> Result<HashMap<ChapterId, chapter::Model>, Arc<DbErr>> {
-        let chapters = chapter::Entity::present()
-            .filter(chapter::Column::Id.is_in(ids.iter().copied()))
-            .all(self.0.read())
-            .await?;
-        Ok(chapters.into_iter().map(|chapter| (chapter.id, chapter)).collect())
+        chapters(&self.0, chapter::Entity::present(), ids).await
     }
+}
+
+/// Loads the chapters of content that the viewer has been let in to.
+pub struct ChaptersOfContent(pub Db);
+
+impl Loader<ChapterId> for ChaptersOfContent {
+    type Value = chapter::Model;
+    type Error = Arc<DbErr>;
+
+    async fn load(&self, ids: &[ChapterId]) -> Result<HashMap<ChapterId, chapter::Model>, Arc<DbErr>> {
+        chapters(&self.0, chapter::Entity::of_content(), ids).await
+    }
+}
+
+async fn chapters(
+    db: &Db,
+    scope: Select<chapter::Entity>,
+    ids: &[ChapterId],
+) -> Result<HashMap<ChapterId, chapter::Model>, Arc<DbErr>> {
+    let found = scope
+        .filter(chapter::Column::Id.is_in(ids.iter().copied()))
+        .all(db.read())
+        .await?;
+    Ok(found.into_iter().map(|chapter| (chapter.id, chapter)).collect())
 }
 
 /// Loads quizzes of the catalogue.

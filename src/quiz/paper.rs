@@ -187,11 +187,11 @@ struct KeyRow {
     right_choice: Option<ChoiceId>,
 }
 
-/// The position of the right choice of question `q`, as the newest correction up to the one that `$n` names has it.
-pub fn right_position(n: usize) -> String {
+/// The position of the right choice of question `q`, in SQL, as the newest correction up to number `up_to` has it.
+pub fn right_position(up_to: &str) -> String {
     format!(
         "COALESCE((SELECT k.right_position FROM corrections k \
-          WHERE k.question_id = q.id AND k.number <= ${n} ORDER BY k.number DESC LIMIT 1), q.right_position)"
+          WHERE k.question_id = q.id AND k.number <= {up_to} ORDER BY k.number DESC LIMIT 1), q.right_position)"
     )
 }
 
@@ -203,7 +203,7 @@ async fn read_key(conn: &impl ConnectionTrait, revision: RevisionId, correction:
              FROM questions q \
              LEFT JOIN choices c ON c.question_id = q.id AND c.position = {} \
              WHERE q.revision_id = $1",
-            right_position(2)
+            right_position("$2")
         ),
         [revision.into(), correction.into()],
     );

@@ -11,7 +11,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
-use crate::on_both_databases;
+use crate::{on_both_databases, support::socket::Socket};
 
 on_both_databases! {
     async fn ranks_follow_a_submit_at_once_and_ties_share_one(app: TestApp) {
@@ -95,6 +95,22 @@ on_both_databases! {
         app.verify().await;
     }
 
+    async fn a_stream_follows_everybodys_submits_and_ends_with_its_session(app: TestApp) {
+        let (ada, bob, quiz) = (app.student().await, app.student().await, app.quiz(3, |_| {}).await);
+        ada.take(quiz, 1).await;
+        let server = app.listen().await;
+        let mut socket = Socket::open(server, &ada.token()).await;
+        let query = "subscription { standingChanged(board: {window: WEEK}) { totalCount standing { rank points } } }";
+        socket.subscribe("1", query).await;
+        let event = |rank, total| json!({"standingChanged": {"totalCount": total, "standing": {"rank": rank, "points": 1.0}}});
+        assert_eq!(socket.event().await, event(1, 1));
+        bob.take(quiz, 3).await;
+        assert_eq!(socket.event().await, event(2, 2));
+        let out = ada.ask("mutation { signOut { errors { code } } }", json!({})).await;
+        assert_eq!(out["signOut"]["errors"], json!([]));
+        assert_eq!(socket.closed().await, (4401, "Session ended".to_owned()));
+    }
+
     async fn verify_finds_a_fault_planted_by_hand(app: TestApp) {
         let (ada, quiz) = (app.student().await, app.quiz(2, |_| {}).await);
         ada.take(quiz, 1).await;
@@ -103,6 +119,8 @@ on_both_databases! {
             "UPDATE standings SET score = score + 1000 WHERE window_key = 'all'",
             "UPDATE standings SET reached_at = reached_at + 1 WHERE window_key <> 'all'",
             "UPDATE rollups SET right_count = right_count + 1 WHERE kind = 'DAY'",
+            "UPDATE rollups SET score = score + 1 WHERE kind = 'CHAPTER'",
+            "UPDATE results SET wrong_count = wrong_count + 1",
         ] {
             let before = marmalade::verify::verify(&app.app).await.unwrap_or_else(|_| panic!("verify runs")).len();
             app.app.db.write().execute_unprepared(fault).await.expect("a fault");

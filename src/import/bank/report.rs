@@ -64,3 +64,10 @@ impl Problem {
         Problem { cell, code, message }
     }
 }
+
+/// As the code stands in JSON.
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}

@@ -4,7 +4,10 @@ use super::Question;
 use super::columns::Columns;
 use super::folded;
 use super::report::{Code, Problem};
-use crate::import::sheet::{Cell, Row};
+use crate::{
+    import::sheet::{Cell, Row},
+    text::is_unsafe,
+};
 
 // Lengths in characters.
 const MAX_QUESTION: usize = 4_000;
@@ -302,13 +305,6 @@ fn place_of_text(answer: &str, choices: &[String]) -> Option<usize> {
     let lower = answer.to_lowercase();
     let mut alike = (0..choices.len()).filter(|i| folded(&choices[*i]).to_lowercase() == lower);
     exact.or_else(|| alike.next().filter(|_| alike.next().is_none()))
-}
-
-/// Control characters, and the marks that turn the reading direction of all that follows. The
-/// plain direction marks that Urdu and Arabic need are not among them.
-fn is_unsafe(c: char) -> bool {
-    let allowed_control = matches!(c, '\n' | '\t');
-    (c.is_control() && !allowed_control) || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Whether a path leads to a picture and cannot lead out of the image folder, however it is joined

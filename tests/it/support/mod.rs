@@ -1,7 +1,10 @@
 //! The harness: an application over a database of its own, with the clock in the test's hand, and actors who use it
 //! through the real router.
 
+pub mod socket;
+
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, Once,
         atomic::{AtomicI64, AtomicUsize, Ordering},
@@ -12,7 +15,7 @@ use std::{
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{Request, StatusCode},
+    http::{Request, Response, StatusCode},
 };
 use marmalade::{
     app::App,
@@ -25,7 +28,7 @@ use marmalade::{
     config::{Config, Limits, Secret},
     db::{Db, Synchronous},
     entity::{
-        QuizId,
+        QuizId, SessionId, UserId,
         session::Client,
         user::{self, Role},
     },
@@ -38,6 +41,7 @@ use sea_orm::{
     ConnectionTrait, EntityTrait,
 };
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 /// Writes a test once and runs it on both databases.
@@ -79,6 +83,36 @@ impl Clock for TestClock {
     }
 }
 
+/// Where a test keeps what it has. All of it goes with the test.
+struct Place {
+    folder: tempfile::TempDir,
+    #[expect(dead_code, reason = "kept until dropped")]
+    database: Option<OwnDatabase>,
+}
+
+/// A PostgreSQL database of a test's own.
+struct OwnDatabase {
+    server: String,
+    name: String,
+}
+
+impl Drop for OwnDatabase {
+    fn drop(&mut self) {
+        let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
+        let server = std::mem::take(&mut self.server);
+        // The test's own runtime may be on its way out.
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                if let Ok(admin) = sea_orm::Database::connect(&server).await {
+                    admin.execute_unprepared(&drop).await.ok();
+                }
+            });
+        });
+        thread.join().ok();
+    }
+}
+
 /// An application under test.
 #[derive(Clone)]
 pub struct TestApp {
@@ -87,14 +121,18 @@ pub struct TestApp {
     router: Router,
     statements: Arc<AtomicUsize>,
     made: Arc<AtomicUsize>,
-    _folder: Arc<Option<tempfile::TempDir>>,
+    place: Arc<Place>,
 }
 
 impl TestApp {
     pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let db = Db::sqlite(&folder.path().join("test.db"), Synchronous::Normal).await;
-        Self::over(db.unwrap_or_else(|_| panic!("SQLite opens")), Some(folder)).await
+        Self::over(
+            db.unwrap_or_else(|_| panic!("SQLite opens")),
+            Place { folder, database: None },
+        )
+        .await
     }
 
     pub async fn postgres() -> Option<Self> {
@@ -117,10 +155,14 @@ impl TestApp {
             .expect("a database of its own");
         let (server, _) = url.rsplit_once('/').expect("a database in TEST_DATABASE_URL");
         let db = Db::postgres(&format!("{server}/{name}"), 8).await;
-        Some(Self::over(db.unwrap_or_else(|_| panic!("PostgreSQL opens")), None).await)
+        let place = Place {
+            folder: tempfile::tempdir().expect("a folder"),
+            database: Some(OwnDatabase { server: url, name }),
+        };
+        Some(Self::over(db.unwrap_or_else(|_| panic!("PostgreSQL opens")), place).await)
     }
 
-    async fn over(mut db: Db, folder: Option<tempfile::TempDir>) -> Self {
+    async fn over(mut db: Db, place: Place) -> Self {
         db.migrate().await.unwrap_or_else(|_| panic!("migrates"));
         let statements = Arc::new(AtomicUsize::new(0));
         let counter = statements.clone();
@@ -137,9 +179,10 @@ impl TestApp {
             },
             board_tick: Duration::from_millis(20),
             demo: false,
+            data_dir: place.folder.path().to_owned(),
             ..Config::default()
         };
-        Self::with(config, db, clock, statements, folder).await
+        Self::with(config, db, clock, statements, Arc::new(place)).await
     }
 
     async fn with(
@@ -147,7 +190,7 @@ impl TestApp {
         db: Db,
         clock: Arc<TestClock>,
         statements: Arc<AtomicUsize>,
-        folder: Option<tempfile::TempDir>,
+        place: Arc<Place>,
     ) -> Self {
         let secret = Secret("a secret of the tests, long enough".to_owned());
         let app = App::new(config, &[secret], db, clock.clone())
@@ -159,7 +202,7 @@ impl TestApp {
             clock,
             statements,
             made: Arc::default(),
-            _folder: Arc::new(folder),
+            place,
         }
     }
 
@@ -168,14 +211,42 @@ impl TestApp {
         let mut config = self.app.config.clone();
         change(&mut config);
         let (clock, statements) = (self.clock.clone(), self.statements.clone());
-        let mut again = Self::with(config, self.app.db.clone(), clock, statements, None).await;
-        again._folder = self._folder.clone();
+        let mut again = Self::with(config, self.app.db.clone(), clock, statements, self.place.clone()).await;
         again.made = self.made.clone();
         again
     }
 
+    pub fn is_postgres(&self) -> bool {
+        self.app.db.write().get_database_backend() == sea_orm::DbBackend::Postgres
+    }
+
+    /// The same account, signed in once more.
+    pub async fn again(&self, actor: &Actor) -> Actor {
+        let Some(viewer) = &actor.viewer else {
+            return actor.clone();
+        };
+        let (db, now) = (self.app.db.write(), self.app.now());
+        let Ok(account) = marmalade::account::own(db, viewer).await else {
+            return actor.clone();
+        };
+        let opened = session::open(&self.app, db, &account, Client::Native, Device::default(), &now).await;
+        Actor {
+            app: self.clone(),
+            viewer: opened.ok().map(|tokens| tokens.viewer),
+        }
+    }
+
     pub fn router(&self) -> Router {
         self.router.clone()
+    }
+
+    /// Serves over a real socket until the test ends.
+    pub async fn listen(&self) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let service = self.router().into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        address
     }
 
     pub fn advance(&self, by: Duration) {
@@ -187,6 +258,43 @@ impl TestApp {
         let before = self.statements.load(Ordering::SeqCst);
         let result = work.await;
         (self.statements.load(Ordering::SeqCst) - before, result)
+    }
+
+    /// Nobody in particular.
+    pub fn anyone(&self) -> Actor {
+        Actor {
+            app: self.clone(),
+            viewer: None,
+        }
+    }
+
+    /// Somebody who registered as `handle@example.com` with the password "correct horse".
+    pub async fn register(&self, handle: &str) -> Actor {
+        let query =
+            "mutation($input: RegisterInput!) { register(input: $input) { tokens { accessToken } errors { code } } }";
+        let email = format!("{handle}@example.com");
+        let input = json!({"email": email, "handle": handle, "password": "correct horse", "client": "NATIVE"});
+        let data = self.anyone().ask(query, json!({"input": input})).await;
+        self.holding(&data["register"]["tokens"])
+            .unwrap_or_else(|| panic!("{data}"))
+    }
+
+    /// The same account at another device; `None` if it is refused.
+    pub async fn sign_in(&self, handle: &str, password: &str) -> Option<Actor> {
+        let query =
+            "mutation($input: SignInInput!) { signIn(input: $input) { tokens { accessToken } errors { code } } }";
+        let input = json!({"email": format!("{handle}@example.com"), "password": password, "client": "NATIVE"});
+        let data = self.anyone().ask(query, json!({"input": input})).await;
+        self.holding(&data["signIn"]["tokens"])
+    }
+
+    fn holding(&self, tokens: &Value) -> Option<Actor> {
+        let token = tokens["accessToken"].as_str()?;
+        let viewer = marmalade::auth::authenticate(&self.app, token, self.clock.now())?;
+        Some(Actor {
+            app: self.clone(),
+            viewer: Some(viewer),
+        })
     }
 
     pub async fn student(&self) -> Actor {
@@ -210,6 +318,7 @@ impl TestApp {
             access_changed_at: Set(None),
             suspended_at: Set(None),
             deleted_at: Set(None),
+            erased_at: Set(None),
             ranked: NotSet,
         };
         let db = self.app.db.write();
@@ -221,12 +330,20 @@ impl TestApp {
         let tokens = opened.unwrap_or_else(|_| panic!("a session"));
         Actor {
             app: self.clone(),
-            viewer: tokens.viewer,
+            viewer: Some(tokens.viewer),
         }
     }
 
     /// A published quiz. The first choice of each question is the right one.
     pub async fn quiz(&self, questions: usize, change: impl FnOnce(&mut NewQuiz)) -> QuizId {
+        let quiz = self.draft(questions, change).await;
+        let published = author::publish(&self.app, quiz, &self.app.now()).await;
+        published.unwrap_or_else(|_| panic!("a quiz"));
+        quiz
+    }
+
+    /// A quiz that nobody can take yet.
+    pub async fn draft(&self, questions: usize, change: impl FnOnce(&mut NewQuiz)) -> QuizId {
         let now = self.app.now();
         let n = self.made.fetch_add(1, Ordering::SeqCst);
         let mut quiz = NewQuiz::titled(format!("Quiz {n}"), 60);
@@ -246,10 +363,37 @@ impl TestApp {
             let subject = author::subject(&tx, "Biology", &now).await?;
             let quiz = author::draft(&tx, subject, quiz, &questions, &now).await?;
             tx.commit().await?;
-            author::publish(&self.app, quiz, &now).await?;
             Ok::<_, marmalade::error::Error>(quiz)
         };
         made.await.unwrap_or_else(|_| panic!("a quiz"))
+    }
+
+    /// The letter that somebody got, once it has arrived: the newest with this in its subject.
+    pub async fn letter(&self, to: &str, subject: &str) -> String {
+        let folder = self.place.folder.path().join("mail");
+        for _ in 0..200 {
+            let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+            let mut letters: Vec<_> = files
+                .filter_map(|file| {
+                    Some((
+                        file.metadata().ok()?.modified().ok()?,
+                        std::fs::read_to_string(file.path()).ok()?,
+                    ))
+                })
+                .filter(|(_, text)| text.contains(&format!("To: {to}")) && text.contains(subject))
+                .collect();
+            letters.sort();
+            if let Some((_, letter)) = letters.pop() {
+                return letter;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no letter to {to} about {subject:?}")
+    }
+
+    /// How many letters were sent.
+    pub fn letters(&self) -> usize {
+        std::fs::read_dir(self.place.folder.path().join("mail")).map_or(0, Iterator::count)
     }
 
     /// `marmalade verify` has nothing to say.
@@ -265,7 +409,8 @@ impl TestApp {
 #[derive(Clone)]
 pub struct Actor {
     pub app: TestApp,
-    viewer: Viewer,
+    /// `None`: nobody is signed in.
+    viewer: Option<Viewer>,
 }
 
 /// An attempt in the hands of a client.
@@ -277,25 +422,46 @@ pub struct Paper {
 }
 
 impl Actor {
+    pub fn id(&self) -> UserId {
+        self.viewer.as_ref().expect("somebody who is signed in").user()
+    }
+
+    pub fn session_id(&self) -> SessionId {
+        self.viewer.as_ref().expect("somebody who is signed in").session()
+    }
+
+    /// The viewer that the server takes this actor's token for.
+    pub fn let_in(&self) -> Option<Viewer> {
+        self.viewer.as_ref()?;
+        marmalade::auth::authenticate(&self.app.app, &self.token(), self.app.clock.now())
+    }
+
     /// A fresh access token, as a client that refreshes in time has one.
-    fn token(&self) -> String {
+    pub fn token(&self) -> String {
+        let viewer = self.viewer.as_ref().expect("somebody who is signed in");
         let claims = Claims {
-            user: self.viewer.user(),
-            session: self.viewer.session(),
-            role: self.viewer.role(),
+            user: viewer.user(),
+            session: viewer.session(),
+            role: viewer.role(),
             issued_at: self.app.clock.now(),
         };
         self.app.app.keys.sign(&claims).unwrap_or_else(|_| panic!("a token"))
     }
 
-    pub async fn send(&self, query: &str, variables: Value) -> (StatusCode, Value) {
-        let request = Request::post("/graphql")
+    pub async fn post(&self, query: &str, variables: Value) -> Response<Body> {
+        let mut request = Request::post("/graphql")
             .header("content-type", "application/json")
-            .header("accept", "application/graphql-response+json")
-            .header("authorization", format!("Bearer {}", self.token()));
+            .header("accept", "application/graphql-response+json");
+        if self.viewer.is_some() {
+            request = request.header("authorization", format!("Bearer {}", self.token()));
+        }
         let body = json!({"query": query, "variables": variables}).to_string();
         let request = request.body(Body::from(body)).expect("a request");
-        let response = self.app.router.clone().oneshot(request).await.expect("a response");
+        self.app.router.clone().oneshot(request).await.expect("a response")
+    }
+
+    pub async fn send(&self, query: &str, variables: Value) -> (StatusCode, Value) {
+        let response = self.post(query, variables).await;
         let status = response.status();
         let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))

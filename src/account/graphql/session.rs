@@ -1,125 +1,24 @@
-//! Accounts in the API.
+//! Signing up, in and out; the list of sessions.
 
-use async_graphql::{
-    ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject, connection::Connection, dataloader::DataLoader,
-};
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject, dataloader::DataLoader};
 use axum::http::header::SET_COOKIE;
 use chrono::{DateTime, Utc};
 
-use super::{Profile, Registration, loader::Accounts};
 use crate::{
-    attempt::{
-        self,
-        graphql::{Attempt, AttemptFilter, AttemptTotal},
-    },
+    account::{self, Registration, loader::Accounts},
     auth::{
         guard::Needs,
-        session::{self, Tokens},
+        session::{self, Ending, Tokens},
     },
     entity::{
-        AttemptId, UserId,
-        session::Client,
+        SessionId, UserId,
+        session::{Client, Model},
         user::{self, Role},
     },
     error::{Error, Result, as_payload},
+    graphql::{RequestContext, UserError, date_time},
     http::cookie,
-    page::Page,
-    schema::{RequestContext, UserError, connection, date_time},
 };
-
-/// An account, as others see it. What is only its owner's and staff's is `null` with an error for others.
-#[derive(Clone)]
-pub struct User(Profile);
-
-impl From<Profile> for User {
-    fn from(profile: Profile) -> Self {
-        Self(profile)
-    }
-}
-
-/// An account of which only the id is known so far.
-pub async fn user(ctx: &Context<'_>, id: UserId) -> Result<User> {
-    ctx.viewer()?;
-    let found = ctx.data_unchecked::<DataLoader<Accounts>>().load_one(id).await?;
-    found.map(|account| User(account.into())).ok_or(Error::NotFound)
-}
-
-impl User {
-    /// The whole account, for its owner and for staff.
-    async fn private(&self, ctx: &Context<'_>) -> Result<user::Model> {
-        self.must_be_readable(ctx)?;
-        let found = ctx.data_unchecked::<DataLoader<Accounts>>().load_one(self.0.id).await?;
-        found.ok_or(Error::NotFound)
-    }
-
-    fn must_be_readable(&self, ctx: &Context<'_>) -> Result<()> {
-        let allowed = ctx.viewer()?.is_owner_or_staff(self.0.id);
-        if allowed { Ok(()) } else { Err(Error::Forbidden) }
-    }
-}
-
-/// An account: a student's or a staff member's.
-#[Object]
-impl User {
-    /// The opaque id.
-    pub async fn id(&self) -> ID {
-        self.0.id.encode().into()
-    }
-
-    /// The name that boards show; unique whatever the case.
-    async fn handle(&self) -> &str {
-        &self.0.handle
-    }
-
-    /// The address of a picture.
-    async fn avatar(&self) -> Option<&str> {
-        self.0.avatar.as_deref()
-    }
-
-    /// The e-mail address. Only for the account's owner and staff.
-    async fn email(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        self.private(ctx).await.map(|account| Some(account.email))
-    }
-
-    /// What the account may do. Only for the account's owner and staff.
-    async fn role(&self, ctx: &Context<'_>) -> Result<Option<Role>> {
-        self.private(ctx).await.map(|account| Some(account.role))
-    }
-
-    /// When the account was made. Only for the account's owner and staff.
-    async fn created_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
-        self.private(ctx)
-            .await
-            .map(|account| Some(date_time(account.created_at)))
-    }
-
-    /// The attempts, the newest first. Only for the account's owner and staff.
-    #[graphql(complexity = "attempt::graphql::page_cost(first, last, child_complexity)")]
-    async fn attempts(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which attempts; all without it.")] filter: Option<AttemptFilter>,
-        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
-    ) -> Result<Option<Connection<String, Attempt, AttemptTotal>>> {
-        self.must_be_readable(ctx)?;
-        let filter = filter.map(AttemptFilter::decode).transpose()?.unwrap_or_default();
-        let page = Page::of((first, last), (after, before), |cursor| AttemptId::decode(cursor).ok())?;
-        let slice = attempt::list(ctx.app().db.read(), ctx.viewer()?, self.0.id, filter, &page).await?;
-        let total = AttemptTotal {
-            student: self.0.id,
-            filter,
-        };
-        Ok(Some(connection(
-            slice,
-            total,
-            |attempt| attempt.id.encode(),
-            Attempt::from,
-        )))
-    }
-}
 
 /// How a client wants to hold its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -223,27 +122,90 @@ pub struct SignOutPayload {
     errors: Vec<UserError>,
 }
 
-/// Accounts: queries.
-#[derive(Default)]
-pub struct AccountQuery;
+/// Which session to end.
+#[derive(InputObject)]
+pub struct RevokeSessionInput {
+    /// The session, one of `viewer.sessions`.
+    session_id: ID,
+}
 
-#[Object]
-impl AccountQuery {
-    /// Whoever is asking.
-    #[graphql(guard = "Needs::SignedIn")]
-    async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<User>> {
-        user(ctx, ctx.viewer()?.user()).await.map(Some)
+/// The outcome of ending sessions.
+#[derive(SimpleObject)]
+pub struct RevokeSessionPayload {
+    /// How many sessions were ended.
+    revoked_count: i32,
+    /// Why it did not happen, for the person.
+    errors: Vec<UserError>,
+}
+
+impl RevokeSessionPayload {
+    fn of(revoked: usize) -> Self {
+        Self {
+            revoked_count: i32::try_from(revoked).unwrap_or(i32::MAX),
+            errors: Vec::new(),
+        }
     }
 }
 
-/// Accounts: mutations.
+/// A sign-in that is still good: a browser or an app.
+pub struct Session(pub Model);
+
+/// A sign-in that is still good: a browser or an app.
+#[Object]
+impl Session {
+    /// The opaque id, for `revokeSession`.
+    async fn id(&self) -> ID {
+        self.0.id.encode().into()
+    }
+
+    /// Whether it is the session that asks.
+    async fn current(&self, ctx: &Context<'_>) -> Result<bool> {
+        Ok(ctx.viewer()?.session() == self.0.id)
+    }
+
+    /// How it is held.
+    async fn client(&self) -> SessionClient {
+        self.0.client.into()
+    }
+
+    /// What the browser or app calls itself.
+    async fn user_agent(&self) -> Option<&str> {
+        self.0.user_agent.as_deref()
+    }
+
+    /// The network address of the sign-in.
+    async fn address(&self) -> Option<&str> {
+        self.0.address.as_deref()
+    }
+
+    /// When it began.
+    async fn created_at(&self) -> DateTime<Utc> {
+        date_time(self.0.created_at)
+    }
+
+    /// When it was last refreshed; a client that is in use does so every 15 minutes.
+    async fn used_at(&self) -> DateTime<Utc> {
+        date_time(self.0.used_at)
+    }
+
+    /// When it ends if it is not refreshed.
+    async fn expires_at(&self) -> DateTime<Utc> {
+        date_time(self.0.expires_at)
+    }
+}
+
+/// Sessions: mutations.
 #[derive(Default)]
-pub struct AccountMutation;
+pub struct SessionMutation;
 
 #[Object]
-impl AccountMutation {
+impl SessionMutation {
     /// Makes a student's account and signs in.
-    async fn register(&self, ctx: &Context<'_>, input: RegisterInput) -> Result<SessionPayload> {
+    async fn register(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who signs up.")] input: RegisterInput,
+    ) -> Result<SessionPayload> {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
         let registration = Registration {
             email: input.email,
@@ -253,23 +215,31 @@ impl AccountMutation {
         let device = ctx.caller().device.clone();
         signed_in(
             ctx,
-            super::register(app, registration, client, device, &ctx.now()).await,
+            account::register(app, registration, client, device, &ctx.now()).await,
         )
     }
 
     /// Signs in.
-    async fn sign_in(&self, ctx: &Context<'_>, input: SignInInput) -> Result<SessionPayload> {
+    async fn sign_in(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Who signs in.")] input: SignInInput,
+    ) -> Result<SessionPayload> {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
         let device = ctx.caller().device.clone();
         signed_in(
             ctx,
-            super::sign_in(app, &input.email, input.password, client, device, &ctx.now()).await,
+            account::sign_in(app, &input.email, input.password, client, device, &ctx.now()).await,
         )
     }
 
     /// Exchanges a native app's refresh token for new tokens. A token works once; when an old one comes back, the
     /// whole session ends. Browsers use `POST /auth/refresh`.
-    async fn refresh_session(&self, ctx: &Context<'_>, input: RefreshSessionInput) -> Result<SessionPayload> {
+    async fn refresh_session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to refresh with.")] input: RefreshSessionInput,
+    ) -> Result<SessionPayload> {
         let refreshed = session::refresh(ctx.app(), &input.refresh_token, Client::Native, &ctx.now()).await;
         signed_in(ctx, refreshed)
     }
@@ -277,11 +247,35 @@ impl AccountMutation {
     /// Ends the viewer's session: its tokens are refused from now on, and its streams end.
     #[graphql(guard = "Needs::SignedIn")]
     async fn sign_out(&self, ctx: &Context<'_>) -> Result<SignOutPayload> {
-        session::sign_out(ctx.app(), ctx.viewer()?, &ctx.now()).await?;
+        let (viewer, now) = (ctx.viewer()?, ctx.now());
+        session::revoke(ctx.app(), viewer, Ending::One(viewer.session()), &now).await?;
         for cookie in cookie::cleared(&ctx.app().config) {
             ctx.append_http_header(SET_COOKIE, cookie);
         }
         Ok(SignOutPayload { errors: Vec::new() })
+    }
+
+    /// Ends one of the viewer's sessions, at once and with its streams.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn revoke_session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which session.")] input: RevokeSessionInput,
+    ) -> Result<Option<RevokeSessionPayload>> {
+        let id = SessionId::decode(&input.session_id)?;
+        match session::revoke(ctx.app(), ctx.viewer()?, Ending::One(id), &ctx.now()).await? {
+            0 => Err(Error::NotFound),
+            revoked => Ok(Some(RevokeSessionPayload::of(revoked))),
+        }
+    }
+
+    /// Ends all of the viewer's sessions but the one that asks, at once and with their streams.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn revoke_other_sessions(&self, ctx: &Context<'_>) -> Result<Option<RevokeSessionPayload>> {
+        let viewer = ctx.viewer()?;
+        let ending = Ending::Others(viewer.session());
+        let revoked = session::revoke(ctx.app(), viewer, ending, &ctx.now()).await?;
+        Ok(Some(RevokeSessionPayload::of(revoked)))
     }
 }
 

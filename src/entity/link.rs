@@ -1,0 +1,34 @@
+//! Links that were sent by mail, each good for one use.
+
+use sea_orm::entity::prelude::*;
+
+use super::UserId;
+use crate::clock::Time;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "links")]
+pub struct Model {
+    /// Of the token: the token itself is in the letter only.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub hash: Vec<u8>,
+    pub user_id: UserId,
+    pub purpose: Purpose,
+    /// The address that an account is to have.
+    pub email: Option<String>,
+    pub created_at: Time,
+    pub expires_at: Time,
+    pub used_at: Option<Time>,
+}
+
+/// What a link is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Purpose {
+    PasswordReset,
+    EmailChange,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

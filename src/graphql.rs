@@ -1,0 +1,144 @@
+//! What the domains' surfaces share: what a resolver reaches for, user errors, and lists as connections by
+//! [Relay's specification](https://relay.dev/graphql/connections.htm).
+
+use async_graphql::{
+    ComplexObject, Context, ObjectType, OutputType, SimpleObject,
+    connection::{Edge, EmptyFields, PageInfo},
+};
+
+use crate::{
+    account::graphql::{SessionTotal, session::Session},
+    app::App,
+    attempt::graphql::{Attempt, AttemptTotal},
+    auth::Viewer,
+    clock::{Moment, Time},
+    error::{Error, Result},
+    leaderboard::graphql::{AsOf, Standing},
+    page::{Page, Slice},
+    quiz::graphql::{Chapter, ChapterTotal, Quiz, QuizTotal, Subject, SubjectTotal},
+};
+
+/// Who and what a request is, beside the viewer.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    pub device: crate::auth::session::Device,
+    /// Whether the response can carry cookies: over HTTP it can, over a WebSocket not.
+    pub takes_cookies: bool,
+}
+
+/// What resolvers reach for.
+pub trait RequestContext<'a> {
+    /// The application.
+    fn app(&self) -> &'a App;
+    /// Whoever is asking; an error if nobody is signed in.
+    fn viewer(&self) -> Result<&'a Viewer>;
+    /// The present moment.
+    fn now(&self) -> Moment;
+    /// Who and what the request is, beside the viewer.
+    fn caller(&self) -> &'a Caller;
+}
+
+impl<'a> RequestContext<'a> for Context<'a> {
+    fn app(&self) -> &'a App {
+        self.data_unchecked()
+    }
+
+    fn viewer(&self) -> Result<&'a Viewer> {
+        self.data_opt().ok_or(Error::Unauthenticated)
+    }
+
+    fn now(&self) -> Moment {
+        self.app().now()
+    }
+
+    fn caller(&self) -> &'a Caller {
+        self.data_unchecked()
+    }
+}
+
+/// The time as the API shows it.
+pub fn date_time(at: Time) -> chrono::DateTime<chrono::Utc> {
+    at.to_utc()
+}
+
+/// Points from thousandths of a point.
+pub fn points(score: i64) -> f64 {
+    score as f64 / 1000.0
+}
+
+/// An outcome that a person can act on.
+#[derive(SimpleObject)]
+pub struct UserError {
+    /// What kind of outcome it is.
+    code: crate::error::UserErrorCode,
+    /// What to do, in words to show.
+    message: String,
+    /// Where in the arguments the mistake is, e.g. `["input", "email"]`; empty if nowhere in particular.
+    path: Vec<String>,
+}
+
+impl From<crate::error::UserError> for UserError {
+    fn from(error: crate::error::UserError) -> Self {
+        Self {
+            code: error.code,
+            message: error.message,
+            path: error.path,
+        }
+    }
+}
+
+/// A page of a list.
+#[derive(SimpleObject)]
+#[graphql(
+    complex,
+    concrete(name = "AttemptConnection", params(Attempt, AttemptTotal)),
+    concrete(name = "ChapterConnection", params(Chapter, ChapterTotal)),
+    concrete(name = "QuizConnection", params(Quiz, QuizTotal)),
+    concrete(name = "SessionConnection", params(Session, SessionTotal)),
+    concrete(name = "StandingConnection", params(Standing, AsOf)),
+    concrete(name = "SubjectConnection", params(Subject, SubjectTotal))
+)]
+pub struct Connection<N: OutputType, F: ObjectType> {
+    /// The objects of the page, each with its cursor.
+    edges: Vec<Edge<String, N, EmptyFields>>,
+    /// Whether there is more, and where to go on.
+    page_info: PageInfo,
+    #[graphql(flatten)]
+    beside: F,
+}
+
+#[ComplexObject]
+impl<N: OutputType, F: ObjectType> Connection<N, F> {
+    /// The objects of the page.
+    async fn nodes(&self) -> Vec<&N> {
+        self.edges.iter().map(|edge| &edge.node).collect()
+    }
+}
+
+/// Turns a page of rows into a connection, with what stands beside the rows.
+pub fn connection<T, N: OutputType, F: ObjectType>(
+    slice: Slice<T>,
+    beside: F,
+    cursor: impl Fn(&T) -> String,
+    node: impl Fn(T) -> N,
+) -> Connection<N, F> {
+    let edge = |row| Edge::new(cursor(&row), node(row));
+    let edges: Vec<_> = slice.rows.into_iter().map(edge).collect();
+    let cursor = |edge: Option<&Edge<String, N, EmptyFields>>| edge.map(|edge| edge.cursor.clone());
+    Connection {
+        page_info: PageInfo {
+            has_previous_page: slice.has_previous,
+            has_next_page: slice.has_next,
+            start_cursor: cursor(edges.first()),
+            end_cursor: cursor(edges.last()),
+        },
+        edges,
+        beside,
+    }
+}
+
+/// What a page costs: each row with what is asked of it.
+pub fn page_cost(first: Option<i32>, last: Option<i32>, child_complexity: usize) -> usize {
+    let rows = first.or(last).unwrap_or(Page::<()>::USUAL).clamp(1, Page::<()>::MOST);
+    1 + usize::try_from(rows).unwrap_or(1) * child_complexity
+}

@@ -1,0 +1,577 @@
+//! A small site in which everything is there once: one's own, another's, deleted, a draft, and what never was.
+
+use std::collections::BTreeMap;
+
+use marmalade::{
+    clock::Time,
+    entity::{AttemptId, ChapterId, QuizId, SessionId, SubjectId, UserId, user::Role},
+    leaderboard::board::{Board, Scope, Span, Window},
+    outbox::{self, Event},
+};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+use uuid::Uuid;
+
+use crate::support::{Actor, Paper, TestApp};
+
+/// Whoever tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Person {
+    Anonymous,
+    /// A student: what is "own" is hers.
+    Ada,
+    /// Another student.
+    Bob,
+    Editor,
+    Admin,
+    /// A student whose account was suspended, with a token from before.
+    Suspended,
+}
+
+impl Person {
+    pub fn is_staff(self) -> bool {
+        matches!(self, Self::Editor | Self::Admin)
+    }
+}
+
+/// Whose an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    Nobody,
+    Is(Person),
+    /// Whoever asks.
+    Asker,
+}
+
+/// The code that somebody is refused with, if they are.
+pub type Refusal = Box<dyn Fn(Person) -> Option<&'static str> + Send + Sync>;
+
+/// A way into the graph.
+pub struct Start {
+    pub field: &'static str,
+    /// With `$X` where the selection goes.
+    pub query: String,
+    /// The type there.
+    pub ty: &'static str,
+    pub owner: Owner,
+    /// At the door.
+    pub refusal: Refusal,
+}
+
+/// A mutation or subscription, of something.
+pub struct Case {
+    pub field: &'static str,
+    pub what: &'static str,
+    pub query: String,
+    /// Of those who are signed in.
+    pub refusal: Refusal,
+}
+
+pub struct World {
+    pub cast: Vec<(Person, Actor)>,
+    ids: BTreeMap<&'static str, String>,
+    papers: BTreeMap<&'static str, Paper>,
+}
+
+fn signed_in(who: Person) -> Option<&'static str> {
+    (who == Person::Anonymous).then_some("UNAUTHENTICATED")
+}
+
+fn nobody(_: Person) -> Option<&'static str> {
+    Some("NOT_FOUND")
+}
+
+fn everybody(_: Person) -> Option<&'static str> {
+    None
+}
+
+impl World {
+    /// The only student on any board.
+    pub const TOP: Person = Person::Bob;
+
+    pub async fn new(app: &TestApp) -> Self {
+        let (ada, bob, dee, sue) = (
+            app.student().await,
+            app.student().await,
+            app.student().await,
+            app.student().await,
+        );
+        let (editor, admin) = (app.actor(Role::Editor).await, app.actor(Role::Admin).await);
+        let published = app.quiz(2, |_| {}).await;
+        let deleted = app.quiz(2, |_| {}).await;
+        let [open, mutable] = [app.quiz(2, |_| {}).await, app.quiz(2, |_| {}).await];
+        let taken = bob.take(published, 2).await;
+        // Ada's are practice, so that Bob stands on the boards alone.
+        db(app, "UPDATE users SET opted_out = TRUE WHERE id = $1", Some(ada.id().0)).await;
+        let gone = Event::AccountChanged {
+            user: ada.id(),
+            at: None,
+        };
+        outbox::deliver(&app.app, gone).await;
+        let own = ada.take(published, 1).await;
+        let of_deleted_quiz = ada.take(deleted, 1).await;
+        let of_deleted_account = dee.take(published, 1).await;
+        let in_progress = ada.start(open).await;
+        let to_change = ada.start(mutable).await;
+        let of_bob = bob.start(mutable).await;
+        db(app, "UPDATE quizzes SET deleted_at = 1 WHERE id = $1", Some(deleted.0)).await;
+        app.app.papers.forget(deleted).await;
+        db(app, "UPDATE users SET deleted_at = 1 WHERE id = $1", Some(dee.id().0)).await;
+        outbox::deliver(
+            &app.app,
+            Event::AccountChanged {
+                user: dee.id(),
+                at: Some(app.app.clock.now()),
+            },
+        )
+        .await;
+        db(app, "UPDATE users SET suspended_at = 1 WHERE id = $1", Some(sue.id().0)).await;
+        outbox::deliver(
+            &app.app,
+            Event::AccountChanged {
+                user: sue.id(),
+                at: Some(app.app.clock.now()),
+            },
+        )
+        .await;
+        let draft = app.draft(2, |_| {}).await;
+        let subject = first(app, "SELECT id FROM subjects WHERE deleted_at IS NULL").await;
+        let chapter = first(app, "SELECT id FROM chapters").await;
+        let (deleted_subject, deleted_chapter) = (Uuid::now_v7(), Uuid::now_v7());
+        db(
+            app,
+            "INSERT INTO subjects (id, name, created_at, deleted_at) VALUES ($1, 'Gone', 1, 1)",
+            Some(deleted_subject),
+        )
+        .await;
+        // A chapter goes with its subject.
+        let column = if app.is_postgres() { "CAST($1 AS uuid)" } else { "$1" };
+        let insert = format!(
+            "INSERT INTO chapters (id, subject_id, name, created_at) SELECT {column}, id, 'Gone', 1 FROM subjects WHERE name = 'Gone'"
+        );
+        db(app, &insert, Some(deleted_chapter)).await;
+        let board = |scope| {
+            Board {
+                scope,
+                window: Window::at(Span::AllTime, Time(0), chrono_tz::UTC),
+            }
+            .encode()
+        };
+        let invented = Uuid::now_v7();
+        let ids = BTreeMap::from([
+            ("ada", ada.id().encode()),
+            ("bob", bob.id().encode()),
+            ("deleted user", dee.id().encode()),
+            ("invented user", UserId(invented).encode()),
+            ("own attempt", own.attempt.clone()),
+            ("open attempt", in_progress.attempt.clone()),
+            ("another's attempt", taken.attempt.clone()),
+            ("attempt at a deleted quiz", of_deleted_quiz.attempt.clone()),
+            ("attempt of a deleted account", of_deleted_account.attempt.clone()),
+            ("invented attempt", AttemptId(invented).encode()),
+            ("quiz", published.encode()),
+            ("deleted quiz", deleted.encode()),
+            ("draft", draft.encode()),
+            ("invented quiz", QuizId(invented).encode()),
+            ("subject", SubjectId(subject).encode()),
+            ("deleted subject", SubjectId(deleted_subject).encode()),
+            ("invented subject", SubjectId(invented).encode()),
+            ("chapter", ChapterId(chapter).encode()),
+            ("deleted chapter", ChapterId(deleted_chapter).encode()),
+            ("invented chapter", ChapterId(invented).encode()),
+            ("board", board(Scope::Everything)),
+            ("subject's board", board(Scope::Subject(SubjectId(subject)))),
+            ("quiz's board", board(Scope::Quiz(published))),
+            ("deleted quiz's board", board(Scope::Quiz(deleted))),
+            ("draft's board", board(Scope::Quiz(draft))),
+            ("invented board", board(Scope::Quiz(QuizId(invented)))),
+            (
+                "deleted subject's board",
+                board(Scope::Subject(SubjectId(deleted_subject))),
+            ),
+            ("ada's session", ada.session_id().encode()),
+            ("invented session", SessionId(invented).encode()),
+        ]);
+        let papers = BTreeMap::from([("own", to_change), ("another's", of_bob)]);
+        let cast = vec![
+            (Person::Anonymous, app.anyone()),
+            (Person::Ada, ada),
+            (Person::Bob, bob),
+            (Person::Editor, editor),
+            (Person::Admin, admin),
+            (Person::Suspended, sue),
+        ];
+        Self { cast, ids, papers }
+    }
+
+    fn id(&self, of: &str) -> &str {
+        &self.ids[of]
+    }
+
+    /// Whether queries lead to this type: mutations' payloads and subscriptions' events are tried apart.
+    pub fn by_queries(&self, schema: &BTreeMap<String, Vec<(String, String)>>, ty: &str) -> bool {
+        let (mut seen, mut next) = (
+            vec!["Query", "User", "Subject", "Chapter", "Quiz", "Attempt", "Board"],
+            0,
+        );
+        while next < seen.len() {
+            for (_, ty) in &schema[seen[next]] {
+                if schema.contains_key(ty) && !seen.contains(&ty.as_str()) {
+                    seen.push(ty);
+                }
+            }
+            next += 1;
+        }
+        ty != "Query" && seen.contains(&ty)
+    }
+
+    pub fn starts(&self) -> Vec<Start> {
+        use Person::{Ada, Bob};
+        let root = |field, ty, owner, refusal: fn(Person) -> Option<&'static str>| Start {
+            field,
+            query: format!("{{ {field}{} {{ $X }} }}", super::page_of(field, ty)),
+            ty,
+            owner,
+            refusal: Box::new(refusal),
+        };
+        let mut starts = vec![
+            root("quizzes", "QuizConnection", Owner::Nobody, everybody),
+            root("subjects", "SubjectConnection", Owner::Nobody, everybody),
+            root("board", "Board", Owner::Nobody, signed_in),
+            root("dashboard", "Dashboard", Owner::Asker, signed_in),
+            root("viewer", "User", Owner::Asker, signed_in),
+        ];
+        // By id: with each thing there is, and each there is not.
+        let readers = |owner: Person| {
+            move |who: Person| match who {
+                Person::Anonymous => Some("UNAUTHENTICATED"),
+                who if who == owner || who.is_staff() => None,
+                _ => Some("NOT_FOUND"),
+            }
+        };
+        let staff_only = |who: Person| match who {
+            Person::Anonymous => Some("UNAUTHENTICATED"),
+            who if who.is_staff() => None,
+            _ => Some("NOT_FOUND"),
+        };
+        let missing = |who: Person| signed_in(who).or(Some("NOT_FOUND"));
+        let mut add = |name: &str, ty: &'static str, owner: Owner, refusal: &dyn Fn() -> Refusal| {
+            let id = self.id(name);
+            for (field, query) in [
+                ("node", format!("{{ node(id: \"{id}\") {{ ... on {ty} {{ $X }} }} }}")),
+                (
+                    "nodes",
+                    format!("{{ nodes(ids: [\"{id}\"]) {{ ... on {ty} {{ $X }} }} }}"),
+                ),
+                ("quiz", format!("{{ quiz(id: \"{id}\") {{ $X }} }}")),
+                ("attempt", format!("{{ attempt(id: \"{id}\") {{ $X }} }}")),
+                ("board", format!("{{ board(id: \"{id}\") {{ $X }} }}")),
+            ] {
+                if field.starts_with("node") || field == ty.to_lowercase() {
+                    starts.push(Start {
+                        field,
+                        query,
+                        ty,
+                        owner,
+                        refusal: refusal(),
+                    });
+                }
+            }
+        };
+        let boxed = |refusal: fn(Person) -> Option<&'static str>| move || Box::new(refusal) as Refusal;
+        add("ada", "User", Owner::Is(Ada), &boxed(signed_in));
+        add("bob", "User", Owner::Is(Bob), &boxed(signed_in));
+        for name in ["deleted user", "invented user"] {
+            add(name, "User", Owner::Nobody, &|| Box::new(missing));
+        }
+        for name in ["own attempt", "open attempt", "attempt at a deleted quiz"] {
+            add(name, "Attempt", Owner::Is(Ada), &|| Box::new(readers(Ada)));
+        }
+        add("another's attempt", "Attempt", Owner::Is(Bob), &|| {
+            Box::new(readers(Bob))
+        });
+        add("attempt of a deleted account", "Attempt", Owner::Nobody, &|| {
+            Box::new(staff_only)
+        });
+        add("invented attempt", "Attempt", Owner::Nobody, &|| Box::new(missing));
+        for (name, ty) in [("quiz", "Quiz"), ("subject", "Subject"), ("chapter", "Chapter")] {
+            add(name, ty, Owner::Nobody, &boxed(everybody));
+        }
+        for (name, ty) in [
+            ("deleted quiz", "Quiz"),
+            ("draft", "Quiz"),
+            ("invented quiz", "Quiz"),
+            ("deleted subject", "Subject"),
+            ("invented subject", "Subject"),
+            ("deleted chapter", "Chapter"),
+            ("invented chapter", "Chapter"),
+        ] {
+            add(name, ty, Owner::Nobody, &boxed(nobody));
+        }
+        for name in ["board", "subject's board", "quiz's board"] {
+            add(name, "Board", Owner::Nobody, &boxed(signed_in));
+        }
+        for name in [
+            "deleted quiz's board",
+            "draft's board",
+            "invented board",
+            "deleted subject's board",
+        ] {
+            add(name, "Board", Owner::Nobody, &|| Box::new(missing));
+        }
+        starts
+    }
+
+    pub fn mutations(&self) -> Vec<Case> {
+        let mut cases = Vec::new();
+        let mut case = |field, what, input: String, selection: &str, refusal: Refusal| {
+            let arguments = if input.is_empty() {
+                String::new()
+            } else {
+                format!("(input: {{{input}}})")
+            };
+            let query = format!("{field}{arguments} {{ {selection} }}");
+            cases.push(Case {
+                field,
+                what,
+                query,
+                refusal,
+            });
+        };
+        let errors = "errors { code }";
+        let anything = || Box::new(everybody);
+        case(
+            "signIn",
+            "nobody",
+            r#"email: "nobody@example.com", password: "0123456789""#.into(),
+            errors,
+            anything(),
+        );
+        case(
+            "register",
+            "nonsense",
+            r#"email: "nonsense", handle: "x", password: "x""#.into(),
+            errors,
+            anything(),
+        );
+        case(
+            "requestPasswordReset",
+            "nobody",
+            r#"email: "nobody@example.com""#.into(),
+            errors,
+            anything(),
+        );
+        case(
+            "resetPassword",
+            "an invented link",
+            r#"token: "x", newPassword: "0123456789""#.into(),
+            errors,
+            anything(),
+        );
+        case(
+            "confirmEmailChange",
+            "an invented link",
+            r#"token: "x""#.into(),
+            errors,
+            anything(),
+        );
+        let refresh = |_: Person| Some("UNAUTHENTICATED");
+        case(
+            "refreshSession",
+            "an invented token",
+            r#"refreshToken: "x""#.into(),
+            errors,
+            Box::new(refresh),
+        );
+        case(
+            "revokeSession",
+            "Ada's session",
+            format!("sessionId: {:?}", self.id("ada's session")),
+            errors,
+            Box::new(|who: Person| (who != Person::Ada).then_some("NOT_FOUND")),
+        );
+        case("signOut", "the own session", String::new(), errors, anything());
+        case(
+            "revokeOtherSessions",
+            "the own account",
+            String::new(),
+            errors,
+            anything(),
+        );
+        case(
+            "updateAccount",
+            "the own account",
+            String::new() + "handle: null",
+            errors,
+            anything(),
+        );
+        case(
+            "changePassword",
+            "the own account",
+            r#"password: "wrong", newPassword: "0123456789""#.into(),
+            errors,
+            anything(),
+        );
+        case(
+            "requestEmailChange",
+            "the own account",
+            r#"password: "wrong", email: "a@b.example""#.into(),
+            errors,
+            anything(),
+        );
+        case(
+            "deleteAccount",
+            "the own account",
+            r#"password: "wrong""#.into(),
+            errors,
+            anything(),
+        );
+        for (what, id) in [
+            ("an invented session", "invented session"),
+            ("a thing that is no session", "quiz"),
+        ] {
+            case(
+                "revokeSession",
+                what,
+                format!("sessionId: {:?}", self.id(id)),
+                errors,
+                Box::new(nobody),
+            );
+        }
+        let of_ada = |who: Person| (who != Person::Ada).then_some("NOT_FOUND");
+        let of_bob = |who: Person| (who != Person::Bob).then_some("NOT_FOUND");
+        for (what, refusal) in [
+            ("own", of_ada as fn(Person) -> Option<&'static str>),
+            ("another's", of_bob),
+        ] {
+            let Paper { attempt, questions } = &self.papers[what];
+            let (question, choices) = &questions[0];
+            let answer = format!("questionId: {question:?}, choiceId: {:?}, seq: 1", choices[0]);
+            case(
+                "saveAnswer",
+                what,
+                format!("attemptId: {attempt:?}, {answer}"),
+                errors,
+                Box::new(refusal),
+            );
+            case(
+                "saveAnswers",
+                what,
+                format!("attemptId: {attempt:?}, answers: [{{{answer}}}]"),
+                errors,
+                Box::new(refusal),
+            );
+            let submit = format!("attemptId: {attempt:?}, idempotencyKey: \"a key of eight\"");
+            case("submitAttempt", what, submit, errors, Box::new(refusal));
+        }
+        let (question, choices) = &self.papers["own"].questions[0];
+        let answer = format!("questionId: {question:?}, choiceId: {:?}, seq: 1", choices[0]);
+        for what in ["invented attempt", "quiz"] {
+            let attempt = self.id(what);
+            case(
+                "saveAnswer",
+                what_of(what),
+                format!("attemptId: {attempt:?}, {answer}"),
+                errors,
+                Box::new(nobody),
+            );
+            let batch = format!("attemptId: {attempt:?}, answers: [{{{answer}}}]");
+            case("saveAnswers", what_of(what), batch, errors, Box::new(nobody));
+            let submit = format!("attemptId: {attempt:?}, idempotencyKey: \"a key of eight\"");
+            case("submitAttempt", what_of(what), submit, errors, Box::new(nobody));
+        }
+        case(
+            "startAttempt",
+            "a quiz",
+            format!("quizId: {:?}", self.id("quiz")),
+            errors,
+            anything(),
+        );
+        for what in ["deleted quiz", "draft", "invented quiz", "own attempt"] {
+            case(
+                "startAttempt",
+                what_of(what),
+                format!("quizId: {:?}", self.id(what)),
+                errors,
+                Box::new(nobody),
+            );
+        }
+        cases
+    }
+
+    pub fn subscriptions(&self) -> Vec<Case> {
+        let mut cases = Vec::new();
+        for (what, board, there) in [
+            ("everything", "window: WEEK".to_owned(), true),
+            ("a subject", format!("subjectId: {:?}", self.id("subject")), true),
+            ("a quiz", format!("quizId: {:?}", self.id("quiz")), true),
+            ("a board", format!("id: {:?}", self.id("quiz's board")), true),
+            (
+                "a deleted quiz",
+                format!("quizId: {:?}", self.id("deleted quiz")),
+                false,
+            ),
+            ("a draft", format!("quizId: {:?}", self.id("draft")), false),
+            (
+                "an invented quiz",
+                format!("quizId: {:?}", self.id("invented quiz")),
+                false,
+            ),
+            (
+                "an invented board",
+                format!("id: {:?}", self.id("invented board")),
+                false,
+            ),
+            ("a draft's board", format!("id: {:?}", self.id("draft's board")), false),
+            (
+                "a deleted subject",
+                format!("subjectId: {:?}", self.id("deleted subject")),
+                false,
+            ),
+        ] {
+            for (field, selection) in [
+                ("standingChanged", "standing { rank }"),
+                ("boardChanged", "standings { rank }"),
+            ] {
+                let query = format!("{field}(board: {{{board}}}) {{ totalCount {selection} }}");
+                let refusal = move |_: Person| (!there).then_some("NOT_FOUND");
+                cases.push(Case {
+                    field,
+                    what,
+                    query,
+                    refusal: Box::new(refusal),
+                });
+            }
+        }
+        cases
+    }
+}
+
+fn what_of(name: &str) -> &'static str {
+    match name {
+        "invented attempt" => "an invented attempt",
+        "deleted quiz" => "a deleted quiz",
+        "draft" => "a draft",
+        "invented quiz" => "an invented quiz",
+        "own attempt" => "what is no quiz",
+        _ => "what is no attempt",
+    }
+}
+
+async fn db(app: &TestApp, statement: &str, id: Option<Uuid>) {
+    let conn = app.app.db.write();
+    let values: Vec<sea_orm::Value> = id.into_iter().map(Into::into).collect();
+    let statement = Statement::from_sql_and_values(conn.get_database_backend(), statement, values);
+    conn.execute_raw(statement).await.expect("a change by hand");
+}
+
+#[derive(FromQueryResult)]
+struct Id {
+    id: Uuid,
+}
+
+async fn first(app: &TestApp, select: &str) -> Uuid {
+    let conn = app.app.db.read();
+    let select = Statement::from_string(conn.get_database_backend(), select);
+    let found = Id::find_by_statement(select).one(conn).await.expect("rows");
+    found.expect("there is one").id
+}

@@ -1,0 +1,81 @@
+//! A client of `graphql-transport-ws`, over a real socket.
+
+use std::{net::SocketAddr, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
+};
+
+/// Nothing in a test takes so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Socket {
+    /// Connects as whoever has this access token.
+    pub async fn open(server: SocketAddr, token: &str) -> Self {
+        let mut request = format!("ws://{server}/graphql/ws")
+            .into_client_request()
+            .expect("a request");
+        let protocol = HeaderValue::from_static("graphql-transport-ws");
+        request.headers_mut().insert("sec-websocket-protocol", protocol);
+        let (socket, _) = connect_async(request).await.expect("a socket");
+        let mut socket = Self(socket);
+        let payload = json!({"authorization": format!("Bearer {token}")});
+        socket.say(json!({"type": "connection_init", "payload": payload})).await;
+        assert_eq!(socket.hear().await["type"], "connection_ack");
+        socket
+    }
+
+    pub async fn subscribe(&mut self, id: &str, query: &str) {
+        self.say(json!({"type": "subscribe", "id": id, "payload": {"query": query}}))
+            .await;
+    }
+
+    /// The data of the next event.
+    pub async fn event(&mut self) -> Value {
+        let mut message = self.hear().await;
+        assert_eq!(message["type"], "next", "{message}");
+        message["payload"]["data"].take()
+    }
+
+    /// The code and reason that the server closes the socket with.
+    pub async fn closed(&mut self) -> (u16, String) {
+        let frame = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Close(frame))) => break frame.expect("a close frame says why"),
+                    Some(Ok(_)) => {}
+                    end => panic!("the socket broke: {end:?}"),
+                }
+            }
+        };
+        let frame = timeout(PATIENCE, frame).await.expect("the server closes the socket");
+        (frame.code.into(), frame.reason.to_string())
+    }
+
+    async fn say(&mut self, message: Value) {
+        self.0
+            .send(Message::text(message.to_string()))
+            .await
+            .expect("the server listens");
+    }
+
+    async fn hear(&mut self) -> Value {
+        let text = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) => break text,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    end => panic!("the socket closed: {end:?}"),
+                }
+            }
+        };
+        let text = timeout(PATIENCE, text).await.expect("the server speaks");
+        serde_json::from_str(&text).expect("JSON")
+    }
+}

@@ -21,6 +21,8 @@ use crate::{
 /// Who and what a request is, beside the viewer.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
+    /// The request's id, as the client sees it in `x-request-id` and with errors: for logs and for the audit.
+    pub request_id: String,
     pub device: crate::auth::session::Device,
     /// Whether the response can carry cookies: over HTTP it can, over a WebSocket not.
     pub takes_cookies: bool,

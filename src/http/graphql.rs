@@ -21,8 +21,9 @@ use axum::{
 };
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
 
-use super::{Identity, Server, cookie, device, origin_is_allowed};
+use super::{Identity, Server, cookie, device, origin_is_allowed, request_id, request_span};
 use crate::{
     error::{self, Error},
     graphql::Caller,
@@ -46,8 +47,9 @@ struct Parameters {
 
 /// Answers `/graphql`.
 pub async fn handle(State(server): State<Server>, request: Request) -> Response {
-    let request_id = uuid::Uuid::now_v7().simple().to_string();
-    let mut response = match answer(&server, request, &request_id).await {
+    let request_id = request_id();
+    let span = request_span(&request_id);
+    let mut response = match answer(&server, request, &request_id).instrument(span).await {
         Ok(response) | Err(response) => response,
     };
     if let Ok(id) = HeaderValue::from_str(&request_id) {
@@ -114,6 +116,7 @@ async fn answer(server: &Server, request: Request, request_id: &str) -> Result<R
     }
     let stale_cookie = matches!(identity, Identity::Nobody { stale_cookie: true });
     let caller = Caller {
+        request_id: request_id.to_owned(),
         device: device(&headers, address.as_ref()),
         takes_cookies: true,
     };

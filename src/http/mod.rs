@@ -84,6 +84,16 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
+/// An id for a request, to find it again in the logs.
+fn request_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+/// Whatever is logged while a request is at work carries its id.
+fn request_span(request_id: &str) -> tracing::Span {
+    tracing::info_span!("request", id = request_id)
+}
+
 /// Who a request comes from.
 enum Identity {
     /// It carries no credential, or a cookie that is no longer good.

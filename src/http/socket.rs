@@ -7,11 +7,11 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Identity, Server, bearer, device, origin_is_allowed,
+    Identity, Server, bearer, device, origin_is_allowed, request_id, request_span,
     ws::{self, Accepted, Close, Payload, Settings},
 };
 use crate::{
@@ -39,10 +39,7 @@ pub async fn handle(
         }
         identity => identity,
     };
-    let caller = Caller {
-        device: device(&headers, Some(&ConnectInfo(address))),
-        takes_cookies: false,
-    };
+    let device = device(&headers, Some(&ConnectInfo(address)));
     let settings = Settings::default();
     ws::prepare(upgrade, &settings).on_upgrade(move |socket| async move {
         let shutdown = server.app.shutdown.clone();
@@ -54,9 +51,16 @@ pub async fn handle(
             };
             let server = server.clone();
             let execute = move |request: async_graphql::Request| {
-                let request_id = uuid::Uuid::now_v7().simple().to_string();
-                let responses = schema::run(&server.schema, request, &server.app, viewer.clone(), caller.clone());
-                responses.map(move |response| error::finish(response, &request_id))
+                let request_id = request_id();
+                let span = request_span(&request_id);
+                let caller = Caller {
+                    request_id: request_id.clone(),
+                    device: device.clone(),
+                    takes_cookies: false,
+                };
+                let responses = schema::run(&server.schema, request, &server.app, viewer.clone(), caller);
+                let mut responses = Box::pin(responses.map(move |response| error::finish(response, &request_id)));
+                stream::poll_fn(move |cx| span.in_scope(|| responses.poll_next_unpin(cx)))
             };
             Ok(Accepted { execute, ended })
         };

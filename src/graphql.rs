@@ -1,6 +1,8 @@
 //! What the domains' surfaces share: what a resolver reaches for, user errors, and lists as connections by
 //! [Relay's specification](https://relay.dev/graphql/connections.htm).
 
+pub mod scalar;
+
 use async_graphql::{
     ComplexObject, Context, ObjectType, OutputType, SimpleObject,
     connection::{Edge, EmptyFields, PageInfo},

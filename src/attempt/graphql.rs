@@ -20,7 +20,10 @@ use crate::{
         result,
     },
     error::{Error, Result, UserErrorCode, as_payload, if_there},
-    graphql::{RequestContext, UserError, date_time, points},
+    graphql::{
+        RequestContext, UserError, date_time, points,
+        scalar::{IdempotencyKey, Markdown},
+    },
     limit::Limit,
     quiz::{
         graphql::{Choice, Question, Quiz, questions},
@@ -291,9 +294,9 @@ impl ReviewedQuestion<'_> {
         points(self.0.worth)
     }
 
-    /// Why the right choice is right, in Markdown.
-    async fn explanation(&self) -> Option<&str> {
-        self.0.explanation.as_deref()
+    /// Why the right choice is right.
+    async fn explanation(&self) -> Option<Markdown> {
+        self.0.explanation.clone().map(Markdown)
     }
 }
 
@@ -428,8 +431,8 @@ pub struct SaveAnswersPayload {
 pub struct SubmitAttemptInput {
     /// The attempt.
     attempt_id: ID,
-    /// Made by the client once for this attempt, 8 to 100 characters (a UUID): the same key again gets the same result.
-    idempotency_key: String,
+    /// Made once for this attempt: the same key again gets the same result.
+    idempotency_key: IdempotencyKey,
 }
 
 /// The outcome of a submit.
@@ -557,7 +560,7 @@ impl AttemptMutation {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let id = AttemptId::decode(&input.attempt_id)?;
         let reserved = app.limiter.reserve(Limit::Submit, viewer, now.at)?;
-        let (submitted, errors) = as_payload(super::submit(app, viewer, id, &input.idempotency_key, &now).await)?;
+        let (submitted, errors) = as_payload(super::submit(app, viewer, id, &input.idempotency_key.0, &now).await)?;
         let attempt = match submitted {
             Some(submitted) => {
                 if submitted.replayed {

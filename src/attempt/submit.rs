@@ -21,6 +21,7 @@ use crate::{
     },
     outbox::{self, Event},
     quiz::{Marking, paper::right_position},
+    text,
 };
 
 /// What a submit came to.
@@ -34,10 +35,7 @@ pub struct Submitted {
 /// Submits the viewer's attempt. The same key again gets the same result; another key is refused; a submit that comes
 /// after the clock's gets the clock's result.
 pub async fn submit(app: &App, viewer: &Viewer, id: AttemptId, key: &str, now: &Moment) -> Result<Submitted> {
-    if !(8..=100).contains(&key.len()) {
-        let message = "An idempotency key has 8 to 100 characters. Make a new UUID for each attempt.";
-        return Err(Error::input("idempotencyKey", message));
-    }
+    let key = text::idempotency_key("idempotencyKey", key)?;
     let own = attempt::Entity::of(viewer).filter(attempt::Column::Id.eq(id));
     let found = own.clone().one(app.db.write()).await?.ok_or(Error::NotFound)?;
     if found.state == attempt::State::InProgress

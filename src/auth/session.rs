@@ -124,9 +124,9 @@ pub async fn refresh(app: &App, refresh_token: &str, client: Client, now: &Momen
         .one(&tx)
         .await?
         .ok_or(Error::Unauthenticated)?;
-    let successor = app.keys.successor(refresh_token);
+    let mut successors: Vec<_> = app.keys.successors(refresh_token).collect();
     if first_use {
-        issue(&tx, session.id, &successor, now.at).await?;
+        issue(&tx, session.id, &successors[0], now.at).await?;
         session::Entity::update_many()
             .col_expr(session::Column::UsedAt, Expr::value(now.at))
             .col_expr(session::Column::ExpiresAt, Expr::value(now.at + REFRESH_LIFETIME))
@@ -139,7 +139,13 @@ pub async fn refresh(app: &App, refresh_token: &str, client: Client, now: &Momen
         tx.commit().await?;
         outbox::deliver(app, ended).await;
         return Err(Error::Unauthenticated);
+    } else if successors.len() > 1 {
+        // The first tab may have refreshed under another secret.
+        let issued = refresh_token::Entity::with_hashes(successors.iter().map(|token| token::hash(token)));
+        let issued: Vec<_> = issued.all(&tx).await?.into_iter().map(|token| token.hash).collect();
+        successors.retain(|token| issued.contains(&token::hash(token)));
     }
+    let successor = successors.into_iter().next().ok_or(Error::Unauthenticated)?;
     tx.commit().await?;
     let viewer = Viewer {
         user: account.id,

@@ -45,7 +45,8 @@ pub struct Keys {
     kid: String,
     signing: EncodingKey,
     verifying: HashMap<String, DecodingKey>,
-    refresh: [u8; 32],
+    /// One of each secret, the first one's first.
+    refresh: Vec<[u8; 32]>,
 }
 
 impl Keys {
@@ -62,7 +63,7 @@ impl Keys {
             kid: kid(first),
             signing: EncodingKey::from_secret(&derive(first, "access token")),
             verifying,
-            refresh: derive(first, "refresh token"),
+            refresh: secrets.iter().map(|secret| derive(secret, "refresh token")).collect(),
         })
     }
 
@@ -100,9 +101,11 @@ impl Keys {
         })
     }
 
-    /// The refresh token that follows `token`. Derived, so that two tabs which refresh at once get the same one.
-    pub fn successor(&self, token: &str) -> String {
-        URL_SAFE_NO_PAD.encode(mac(&self.refresh, token.as_bytes()))
+    /// The refresh token that follows `token`. Derived, so that two tabs which refresh at once get the same one. The
+    /// first is what follows it from now on; the others are what may have followed it under older secrets.
+    pub fn successors(&self, token: &str) -> impl Iterator<Item = String> {
+        let follows = |key: &[u8; 32]| URL_SAFE_NO_PAD.encode(mac(key, token.as_bytes()));
+        self.refresh.iter().map(follows)
     }
 }
 

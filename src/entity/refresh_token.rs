@@ -26,4 +26,9 @@ impl Entity {
     pub fn with_hash(hash: &[u8]) -> Select<Self> {
         Self::find_by_id(hash)
     }
+
+    /// The tokens of which these are the hashes.
+    pub fn with_hashes(hashes: impl IntoIterator<Item = Vec<u8>>) -> Select<Self> {
+        Self::find().filter(Column::Hash.is_in(hashes))
+    }
 }

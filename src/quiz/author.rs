@@ -19,6 +19,7 @@ use crate::{
     },
     error::{Error, Result, UserErrorCode},
     outbox::{self, Event},
+    text::safe_markdown,
 };
 
 /// A quiz to be made.
@@ -52,7 +53,7 @@ impl NewQuiz {
     }
 }
 
-/// A question to be made.
+/// A question to be made. Its texts are Markdown, and made safe when they are written.
 #[derive(Clone, Debug)]
 pub struct NewQuestion {
     pub chapter: Option<String>,
@@ -159,9 +160,9 @@ async fn write_questions(
             revision_id: Set(revision),
             position: Set(position as i32),
             chapter_id: Set(new.chapter.as_ref().and_then(|name| chapters.get(name).copied())),
-            text: Set(new.text.clone()),
+            text: Set(safe_markdown(&new.text)),
             image: Set(new.image.clone()),
-            explanation: Set(new.explanation.clone()),
+            explanation: Set(new.explanation.as_deref().map(safe_markdown)),
             right_position: Set(Some(new.right as i32)),
         });
         choice_rows.extend(
@@ -172,7 +173,7 @@ async fn write_questions(
                     id: Set(now.id::<ChoiceId>()),
                     question_id: Set(id),
                     position: Set(position as i32),
-                    text: Set(text.clone()),
+                    text: Set(safe_markdown(text)),
                 }),
         );
     }

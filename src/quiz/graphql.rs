@@ -14,13 +14,17 @@ use crate::{
     auth::guard::Needs,
     entity::{ChapterId, QuizId, SubjectId, chapter, quiz::ReviewOpens, subject},
     error::{Error, Result, if_there},
-    graphql::{Connection, RequestContext, connection, date_time, page_cost, points},
+    graphql::{
+        Connection, RequestContext, connection, date_time, page_cost, points,
+        scalar::{Markdown, SearchText},
+    },
     leaderboard::{
         self,
         board::{Scope, Span},
         graphql::Board,
     },
     page::Page,
+    text,
 };
 
 /// A subject of the catalogue.
@@ -304,9 +308,9 @@ impl Question {
         self.0.position + 1
     }
 
-    /// The question, in Markdown.
-    async fn text(&self) -> &str {
-        &self.0.text
+    /// The question.
+    async fn text(&self) -> Markdown {
+        Markdown(self.0.text.clone())
     }
 
     /// The path of a picture that belongs to it.
@@ -333,15 +337,15 @@ impl Question {
 pub struct Choice {
     /// The opaque id.
     id: ID,
-    /// The choice, in Markdown.
-    text: String,
+    /// The choice.
+    text: Markdown,
 }
 
 impl From<paper::Choice> for Choice {
     fn from(choice: paper::Choice) -> Self {
         Self {
             id: choice.id.encode().into(),
-            text: choice.text,
+            text: Markdown(choice.text),
         }
     }
 }
@@ -354,7 +358,7 @@ pub struct QuizFilter {
     /// With a question of this chapter.
     chapter_id: Option<ID>,
     /// With all these words in the title, whatever the case.
-    text: Option<String>,
+    text: Option<SearchText>,
     /// With at least so many questions.
     min_questions: Option<i32>,
     /// With at most so many questions.
@@ -370,7 +374,10 @@ impl QuizFilter {
         Ok(Filter {
             subject: self.subject_id.map(|id| SubjectId::decode(&id)).transpose()?,
             chapter: self.chapter_id.map(|id| ChapterId::decode(&id)).transpose()?,
-            text: self.text,
+            text: self
+                .text
+                .map(|SearchText(text)| text::search("text", text))
+                .transpose()?,
             questions: (self.min_questions, self.max_questions),
             minutes: (self.min_minutes, self.max_minutes),
         })

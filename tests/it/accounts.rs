@@ -9,6 +9,8 @@ use axum::{
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use marmalade::config::Secret;
+
 use crate::{on_both_databases, support::TestApp};
 
 /// A request as a browser on our own page sends it.
@@ -77,6 +79,22 @@ on_both_databases! {
         let asked = browser(&app, "/graphql", &access, json!({"query": "{ viewer { handle } }"})).await;
         assert_eq!(asked.status(), StatusCode::OK);
         assert!(cookies(&asked)[0].1.contains("Max-Age=0"), "the stale cookie is cleared");
+    }
+
+    async fn new_secrets_sign_nobody_out(app: TestApp) {
+        let secrets = |texts: &[&str]| texts.iter().map(|text| Secret(text.repeat(8))).collect();
+        let before = app.restarted_with(|config| config.secrets = secrets(&["the old secret"])).await;
+        let first = registered(&before).await;
+        let tab = browser(&before, "/auth/refresh", &first[1].0, json!({})).await;
+        let after = app.restarted_with(|config| config.secrets = secrets(&["the new secret", "the old secret"])).await;
+        let asked = browser(&after, "/graphql", &first[0].0, json!({"query": "{ viewer { handle } }"})).await;
+        assert!(cookies(&asked).is_empty(), "the access token is good still");
+        // A second tab refreshes after the restart with what the first one had before.
+        let other = browser(&after, "/auth/refresh", &first[1].0, json!({})).await;
+        assert_eq!(other.status(), StatusCode::OK);
+        assert_eq!(cookies(&tab)[1].0, cookies(&other)[1].0);
+        let next = browser(&after, "/auth/refresh", &cookies(&other)[1].0, json!({})).await;
+        assert_eq!(next.status(), StatusCode::OK);
     }
 
     async fn an_address_and_a_handle_are_taken_once(app: TestApp) {

@@ -13,3 +13,4 @@ mod ownership;
 mod races;
 mod refusal;
 mod schema;
+mod secrets;

@@ -24,7 +24,7 @@ async fn reset(app: &TestApp, token: &str, password: &str) -> Value {
 }
 
 async fn ask_for_reset(app: &TestApp, email: &str) -> Value {
-    let query = "mutation($email: String!) { requestPasswordReset(input: {email: $email}) { errors { code } } }";
+    let query = "mutation($email: EmailAddress!) { requestPasswordReset(input: {email: $email}) { errors { code } } }";
     app.anyone().ask(query, json!({"email": email})).await["requestPasswordReset"].take()
 }
 
@@ -167,7 +167,7 @@ on_both_databases! {
         let quiz = app.quiz(2, |_| {}).await;
         let (ada, bob) = (app.register("ada").await, app.student().await);
         ada.take(quiz, 2).await;
-        let delete = "mutation($password: String!) { deleteAccount(input: {password: $password}) { errors { path } } }";
+        let delete = "mutation($password: Password!) { deleteAccount(input: {password: $password}) { errors { path } } }";
         let wrong = ada.ask(delete, json!({"password": "wrong horse"})).await;
         assert_eq!(wrong["deleteAccount"]["errors"][0]["path"], json!(["input", "password"]));
         let board = "{ board { standings { totalCount } } }";
@@ -240,7 +240,7 @@ on_both_databases! {
 async fn one_address_guesses_fifty_times() {
     let app = TestApp::sqlite().await;
     let guess = |n: usize| {
-        let query = "mutation($email: String!) { signIn(input: {email: $email, password: \"a wrong password\"}) { errors { code } } }";
+        let query = "mutation($email: EmailAddress!) { signIn(input: {email: $email, password: \"a wrong password\"}) { errors { code } } }";
         let (anyone, variables) = (app.anyone(), json!({"email": format!("user{n}@example.com")}));
         async move { anyone.send(query, variables).await.0 }
     };

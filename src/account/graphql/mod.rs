@@ -22,7 +22,10 @@ use crate::{
         user::{self, Role},
     },
     error::{Error, Result},
-    graphql::{Connection, RequestContext, connection, date_time, page_cost},
+    graphql::{
+        Connection, RequestContext, connection, date_time, page_cost,
+        scalar::{EmailAddress, Handle, PictureUrl},
+    },
     page::Page,
 };
 
@@ -65,19 +68,19 @@ impl User {
         self.0.id.encode().into()
     }
 
-    /// The name that boards show; unique whatever the case.
-    async fn handle(&self) -> &str {
-        &self.0.handle
+    /// The name that boards show.
+    async fn handle(&self) -> Handle {
+        Handle(self.0.handle.clone())
     }
 
-    /// The address of a picture.
-    async fn avatar(&self) -> Option<&str> {
-        self.0.avatar.as_deref()
+    /// A picture.
+    async fn avatar(&self) -> Option<PictureUrl> {
+        self.0.avatar.clone().map(PictureUrl)
     }
 
     /// The e-mail address. Only for the account's owner and staff.
-    async fn email(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        self.private(ctx).await.map(|account| Some(account.email))
+    async fn email(&self, ctx: &Context<'_>) -> Result<Option<EmailAddress>> {
+        self.private(ctx).await.map(|account| Some(EmailAddress(account.email)))
     }
 
     /// What the account may do. Only for the account's owner and staff.

@@ -10,17 +10,20 @@ use crate::{
     },
     auth::guard::Needs,
     error::{Result, as_payload},
-    graphql::{RequestContext, UserError},
+    graphql::{
+        RequestContext, UserError,
+        scalar::{EmailAddress, Handle, Password, PictureUrl},
+    },
     limit::{Limit, Who},
 };
 
 /// What to change of one's own account; what is left out stays.
 #[derive(InputObject)]
 pub struct UpdateAccountInput {
-    /// The name that boards show: 3 to 24 letters (a to z), digits or underscores.
-    handle: Option<String>,
-    /// The address of a picture, beginning with https://; `null` takes it away.
-    avatar: MaybeUndefined<String>,
+    /// The name that boards show.
+    handle: Option<Handle>,
+    /// A picture; `null` takes it away.
+    avatar: MaybeUndefined<PictureUrl>,
     /// Whether to stay off all boards that are still open. Points are counted all the same.
     hidden_from_boards: Option<bool>,
 }
@@ -38,9 +41,9 @@ pub struct UpdateAccountPayload {
 #[derive(InputObject)]
 pub struct ChangePasswordInput {
     /// The password so far.
-    password: String,
-    /// The new one: 10 to 200 characters.
-    new_password: String,
+    password: Password,
+    /// The new one.
+    new_password: Password,
 }
 
 /// The outcome of changing the password.
@@ -56,7 +59,7 @@ pub struct ChangePasswordPayload {
 #[derive(InputObject)]
 pub struct RequestPasswordResetInput {
     /// The e-mail address of the account.
-    email: String,
+    email: EmailAddress,
 }
 
 /// A new password, by a link.
@@ -64,17 +67,17 @@ pub struct RequestPasswordResetInput {
 pub struct ResetPasswordInput {
     /// The token of the link.
     token: String,
-    /// The new password: 10 to 200 characters.
-    new_password: String,
+    /// The new password.
+    new_password: Password,
 }
 
 /// A new e-mail address.
 #[derive(InputObject)]
 pub struct RequestEmailChangeInput {
     /// The account's password.
-    password: String,
+    password: Password,
     /// The new address; a link is sent to it.
-    email: String,
+    email: EmailAddress,
 }
 
 /// The proof that a new e-mail address is read.
@@ -88,7 +91,7 @@ pub struct ConfirmEmailChangeInput {
 #[derive(InputObject)]
 pub struct DeleteAccountInput {
     /// The account's password.
-    password: String,
+    password: Password,
 }
 
 /// The outcome of what leaves nothing to show.
@@ -137,8 +140,8 @@ impl OwnAccountMutation {
         #[graphql(desc = "What to change.")] input: UpdateAccountInput,
     ) -> Result<Option<UpdateAccountPayload>> {
         let changes = Changes {
-            handle: input.handle,
-            avatar: input.avatar.into(),
+            handle: input.handle.map(|Handle(handle)| handle),
+            avatar: input.avatar.map_value(|PictureUrl(avatar)| avatar).into(),
             opted_out: input.hidden_from_boards,
         };
         let (account, errors) = as_payload(own::update(ctx.app(), ctx.viewer()?, changes, &ctx.now()).await)?;
@@ -156,7 +159,7 @@ impl OwnAccountMutation {
         #[graphql(desc = "The passwords.")] input: ChangePasswordInput,
     ) -> Result<Option<ChangePasswordPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
-        let changed = own::change_password(app, viewer, input.password, input.new_password, &now).await;
+        let changed = own::change_password(app, viewer, input.password.0, input.new_password.0, &now).await;
         let (revoked, errors) = as_payload(changed)?;
         Ok(Some(ChangePasswordPayload {
             revoked_count: revoked.and_then(|revoked| i32::try_from(revoked).ok()),
@@ -172,8 +175,8 @@ impl OwnAccountMutation {
         #[graphql(desc = "Whose password was forgotten.")] input: RequestPasswordResetInput,
     ) -> Result<AccountPayload> {
         let (app, now) = (ctx.app(), ctx.now());
-        may_ask_for_a_letter(ctx, Who::email(&input.email))?;
-        AccountPayload::of(link::request_password_reset(app, &input.email, &now).await)
+        may_ask_for_a_letter(ctx, Who::email(&input.email.0))?;
+        AccountPayload::of(link::request_password_reset(app, &input.email.0, &now).await)
     }
 
     /// Sets a new password by a link, and ends all sessions.
@@ -186,7 +189,7 @@ impl OwnAccountMutation {
         // Guessing a token is hopeless; this keeps somebody who tries from keeping the processors busy.
         let address = Who::address(ctx.caller().device.address);
         let _counted = app.limiter.reserve(Limit::SignInFailureOfAddress, address, now.at)?;
-        AccountPayload::of(link::reset_password(app, &input.token, input.new_password, &now).await)
+        AccountPayload::of(link::reset_password(app, &input.token, input.new_password.0, &now).await)
     }
 
     /// Sends a link to a new e-mail address, good once and for a day, and a warning to the present one.
@@ -198,7 +201,7 @@ impl OwnAccountMutation {
     ) -> Result<Option<AccountPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         may_ask_for_a_letter(ctx, viewer.into())?;
-        let asked = link::request_email_change(app, viewer, input.password, &input.email, &now).await;
+        let asked = link::request_email_change(app, viewer, input.password.0, &input.email.0, &now).await;
         AccountPayload::of(asked).map(Some)
     }
 
@@ -219,7 +222,7 @@ impl OwnAccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The password.")] input: DeleteAccountInput,
     ) -> Result<Option<AccountPayload>> {
-        let deleted = own::delete(ctx.app(), ctx.viewer()?, input.password, &ctx.now()).await;
+        let deleted = own::delete(ctx.app(), ctx.viewer()?, input.password.0, &ctx.now()).await;
         AccountPayload::of(deleted).map(Some)
     }
 }

@@ -16,7 +16,10 @@ use crate::{
         user::{self, Role},
     },
     error::{Error, Result, as_payload},
-    graphql::{RequestContext, UserError, date_time},
+    graphql::{
+        RequestContext, UserError, date_time,
+        scalar::{EmailAddress, Handle, Password},
+    },
     http::cookie,
 };
 
@@ -34,11 +37,11 @@ pub enum SessionClient {
 #[derive(InputObject)]
 pub struct RegisterInput {
     /// The e-mail address; used for signing in, never shown to others.
-    email: String,
-    /// The name that boards show: 3 to 24 letters (a to z), digits or underscores.
-    handle: String,
-    /// 10 to 200 characters.
-    password: String,
+    email: EmailAddress,
+    /// The name that boards show.
+    handle: Handle,
+    /// The password to sign in with.
+    password: Password,
     /// How the session is held; in cookies without it.
     client: Option<SessionClient>,
 }
@@ -47,9 +50,9 @@ pub struct RegisterInput {
 #[derive(InputObject)]
 pub struct SignInInput {
     /// The e-mail address.
-    email: String,
+    email: EmailAddress,
     /// The password.
-    password: String,
+    password: Password,
     /// How the session is held; in cookies without it.
     client: Option<SessionClient>,
 }
@@ -100,7 +103,7 @@ pub struct Viewer {
     /// The opaque id of the account.
     id: ID,
     /// The name that boards show.
-    handle: String,
+    handle: Handle,
     /// What the account may do.
     role: Role,
 }
@@ -109,7 +112,7 @@ impl From<user::Model> for Viewer {
     fn from(account: user::Model) -> Self {
         Self {
             id: account.id.encode().into(),
-            handle: account.handle,
+            handle: Handle(account.handle),
             role: account.role,
         }
     }
@@ -208,9 +211,9 @@ impl SessionMutation {
     ) -> Result<SessionPayload> {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
         let registration = Registration {
-            email: input.email,
-            handle: input.handle,
-            password: input.password,
+            email: input.email.0,
+            handle: input.handle.0,
+            password: input.password.0,
         };
         let device = ctx.caller().device.clone();
         signed_in(
@@ -229,7 +232,7 @@ impl SessionMutation {
         let device = ctx.caller().device.clone();
         signed_in(
             ctx,
-            account::sign_in(app, &input.email, input.password, client, device, &ctx.now()).await,
+            account::sign_in(app, &input.email.0, input.password.0, client, device, &ctx.now()).await,
         )
     }
 

@@ -192,8 +192,11 @@ impl TestApp {
         statements: Arc<AtomicUsize>,
         place: Arc<Place>,
     ) -> Self {
-        let secret = Secret("a secret of the tests, long enough".to_owned());
-        let app = App::new(config, &[secret], db, clock.clone())
+        let secrets = match &config.secrets[..] {
+            [] => vec![Secret("a secret of the tests, long enough".to_owned())],
+            given => given.to_vec(),
+        };
+        let app = App::new(config, &secrets, db, clock.clone())
             .await
             .unwrap_or_else(|_| panic!("an application"));
         Self {

@@ -1,5 +1,9 @@
 //! The rules for text that people give, each in one place. Whatever is kept passes through here first.
 
+mod markdown;
+
+pub use self::markdown::safe_markdown;
+
 use crate::error::{Error, Result};
 
 /// Control characters, and the marks that turn the reading direction of all that follows. The plain direction marks
@@ -59,6 +63,25 @@ pub fn picture(argument: &str, text: &str) -> Result<String> {
         Ok(text.to_owned())
     } else {
         let message = "Expected the address of a picture, at most 500 characters: https://…";
+        Err(Error::input(argument, message))
+    }
+}
+
+/// Words to look for.
+pub fn search(argument: &str, text: String) -> Result<String> {
+    if text.chars().count() <= 100 {
+        Ok(text)
+    } else {
+        Err(Error::input(argument, "Look for at most 100 characters."))
+    }
+}
+
+/// What a client makes once for what it wants to happen once.
+pub fn idempotency_key<'a>(argument: &str, text: &'a str) -> Result<&'a str> {
+    if (8..=100).contains(&text.chars().count()) {
+        Ok(text)
+    } else {
+        let message = "An idempotency key has 8 to 100 characters. Make a new UUID for each attempt.";
         Err(Error::input(argument, message))
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use axum::body::to_bytes;
+use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ on_both_databases! {
             let request = Request::post("/graphql")
                 .header("content-type", "application/json")
                 .header("authorization", format!("Bearer {token}"))
-                .body(json!({"query": query, "variables": variables}).to_string().into());
+                .body(Body::from(json!({"query": query, "variables": variables}).to_string()));
             let response = app.router().oneshot(request.expect("a request")).await.expect("a response");
             let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
             String::from_utf8(body.to_vec()).expect("text")

@@ -1,5 +1,6 @@
 //! Who may do what: everything in the schema, tried by everybody, held against `rules.txt`.
 
+mod alike;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

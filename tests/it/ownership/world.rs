@@ -203,7 +203,7 @@ impl World {
         Self { cast, ids, papers }
     }
 
-    fn id(&self, of: &str) -> &str {
+    pub fn id(&self, of: &str) -> &str {
         &self.ids[of]
     }
 
@@ -496,6 +496,72 @@ impl World {
             );
         }
         cases
+    }
+
+    /// What Bob must not be able to tell from what never was: per kind the invented one, the operations with `$ID` where
+    /// an id goes, and the hidden ones.
+    pub fn hidden_from_bob(&self) -> Vec<(&'static str, Vec<String>, Vec<&'static str>)> {
+        let (question, choices) = &self.papers["own"].questions[0];
+        let answer = format!("questionId: {question:?}, choiceId: {:?}, seq: 1", choices[0]);
+        let by_node = ["{ node(id: \"$ID\") { id } }", "{ nodes(ids: [\"$ID\"]) { id } }"];
+        let operations = |more: &[String]| {
+            by_node
+                .iter()
+                .map(|query| (*query).to_owned())
+                .chain(more.to_vec())
+                .collect()
+        };
+        let streams = |argument: &str| {
+            [
+                ("standingChanged", "standing { rank }"),
+                ("boardChanged", "standings { rank }"),
+            ]
+            .map(|(field, selection)| {
+                format!("subscription {{ {field}(board: {{{argument}: \"$ID\"}}) {{ totalCount {selection} }} }}")
+            })
+        };
+        let board = |argument: &str| format!("{{ board({argument}: \"$ID\") {{ id }} }}");
+        let attempts = [
+            "{ attempt(id: \"$ID\") { id } }".to_owned(),
+            format!("mutation {{ saveAnswer(input: {{attemptId: \"$ID\", {answer}}}) {{ errors {{ code }} }} }}"),
+            format!("mutation {{ saveAnswers(input: {{attemptId: \"$ID\", answers: [{{{answer}}}]}}) {{ errors {{ code }} }} }}"),
+            "mutation { submitAttempt(input: {attemptId: \"$ID\", idempotencyKey: \"a key of eight\"}) { errors { code } } }".to_owned(),
+        ];
+        let [a, b] = streams("quizId");
+        let quizzes = [
+            "{ quiz(id: \"$ID\") { id } }".to_owned(),
+            "mutation { startAttempt(input: {quizId: \"$ID\"}) { errors { code } } }".to_owned(),
+            board("quizId"),
+            a,
+            b,
+        ];
+        let [a, b] = streams("subjectId");
+        let subjects = [board("subjectId"), a, b];
+        let [a, b] = streams("id");
+        let boards = [board("id"), a, b];
+        let session = "mutation { revokeSession(input: {sessionId: \"$ID\"}) { errors { code } } }".to_owned();
+        vec![
+            (
+                "invented attempt",
+                operations(&attempts),
+                vec![
+                    "own attempt",
+                    "open attempt",
+                    "attempt at a deleted quiz",
+                    "attempt of a deleted account",
+                ],
+            ),
+            ("invented quiz", operations(&quizzes), vec!["deleted quiz", "draft"]),
+            ("invented subject", operations(&subjects), vec!["deleted subject"]),
+            ("invented chapter", operations(&[]), vec!["deleted chapter"]),
+            ("invented user", operations(&[]), vec!["deleted user"]),
+            (
+                "invented board",
+                operations(&boards),
+                vec!["deleted quiz's board", "draft's board"],
+            ),
+            ("invented session", vec![session], vec!["ada's session"]),
+        ]
     }
 
     pub fn subscriptions(&self) -> Vec<Case> {

@@ -1,0 +1,362 @@
+#!/usr/bin/env python3
+"""Takes each guard and each scope away, one at a time, and sees the tests notice.
+
+    tests/mutants/mutants.py [--list] [--only WORD] [--target DIR] [--report FILE]
+
+A copy of the sources is rewritten so that every guard and scope has a switch, the copy is built once, and the tests run
+once for each switch: first the matrix (`ownership`), and if that does not notice, all others, on SQLite. What nobody
+notices is a defect of the tests, and the script fails. The places are found by patterns, so a guard that is written
+tomorrow is taken away, too; a place that looks like a guard but can't be rewritten is an error.
+
+--list    only tell what would be taken away
+--only    only places whose description contains WORD
+--target  build folder, kept between runs (default: a folder beside the copy; the build is a release build, because
+          it is the tests that take the time)
+--report  where the table goes, beside standard output
+"""
+import argparse, os, pathlib, re, shutil, subprocess, sys, tempfile, time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# What an operator runs by hand, in whose way no guard stands.
+BY_HAND = ("src/demo", "src/import", "src/verify.rs", "src/main.rs", "src/mutants.rs")
+# Reasons why a place is no guard: (file, words of its line).
+NO_GUARD = {
+    ("src/auth/guard.rs", "is_staff"): "the arm as a whole is a mutant",
+    ("src/auth/mod.rs", "is_staff"): "each call of is_owner_or_staff is a mutant",
+}
+
+SWITCHES = '''//! The switches of tests/mutants: `MUTANT` names what is taken away.
+#![allow(dead_code, reason = "which of them are used depends on what was found")]
+use std::{cell::Cell, sync::LazyLock};
+
+static MUTANT: LazyLock<usize> = LazyLock::new(|| std::env::var("MUTANT").ok().and_then(|n| n.parse().ok()).unwrap_or(0));
+thread_local!(static UNSCOPED: Cell<bool> = const { Cell::new(false) });
+
+pub fn gone(n: usize) -> bool { *MUTANT == n }
+pub fn yes(n: usize, answer: bool) -> bool { gone(n) || answer }
+pub fn no(n: usize, answer: bool) -> bool { !gone(n) && answer }
+pub fn allowed(n: usize, answer: Option<bool>) -> Option<bool> { if gone(n) { Some(true) } else { answer } }
+
+pub struct Guarded<G>(pub usize, pub G);
+impl<G: async_graphql::Guard> async_graphql::Guard for Guarded<G> {
+    async fn check(&self, ctx: &async_graphql::Context<'_>) -> async_graphql::Result<()> {
+        if gone(self.0) { Ok(()) } else { self.1.check(ctx).await }
+    }
+}
+
+pub fn filter(n: usize, filter: impl sea_orm::sea_query::IntoCondition) -> sea_orm::Condition {
+    if gone(n) || UNSCOPED.get() { sea_orm::Condition::all() } else { filter.into_condition() }
+}
+pub fn unscoped<T>(n: usize, find: impl FnOnce() -> T) -> T {
+    UNSCOPED.set(gone(n));
+    let found = find();
+    UNSCOPED.set(false);
+    found
+}
+pub fn either<T>(whole: T, without: impl IntoIterator<Item = (usize, T)>) -> T {
+    without.into_iter().find(|(n, _)| gone(*n)).map_or(whole, |(_, without)| without)
+}
+'''
+
+
+class Unreadable(Exception):
+    pass
+
+
+def balanced(text, at):
+    """The index after the bracket that closes the one at `at`; strings are skipped."""
+    pairs, depth, i = {"(": ")", "[": "]", "{": "}"}, [], at
+    while i < len(text):
+        c = text[i]
+        if c == '"':
+            i = string_end(text, i)
+            continue
+        if c in pairs:
+            depth.append(pairs[c])
+        elif depth and c == depth[-1]:
+            depth.pop()
+            if not depth:
+                return i + 1
+        i += 1
+    raise Unreadable("unbalanced")
+
+
+def string_end(text, at):
+    return re.compile(r'"(?:[^"\\]|\\.)*"', re.S).match(text, at).end()
+
+
+class File:
+    def __init__(self, path, text):
+        self.path, self.text = path, text
+        tests = re.search(r"^#\[cfg\(test\)\]", text, re.M)
+        self.end = tests.start() if tests else len(text)
+        self.edits = []  # (start, end, before, after): wraps what is there
+
+    def matches(self, pattern):
+        for match in re.finditer(pattern, self.text[: self.end], re.S | re.M):
+            line = self.line(match.start())
+            if not line.lstrip().startswith("//"):
+                yield match
+
+    def line(self, at):
+        start = self.text.rfind("\n", 0, at) + 1
+        return self.text[start : self.text.find("\n", at)].strip()
+
+    def place(self, at):
+        functions = list(re.finditer(r"\bfn (\w+)", self.text[:at]))
+        after = re.compile(r"\bfn (\w+)").search(self.text, at)
+        is_attribute = self.line(at).startswith("#[")
+        name = after if is_attribute and after else (functions[-1] if functions else None)
+        return f"{self.path}:{self.text.count(chr(10), 0, at) + 1} {name.group(1) if name else ''}".strip()
+
+    def wrap(self, start, end, before, after):
+        self.edits.append((start, end, before, after))
+
+    def rewritten(self):
+        # An edit is two insertions; where they meet, the inner one closes first and opens last.
+        points = []
+        for start, end, before, after in self.edits:
+            points += [(start, 1, -(end - start), before), (end, 0, end - start, after)]
+        text = self.text
+        for at, *_, words in sorted(points, key=lambda p: p[:3], reverse=True):
+            text = text[:at] + words + text[at:]
+        return text
+
+
+class Mutants:
+    def __init__(self, root):
+        paths = sorted(p for p in (root / "src").rglob("*.rs"))
+        names = [str(p.relative_to(root)) for p in paths]
+        self.files = [File(n, p.read_text()) for n, p in zip(names, paths) if not n.startswith(BY_HAND)]
+        self.found, self.trouble = [], []
+        self.finders = self.scoped_finders()
+        for file in self.files:
+            for find in (self.guards, self.needs, self.checks, self.refusals, self.roles, self.origins, self.scopes,
+                         self.statements):
+                try:
+                    find(file)
+                except Unreadable as error:
+                    self.trouble.append(f"{file.path}: {error}")
+
+    def add(self, file, at, what):
+        self.found.append((file.place(at), what))
+        return len(self.found)
+
+    def excused(self, file, at):
+        return any(file.path == path and words in file.line(at) for path, words in NO_GUARD)
+
+    def guards(self, file):
+        """`guard = "…"` of a field or an object."""
+        if file.path == "src/auth/guard.rs":
+            return
+        for match in file.matches(r"\bguard\b\s*(?:=|\()"):
+            whole = re.compile(r'guard = "([^"]+)"').match(file.text, match.start())
+            if not whole:
+                raise Unreadable(f"a guard of another form: {file.line(match.start())}")
+            n = self.add(file, match.start(), f"guard {whole.group(1)}")
+            file.wrap(*whole.span(1), f"crate::mutants::Guarded({n}, ", ")")
+
+    def needs(self, file):
+        """What the guards ask for."""
+        if file.path != "src/auth/guard.rs":
+            return
+        arms = list(file.matches(r"Self::(\w+)(?:\([^)]*\))? => ([^,\n]+),"))
+        if not arms:
+            raise Unreadable("no arms found")
+        for match in arms:
+            if match.group(2) != "true":
+                n = self.add(file, match.start(), f"Needs::{match.group(1)}")
+                file.wrap(*match.span(2), f"crate::mutants::yes({n}, ", ")")
+
+    def checks(self, file):
+        """Calls that do nothing but refuse."""
+        for match in file.matches(r"^\s*((?:ctx\.viewer\(\)|self\.must_be_readable\(ctx\))\?;)"):
+            n = self.add(file, match.start(1), match.group(1))
+            file.wrap(*match.span(1), f"if !crate::mutants::gone({n}) {{ ", " }")
+
+    def refusals(self, file):
+        """`if … { return Err(Error::Forbidden)`, and the like over HTTP."""
+        refused = (r"\bif ((?:';'|(?!\bif |;).)*?) (?:=> )?\{\s*(?://[^\n]*\s*)?return (?:Err\()?(?:Error::(?:Forbidden|NotFound|Unauthenticated|CsrfRefused)"
+                   r"|\(?StatusCode::(?:FORBIDDEN|UNAUTHORIZED)|respond\(\s*media_type,\s*StatusCode::FORBIDDEN"
+                   r"|plain\(\s*StatusCode::UNSUPPORTED_MEDIA_TYPE)")
+        for match in file.matches(refused):
+            if match.group(1).startswith("let "):
+                raise Unreadable(f"a refusal of another form: {file.line(match.start())}")
+            n = self.add(file, match.start(), "refusal if " + " ".join(match.group(1).split())[:60])
+            file.wrap(*match.span(1), f"crate::mutants::no({n}, ", ")")
+        for match in file.matches(r"\bif (changes && method == Method::GET) \{"):
+            n = self.add(file, match.start(), "refusal of mutations by GET")
+            file.wrap(*match.span(1), f"crate::mutants::no({n}, ", ")")
+
+    def roles(self, file):
+        """Questions about who somebody is."""
+        for match in file.matches(r"(?:\w+(?:\(\))?\??\.)+(?:is_staff|is_admin|is_owner_or_staff|allows)\("):
+            if self.excused(file, match.start()):
+                continue
+            n = self.add(file, match.start(), match.group().strip() + "…)")
+            file.wrap(match.start(), balanced(file.text, match.end() - 1), f"crate::mutants::yes({n}, ", ")")
+
+    def origins(self, file):
+        """Where a request came from."""
+        for match in file.matches(r"(?<!fn )\borigin_is_allowed(\()"):
+            n = self.add(file, match.start(), "the origin is allowed")
+            file.wrap(match.start(), balanced(file.text, match.start(1)), f"crate::mutants::allowed({n}, ", ")")
+
+    def scoped_finders(self):
+        """The finders of src/entity that leave rows out."""
+        finders = set()
+        for file in (f for f in self.files if f.path.startswith("src/entity/")):
+            table = pathlib.Path(file.path).stem
+            bodies = {}
+            for match in file.matches(r"fn (\w+)\([^{]*-> (?:Select|SelectTwo)<[^{]*\{"):
+                bodies[match.group(1)] = file.text[match.end() : balanced(file.text, match.end() - 1)]
+            scoped = {name for name, body in bodies.items() if ".filter(" in body}
+            while True:
+                more = {n for n, b in bodies.items() if n not in scoped and re.search(rf"Self::({'|'.join(scoped)})\(", b)} if scoped else set()
+                if not more:
+                    break
+                scoped |= more
+            finders |= {(table, name) for name in scoped}
+        return finders
+
+    def scopes(self, file):
+        """Filters of finders, and each use of a finder."""
+        if file.path.startswith("src/entity/"):
+            for match in file.matches(r"\.filter(\()"):
+                end = balanced(file.text, match.start(1))
+                what = " ".join(file.text[match.end() : end - 1].split())
+                n = self.add(file, match.start(), f"scope {what[:60]}")
+                file.wrap(match.end(), end - 1, f"crate::mutants::filter({n}, ", ")")
+            return
+        for match in file.matches(r"\b(?:\w+::)*?(\w+)::Entity::(\w+)\b(\()?"):
+            if (match.group(1), match.group(2)) not in self.finders:
+                continue
+            if not match.group(3):
+                raise Unreadable(f"a finder that is not called: {file.line(match.start())}")
+            n = self.add(file, match.start(), f"scope {match.group(1)}::{match.group(2)}")
+            file.wrap(match.start(), balanced(file.text, match.start(3)), f"crate::mutants::unscoped({n}, || ", ")")
+
+    def statements(self, file):
+        """Conditions of statements about whose a row is and whether it is there."""
+        fragment = re.compile(r"(?:\b\w+\.)?\b(?:(?:deleted_at|suspended_at|revoked_at|erased_at) IS NULL|(?:student_id|user_id) = \$\d+)")
+        for match in file.matches(r'"(?:[^"\\]|\\.)*"'):
+            literal = match.group()
+            fragments = list(fragment.finditer(literal))
+            if not fragments or not re.search(r"\b(WHERE|JOIN)\b", literal):
+                continue
+            start, end = match.span()
+            before = file.text[:start].rstrip()
+            shared = re.search(r"(?:const|static) (\w+): &str =$", before)
+            in_format = before.endswith("format!(")
+            if shared:  # `const X: &str = "…";` becomes a function's static by another name
+                name = shared.group(1)
+            without = []
+            for part in fragments:
+                n = self.add(file, start, f"condition {part.group()}")
+                changed = literal[: part.start()] + f"({part.group()} OR 1 = 1)" + literal[part.end() :]
+                without.append((n, changed))
+            if shared:
+                file.wrap(start, end, "", "")
+                line = file.text.rfind("\n", 0, start) + 1
+                values = ", ".join(f"({n}, {text})" for n, text in without)
+                semicolon = file.text.index(";", end)
+                head = file.text[line:start]
+                file.wrap(line, line, head.replace("const ", "const ALL_OF_", 1) + literal + ";\n"
+                          f"static {name}: std::sync::LazyLock<&str> = std::sync::LazyLock::new(|| crate::mutants::either(ALL_OF_{name}, [{values}]));\n#[allow(unused)]\n"
+                          + "", "")
+                file.wrap(line + head.index(name), line + head.index(name), "UNUSED_", "")
+                for use in re.finditer(rf"\b{name}\b", file.text[: file.end]):
+                    if not line <= use.start() < semicolon:
+                        file.wrap(use.start(), use.end(), "*", "")
+            elif in_format:
+                opening = file.text.rindex("format!(", 0, start)
+                closing = balanced(file.text, opening + len("format!"))
+                rest = file.text[end:closing]
+                values = ", ".join(f"({n}, format!({text}{rest})" for n, text in without)
+                file.wrap(opening, closing, "crate::mutants::either(", f", [{values}])")
+            else:
+                values = ", ".join(f"({n}, {text})" for n, text in without)
+                file.wrap(start, end, "crate::mutants::either(", f", [{values}])")
+
+
+def copy(mutants, to):
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+    for file in mutants.files:
+        if file.edits:
+            (to / file.path).write_text(file.rewritten())
+    lib = to / "src/lib.rs"
+    lib.write_text(lib.read_text() + "\n#[doc(hidden)]\npub mod mutants;\n")
+    (to / "src/mutants.rs").write_text(SWITCHES)
+
+
+def build(at, target):
+    env = dict(os.environ, CARGO_TARGET_DIR=str(target))
+    command = ["cargo", "test", "--release", "--no-run", "--test", "it", "--message-format=short"]
+    done = subprocess.run(command, cwd=at, env=env, stderr=subprocess.PIPE, text=True)
+    binary = re.search(r"\(([^)]*/deps/it-\w+)\)", done.stderr)
+    if done.returncode or not binary:
+        sys.exit(f"the copy does not build:\n{done.stderr[-6000:]}")
+    return pathlib.Path(at, binary.group(1))
+
+
+def run(binary, at, mutant, arguments):
+    """The tests that fail, or none; a run that does not end is a failure as well."""
+    env = {k: v for k, v in os.environ.items() if k not in ("TEST_DATABASE_URL", "TEST_REDIS_URL")}
+    env["MUTANT"] = str(mutant)
+    try:
+        done = subprocess.run([binary, *arguments], cwd=at, env=env, capture_output=True, text=True, timeout=600)
+    except subprocess.TimeoutExpired:
+        return ["(did not end)"]
+    failed = sorted(set(re.findall(r"^test (\S+) \.\.\. FAILED", done.stdout, re.M)))
+    return failed or (["(crashed)"] if done.returncode else [])
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--list", action="store_true")
+    options.add_argument("--only", default="")
+    options.add_argument("--target")
+    options.add_argument("--report")
+    given = options.parse_args()
+    mutants = Mutants(ROOT)
+    if mutants.trouble:
+        sys.exit("these can't be read:\n" + "\n".join(mutants.trouble))
+    chosen = [(n, *found) for n, found in enumerate(mutants.found, 1) if given.only in " ".join(found)]
+    if given.list:
+        for n, place, what in chosen:
+            print(f"{n:4} {what:62} {place}")
+        return
+    out = open(given.report, "w") if given.report else None
+
+    def tell(line):
+        print(line, flush=True)
+        if out:
+            print(line, file=out, flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        at = pathlib.Path(folder, "copy")
+        at.mkdir()
+        copy(mutants, at)
+        binary = build(at, pathlib.Path(given.target or f"{folder}/target").resolve())
+        others = ["--skip", "ownership", "--skip", "examples"]
+        for arguments in (["ownership"], others):
+            failing = run(binary, at, 0, arguments)
+            if failing:
+                sys.exit(f"the tests fail before anything is taken away: {failing}")
+        survivors = 0
+        for n, place, what in chosen:
+            began = time.monotonic()
+            failed = run(binary, at, n, ["ownership"]) or run(binary, at, n, others)
+            survivors += not failed
+            by = ", ".join(name.removesuffix("::sqlite") for name in failed[:3]) or "NOBODY"
+            tell(f"{n:4} {what:62} {place:60} {by} ({time.monotonic() - began:.0f} s)")
+        tell(f"{len(chosen)} guards and scopes were taken away; {survivors} were not missed")
+        sys.exit(1 if survivors else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    account, attempt,
+    account, attempt, audit,
     auth::{revocation::Revocations, token::Keys},
     clock::{Clock, Moment, Time},
     config::{Config, Secret},
@@ -88,6 +88,9 @@ impl App {
         });
         self.every(tasks, outbox::RELAY_EVERY, |app| async move {
             outbox::relay(&app).await.map(drop)
+        });
+        self.every(tasks, audit::seal::SEAL_EVERY, |app| async move {
+            audit::seal::seal(&app).await.map(drop)
         });
         self.every(tasks, self.config.board_tick, |app| async move {
             app.notice_the_day();

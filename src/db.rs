@@ -158,6 +158,24 @@ pub fn for_share_of(conn: &impl ConnectionTrait, table: &str) -> String {
     }
 }
 
+/// What only one transaction at a time may do, whatever rows it touches.
+#[derive(Clone, Copy, Debug)]
+#[repr(i64)]
+pub enum Turn {
+    /// Sealing the audit log.
+    Seal = 5_134_521_342,
+}
+
+/// Waits until no other transaction has this turn, and keeps it to the end of the transaction. SQLite has one writer
+/// and needs no such lock.
+pub async fn take_turn(tx: &DatabaseTransaction, turn: Turn) -> Result<()> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        let lock = sql(tx, "SELECT pg_advisory_xact_lock($1)", [(turn as i64).into()]);
+        tx.execute_raw(lock).await?;
+    }
+    Ok(())
+}
+
 /// The type of bytes, for a cast: PostgreSQL can't tell what `SELECT $1` is.
 pub fn bytes(conn: &impl ConnectionTrait) -> &'static str {
     match conn.get_database_backend() {

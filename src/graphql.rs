@@ -12,6 +12,7 @@ use crate::{
     account::graphql::{SessionTotal, session::Session},
     app::App,
     attempt::graphql::{Attempt, AttemptTotal},
+    audit::Source,
     auth::Viewer,
     clock::{Moment, Time},
     error::{Error, Result},
@@ -40,6 +41,8 @@ pub trait RequestContext<'a> {
     fn now(&self) -> Moment;
     /// Who and what the request is, beside the viewer.
     fn caller(&self) -> &'a Caller;
+    /// What the audit log says of where a change comes from.
+    fn source(&self) -> Source;
 }
 
 impl<'a> RequestContext<'a> for Context<'a> {
@@ -57,6 +60,13 @@ impl<'a> RequestContext<'a> for Context<'a> {
 
     fn caller(&self) -> &'a Caller {
         self.data_unchecked()
+    }
+
+    fn source(&self) -> Source {
+        Source {
+            actor: self.viewer().ok().map(Viewer::user),
+            request_id: Some(self.caller().request_id.clone()),
+        }
     }
 }
 

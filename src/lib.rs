@@ -10,6 +10,7 @@
 //! | [`leaderboard`] | boards, ranks and their streams |
 //! | [`dashboard`] | a student's progress |
 //! | [`import`] | question banks from spreadsheets |
+//! | [`audit`] | who did what: a log that shows when it was tampered with |
 //! | [`demo`] | content and students to try things out with |
 //! | [`verify`] | proves that what is derived agrees with what it is derived from |
 //!
@@ -20,6 +21,7 @@
 pub mod account;
 pub mod app;
 pub mod attempt;
+pub mod audit;
 pub mod auth;
 pub mod batch;
 pub mod clock;

@@ -1,11 +1,15 @@
 //! The command line: reads the configuration, calls the library.
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use marmalade::{
     account::{self, Registration},
     app::App,
+    audit::{Source, seal},
     config::{self, Config, LogFormat},
     entity::user::Role,
     error::{Error, Result},
@@ -41,8 +45,17 @@ enum Command {
         #[command(subcommand)]
         action: UserAction,
     },
-    /// Prove that standings, roll-ups and indexes agree with what they are made of
-    Verify,
+    /// The audit log
+    Audit {
+        #[command(subcommand)]
+        action: AuditAction,
+    },
+    /// Prove that the audit log is whole, and that standings, roll-ups and indexes agree with what they are made of
+    Verify {
+        /// What `audit head` printed earlier: the log must still go through it
+        #[arg(long, value_name = "FILE")]
+        head: Option<PathBuf>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -57,6 +70,12 @@ enum Direction {
     },
     /// List migrations, applied and missing
     Status,
+}
+
+#[derive(Subcommand)]
+enum AuditAction {
+    /// Seal what is not sealed yet and print the end of the log, to be kept elsewhere
+    Head,
 }
 
 #[derive(Subcommand)]
@@ -126,7 +145,7 @@ async fn run(command: Command, config: Config) -> Result<ExitCode> {
             }
         }
         Command::Import(job) => {
-            let report = import::run(&serve::open(config).await?, &job).await?;
+            let report = import::run(&serve::open(config).await?, &job, &Source::default()).await?;
             print!("{report}");
             return Ok(if report.is_clean() {
                 ExitCode::SUCCESS
@@ -135,8 +154,16 @@ async fn run(command: Command, config: Config) -> Result<ExitCode> {
             });
         }
         Command::User { action } => user(&serve::open(config).await?, action).await?,
-        Command::Verify => {
-            let findings = verify::verify(&serve::open(config).await?).await?;
+        Command::Audit {
+            action: AuditAction::Head,
+        } => print_head(&serve::open(config).await?).await?,
+        Command::Verify { head } => {
+            let head = head.map(|file| read_head(&file)).transpose()?;
+            let app = serve::open(config).await?;
+            let mut findings = verify::verify(&app).await?;
+            if let Some(head) = head {
+                findings.extend(seal::check_head(&app, &head).await?);
+            }
             for finding in &findings {
                 println!("{finding}");
             }
@@ -144,7 +171,7 @@ async fn run(command: Command, config: Config) -> Result<ExitCode> {
                 println!("{} findings", findings.len());
                 return Ok(ExitCode::FAILURE);
             }
-            println!("standings, roll-ups and indexes agree with the attempts");
+            println!("the audit log is whole; standings, roll-ups and indexes agree with the attempts");
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -164,6 +191,25 @@ async fn migrate(config: &Config, direction: Direction) -> Result<()> {
     Ok(())
 }
 
+async fn print_head(app: &App) -> Result<()> {
+    seal::seal(app).await?;
+    let head = seal::head(app).await?;
+    let head = head.ok_or_else(|| Error::BadInput("Nothing has been recorded yet.".into()))?;
+    println!("{}", serde_json::to_string(&head).map_err(Error::internal)?);
+    Ok(())
+}
+
+fn read_head(file: &Path) -> Result<seal::Head> {
+    let unusable = |error: String| {
+        Error::BadInput(format!(
+            "{}: {error}. Expected what `audit head` prints.",
+            file.display()
+        ))
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| unusable(error.to_string()))?;
+    serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))
+}
+
 async fn user(app: &App, action: UserAction) -> Result<()> {
     match action {
         UserAction::Create { email, handle, role } => {
@@ -174,11 +220,11 @@ async fn user(app: &App, action: UserAction) -> Result<()> {
                 handle,
                 password: password.trim_end_matches(['\r', '\n']).to_owned(),
             };
-            let account = account::create(app, registration, role.into(), &app.now()).await?;
+            let account = account::create(app, registration, role.into(), &Source::default(), &app.now()).await?;
             println!("{} is made", account.email);
         }
         UserAction::SetRole { email, role } => {
-            account::set_role(app, &email, role.into(), &app.now()).await?;
+            account::set_role(app, &email, role.into(), &Source::default(), &app.now()).await?;
             println!("{email} has its new role");
         }
     }

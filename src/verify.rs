@@ -1,4 +1,4 @@
-//! Proves that what is derived agrees with what it is derived from: results are marked anew from the answers, standings
+//! Proves that the audit log is whole, and that what is derived agrees with what it is derived from: results are marked anew from the answers, standings
 //! and roll-ups made anew from results and answers, by other means than a submit's, and compared.
 
 use std::collections::{BTreeMap, HashMap};
@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
+    audit,
     clock::Time,
     db::sql,
     entity::{AttemptId, QuizId, SubjectId, UserId},
@@ -111,6 +112,7 @@ pub async fn verify(app: &App) -> Result<Vec<String>> {
     expected.extend(chapters(conn).await?);
     compare("roll-up", &expected, &stored_rollups(conn).await?, &mut findings);
     findings.extend(unused_indexes(app).await?);
+    findings.extend(audit::seal::check(app).await?);
     Ok(findings)
 }
 

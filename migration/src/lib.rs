@@ -21,6 +21,7 @@ mod m20261123_000005_boards;
 mod m20261123_000006_rollups;
 mod m20261123_000007_outbox;
 mod m20261124_000008_own_account;
+mod m20261125_000009_audit;
 
 pub struct Migrator;
 
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000006_rollups::MIGRATION),
             Box::new(m20261123_000007_outbox::MIGRATION),
             Box::new(m20261124_000008_own_account::MIGRATION),
+            Box::new(m20261125_000009_audit::Migration),
         ]
     }
 }

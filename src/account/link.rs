@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 use super::{Profile, hash_of, taken};
 use crate::{
     app::App,
+    audit::{self, Action, Entry, Source},
     auth::{
         Viewer,
         session::{self, Ending},
@@ -58,7 +59,7 @@ pub async fn request_password_reset(app: &App, email: &str, now: &Moment) -> Res
 }
 
 /// Sets a new password by a link, and signs everybody out.
-pub async fn reset_password(app: &App, token: &str, password: String, now: &Moment) -> Result<()> {
+pub async fn reset_password(app: &App, token: &str, password: String, source: &Source, now: &Moment) -> Result<()> {
     let hash = hash_of("newPassword", password, now).await?;
     let tx = app.db.begin().await?;
     let (owner, _) = redeem(&tx, token, Purpose::PasswordReset, now).await?;
@@ -74,7 +75,8 @@ pub async fn reset_password(app: &App, token: &str, password: String, now: &Mome
         [owner.into(), hash.into()],
     );
     tx.execute_raw(update).await?;
-    let (_, ended) = session::end(&tx, owner, Ending::All, now).await?;
+    audit::record(&tx, source, Entry::of(Action::PasswordReset, owner.encode()), now).await?;
+    let (_, ended) = session::end(&tx, owner, Ending::All, source, now).await?;
     tx.commit().await?;
     outbox::deliver(app, ended).await;
     Ok(())
@@ -126,7 +128,7 @@ pub async fn request_email_change(
 }
 
 /// Gives an account the address that its owner has just proved to read.
-pub async fn confirm_email_change(app: &App, token: &str, now: &Moment) -> Result<()> {
+pub async fn confirm_email_change(app: &App, token: &str, source: &Source, now: &Moment) -> Result<()> {
     let tx = app.db.begin().await?;
     let (owner, email) = redeem(&tx, token, Purpose::EmailChange, now).await?;
     let update = sql(
@@ -135,6 +137,8 @@ pub async fn confirm_email_change(app: &App, token: &str, now: &Moment) -> Resul
         [owner.into(), email.into()],
     );
     Profile::find_by_statement(update).one(&tx).await.map_err(taken)?;
+    // Neither address: the log outlives the account's personal data.
+    audit::record(&tx, source, Entry::of(Action::EmailChanged, owner.encode()), now).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -11,9 +11,11 @@ use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, SqlErr,
 };
+use serde_json::json;
 
 use crate::{
     app::App,
+    audit::{self, Action, Entry, Source},
     auth::{
         Viewer, password,
         session::{self, Device, Tokens},
@@ -56,6 +58,24 @@ pub struct Registration {
     pub password: String,
 }
 
+/// What becomes of it: as it is stored.
+struct Checked {
+    email: String,
+    handle: String,
+    password_hash: String,
+}
+
+impl Registration {
+    /// Hashing takes long: not in a transaction.
+    async fn checked(self, now: &Moment) -> Result<Checked> {
+        Ok(Checked {
+            email: text::email("email", &self.email)?,
+            handle: text::handle("handle", &self.handle)?,
+            password_hash: hash_of("password", self.password, now).await?,
+        })
+    }
+}
+
 /// Creates a student's account and signs in.
 pub async fn register(
     app: &App,
@@ -67,15 +87,37 @@ pub async fn register(
     let _counted = app
         .limiter
         .reserve(Limit::Register, Who::address(device.address), now.at)?;
-    let account = create(app, registration, Role::Student, now).await?;
+    let account = insert(app.db.write(), registration.checked(now).await?, Role::Student, now).await?;
     session::open(app, app.db.write(), &account, client, device, now).await
 }
 
-/// Creates an account of any role; for the command line and, as a student, for registration.
-pub async fn create(app: &App, registration: Registration, role: Role, now: &Moment) -> Result<user::Model> {
-    let email = text::email("email", &registration.email)?;
-    let handle = text::handle("handle", &registration.handle)?;
-    let password_hash = hash_of("password", registration.password, now).await?;
+/// Creates an account of any role, for staff.
+pub async fn create(
+    app: &App,
+    registration: Registration,
+    role: Role,
+    source: &Source,
+    now: &Moment,
+) -> Result<user::Model> {
+    let registration = registration.checked(now).await?;
+    let tx = app.db.begin().await?;
+    let account = insert(&tx, registration, role, now).await?;
+    let created = Entry::of(Action::UserCreated, account.id.encode()).became(json!({"role": role}));
+    audit::record(&tx, source, created, now).await?;
+    tx.commit().await?;
+    Ok(account)
+}
+
+async fn insert(
+    conn: &impl ConnectionTrait,
+    Checked {
+        email,
+        handle,
+        password_hash,
+    }: Checked,
+    role: Role,
+    now: &Moment,
+) -> Result<user::Model> {
     let account = user::ActiveModel {
         id: Set(now.id()),
         email: Set(email),
@@ -93,7 +135,7 @@ pub async fn create(app: &App, registration: Registration, role: Role, now: &Mom
         erased_at: Set(None),
         ranked: NotSet,
     };
-    let inserted = user::Entity::insert(account).exec_with_returning(app.db.write()).await;
+    let inserted = user::Entity::insert(account).exec_with_returning(conn).await;
     inserted.map_err(taken)
 }
 
@@ -105,6 +147,7 @@ pub async fn sign_in(
     password: String,
     client: Client,
     device: Device,
+    source: &Source,
     now: &Moment,
 ) -> Result<Tokens> {
     let email = email.trim().to_lowercase();
@@ -119,22 +162,23 @@ pub async fn sign_in(
             return Err(refused);
         }
     };
-    let account = user::Entity::active()
-        .filter(user::Column::Email.eq(email))
-        .one(app.db.read())
-        .await?;
-    let hash = account.as_ref().map(|account| account.password_hash.clone());
+    let known = user::Entity::with_email(&email).one(app.db.read()).await?;
+    let account = known.as_ref().filter(|account| account.is_active());
+    let hash = account.map(|account| account.password_hash.clone());
     let matches = password::verify(password, hash).await?;
     match account {
         Some(account) if matches => {
             of_account.give_back();
             of_address.give_back();
-            session::open(app, app.db.write(), &account, client, device, now).await
+            session::open(app, app.db.write(), account, client, device, now).await
         }
-        _ => Err(Error::refused(
-            UserErrorCode::BadUserInput,
-            "The e-mail address or the password is wrong.",
-        )),
+        _ => {
+            // An address without an account is kept as a keyed digest: whoever asks for one can find it again.
+            let object = known.map_or_else(|| audit::digest(app, &email), |account| account.id.encode());
+            audit::record(app.db.write(), source, Entry::of(Action::SignInFailed, object), now).await?;
+            let message = "The e-mail address or the password is wrong.";
+            Err(Error::refused(UserErrorCode::BadUserInput, message))
+        }
     }
 }
 
@@ -167,18 +211,28 @@ pub async fn profiles(
 }
 
 /// Gives the account with this address another role.
-pub async fn set_role(app: &App, email: &str, role: Role, now: &Moment) -> Result<()> {
+pub async fn set_role(app: &App, email: &str, role: Role, source: &Source, now: &Moment) -> Result<()> {
     let tx = app.db.begin().await?;
-    let update = sql(
+    // Locks the row; what comes back is as it was before.
+    let lock = sql(
         &tx,
-        "UPDATE users SET role = $2, access_changed_at = $3, version = version + 1 WHERE email = $1 AND deleted_at IS NULL \
-         RETURNING id, handle, avatar",
-        [email.trim().to_lowercase().into(), role.into(), now.at.into()],
+        "UPDATE users SET version = version + 1 WHERE email = $1 AND deleted_at IS NULL RETURNING *",
+        [email.trim().to_lowercase().into()],
     );
-    let account = Profile::find_by_statement(update)
+    let account = user::Model::find_by_statement(lock)
         .one(&tx)
         .await?
         .ok_or(Error::NotFound)?;
+    let update = sql(
+        &tx,
+        "UPDATE users SET role = $2, access_changed_at = $3 WHERE id = $1",
+        [account.id.into(), role.into(), now.at.into()],
+    );
+    tx.execute_raw(update).await?;
+    let changed = Entry::of(Action::RoleChanged, account.id.encode())
+        .was(json!({"role": account.role}))
+        .became(json!({"role": role}));
+    audit::record(&tx, source, changed, now).await?;
     let event = Event::AccountChanged {
         user: account.id,
         at: Some(now.at),

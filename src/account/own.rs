@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
+use serde_json::json;
 
 use super::{hash_of, taken, with_password};
 use crate::{
     app::App,
+    audit::{self, Action, Entry, Source},
     auth::{
         Viewer,
         session::{self, Ending},
@@ -74,7 +76,14 @@ pub async fn update(app: &App, viewer: &Viewer, changes: Changes, now: &Moment) 
 }
 
 /// Sets a new password and ends all other sessions. Returns how many there were.
-pub async fn change_password(app: &App, viewer: &Viewer, old: String, new: String, now: &Moment) -> Result<usize> {
+pub async fn change_password(
+    app: &App,
+    viewer: &Viewer,
+    old: String,
+    new: String,
+    source: &Source,
+    now: &Moment,
+) -> Result<usize> {
     let account = with_password(app, viewer, old).await?;
     let hash = hash_of("newPassword", new, now).await?;
     let tx = app.db.begin().await?;
@@ -84,7 +93,9 @@ pub async fn change_password(app: &App, viewer: &Viewer, old: String, new: Strin
         [account.id.into(), hash.into()],
     );
     tx.execute_raw(update).await?;
-    let (count, ended) = session::end(&tx, account.id, Ending::Others(viewer.session()), now).await?;
+    let changed = Entry::of(Action::PasswordChanged, account.id.encode());
+    audit::record(&tx, source, changed, now).await?;
+    let (count, ended) = session::end(&tx, account.id, Ending::Others(viewer.session()), source, now).await?;
     tx.commit().await?;
     outbox::deliver(app, ended).await;
     Ok(count)
@@ -92,7 +103,7 @@ pub async fn change_password(app: &App, viewer: &Viewer, old: String, new: Strin
 
 /// Deletes the viewer's account: it leaves every live board and all its sessions end. Staff can restore it for 30 days;
 /// then [`erase`] removes what is personal. Its results stay, without a name.
-pub async fn delete(app: &App, viewer: &Viewer, password: String, now: &Moment) -> Result<()> {
+pub async fn delete(app: &App, viewer: &Viewer, password: String, source: &Source, now: &Moment) -> Result<()> {
     let account = with_password(app, viewer, password).await?;
     let tx = app.db.begin().await?;
     let update = sql(
@@ -101,7 +112,11 @@ pub async fn delete(app: &App, viewer: &Viewer, password: String, now: &Moment) 
         [account.id.into(), now.at.into()],
     );
     tx.execute_raw(update).await?;
-    let (_, ended) = session::end(&tx, account.id, Ending::All, now).await?;
+    let deleted = Entry::of(Action::UserDeleted, account.id.encode())
+        .was(json!({"deletedAt": null}))
+        .became(json!({"deletedAt": now.at.to_utc()}));
+    audit::record(&tx, source, deleted, now).await?;
+    let (_, ended) = session::end(&tx, account.id, Ending::All, source, now).await?;
     let changed = Event::AccountChanged {
         user: account.id,
         at: Some(now.at),
@@ -146,6 +161,7 @@ pub async fn erase(app: &App, now: &Moment) -> Result<usize> {
             tx.execute_raw(sea_orm::Statement::from_sql_and_values(backend, statement, values))
                 .await?;
         }
+        audit::record(&tx, &Source::default(), Entry::of(Action::UserErased, id.encode()), now).await?;
         tx.commit().await?;
     }
     Ok(due.len())
@@ -182,7 +198,7 @@ pub async fn export(app: &App, viewer: &Viewer, now: &Moment) -> Result<serde_js
         "SELECT window_key, score AS score_thousandths, reached_at FROM standings WHERE student_id = $1 \
          ORDER BY window_key, scope_id",
     );
-    Ok(serde_json::json!({
+    Ok(json!({
         "exported_at": now.at.to_utc(),
         "times": "microseconds since 1970-01-01 UTC",
         "account": {

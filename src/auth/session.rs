@@ -6,6 +6,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
     sea_query::Expr,
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
 };
 use crate::{
     app::App,
+    audit::{self, Action, Entry, Source},
     clock::{Moment, Time},
     db::sql,
     entity::{
@@ -97,7 +99,7 @@ pub async fn open(
 
 /// Exchanges a refresh token for its successor. The first use rotates it; a second one within half a minute gets the
 /// same successor; a later one means that somebody else has it, and ends the whole family.
-pub async fn refresh(app: &App, refresh_token: &str, client: Client, now: &Moment) -> Result<Tokens> {
+pub async fn refresh(app: &App, refresh_token: &str, client: Client, source: &Source, now: &Moment) -> Result<Tokens> {
     let hash = token::hash(refresh_token);
     let tx = app.db.begin().await?;
     let first_use = refresh_token::Entity::update_many()
@@ -135,7 +137,9 @@ pub async fn refresh(app: &App, refresh_token: &str, client: Client, now: &Momen
             .await?;
     } else if token.used_at.is_none_or(|used| now.at.since(used) > SHARED_REFRESH) {
         tracing::warn!(session = %session.id.0, "a refresh token was used again: its session is revoked");
-        let (_, ended) = end(&tx, session.user_id, Ending::One(session.id), now).await?;
+        let reused = Entry::of(Action::RefreshTokenReused, session.id.encode());
+        audit::record(&tx, source, reused, now).await?;
+        let (_, ended) = end(&tx, session.user_id, Ending::One(session.id), source, now).await?;
         tx.commit().await?;
         outbox::deliver(app, ended).await;
         return Err(Error::Unauthenticated);
@@ -187,16 +191,22 @@ pub enum Ending {
 
 /// Ends sessions of the viewer: their tokens are refused from now on, and their streams end. Returns how many there
 /// were.
-pub async fn revoke(app: &App, viewer: &Viewer, ending: Ending, now: &Moment) -> Result<usize> {
+pub async fn revoke(app: &App, viewer: &Viewer, ending: Ending, source: &Source, now: &Moment) -> Result<usize> {
     let tx = app.db.begin().await?;
-    let (count, ended) = end(&tx, viewer.user, ending, now).await?;
+    let (count, ended) = end(&tx, viewer.user, ending, source, now).await?;
     tx.commit().await?;
     outbox::deliver(app, ended).await;
     Ok(count)
 }
 
 /// Ends sessions of `owner`. How many, and the event that is to be delivered once this is committed.
-pub async fn end(conn: &impl ConnectionTrait, owner: UserId, ending: Ending, now: &Moment) -> Result<(usize, Event)> {
+pub async fn end(
+    conn: &impl ConnectionTrait,
+    owner: UserId,
+    ending: Ending,
+    source: &Source,
+    now: &Moment,
+) -> Result<(usize, Event)> {
     let (which, session) = match ending {
         Ending::One(session) => ("id = $3", session),
         Ending::Others(session) => ("id <> $3", session),
@@ -215,6 +225,11 @@ pub async fn end(conn: &impl ConnectionTrait, owner: UserId, ending: Ending, now
         at: now.at,
     };
     outbox::record(conn, &event, now).await?;
+    if !ended.is_empty() {
+        let sessions: Vec<_> = ended.iter().map(|row| row.id.encode()).collect();
+        let revoked = Entry::of(Action::SessionsRevoked, owner.encode()).became(json!({"revoked": sessions}));
+        audit::record(conn, source, revoked, now).await?;
+    }
     Ok((ended.len(), event))
 }
 

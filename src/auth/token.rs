@@ -47,6 +47,7 @@ pub struct Keys {
     verifying: HashMap<String, DecodingKey>,
     /// One of each secret, the first one's first.
     refresh: Vec<[u8; 32]>,
+    audit: HashMap<String, [u8; 32]>,
 }
 
 impl Keys {
@@ -64,7 +65,21 @@ impl Keys {
             signing: EncodingKey::from_secret(&derive(first, "access token")),
             verifying,
             refresh: secrets.iter().map(|secret| derive(secret, "refresh token")).collect(),
+            audit: secrets
+                .iter()
+                .map(|secret| (kid(secret), derive(secret, "audit")))
+                .collect(),
         })
+    }
+
+    /// The id of the key that signs and seals now.
+    pub fn id(&self) -> &str {
+        &self.kid
+    }
+
+    /// The seal of a message by the audit log's key of this id; `None` if its secret is not (or no longer) configured.
+    pub fn seal(&self, key_id: &str, message: &[u8]) -> Option<[u8; 32]> {
+        self.audit.get(key_id).map(|key| mac(key, message))
     }
 
     /// A signed access token.

@@ -11,6 +11,7 @@ use sea_orm::{
 use crate::{
     app::App,
     attempt::{self, answers::Save},
+    audit::Source,
     auth::{Viewer, password},
     clock::Moment,
     entity::{
@@ -134,8 +135,8 @@ async fn quizzes(app: &App, now: &Moment) -> Result<Vec<QuizId>> {
                 review_opens: ReviewOpens::AfterSubmit,
                 ..NewQuiz::titled(title, sheet.questions.len())
             };
-            let quiz = import::make_quiz(app, subject, quiz, sheet.questions, now).await?;
-            author::publish(app, quiz, now).await?;
+            let quiz = import::make_quiz(app, subject, quiz, sheet.questions, &Source::default(), now).await?;
+            author::publish(app, quiz, &Source::default(), now).await?;
             quizzes.push(quiz);
         }
     }

@@ -55,6 +55,7 @@ ids! {
     QuestionId = "question",
     ChoiceId = "choice",
     AttemptId = "attempt",
+    AuditEntryId = "audit",
 }
 
 /// `prefix_` and the bytes in URL-safe base64.

@@ -9,6 +9,7 @@
 
 pub mod answer;
 pub mod attempt;
+pub mod audit_entry;
 pub mod chapter;
 pub mod choice;
 pub mod id;

@@ -60,6 +60,13 @@ impl Role {
     }
 }
 
+impl Model {
+    /// Whether it is there: neither deleted nor suspended.
+    pub fn is_active(&self) -> bool {
+        self.deleted_at.is_none() && self.suspended_at.is_none()
+    }
+}
+
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
@@ -69,6 +76,11 @@ impl Entity {
     /// Accounts that are there: neither deleted nor suspended.
     pub fn active() -> Select<Self> {
         Self::present().filter(Column::SuspendedAt.is_null())
+    }
+
+    /// The account with this address, in whatever state.
+    pub fn with_email(email: &str) -> Select<Self> {
+        Self::find().filter(Column::Email.eq(email))
     }
 
     /// Demo accounts.

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{Server, cookie, origin_is_allowed};
 use crate::{
+    audit::Source,
     auth::session,
     entity::session::Client,
     error::{Error, Result},
@@ -41,7 +42,11 @@ pub async fn handle(State(server): State<Server>, headers: HeaderMap) -> Respons
 async fn refresh(server: &Server, headers: &HeaderMap) -> Result<([String; 2], crate::entity::user::Role)> {
     let app = &server.app;
     let token = cookie::refresh_token(headers).ok_or(Error::Unauthenticated)?;
-    let tokens = session::refresh(app, &token, Client::Browser, &app.now()).await?;
+    let source = Source {
+        actor: None,
+        request_id: Some(super::request_id()),
+    };
+    let tokens = session::refresh(app, &token, Client::Browser, &source, &app.now()).await?;
     Ok((cookie::of(&app.config, &tokens), tokens.viewer.role()))
 }
 

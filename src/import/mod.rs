@@ -11,6 +11,7 @@ pub use self::{
 };
 use crate::{
     app::App,
+    audit::{self, Action, Entry, Source},
     clock::Moment,
     entity::QuizId,
     error::{Error, Result},
@@ -47,7 +48,7 @@ pub struct Report {
 }
 
 /// Imports a file. Rows that can't be used are reported and left out; nothing is imported of a file that can't be read.
-pub async fn run(app: &App, job: &Job) -> Result<Report> {
+pub async fn run(app: &App, job: &Job, source: &Source) -> Result<Report> {
     let bytes =
         std::fs::read(&job.file).map_err(|error| Error::BadInput(format!("{}: {error}", job.file.display())))?;
     let name = job
@@ -82,13 +83,14 @@ pub async fn run(app: &App, job: &Job) -> Result<Report> {
                     &job.subject,
                     NewQuiz::titled(title, sheet.questions.len()),
                     sheet.questions,
+                    source,
                     &now,
                 )
                 .await?,
             )
         };
         if let (Some(quiz), true) = (quiz, job.publish) {
-            author::publish(app, quiz, &now).await?;
+            author::publish(app, quiz, source, &now).await?;
         }
         report.sheets.push((sheet.report, quiz));
     }
@@ -101,12 +103,16 @@ pub async fn make_quiz(
     subject: &str,
     quiz: NewQuiz,
     questions: Vec<Question>,
+    source: &Source,
     now: &Moment,
 ) -> Result<QuizId> {
     let questions: Vec<_> = questions.into_iter().map(NewQuestion::from).collect();
     let tx = app.db.begin().await?;
     let subject = author::subject(&tx, subject, now).await?;
+    let became = serde_json::json!({"title": quiz.title, "questions": questions.len()});
     let quiz = author::draft(&tx, subject, quiz, &questions, now).await?;
+    let imported = Entry::of(Action::QuizImported, quiz.encode()).became(became);
+    audit::record(&tx, source, imported, now).await?;
     tx.commit().await?;
     Ok(quiz)
 }

@@ -10,6 +10,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, Query
 use super::Marking;
 use crate::{
     app::App,
+    audit::{self, Action, Entry, Source},
     clock::Moment,
     db::sql,
     entity::{
@@ -228,7 +229,7 @@ async fn chapters(
 }
 
 /// Checks the draft of a quiz and freezes it. From here on its questions never change.
-pub async fn publish(app: &App, quiz: QuizId, now: &Moment) -> Result<RevisionId> {
+pub async fn publish(app: &App, quiz: QuizId, source: &Source, now: &Moment) -> Result<RevisionId> {
     let tx = app.db.begin().await?;
     let draft = revision::Entity::draft_of(quiz)
         .one(&tx)
@@ -263,6 +264,9 @@ pub async fn publish(app: &App, quiz: QuizId, now: &Moment) -> Result<RevisionId
         .filter(revision::Column::Id.eq(draft.id))
         .exec(&tx)
         .await?;
+    let published = Entry::of(Action::QuizPublished, quiz.encode())
+        .became(serde_json::json!({"revision": draft.number, "questions": questions.len()}));
+    audit::record(&tx, source, published, now).await?;
     let event = Event::QuizChanged { quiz };
     outbox::record(&tx, &event, now).await?;
     tx.commit().await?;

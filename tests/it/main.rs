@@ -5,6 +5,7 @@ mod support;
 
 mod accounts;
 mod attempts;
+mod audit;
 mod boards;
 mod examples;
 mod migrations;

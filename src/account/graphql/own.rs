@@ -159,7 +159,8 @@ impl OwnAccountMutation {
         #[graphql(desc = "The passwords.")] input: ChangePasswordInput,
     ) -> Result<Option<ChangePasswordPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
-        let changed = own::change_password(app, viewer, input.password.0, input.new_password.0, &now).await;
+        let changed =
+            own::change_password(app, viewer, input.password.0, input.new_password.0, &ctx.source(), &now).await;
         let (revoked, errors) = as_payload(changed)?;
         Ok(Some(ChangePasswordPayload {
             revoked_count: revoked.and_then(|revoked| i32::try_from(revoked).ok()),
@@ -189,7 +190,7 @@ impl OwnAccountMutation {
         // Guessing a token is hopeless; this keeps somebody who tries from keeping the processors busy.
         let address = Who::address(ctx.caller().device.address);
         let _counted = app.limiter.reserve(Limit::SignInFailureOfAddress, address, now.at)?;
-        AccountPayload::of(link::reset_password(app, &input.token, input.new_password.0, &now).await)
+        AccountPayload::of(link::reset_password(app, &input.token, input.new_password.0, &ctx.source(), &now).await)
     }
 
     /// Sends a link to a new e-mail address, good once and for a day, and a warning to the present one.
@@ -211,7 +212,7 @@ impl OwnAccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The link's token.")] input: ConfirmEmailChangeInput,
     ) -> Result<AccountPayload> {
-        AccountPayload::of(link::confirm_email_change(ctx.app(), &input.token, &ctx.now()).await)
+        AccountPayload::of(link::confirm_email_change(ctx.app(), &input.token, &ctx.source(), &ctx.now()).await)
     }
 
     /// Deletes the viewer's account and ends all its sessions. Staff can restore it for 30 days; then what is personal
@@ -222,7 +223,7 @@ impl OwnAccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The password.")] input: DeleteAccountInput,
     ) -> Result<Option<AccountPayload>> {
-        let deleted = own::delete(ctx.app(), ctx.viewer()?, input.password.0, &ctx.now()).await;
+        let deleted = own::delete(ctx.app(), ctx.viewer()?, input.password.0, &ctx.source(), &ctx.now()).await;
         AccountPayload::of(deleted).map(Some)
     }
 }

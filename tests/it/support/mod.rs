@@ -19,6 +19,7 @@ use axum::{
 };
 use marmalade::{
     app::App,
+    audit::Source,
     auth::{
         Viewer,
         session::{self, Device},
@@ -219,6 +220,12 @@ impl TestApp {
         again
     }
 
+    /// The same database under other secrets.
+    pub async fn restarted_with_secrets(&self, secrets: &[&str]) -> Self {
+        let secrets = secrets.iter().map(|secret| Secret((*secret).to_owned())).collect();
+        self.restarted_with(|config| config.secrets = secrets).await
+    }
+
     pub fn is_postgres(&self) -> bool {
         self.app.db.write().get_database_backend() == sea_orm::DbBackend::Postgres
     }
@@ -340,7 +347,7 @@ impl TestApp {
     /// A published quiz. The first choice of each question is the right one.
     pub async fn quiz(&self, questions: usize, change: impl FnOnce(&mut NewQuiz)) -> QuizId {
         let quiz = self.draft(questions, change).await;
-        let published = author::publish(&self.app, quiz, &self.app.now()).await;
+        let published = author::publish(&self.app, quiz, &Source::default(), &self.app.now()).await;
         published.unwrap_or_else(|_| panic!("a quiz"));
         quiz
     }

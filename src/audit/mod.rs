@@ -1,0 +1,90 @@
+//! The audit log: who did what, to what, and when. An entry is written in the transaction that it tells of, so there is
+//! none without the other; the sealer ([`seal`]) chains entries afterwards, so that no two transactions wait for each
+//! other because of it.
+//!
+//! An entry is kept for ever and holds nothing that must be erased with an account: ids, roles, times, titles of
+//! quizzes; no address, no name, no free text about a person. See docs/audit.md.
+
+pub mod seal;
+
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ConnectionTrait, EntityTrait,
+};
+use serde_json::Value;
+
+pub use crate::entity::audit_entry::Action;
+use crate::{
+    app::App,
+    clock::Moment,
+    entity::{UserId, audit_entry, id},
+    error::Result,
+};
+
+/// Where a change comes from. The default is this machine itself: the command line, or the clock.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// The account, if somebody is signed in.
+    pub actor: Option<UserId>,
+    /// The request, as its response and the log name it.
+    pub request_id: Option<String>,
+}
+
+/// What is to be recorded.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    action: Action,
+    object: String,
+    was: Option<Value>,
+    became: Option<Value>,
+}
+
+impl Entry {
+    /// That `action` was done to the object with this id of the API.
+    pub fn of(action: Action, object: impl Into<String>) -> Self {
+        Self {
+            action,
+            object: object.into(),
+            was: None,
+            became: None,
+        }
+    }
+
+    /// What was changed, as it was before.
+    pub fn was(mut self, value: Value) -> Self {
+        self.was = Some(value);
+        self
+    }
+
+    /// What was changed, as it is now.
+    pub fn became(mut self, value: Value) -> Self {
+        self.became = Some(value);
+        self
+    }
+}
+
+/// What stands for an e-mail address that has no account: the same for the same address, and by itself nobody's.
+pub fn digest(app: &App, email: &str) -> String {
+    let digest = app.keys.seal(app.keys.id(), email.as_bytes()).unwrap_or_default();
+    id::encode("email", &digest[..16])
+}
+
+/// Records an entry in the transaction that causes it.
+pub async fn record(conn: &impl ConnectionTrait, source: &Source, entry: Entry, now: &Moment) -> Result<()> {
+    let row = audit_entry::ActiveModel {
+        id: Set(now.id()),
+        actor_id: Set(source.actor),
+        action: Set(entry.action),
+        object_id: Set(entry.object),
+        was: Set(entry.was.map(|value| value.to_string())),
+        became: Set(entry.became.map(|value| value.to_string())),
+        at: Set(now.at),
+        request_id: Set(source.request_id.clone()),
+        seq: NotSet,
+        hash: NotSet,
+        key_id: NotSet,
+        mac: NotSet,
+    };
+    audit_entry::Entity::insert(row).exec_without_returning(conn).await?;
+    Ok(())
+}

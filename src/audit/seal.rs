@@ -1,0 +1,183 @@
+//! The chain. Each sealed entry has a place (1, 2, 3, …), a hash and a seal:
+//!
+//! ```text
+//! hash = SHA-256(JSON array of: previous hash in hex or null, seq, id, actor, action, object, was, became, at, request)
+//! mac  = HMAC-SHA256(key of key_id, hash)
+//! ```
+//!
+//! The hash binds an entry to all before it; the seal says that a holder of the key saw it. So an entry whose key is
+//! no longer at hand is still proved by any later one whose key is: a secret that leaked can be taken out of the
+//! configuration and the log stays provable. That is why the chain is not itself made of keyed hashes.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, QuerySelect, Value};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    app::App,
+    db::{self, Turn},
+    entity::audit_entry::{Entity, Model},
+    error::{Error, Result},
+};
+
+/// How long an entry waits for its seal, at most, while a server runs.
+pub const SEAL_EVERY: Duration = Duration::from_millis(500);
+/// Entries of one transaction of the sealer.
+const AT_ONCE: u64 = 200;
+
+/// The end of the chain, to be kept where whoever can change the database can't reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Head {
+    /// How many entries there are.
+    pub sequence: i64,
+    /// Of the last one, in hex.
+    pub hash: String,
+    /// When the last one happened, by RFC 3339.
+    pub time: String,
+    /// Which key sealed it.
+    pub key_id: String,
+}
+
+/// Gives each entry that was committed and not yet sealed its place in the chain. Returns how many there were. Entries
+/// are sealed as they are met: one that is committed later than a younger one gets a later place, and none is passed over.
+pub async fn seal(app: &App) -> Result<usize> {
+    let mut sealed = 0;
+    // Looking costs a reader; only if there is something to do the sealer becomes a writer.
+    while Entity::unsealed().one(app.db.read()).await?.is_some() {
+        sealed += seal_some(app).await?;
+    }
+    Ok(sealed)
+}
+
+async fn seal_some(app: &App) -> Result<usize> {
+    let tx = app.db.begin().await?;
+    db::take_turn(&tx, Turn::Seal).await?;
+    let head = Entity::head().one(&tx).await?;
+    let (mut seq, mut previous) = head.map_or((0, None), |head| (head.seq.unwrap_or(0), head.hash));
+    let key_id = app.keys.id();
+    let mut values: Vec<Value> = vec![key_id.into()];
+    let mut rows = Vec::new();
+    for entry in Entity::unsealed().limit(AT_ONCE).all(&tx).await? {
+        seq += 1;
+        let hash = hash(previous.as_deref(), seq, &entry);
+        let mac = app
+            .keys
+            .seal(key_id, &hash)
+            .ok_or_else(|| Error::internal("no key to seal with"))?;
+        let n = values.len();
+        rows.push(format!("(${}, ${}, ${}, ${})", n + 1, n + 2, n + 3, n + 4));
+        values.extend([entry.id.into(), seq.into(), hash.clone().into(), mac.to_vec().into()]);
+        previous = Some(hash);
+    }
+    if !rows.is_empty() {
+        let update = format!(
+            "UPDATE audit_entries SET key_id = $1, seq = sealed.column2, hash = sealed.column3, mac = sealed.column4 \
+             FROM (VALUES {}) AS sealed WHERE audit_entries.id = sealed.column1",
+            rows.join(", ")
+        );
+        let update = sea_orm::Statement::from_sql_and_values(tx.get_database_backend(), update, values);
+        tx.execute_raw(update).await?;
+    }
+    tx.commit().await?;
+    Ok(rows.len())
+}
+
+/// The end of the chain, if it has begun.
+pub async fn head(app: &App) -> Result<Option<Head>> {
+    let last = Entity::head().one(app.db.read()).await?;
+    Ok(last.map(|entry| Head {
+        sequence: entry.seq.unwrap_or_default(),
+        hash: hex(&entry.hash.unwrap_or_default()),
+        time: entry.at.to_utc().to_rfc3339(),
+        key_id: entry.key_id.unwrap_or_default(),
+    }))
+}
+
+/// What is wrong with the chain, one line each: entries that were altered, removed, or sealed by somebody without a key.
+pub async fn check(app: &App) -> Result<Vec<String>> {
+    let mut findings = Vec::new();
+    let (mut seq, mut previous): (i64, Option<Vec<u8>>) = (0, None);
+    // The entries since the last whose seal could be checked, and the key that is missing for them.
+    let mut unproved: Option<(i64, String)> = None;
+    loop {
+        let entries = Entity::sealed_after(seq).limit(AT_ONCE).all(app.db.read()).await?;
+        if entries.is_empty() {
+            break;
+        }
+        for entry in entries {
+            let at = entry.seq.unwrap_or_default();
+            if at != seq + 1 {
+                findings.push(missing(seq + 1, at - 1));
+            }
+            let stored = entry.hash.as_deref().unwrap_or_default();
+            let key_id = entry.key_id.as_deref().unwrap_or_default();
+            // Behind a gap there is nothing to hash on to: the entry's own word is taken for it, which its seal covers.
+            if at == seq + 1 && hash(previous.as_deref(), at, &entry) != stored {
+                findings.push(format!("audit entry {at} ({}) was altered", entry.id.encode()));
+            }
+            match app.keys.seal(key_id, stored) {
+                Some(mac) if entry.mac.as_deref() == Some(&mac[..]) => unproved = None,
+                Some(_) => findings.push(format!("audit entry {at} ({}) has a forged seal", entry.id.encode())),
+                None => {
+                    unproved.get_or_insert((at, key_id.to_owned()));
+                }
+            }
+            (seq, previous) = (at, entry.hash);
+        }
+    }
+    if let Some((from, key_id)) = unproved {
+        findings.push(format!(
+            "audit entries {from} to {seq} can't be proved: they were sealed with the key {key_id}, whose secret is not \
+             configured. Add it behind the others in MARMALADE_SECRETS, or look again after the next entry."
+        ));
+    }
+    Ok(findings)
+}
+
+/// What is wrong if the chain once ended at `head`: it must still go through it.
+pub async fn check_head(app: &App, head: &Head) -> Result<Vec<String>> {
+    let entry = Entity::sealed_after(head.sequence - 1).one(app.db.read()).await?;
+    let there = entry.filter(|entry| entry.seq == Some(head.sequence));
+    Ok(match there {
+        Some(entry) if hex(entry.hash.as_deref().unwrap_or_default()) == head.hash => Vec::new(),
+        Some(_) => vec![format!(
+            "audit entry {} is not the one that was exported as the head",
+            head.sequence
+        )],
+        None => {
+            let last = Entity::head().one(app.db.read()).await?.and_then(|entry| entry.seq);
+            vec![missing(last.unwrap_or(0).min(head.sequence - 1) + 1, head.sequence)]
+        }
+    })
+}
+
+fn missing(from: i64, to: i64) -> String {
+    if from == to {
+        format!("audit entry {from} was removed")
+    } else {
+        format!("audit entries {from} to {to} were removed")
+    }
+}
+
+fn hash(previous: Option<&[u8]>, seq: i64, entry: &Model) -> Vec<u8> {
+    let text = serde_json::json!([
+        previous.map(hex),
+        seq,
+        entry.id.0,
+        entry.actor_id.map(|actor| actor.0),
+        entry.action,
+        entry.object_id,
+        entry.was,
+        entry.became,
+        entry.at,
+        entry.request_id,
+    ]);
+    Sha256::digest(text.to_string()).to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -4,8 +4,9 @@ use std::{path::Path, time::Duration};
 
 use migration::MigratorTrait;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    ExprTrait, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    sea_query::{Expr, Func, LikeExpr},
 };
 
 use crate::error::{Error, Result};
@@ -164,6 +165,8 @@ pub fn for_share_of(conn: &impl ConnectionTrait, table: &str) -> String {
 pub enum Turn {
     /// Sealing the audit log.
     Seal = 5_134_521_342,
+    /// Taking an admin away.
+    Admins = 5_134_521_343,
 }
 
 /// Waits until no other transaction has this turn, and keeps it to the end of the transaction. SQLite has one writer
@@ -174,6 +177,17 @@ pub async fn take_turn(tx: &DatabaseTransaction, turn: Turn) -> Result<()> {
         tx.execute_raw(lock).await?;
     }
     Ok(())
+}
+
+/// Whether a text holds a word, whatever the case. `%` and `_` stand for themselves.
+pub fn contains(column: impl ColumnTrait, word: &str) -> Expr {
+    let word = word
+        .to_lowercase()
+        .replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_");
+    let text = Func::lower(Expr::col(column.as_column_ref()));
+    Expr::expr(text).like(LikeExpr::new(format!("%{word}%")).escape('\\'))
 }
 
 /// The type of bytes, for a cast: PostgreSQL can't tell what `SELECT $1` is.

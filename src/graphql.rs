@@ -9,10 +9,13 @@ use async_graphql::{
 };
 
 use crate::{
-    account::graphql::{SessionTotal, session::Session},
+    account::graphql::{SessionTotal, User, people::UserTotal, session::Session},
     app::App,
     attempt::graphql::{Attempt, AttemptTotal},
-    audit::Source,
+    audit::{
+        Source,
+        graphql::{AuditEntry, AuditTotal},
+    },
     auth::Viewer,
     clock::{Moment, Time},
     error::{Error, Result},
@@ -106,11 +109,13 @@ impl From<crate::error::UserError> for UserError {
 #[graphql(
     complex,
     concrete(name = "AttemptConnection", params(Attempt, AttemptTotal)),
+    concrete(name = "AuditConnection", params(AuditEntry, AuditTotal)),
     concrete(name = "ChapterConnection", params(Chapter, ChapterTotal)),
     concrete(name = "QuizConnection", params(Quiz, QuizTotal)),
     concrete(name = "SessionConnection", params(Session, SessionTotal)),
     concrete(name = "StandingConnection", params(Standing, AsOf)),
-    concrete(name = "SubjectConnection", params(Subject, SubjectTotal))
+    concrete(name = "SubjectConnection", params(Subject, SubjectTotal)),
+    concrete(name = "UserConnection", params(User, UserTotal))
 )]
 pub struct Connection<N: OutputType, F: ObjectType> {
     /// The objects of the page, each with its cursor.

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum};
 use marmalade::{
-    account::{self, Registration},
+    account::{self, Registration, people},
     app::App,
     audit::{Source, seal},
     config::{self, Config, LogFormat},
@@ -224,7 +224,8 @@ async fn user(app: &App, action: UserAction) -> Result<()> {
             println!("{} is made", account.email);
         }
         UserAction::SetRole { email, role } => {
-            account::set_role(app, &email, role.into(), &Source::default(), &app.now()).await?;
+            let id = people::with_email(app.db.read(), &email).await?;
+            people::set_role(app, id, role.into(), &Source::default(), &app.now()).await?;
             println!("{email} has its new role");
         }
     }

@@ -13,6 +13,7 @@ use crate::{
         self,
         graphql::{Attempt, AttemptMutation, AttemptQuery},
     },
+    audit::graphql::AuditQuery,
     auth::Viewer,
     batch::Loaders,
     dashboard::graphql::DashboardQuery,
@@ -41,6 +42,7 @@ pub struct Query(
     AttemptQuery,
     DashboardQuery,
     BoardQuery,
+    AuditQuery,
 );
 
 /// What can be changed. Outcomes that a person can act on are in the payload's `errors`.
@@ -88,7 +90,7 @@ pub fn run(
     let mut request = request
         .data(app.clone())
         .data(caller)
-        .data(loaders.loader(account::loader::Accounts(db())))
+        .data(loaders.loader(account::loader::Accounts(db(), viewer.clone())))
         .data(loaders.loader(quiz::loader::Subjects(db())))
         .data(loaders.loader(quiz::loader::Chapters(db())))
         .data(loaders.loader(quiz::loader::Catalogue(db())))

@@ -22,6 +22,7 @@ mod m20261123_000006_rollups;
 mod m20261123_000007_outbox;
 mod m20261124_000008_own_account;
 mod m20261125_000009_audit;
+mod m20261125_000010_suspension;
 
 pub struct Migrator;
 
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000007_outbox::MIGRATION),
             Box::new(m20261124_000008_own_account::MIGRATION),
             Box::new(m20261125_000009_audit::Migration),
+            Box::new(m20261125_000010_suspension::MIGRATION),
         ]
     }
 }

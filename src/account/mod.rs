@@ -4,6 +4,7 @@ pub mod graphql;
 pub mod link;
 pub mod loader;
 pub mod own;
+pub mod people;
 
 use std::collections::HashMap;
 
@@ -21,7 +22,6 @@ use crate::{
         session::{self, Device, Tokens},
     },
     clock::Moment,
-    db::sql,
     entity::{
         UserId,
         session::Client,
@@ -29,7 +29,6 @@ use crate::{
     },
     error::{Error, Result, UserErrorCode},
     limit::{Limit, Who},
-    outbox::{self, Event},
     text,
 };
 
@@ -132,6 +131,7 @@ async fn insert(
         access_changed_at: Set(None),
         suspended_at: Set(None),
         deleted_at: Set(None),
+        suspension_reason: Set(None),
         erased_at: Set(None),
         ranked: NotSet,
     };
@@ -208,39 +208,6 @@ pub async fn profiles(
         .all(conn)
         .await?;
     Ok(profiles.into_iter().map(|profile| (profile.id, profile)).collect())
-}
-
-/// Gives the account with this address another role.
-pub async fn set_role(app: &App, email: &str, role: Role, source: &Source, now: &Moment) -> Result<()> {
-    let tx = app.db.begin().await?;
-    // Locks the row; what comes back is as it was before.
-    let lock = sql(
-        &tx,
-        "UPDATE users SET version = version + 1 WHERE email = $1 AND deleted_at IS NULL RETURNING *",
-        [email.trim().to_lowercase().into()],
-    );
-    let account = user::Model::find_by_statement(lock)
-        .one(&tx)
-        .await?
-        .ok_or(Error::NotFound)?;
-    let update = sql(
-        &tx,
-        "UPDATE users SET role = $2, access_changed_at = $3 WHERE id = $1",
-        [account.id.into(), role.into(), now.at.into()],
-    );
-    tx.execute_raw(update).await?;
-    let changed = Entry::of(Action::RoleChanged, account.id.encode())
-        .was(json!({"role": account.role}))
-        .became(json!({"role": role}));
-    audit::record(&tx, source, changed, now).await?;
-    let event = Event::AccountChanged {
-        user: account.id,
-        at: Some(now.at),
-    };
-    outbox::record(&tx, &event, now).await?;
-    tx.commit().await?;
-    outbox::deliver(app, event).await;
-    Ok(())
 }
 
 /// The viewer's account, if this is its password: what can't be undone is asked for again.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde_json::json;
 
-use super::{hash_of, taken, with_password};
+use super::{hash_of, people, taken, with_password};
 use crate::{
     app::App,
     audit::{self, Action, Entry, Source},
@@ -15,7 +15,10 @@ use crate::{
     },
     clock::Moment,
     db::sql,
-    entity::{UserId, user},
+    entity::{
+        UserId,
+        user::{self, Role},
+    },
     error::{Error, Result},
     outbox::{self, Event},
     text,
@@ -112,6 +115,9 @@ pub async fn delete(app: &App, viewer: &Viewer, password: String, source: &Sourc
         [account.id.into(), now.at.into()],
     );
     tx.execute_raw(update).await?;
+    if account.role == Role::Admin {
+        people::an_admin_stays(&tx, account.id).await?;
+    }
     let deleted = Entry::of(Action::UserDeleted, account.id.encode())
         .was(json!({"deletedAt": null}))
         .became(json!({"deletedAt": now.at.to_utc()}));
@@ -148,7 +154,7 @@ pub async fn erase(app: &App, now: &Moment) -> Result<usize> {
         let nobody = format!("erased-{}", id.0.simple());
         for (statement, values) in [
             (
-                "UPDATE users SET email = $2, handle = $2, avatar = NULL, password_hash = '', erased_at = $3 WHERE id = $1",
+                "UPDATE users SET email = $2, handle = $2, avatar = NULL, suspension_reason = NULL, password_hash = '', erased_at = $3 WHERE id = $1",
                 vec![(*id).into(), nobody.into(), now.at.into()],
             ),
             (

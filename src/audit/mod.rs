@@ -5,20 +5,22 @@
 //! An entry is kept for ever and holds nothing that must be erased with an account: ids, roles, times, titles of
 //! quizzes; no address, no name, no free text about a person. See docs/audit.md.
 
+pub mod graphql;
 pub mod seal;
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ConnectionTrait, EntityTrait,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Select,
 };
 use serde_json::Value;
 
 pub use crate::entity::audit_entry::Action;
 use crate::{
     app::App,
-    clock::Moment,
-    entity::{UserId, audit_entry, id},
+    clock::{Moment, Time},
+    entity::{AuditEntryId, UserId, audit_entry, id},
     error::Result,
+    page::{Order, Page, Slice},
 };
 
 /// Where a change comes from. The default is this machine itself: the command line, or the clock.
@@ -67,6 +69,45 @@ impl Entry {
 pub fn digest(app: &App, email: &str) -> String {
     let digest = app.keys.seal(app.keys.id(), email.as_bytes()).unwrap_or_default();
     id::encode("email", &digest[..16])
+}
+
+/// Which entries are wanted. What is not given does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub actor: Option<UserId>,
+    pub action: Option<Action>,
+    pub object: Option<String>,
+    pub from: Option<Time>,
+    pub until: Option<Time>,
+}
+
+impl Filter {
+    fn apply(&self) -> Select<audit_entry::Entity> {
+        use audit_entry::Column;
+
+        let all = Condition::all()
+            .add_option(self.actor.map(|actor| Column::ActorId.eq(actor)))
+            .add_option(self.action.map(|action| Column::Action.eq(action)))
+            .add_option(self.object.as_ref().map(|object| Column::ObjectId.eq(object)))
+            .add_option(self.from.map(|from| Column::At.gte(from)))
+            .add_option(self.until.map(|until| Column::At.lt(until)));
+        audit_entry::Entity::log().filter(all)
+    }
+}
+
+/// A page of the log, the newest entry first.
+pub async fn list(
+    conn: &impl ConnectionTrait,
+    filter: &Filter,
+    page: &Page<AuditEntryId>,
+) -> Result<Slice<audit_entry::Model>> {
+    let rows = page.select(filter.apply(), audit_entry::Column::Id, Order::Descending);
+    Ok(page.slice(rows.all(conn).await?))
+}
+
+/// How many entries the filter lets through.
+pub async fn count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> {
+    Ok(filter.apply().count(conn).await?)
 }
 
 /// Records an entry in the transaction that causes it.

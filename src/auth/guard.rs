@@ -3,7 +3,7 @@
 use async_graphql::{Context, Guard};
 
 use super::Viewer;
-use crate::error::Error;
+use crate::{entity::user::Role, error::Error};
 
 /// What a field asks of whoever reads it.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,8 @@ pub enum Needs {
     SignedIn,
     /// An editor or an admin.
     Staff,
+    /// An admin.
+    Admin,
 }
 
 impl Guard for Needs {
@@ -20,6 +22,7 @@ impl Guard for Needs {
         let allowed = match self {
             Self::SignedIn => true,
             Self::Staff => viewer.role().is_staff(),
+            Self::Admin => viewer.role() == Role::Admin,
         };
         if allowed { Ok(()) } else { Err(Error::Forbidden.into()) }
     }

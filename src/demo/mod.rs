@@ -159,6 +159,7 @@ async fn account(app: &App, handle: &str, email: &str, role: Role, hash: &str, n
         access_changed_at: Set(None),
         suspended_at: Set(None),
         deleted_at: Set(None),
+        suspension_reason: Set(None),
         erased_at: Set(None),
         ranked: NotSet,
     };

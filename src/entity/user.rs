@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 use super::UserId;
-use crate::clock::Time;
+use crate::{auth::Viewer, clock::Time};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
@@ -22,6 +22,8 @@ pub struct Model {
     pub created_at: Time,
     pub access_changed_at: Option<Time>,
     pub suspended_at: Option<Time>,
+    /// In an admin's words.
+    pub suspension_reason: Option<String>,
     pub deleted_at: Option<Time>,
     /// When the personal data of a deleted account was removed.
     pub erased_at: Option<Time>,
@@ -60,7 +62,24 @@ impl Role {
     }
 }
 
+/// Whether an account is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[graphql(name = "UserState")]
+pub enum State {
+    /// It can sign in.
+    Active,
+    /// An admin has shut it out.
+    Suspended,
+    /// Its owner has deleted it.
+    Deleted,
+}
+
 impl Model {
+    /// Whether it is there, and an admin's.
+    pub fn is_admin(&self) -> bool {
+        self.is_active() && self.role == Role::Admin
+    }
+
     /// Whether it is there: neither deleted nor suspended.
     pub fn is_active(&self) -> bool {
         self.deleted_at.is_none() && self.suspended_at.is_none()
@@ -86,6 +105,28 @@ impl Entity {
     /// Demo accounts.
     pub fn demo() -> Select<Self> {
         Self::find().filter(Column::Demo.eq(true))
+    }
+
+    /// All accounts, in whatever state; for admins.
+    pub fn all() -> Select<Self> {
+        Self::find()
+    }
+
+    /// All accounts in this state; for admins.
+    pub fn in_state(state: State) -> Select<Self> {
+        match state {
+            State::Active => Self::active(),
+            State::Suspended => Self::present().filter(Column::SuspendedAt.is_not_null()),
+            State::Deleted => Self::find().filter(Column::DeletedAt.is_not_null()),
+        }
+    }
+
+    /// Accounts that this viewer can find: those that are not deleted, and for an admin those, too.
+    pub fn known_to(viewer: Option<&Viewer>) -> Select<Self> {
+        match viewer.map(Viewer::role) {
+            Some(Role::Admin) => Self::all(),
+            _ => Self::present(),
+        }
     }
 
     /// Accounts that are not deleted.

@@ -47,6 +47,8 @@ scalars! {
     PictureUrl
     /// Made by the client once for what it wants to happen once: 8 to 100 characters, best a UUID.
     IdempotencyKey
+    /// Why something was done, in 3 to 500 characters.
+    Reason
     /// Words to look for, at most 100 characters.
     SearchText
     /// Text in Markdown ([CommonMark](https://spec.commonmark.org/)) without raw HTML, and without links to anywhere but

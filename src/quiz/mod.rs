@@ -5,12 +5,10 @@ pub mod graphql;
 pub mod loader;
 pub mod paper;
 
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, ExprTrait, PaginatorTrait, QueryFilter, Select, SelectTwo,
-    sea_query::{Expr, Func, LikeExpr},
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, PaginatorTrait, QueryFilter, Select, SelectTwo};
 
 use crate::{
+    db,
     entity::{ChapterId, QuizId, SubjectId, chapter, question, quiz, revision, subject},
     error::Result,
     page::{Order, Page, Slice},
@@ -60,13 +58,7 @@ impl Filter {
             all = all.add(revision::Column::Id.in_subquery(with_chapter));
         }
         for word in self.text.iter().flat_map(|text| text.split_whitespace()) {
-            let word = word
-                .to_lowercase()
-                .replace('\\', "\\\\")
-                .replace('%', "\\%")
-                .replace('_', "\\_");
-            let title = Func::lower(Expr::col((quiz::Entity, quiz::Column::Title)));
-            all = all.add(Expr::expr(title).like(LikeExpr::new(format!("%{word}%")).escape('\\')));
+            all = all.add(db::contains(quiz::Column::Title, word));
         }
         let minute = |minutes: i32| i64::from(minutes) * 60_000;
         all = all

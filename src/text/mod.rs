@@ -67,6 +67,16 @@ pub fn picture(argument: &str, text: &str) -> Result<String> {
     }
 }
 
+/// Why something was done to somebody, for those who ask later.
+pub fn reason(argument: &str, text: &str) -> Result<String> {
+    let text = text.trim();
+    if (3..=500).contains(&text.chars().count()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Error::input(argument, "Say why in 3 to 500 characters."))
+    }
+}
+
 /// Words to look for.
 pub fn search(argument: &str, text: String) -> Result<String> {
     if text.chars().count() <= 100 {

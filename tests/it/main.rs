@@ -11,6 +11,7 @@ mod examples;
 mod migrations;
 mod own_account;
 mod ownership;
+mod people;
 mod races;
 mod refusal;
 mod schema;

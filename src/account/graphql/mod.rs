@@ -1,6 +1,7 @@
 //! Accounts in the API.
 
 pub mod own;
+pub mod people;
 pub mod session;
 
 use async_graphql::{Context, ID, MergedObject, Object, dataloader::DataLoader};
@@ -8,6 +9,7 @@ use chrono::{DateTime, Utc};
 
 use self::{
     own::{OwnAccountMutation, OwnAccountQuery},
+    people::{PeopleMutation, PeopleQuery},
     session::{Session, SessionMutation},
 };
 use super::{Profile, loader::Accounts};
@@ -100,6 +102,26 @@ impl User {
         self.private(ctx).await.map(|account| Some(account.opted_out))
     }
 
+    /// When an admin shut the account out, if it is suspended. Only for admins.
+    #[graphql(guard = "Needs::Admin")]
+    async fn suspended_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        self.private(ctx)
+            .await
+            .map(|account| account.suspended_at.map(date_time))
+    }
+
+    /// Why, in that admin's words. Only for admins.
+    #[graphql(guard = "Needs::Admin")]
+    async fn suspension_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        self.private(ctx).await.map(|account| account.suspension_reason)
+    }
+
+    /// When the account was deleted, if it is. It can be restored for 30 days. Only for admins.
+    #[graphql(guard = "Needs::Admin")]
+    async fn deleted_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        self.private(ctx).await.map(|account| account.deleted_at.map(date_time))
+    }
+
     /// The sign-ins that are still good, the newest first. Only for the account's owner.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn sessions(
@@ -165,11 +187,11 @@ impl SessionTotal {
 
 /// Accounts: queries.
 #[derive(MergedObject, Default)]
-pub struct AccountQuery(ViewerQuery, OwnAccountQuery);
+pub struct AccountQuery(ViewerQuery, OwnAccountQuery, PeopleQuery);
 
 /// Accounts: mutations.
 #[derive(MergedObject, Default)]
-pub struct AccountMutation(SessionMutation, OwnAccountMutation);
+pub struct AccountMutation(SessionMutation, OwnAccountMutation, PeopleMutation);
 
 /// Who is asking.
 #[derive(Default)]

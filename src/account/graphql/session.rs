@@ -142,7 +142,7 @@ pub struct RevokeSessionPayload {
 }
 
 impl RevokeSessionPayload {
-    fn of(revoked: usize) -> Self {
+    pub(super) fn of(revoked: usize) -> Self {
         Self {
             revoked_count: i32::try_from(revoked).unwrap_or(i32::MAX),
             errors: Vec::new(),

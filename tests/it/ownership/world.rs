@@ -161,6 +161,7 @@ impl World {
             ("ada", ada.id().encode()),
             ("bob", bob.id().encode()),
             ("deleted user", dee.id().encode()),
+            ("suspended user", sue.id().encode()),
             ("invented user", UserId(invented).encode()),
             ("own attempt", own.attempt.clone()),
             ("open attempt", in_progress.attempt.clone()),
@@ -240,6 +241,18 @@ impl World {
             root("dashboard", "Dashboard", Owner::Asker, signed_in),
             root("viewer", "User", Owner::Asker, signed_in),
         ];
+        let admins = |who: Person| match who {
+            Person::Anonymous => Some("UNAUTHENTICATED"),
+            Person::Admin => None,
+            _ => Some("FORBIDDEN"),
+        };
+        starts.push(root("auditLog", "AuditConnection", Owner::Nobody, admins));
+        for (filter, owner) in [("state: DELETED", Owner::Nobody), ("text: \"actor0\"", Owner::Is(Ada))] {
+            starts.push(Start {
+                query: format!("{{ users(first: 5, filter: {{{filter}}}) {{ $X }} }}"),
+                ..root("users", "UserConnection", owner, admins)
+            });
+        }
         // By id: with each thing there is, and each there is not.
         let readers = |owner: Person| {
             move |who: Person| match who {
@@ -280,9 +293,16 @@ impl World {
         let boxed = |refusal: fn(Person) -> Option<&'static str>| move || Box::new(refusal) as Refusal;
         add("ada", "User", Owner::Is(Ada), &boxed(signed_in));
         add("bob", "User", Owner::Is(Bob), &boxed(signed_in));
-        for name in ["deleted user", "invented user"] {
-            add(name, "User", Owner::Nobody, &|| Box::new(missing));
-        }
+        add(
+            "suspended user",
+            "User",
+            Owner::Is(Person::Suspended),
+            &boxed(signed_in),
+        );
+        // An admin can bring a deleted account back, and so finds it.
+        let to_restore = move |who: Person| missing(who).filter(|_| who != Person::Admin);
+        add("deleted user", "User", Owner::Nobody, &|| Box::new(to_restore));
+        add("invented user", "User", Owner::Nobody, &|| Box::new(missing));
         for name in ["own attempt", "open attempt", "attempt at a deleted quiz"] {
             add(name, "Attempt", Owner::Is(Ada), &|| Box::new(readers(Ada)));
         }
@@ -425,6 +445,28 @@ impl World {
             errors,
             anything(),
         );
+        for (what, id, there) in [
+            ("a suspended account", "suspended user", true),
+            ("a deleted account", "deleted user", true),
+            ("an invented account", "invented user", false),
+            ("a thing that is no account", "quiz", false),
+        ] {
+            let id = self.id(id);
+            for (field, more) in [
+                ("setUserRole", ", role: STUDENT"),
+                ("suspendUser", ", reason: \"a test\""),
+                ("reinstateUser", ""),
+                ("restoreUser", ""),
+                ("revokeUserSessions", ""),
+            ] {
+                // It stays suspended for the other cases.
+                if field == "reinstateUser" && what == "a suspended account" {
+                    continue;
+                }
+                let refusal: fn(Person) -> Option<&'static str> = if there { everybody } else { nobody };
+                case(field, what, format!("userId: {id:?}{more}"), errors, Box::new(refusal));
+            }
+        }
         for (what, id) in [
             ("an invented session", "invented session"),
             ("a thing that is no session", "quiz"),

@@ -328,6 +328,7 @@ impl TestApp {
             access_changed_at: Set(None),
             suspended_at: Set(None),
             deleted_at: Set(None),
+            suspension_reason: Set(None),
             erased_at: Set(None),
             ranked: NotSet,
         };

@@ -1,0 +1,226 @@
+//! What admins do about other people's accounts. All of it goes one way ([`change`]): the row is locked, a function says
+//! what becomes of the account or refuses, the change is recorded, and it takes effect at once on tokens and streams.
+
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, FromQueryResult, PaginatorTrait, QueryFilter, Select,
+};
+use serde_json::{Value, json};
+
+use super::own::RESTORABLE;
+use crate::{
+    app::App,
+    audit::{self, Action, Entry, Source},
+    auth::session::{self, Ending},
+    clock::Moment,
+    db::{self, Turn, sql},
+    entity::{
+        UserId,
+        user::{self, Role, State},
+    },
+    error::{Error, Result, UserErrorCode},
+    outbox::{self, Event},
+    page::{Order, Page, Slice},
+    text,
+};
+
+/// Which accounts are wanted. What is not given does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Words, each in the handle or the e-mail address.
+    pub text: Option<String>,
+    pub role: Option<Role>,
+    pub state: Option<State>,
+}
+
+impl Filter {
+    fn apply(&self) -> Select<user::Entity> {
+        let mut all = Condition::all().add_option(self.role.map(|role| user::Column::Role.eq(role)));
+        for word in self.text.iter().flat_map(|text| text.split_whitespace()) {
+            let holds = |column| db::contains(column, word);
+            all = all.add(
+                Condition::any()
+                    .add(holds(user::Column::Handle))
+                    .add(holds(user::Column::Email)),
+            );
+        }
+        match self.state {
+            Some(state) => user::Entity::in_state(state),
+            None => user::Entity::all(),
+        }
+        .filter(all)
+    }
+}
+
+/// A page of all accounts, the newest first; suspended and deleted ones, too.
+pub async fn list(conn: &impl ConnectionTrait, filter: &Filter, page: &Page<UserId>) -> Result<Slice<user::Model>> {
+    let rows = page.select(filter.apply(), user::Column::Id, Order::Descending);
+    Ok(page.slice(rows.all(conn).await?))
+}
+
+/// How many accounts the filter lets through.
+pub async fn count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> {
+    Ok(filter.apply().count(conn).await?)
+}
+
+/// The account with this e-mail address.
+pub async fn with_email(conn: &impl ConnectionTrait, email: &str) -> Result<UserId> {
+    let found = user::Entity::with_email(&email.trim().to_lowercase()).one(conn).await?;
+    found.map(|account| account.id).ok_or(Error::NotFound)
+}
+
+/// Gives an account another role.
+pub async fn set_role(app: &App, id: UserId, role: Role, source: &Source, now: &Moment) -> Result<user::Model> {
+    change(app, id, Action::RoleChanged, source, now, |account| {
+        must_be_there(account)?;
+        account.role = role;
+        Ok(())
+    })
+    .await
+}
+
+/// Shuts an account out: it leaves the boards and can't sign in until it is reinstated.
+pub async fn suspend(app: &App, id: UserId, reason: &str, source: &Source, now: &Moment) -> Result<user::Model> {
+    let reason = text::reason("reason", reason)?;
+    change(app, id, Action::UserSuspended, source, now, |account| {
+        must_be_there(account)?;
+        account.suspended_at.get_or_insert(now.at);
+        account.suspension_reason = Some(reason);
+        Ok(())
+    })
+    .await
+}
+
+/// Lets a suspended account in again.
+pub async fn reinstate(app: &App, id: UserId, source: &Source, now: &Moment) -> Result<user::Model> {
+    change(app, id, Action::UserReinstated, source, now, |account| {
+        must_be_there(account)?;
+        account.suspended_at = None;
+        account.suspension_reason = None;
+        Ok(())
+    })
+    .await
+}
+
+/// Brings a deleted account back, within 30 days. Its sessions stay ended.
+pub async fn restore(app: &App, id: UserId, source: &Source, now: &Moment) -> Result<user::Model> {
+    change(app, id, Action::UserRestored, source, now, |account| {
+        if account
+            .deleted_at
+            .is_some_and(|deleted| now.at.since(deleted) >= RESTORABLE)
+        {
+            return Err(conflict(
+                "This account was deleted 30 days ago or earlier: its personal data is gone for good.",
+            ));
+        }
+        account.deleted_at = None;
+        Ok(())
+    })
+    .await
+}
+
+/// Ends all sessions of an account. Returns how many there were.
+pub async fn revoke_sessions(app: &App, id: UserId, source: &Source, now: &Moment) -> Result<usize> {
+    let tx = app.db.begin().await?;
+    lock(&tx, id).await?;
+    let (count, ended) = session::end(&tx, id, Ending::All, source, now).await?;
+    tx.commit().await?;
+    outbox::deliver(app, ended).await;
+    Ok(count)
+}
+
+/// Changes what an account may do. What `become_of` leaves as it was is neither recorded nor made known.
+async fn change(
+    app: &App,
+    id: UserId,
+    action: Action,
+    source: &Source,
+    now: &Moment,
+    become_of: impl FnOnce(&mut user::Model) -> Result<()>,
+) -> Result<user::Model> {
+    let tx = app.db.begin().await?;
+    let before = lock(&tx, id).await?;
+    let mut after = before.clone();
+    become_of(&mut after)?;
+    if after == before {
+        return Ok(after);
+    }
+    if before.is_admin() && !after.is_admin() {
+        if source.actor == Some(id) {
+            return Err(conflict("You can't take this away from yourself. Ask another admin."));
+        }
+        an_admin_stays(&tx, id).await?;
+    }
+    let update = sql(
+        &tx,
+        "UPDATE users SET role = $2, suspended_at = $3, suspension_reason = $4, deleted_at = $5, access_changed_at = $6 \
+         WHERE id = $1",
+        [
+            id.into(),
+            after.role.into(),
+            after.suspended_at.into(),
+            after.suspension_reason.clone().into(),
+            after.deleted_at.into(),
+            now.at.into(),
+        ],
+    );
+    tx.execute_raw(update).await?;
+    let entry = Entry::of(action, id.encode())
+        .was(access(&before))
+        .became(access(&after));
+    audit::record(&tx, source, entry, now).await?;
+    let event = Event::AccountChanged {
+        user: id,
+        at: Some(now.at),
+    };
+    outbox::record(&tx, &event, now).await?;
+    tx.commit().await?;
+    outbox::deliver(app, event).await;
+    Ok(after)
+}
+
+/// The account, as it is until this transaction changes it. Whatever changes a student's results or standings goes
+/// through this row first; boards tell by the version which change is newer.
+async fn lock(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model> {
+    let lock = sql(
+        conn,
+        "UPDATE users SET version = version + 1 WHERE id = $1 RETURNING *",
+        [id.into()],
+    );
+    user::Model::find_by_statement(lock)
+        .one(conn)
+        .await?
+        .ok_or(Error::NotFound)
+}
+
+/// Refuses to leave the site without an admin. Two admins that take each other's role at the same time come here one
+/// after the other.
+pub(super) async fn an_admin_stays(tx: &DatabaseTransaction, leaving: UserId) -> Result<()> {
+    db::take_turn(tx, Turn::Admins).await?;
+    let others = user::Entity::active()
+        .filter(user::Column::Role.eq(Role::Admin))
+        .filter(user::Column::Id.ne(leaving));
+    match others.one(tx).await? {
+        Some(_) => Ok(()),
+        None => Err(conflict("This is the last admin. Make another account an admin first.")),
+    }
+}
+
+fn must_be_there(account: &user::Model) -> Result<()> {
+    match account.deleted_at {
+        None => Ok(()),
+        Some(_) => Err(conflict("This account is deleted. Restore it first.")),
+    }
+}
+
+fn conflict(message: &str) -> Error {
+    Error::refused(UserErrorCode::Conflict, message)
+}
+
+/// What the audit log keeps of an account: nothing that goes with it. So the reason of a suspension is not in it.
+fn access(account: &user::Model) -> Value {
+    json!({
+        "role": account.role,
+        "suspendedAt": account.suspended_at.map(|at| at.to_utc()),
+        "deletedAt": account.deleted_at.map(|at| at.to_utc()),
+    })
+}

@@ -1,4 +1,4 @@
-//! What admins do about other people's accounts. All of it goes one way ([`change`]): the row is locked, a function says
+//! What admins do about other people's accounts. All of it goes one way (`change`): the row is locked, a function says
 //! what becomes of the account or refuses, the change is recorded, and it takes effect at once on tokens and streams.
 
 use sea_orm::{

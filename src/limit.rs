@@ -128,6 +128,11 @@ impl Rate {
     pub const fn new(uses: usize, per: Duration) -> Self {
         Self { uses, per }
     }
+
+    /// How many uses it allows in the long run.
+    pub fn per_hour(self) -> f64 {
+        self.uses as f64 * 3600.0 / self.per.as_secs_f64()
+    }
 }
 
 impl FromStr for Rate {

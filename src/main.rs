@@ -10,7 +10,9 @@ use marmalade::{
     account::{self, Registration, people},
     app::App,
     audit::{Source, seal},
+    backup,
     config::{self, Config, LogFormat},
+    deploy::{self, Severity},
     entity::user::Role,
     error::{Error, Result},
     import, schema, serve, verify,
@@ -45,6 +47,16 @@ enum Command {
         #[command(subcommand)]
         action: UserAction,
     },
+    /// Tell whether the configuration can be used; with --deploy also what is unsafe about it
+    Check {
+        /// Look for all that is unsafe in production, in the database too; an error ends with status 1
+        #[arg(long)]
+        deploy: bool,
+    },
+    /// Write a backup into a new file; the server may go on serving
+    Backup { file: PathBuf },
+    /// Bring a backup into the configured database, which must be empty, and verify it
+    Restore { file: PathBuf },
     /// The audit log
     Audit {
         #[command(subcommand)]
@@ -157,23 +169,48 @@ async fn run(command: Command, config: Config) -> Result<ExitCode> {
         Command::Audit {
             action: AuditAction::Head,
         } => print_head(&serve::open(config).await?).await?,
-        Command::Verify { head } => {
-            let head = head.map(|file| read_head(&file)).transpose()?;
-            let app = serve::open(config).await?;
-            let mut findings = verify::verify(&app).await?;
-            if let Some(head) = head {
-                findings.extend(seal::check_head(&app, &head).await?);
-            }
+        Command::Verify { head } => return prove(config, head.as_deref()).await,
+        Command::Check { deploy: false } => println!("the configuration can be used"),
+        Command::Check { deploy: true } => {
+            let db = serve::connect(&config).await?;
+            let findings = deploy::check(&config, &db).await?;
             for finding in &findings {
                 println!("{finding}");
             }
-            if !findings.is_empty() {
-                println!("{} findings", findings.len());
+            if findings.iter().any(|finding| finding.severity == Severity::Error) {
                 return Ok(ExitCode::FAILURE);
             }
-            println!("the audit log is whole; standings, roll-ups and indexes agree with the attempts");
+            println!("nothing stands against production");
+        }
+        Command::Backup { file } => {
+            backup::backup(&config, &file).await?;
+            println!("{} is written", file.display());
+        }
+        Command::Restore { file } => {
+            backup::restore(&config, &file).await?;
+            println!("{} is restored", file.display());
+            return prove(config, None).await;
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Verifies, and compares the audit log with what `audit head` printed earlier.
+async fn prove(config: Config, head: Option<&Path>) -> Result<ExitCode> {
+    let head = head.map(read_head).transpose()?;
+    let app = serve::open(config).await?;
+    let mut findings = verify::verify(&app).await?;
+    if let Some(head) = head {
+        findings.extend(seal::check_head(&app, &head).await?);
+    }
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if !findings.is_empty() {
+        println!("{} findings", findings.len());
+        return Ok(ExitCode::FAILURE);
+    }
+    println!("the audit log is whole; standings, roll-ups and indexes agree with the attempts");
     Ok(ExitCode::SUCCESS)
 }
 

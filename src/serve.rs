@@ -1,6 +1,6 @@
 //! Starting and stopping: from a configuration to a server that answers.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -12,6 +12,7 @@ use crate::{
     config::{Config, Mode, Secret},
     db::Db,
     demo,
+    deploy::{self, Severity},
     error::{Error, Result},
     http,
 };
@@ -31,10 +32,19 @@ pub async fn connect(config: &Config) -> Result<Db> {
     Ok(match &config.database_url {
         Some(Secret(url)) => Db::postgres(url, config.database_connections).await?,
         None => {
-            std::fs::create_dir_all(&config.data_dir).map_err(Error::internal)?;
+            make_private(&config.data_dir)?;
             Db::sqlite(&config.data_dir.join("marmalade.db"), config.sqlite_synchronous).await?
         }
     })
+}
+
+/// Makes a folder that only this account of the machine can enter; one that is there stays as it is.
+pub fn make_private(folder: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(Error::internal)
 }
 
 /// Puts the application together over the configured database.
@@ -50,7 +60,7 @@ fn secrets(config: &Config, now: &Moment) -> Result<Vec<Secret<String>>> {
     if !config.secrets.is_empty() {
         return Ok(config.secrets.clone());
     }
-    std::fs::create_dir_all(&config.data_dir).map_err(Error::internal)?;
+    make_private(&config.data_dir)?;
     let file = config.data_dir.join("secret");
     let secret = token::secret_of_file(&file, now.random());
     secret
@@ -61,11 +71,8 @@ fn secrets(config: &Config, now: &Moment) -> Result<Vec<Secret<String>>> {
 /// Serves until `stop` is done: then no new connections are taken, requests under way are finished, and streams are
 /// told to come back.
 pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-    if app.config.mode == Mode::Production && demo::is_present(app.db.read()).await? {
-        return Err(Error::internal(
-            "this database holds demo accounts, whose passwords are public: production mode does not serve it. \
-             Use another database, or MARMALADE_MODE=development to try things out.",
-        ));
+    if app.config.mode == Mode::Production {
+        must_be_safe(&app).await?;
     }
     let _only = app.db.only_server().await?;
     if app.config.demo && demo::fill_if_empty(&app).await? {
@@ -98,6 +105,24 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     tasks.wait().await;
     app.db.close().await?;
     Ok(())
+}
+
+/// What `marmalade check --deploy` finds: warnings are logged, with an error nothing is served.
+async fn must_be_safe(app: &App) -> Result<()> {
+    let (errors, warnings): (Vec<_>, Vec<_>) = deploy::check(&app.config, &app.db)
+        .await?
+        .into_iter()
+        .partition(|finding| finding.severity == Severity::Error);
+    for warning in warnings {
+        tracing::warn!(about = warning.about, "{}", warning.message);
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let list: String = errors.iter().map(|error| format!("  {error}\n")).collect();
+    Err(Error::internal(format!(
+        "production mode does not serve this:\n{list}Mend it, or set MARMALADE_MODE=development to try things out."
+    )))
 }
 
 async fn announce(app: &App, address: SocketAddr) -> Result<()> {

@@ -116,7 +116,7 @@ pub async fn verify(app: &App) -> Result<Vec<String>> {
     Ok(findings)
 }
 
-/// The queries that must never scan, and the index that each has to use: on SQLite and on PostgreSQL.
+/// The queries that must never scan, and the index (or one of them) that each has to use: on SQLite and on PostgreSQL.
 const HOT: [(&str, &str, &str); 6] = [
     (
         "SELECT id FROM attempts WHERE student_id = (SELECT id FROM users LIMIT 1) ORDER BY id DESC LIMIT 20",
@@ -132,7 +132,8 @@ const HOT: [(&str, &str, &str); 6] = [
         "SELECT id FROM attempts WHERE student_id = (SELECT id FROM users LIMIT 1) AND state = 'SUBMITTED' \
          ORDER BY id DESC LIMIT 20",
         "attempts_student_state",
-        "attempts_student_state",
+        // Where hardly any attempt is open, the shorter index does as well.
+        "attempts_student_state|attempts_student",
     ),
     (
         "SELECT score FROM results WHERE student_id = (SELECT id FROM users LIMIT 1) ORDER BY submitted_at DESC LIMIT 20",
@@ -185,7 +186,10 @@ async fn unused_indexes(app: &App) -> Result<Vec<String>> {
             let lines = explained.all(&tx).await?.into_iter().map(|plan| plan.detail);
             (on_sqlite, lines.collect())
         };
-        let uses = |line: &String| line.split([' ', '(']).any(|word| word == index);
+        let uses = |line: &String| {
+            line.split([' ', '('])
+                .any(|word| index.split('|').any(|index| word == index))
+        };
         if !plan.iter().any(uses) {
             findings.push(format!(
                 "index {index} is not used by: {query}\n  {}",

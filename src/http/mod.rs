@@ -3,6 +3,7 @@
 pub mod cookie;
 mod graphiql;
 mod graphql;
+mod health;
 mod refresh;
 mod socket;
 pub mod ws;
@@ -50,6 +51,8 @@ pub fn router(app: App) -> Router {
             StatusCode::SERVICE_UNAVAILABLE,
             REQUEST_TIME,
         ))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
         .route("/graphql/ws", get(socket::handle))
         .route("/", get(|| async { axum::response::Redirect::temporary("/graphiql") }))
         .merge(graphiql::routes())

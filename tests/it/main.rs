@@ -9,6 +9,7 @@ mod audit;
 mod boards;
 mod examples;
 mod migrations;
+mod operations;
 mod own_account;
 mod ownership;
 mod people;

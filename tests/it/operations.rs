@@ -1,0 +1,288 @@
+//! What operators rely on: probes, the check of a deployment, backups that come back.
+
+use std::{net::SocketAddr, path::Path};
+
+use axum::{
+    body::{Body, to_bytes},
+    http::{Request, StatusCode},
+};
+use marmalade::{
+    app::App,
+    backup,
+    config::{Config, LogFormat, Mode, Secret},
+    db::{Db, Synchronous},
+    demo,
+    deploy::{self, Severity},
+    serve, verify,
+};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+use tower::ServiceExt;
+
+use crate::{on_both_databases, support::TestApp};
+
+async fn probe(app: &TestApp, path: &str) -> (StatusCode, String) {
+    let request = Request::get(path).body(Body::empty()).expect("a request");
+    let response = app.router().oneshot(request).await.expect("a response");
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 1000).await.expect("a body");
+    (status, String::from_utf8_lossy(&body).trim().to_owned())
+}
+
+fn private_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    serve::make_private(&data).unwrap_or_else(|_| panic!("a private folder"));
+    folder
+}
+
+/// What a careful operator configures.
+fn careful(folder: &Path) -> Config {
+    Config {
+        mode: Mode::Production,
+        demo: false,
+        site_url: "https://exam.example".into(),
+        allowed_origins: vec!["https://exam.example".into()],
+        secrets: vec![Secret("kq9ZbX3vT7mWc1RfY5uHj8NdLs2EaPgo".into())],
+        smtp_url: Some(Secret("smtps://site:hush@mail.example".into())),
+        mail_from: "Exams <exams@exam.example>".parse().expect("a sender"),
+        time_zone: Some("Asia/Karachi".parse().expect("a zone")),
+        log_format: LogFormat::Json,
+        data_dir: folder.join("data"),
+        ..Config::default()
+    }
+}
+
+#[test]
+fn each_planted_misconfiguration_is_found() {
+    let folder = private_folder();
+    let found = |config: &Config| {
+        let findings = deploy::of_config(config).into_iter();
+        findings
+            .map(|finding| (finding.about, finding.severity))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(found(&careful(folder.path())), []);
+
+    use Severity::{Error, Warning};
+    type Plant = fn(&mut Config);
+    let planted: [(&str, Severity, Plant); 22] = [
+        ("MARMALADE_MODE", Error, |c| c.mode = Mode::Development),
+        ("MARMALADE_DEMO", Error, |c| c.demo = true),
+        ("MARMALADE_SITE_URL", Error, |c| {
+            c.site_url = "http://exam.example".into()
+        }),
+        ("MARMALADE_ALLOWED_ORIGINS", Error, |c| {
+            c.allowed_origins = vec!["http://exam.example".into()]
+        }),
+        ("MARMALADE_ALLOWED_ORIGINS", Warning, |c| c.allowed_origins.clear()),
+        ("MARMALADE_SECRETS", Error, |c| c.secrets = vec![Secret("a".repeat(40))]),
+        ("MARMALADE_SECRETS", Error, |c| {
+            c.secrets = vec![Secret("please-change-me-kq9ZbX3vT7mWc1Rf".into())]
+        }),
+        ("MARMALADE_SECRETS", Warning, |c| {
+            c.secrets.clear();
+            c.database_url = Some(Secret("postgres://site:kq9ZbX3v@127.0.0.1/site".into()));
+        }),
+        ("DATABASE_URL", Error, |c| {
+            c.database_url = Some(Secret("postgres://site:postgres@127.0.0.1/x".into()))
+        }),
+        ("DATABASE_URL", Warning, |c| {
+            c.database_url = Some(Secret("postgres://site:kq9ZbX3v@db.example/x".into()))
+        }),
+        ("MARMALADE_SMTP_URL", Warning, |c| c.smtp_url = None),
+        ("MARMALADE_SMTP_URL", Error, |c| {
+            c.smtp_url = Some(Secret("smtp://site:hush@mail.example".into()))
+        }),
+        ("MARMALADE_MAIL_FROM", Warning, |c| {
+            c.mail_from = Config::default().mail_from
+        }),
+        ("MARMALADE_TIME_ZONE", Warning, |c| c.time_zone = None),
+        ("MARMALADE_SQLITE_SYNCHRONOUS", Warning, |c| {
+            c.sqlite_synchronous = Synchronous::Normal
+        }),
+        ("MARMALADE_LOG_FORMAT", Warning, |c| c.log_format = LogFormat::Text),
+        ("MARMALADE_LOG", Warning, |c| c.log = "info,marmalade=trace".into()),
+        ("MARMALADE_LISTEN", Warning, |c| {
+            c.listen = SocketAddr::from(([0, 0, 0, 0], 80))
+        }),
+        ("MARMALADE_LIMIT_SIGN_IN_FAILURES", Error, |c| {
+            c.limits.sign_in_failures = rate("100/1m")
+        }),
+        ("MARMALADE_LIMIT_SIGN_IN_FAILURES_OF_ADDRESS", Error, |c| {
+            c.limits.sign_in_failures_of_address = rate("5000/15m");
+        }),
+        ("MARMALADE_LIMIT_ANSWERS", Warning, |c| {
+            c.limits.answers = rate("1000/1s")
+        }),
+        ("MARMALADE_LIMIT_REGISTERS", Warning, |c| {
+            c.limits.registers = rate("1000/1m")
+        }),
+    ];
+    for (about, severity, plant) in planted {
+        let mut config = careful(folder.path());
+        plant(&mut config);
+        assert_eq!(found(&config), [(about, severity)]);
+    }
+}
+
+fn rate(text: &str) -> marmalade::limit::Rate {
+    text.parse().expect("a rate")
+}
+
+#[cfg(unix)]
+#[test]
+fn files_that_everybody_may_read_are_found() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = private_folder();
+    let data = folder.path().join("data");
+    for (file, severity) in [
+        (data.join("secret"), Severity::Error),
+        (data.clone(), Severity::Warning),
+    ] {
+        if file != data {
+            std::fs::write(&file, "hush").expect("a file");
+        }
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).expect("permissions");
+        let findings = deploy::of_config(&careful(folder.path()));
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert_eq!(
+            (findings[0].about, findings[0].severity),
+            ("MARMALADE_DATA_DIR", severity)
+        );
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o700)).expect("permissions");
+    }
+    assert!(deploy::of_config(&careful(folder.path())).is_empty());
+}
+
+/// An empty place for the same kind of database.
+struct Fresh {
+    config: Config,
+    folder: tempfile::TempDir,
+    database: Option<(String, String)>,
+}
+
+impl Fresh {
+    async fn like(app: &TestApp) -> Self {
+        let folder = private_folder();
+        let mut config = careful(folder.path());
+        config.time_zone = None;
+        let mut database = None;
+        if app.is_postgres() {
+            let url = std::env::var("TEST_DATABASE_URL").expect("a server");
+            let name = format!("marmalade_test_{}", uuid::Uuid::now_v7().simple());
+            let admin = sea_orm::Database::connect(&url).await.expect("a connection");
+            let create = format!("CREATE DATABASE {name}");
+            admin.execute_unprepared(&create).await.expect("a database");
+            let (server, _) = url.rsplit_once('/').expect("a database in TEST_DATABASE_URL");
+            config.database_url = Some(Secret(format!("{server}/{name}")));
+            database = Some((url, name));
+        }
+        Self {
+            config,
+            folder,
+            database,
+        }
+    }
+
+    async fn open(&self) -> App {
+        serve::open(self.config.clone())
+            .await
+            .unwrap_or_else(|_| panic!("it opens"))
+    }
+
+    async fn drop(self) {
+        if let Some((url, name)) = self.database {
+            let admin = sea_orm::Database::connect(&url).await.expect("a connection");
+            let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+            admin.execute_unprepared(&drop).await.expect("it goes");
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Count {
+    count: i64,
+}
+
+async fn count(db: &Db, table: &str) -> i64 {
+    let select = Statement::from_string(
+        db.read().get_database_backend(),
+        format!("SELECT count(*) AS count FROM {table}"),
+    );
+    Count::find_by_statement(select)
+        .one(db.read())
+        .await
+        .expect("a count")
+        .expect("a row")
+        .count
+}
+
+on_both_databases! {
+    async fn a_server_is_ready_while_it_can_work(app: TestApp) {
+        assert_eq!(probe(&app, "/healthz").await, (StatusCode::OK, "alive".into()));
+        assert_eq!(probe(&app, "/readyz").await, (StatusCode::OK, "ready".into()));
+        let db = app.app.db.write();
+        Migrator::down(db, Some(1)).await.expect("one comes down");
+        let behind = (StatusCode::SERVICE_UNAVAILABLE, "migrations are not applied".into());
+        assert_eq!(probe(&app, "/readyz").await, behind);
+        Migrator::up(db, None).await.expect("it goes up");
+        assert_eq!(probe(&app, "/readyz").await.0, StatusCode::OK);
+        app.app.shutdown.cancel();
+        assert_eq!(probe(&app, "/readyz").await, (StatusCode::SERVICE_UNAVAILABLE, "stopping".into()));
+        assert_eq!(probe(&app, "/healthz").await.0, StatusCode::OK);
+    }
+
+    async fn a_database_is_checked_before_it_is_served(app: TestApp) {
+        let fresh = Fresh::like(&app).await;
+        let about = async |db: &Db| {
+            let findings = deploy::check(&fresh.config, db).await.unwrap_or_else(|_| panic!("it checks"));
+            findings.iter().map(|finding| finding.about).collect::<Vec<_>>()
+        };
+        let empty = serve::connect(&fresh.config).await.unwrap_or_else(|_| panic!("it opens"));
+        assert!(about(&empty).await.contains(&"marmalade migrate up"));
+        let opened = fresh.open().await;
+        assert_eq!(about(&opened.db).await, ["MARMALADE_TIME_ZONE"]);
+        demo::fill_if_empty(&opened).await.unwrap_or_else(|_| panic!("it fills"));
+        assert_eq!(about(&opened.db).await, ["MARMALADE_TIME_ZONE", "DATABASE_URL or MARMALADE_DATA_DIR"]);
+        let Err(marmalade::error::Error::Internal(cause)) = serve::serve(opened.clone(), std::future::pending()).await else {
+            panic!("demo accounts were served in production");
+        };
+        assert!(cause.to_string().contains("demo accounts"), "{cause}");
+        for db in [empty, opened.db.clone()] {
+            db.close().await.unwrap_or_else(|_| panic!("it closes"));
+        }
+        fresh.drop().await;
+    }
+
+    async fn a_backup_comes_back_whole(app: TestApp) {
+        let (original, target) = (Fresh::like(&app).await, Fresh::like(&app).await);
+        let serving = original.open().await;
+        demo::fill_if_empty(&serving).await.unwrap_or_else(|_| panic!("it fills"));
+        let file = original.folder.path().join("backup");
+        backup::backup(&original.config, &file).await.unwrap_or_else(|e| panic!("{:?}", cause(e)));
+        assert!(backup::backup(&original.config, &file).await.is_err(), "no file is written over");
+        backup::restore(&target.config, &file).await.unwrap_or_else(|e| panic!("{:?}", cause(e)));
+        assert!(backup::restore(&target.config, &file).await.is_err(), "no database is written over");
+
+        let restored = target.open().await;
+        let findings = verify::verify(&restored).await.unwrap_or_else(|_| panic!("it verifies"));
+        assert!(findings.is_empty(), "{findings:#?}");
+        assert!(count(&restored.db, "results").await > 50);
+        for table in ["users", "questions", "choices", "attempts", "answers", "results", "bests", "standings", "rollups"] {
+            assert_eq!(count(&restored.db, table).await, count(&serving.db, table).await, "{table}");
+        }
+        for app in [serving, restored] {
+            app.db.close().await.unwrap_or_else(|_| panic!("it closes"));
+        }
+        original.drop().await;
+        target.drop().await;
+    }
+}
+
+fn cause(error: marmalade::error::Error) -> String {
+    match error {
+        marmalade::error::Error::BadInput(message) => message,
+        error => format!("{:?}", error.cause()),
+    }
+}

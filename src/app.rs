@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    account, attempt, audit,
+    account::{self, profile::Profiles},
+    attempt, audit,
     auth::{revocation::Revocations, token::Keys},
     clock::{Clock, Moment, Time},
     config::{Config, Secret},
@@ -38,6 +39,7 @@ pub struct Inner {
     pub limiter: Limiter,
     pub mail: Mail,
     pub papers: Papers,
+    pub profiles: Profiles,
     pub boards: Boards,
     /// The present day in the site's zone; streams wait for the next.
     pub days: watch::Sender<NaiveDate>,
@@ -65,6 +67,7 @@ impl App {
             limiter: Limiter::new(config.limits),
             mail: Mail::new(&config)?,
             papers: Papers::default(),
+            profiles: Profiles::default(),
             boards: Boards::new(clock.clone()),
             days: watch::Sender::new(day_of(now.at, zone)),
             shutdown: CancellationToken::new(),

@@ -31,7 +31,7 @@ pub enum Event {
     /// Sessions were signed out or revoked.
     SessionsEnded { sessions: Vec<SessionId>, at: Time },
     /// What an account may do changed at this time (its role; it was suspended, deleted or restored); without a time,
-    /// only whether it is ranked did.
+    /// only its profile or whether it is ranked did.
     AccountChanged { user: UserId, at: Option<Time> },
     /// A quiz was published, changed, deleted or restored.
     QuizChanged { quiz: QuizId },
@@ -77,6 +77,7 @@ pub async fn deliver(app: &App, event: Event) {
             if let Some(at) = at {
                 app.revocations.user_changed(user, at);
             }
+            app.profiles.forget(user);
             if let Err(Error::Internal(cause)) = app.boards.account_changed(app.db.read(), user).await {
                 tracing::error!(?cause, "the boards could not follow a changed account");
             }

@@ -5,15 +5,15 @@ pub mod link;
 pub mod loader;
 pub mod own;
 pub mod people;
-
-use std::collections::HashMap;
+pub mod profile;
 
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, SqlErr,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, SqlErr,
 };
 use serde_json::json;
 
+pub use self::profile::Profile;
 use crate::{
     app::App,
     audit::{self, Action, Entry, Source},
@@ -23,7 +23,6 @@ use crate::{
     },
     clock::Moment,
     entity::{
-        UserId,
         session::Client,
         user::{self, Role},
     },
@@ -31,14 +30,6 @@ use crate::{
     limit::{Limit, Who},
     text,
 };
-
-/// What anyone may see of an account.
-#[derive(Clone, Debug, FromQueryResult)]
-pub struct Profile {
-    pub id: UserId,
-    pub handle: String,
-    pub avatar: Option<String>,
-}
 
 impl From<user::Model> for Profile {
     fn from(account: user::Model) -> Self {
@@ -189,25 +180,6 @@ pub async fn own(conn: &impl ConnectionTrait, viewer: &Viewer) -> Result<user::M
         .one(conn)
         .await?
         .ok_or(Error::Unauthenticated)
-}
-
-/// What anyone may see of these accounts. One statement, none if there are no ids.
-pub async fn profiles(
-    conn: &impl ConnectionTrait,
-    ids: impl IntoIterator<Item = UserId>,
-) -> Result<HashMap<UserId, Profile>> {
-    let ids: std::collections::BTreeSet<_> = ids.into_iter().collect();
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let profiles = user::Entity::present()
-        .select_only()
-        .columns([user::Column::Id, user::Column::Handle, user::Column::Avatar])
-        .filter(user::Column::Id.is_in(ids))
-        .into_model::<Profile>()
-        .all(conn)
-        .await?;
-    Ok(profiles.into_iter().map(|profile| (profile.id, profile)).collect())
 }
 
 /// The viewer's account, if this is its password: what can't be undone is asked for again.

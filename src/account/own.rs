@@ -68,13 +68,9 @@ pub async fn update(app: &App, viewer: &Viewer, changes: Changes, now: &Moment) 
         user: account.id,
         at: None,
     };
-    if changes.opted_out.is_some() {
-        outbox::record(&tx, &event, now).await?;
-    }
+    outbox::record(&tx, &event, now).await?;
     tx.commit().await?;
-    if changes.opted_out.is_some() {
-        outbox::deliver(app, event).await;
-    }
+    outbox::deliver(app, event).await;
     Ok(account)
 }
 

@@ -1,8 +1,15 @@
 //! Live ranks. Changes of a board are collected for one tick; then one computation serves all who listen to it: one
-//! look at the index, one statement for the profiles of those who moved. A reader who is slow finds the latest state
-//! and never a queue.
+//! look at the index, one statement for those profiles that are not at hand. A reader who is slow finds the latest
+//! state and never a queue. While most of those who were told have not yet taken it, the next tick waits, up to four
+//! times its length: under load there are fewer messages, not later ones.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use async_stream::try_stream;
 use futures_util::Stream;
@@ -14,13 +21,7 @@ use super::{
     index::{Place, RankIndex},
     lock,
 };
-use crate::{
-    account::{self, Profile},
-    app::App,
-    clock::Time,
-    entity::UserId,
-    error::Result,
-};
+use crate::{account::Profile, app::App, clock::Time, entity::UserId, error::Result};
 
 /// What a listener wants to know of a board.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +71,15 @@ struct Listener {
     watched: Watched,
     /// What it was told last; `None` if that failed.
     told: Option<Vec<Place>>,
-    sender: watch::Sender<Option<Snapshot>>,
+    sender: watch::Sender<Option<News>>,
+}
+
+/// What a tick tells a listener.
+#[derive(Clone)]
+struct News {
+    snapshot: Snapshot,
+    /// Counts those of the same tick who have not taken theirs.
+    left: Arc<AtomicUsize>,
 }
 
 impl Listeners {
@@ -115,8 +124,9 @@ pub fn follow(app: App, followed: Followed, watched: Watched) -> impl Stream<Ite
                         if told.is_err() {
                             return;
                         }
-                        let snapshot = listening.receiver.borrow_and_update().clone();
-                        if let Some(snapshot) = snapshot {
+                        let news = listening.receiver.borrow_and_update().clone();
+                        if let Some(News { snapshot, left }) = news {
+                            left.fetch_sub(1, Ordering::Relaxed);
                             yield snapshot;
                         }
                     }
@@ -145,7 +155,7 @@ struct Places {
 struct Listening {
     loaded: Arc<Loaded>,
     id: u64,
-    receiver: watch::Receiver<Option<Snapshot>>,
+    receiver: watch::Receiver<Option<News>>,
 }
 
 impl Drop for Listening {
@@ -188,42 +198,36 @@ fn listen(app: &App, loaded: &Arc<Loaded>, watched: Watched) -> (Listening, Plac
     (listening, places)
 }
 
+/// How many times longer than usual a tick may last under load.
+const STRETCH: usize = 4;
+
 /// Serves the listeners of one board until there are none.
 async fn tick(app: App, loaded: Arc<Loaded>) {
+    let (mut told, mut left) = (0, Arc::<AtomicUsize>::default());
     loop {
         tokio::select! {
             () = loaded.changed.notified() => {}
             () = app.shutdown.cancelled() => return,
         }
-        tokio::time::sleep(app.config.board_tick).await;
-        let Some(Moved {
-            as_of,
-            total,
-            listeners: moved,
-        }) = who_moved(&app, &loaded)
-        else {
+        for _ in 0..STRETCH {
+            tokio::time::sleep(app.config.board_tick).await;
+            if left.load(Ordering::Relaxed) <= told / 10 {
+                break;
+            }
+        }
+        let Some(moved) = who_moved(&app, &loaded) else {
             return;
         };
-        let students = moved.iter().flat_map(|(_, places)| places).map(student_of);
-        match account::profiles(app.db.read(), students).await {
-            Ok(profiles) => {
-                let state = lock(&loaded.state);
-                for (id, places) in moved {
-                    if let Some(listener) = state.listeners.all.get(&id) {
-                        let rows = rows(&places, &profiles);
-                        listener.sender.send_replace(Some(Snapshot {
-                            board: loaded.board,
-                            as_of,
-                            total,
-                            rows,
-                        }));
-                    }
-                }
+        let listeners = moved.listeners.len();
+        match tell(&app, &loaded, &moved).await {
+            Ok((pending, statements)) => {
+                (told, left) = (listeners, pending);
+                tracing::debug!(board = ?loaded.board, told, statements, "a tick");
             }
             Err(error) => {
                 tracing::error!(board = ?loaded.board, cause = ?error.cause(), "a tick could not read profiles and is tried again");
                 let mut state = lock(&loaded.state);
-                for (id, _) in moved {
+                for (id, _) in moved.listeners {
                     if let Some(listener) = state.listeners.all.get_mut(&id) {
                         listener.told = None;
                     }
@@ -232,6 +236,31 @@ async fn tick(app: App, loaded: Arc<Loaded>) {
             }
         }
     }
+}
+
+/// Tells those who moved. Returns the count of those who have not taken it yet, and the number of statements it took.
+async fn tell(app: &App, loaded: &Loaded, moved: &Moved) -> Result<(Arc<AtomicUsize>, usize)> {
+    let students = moved.listeners.iter().flat_map(|(_, places)| places).map(student_of);
+    let (profiles, statements) = app.profiles.of(app.db.read(), students).await?;
+    let left = Arc::new(AtomicUsize::new(moved.listeners.len()));
+    let state = lock(&loaded.state);
+    for (id, places) in &moved.listeners {
+        let Some(listener) = state.listeners.all.get(id) else {
+            left.fetch_sub(1, Ordering::Relaxed);
+            continue;
+        };
+        let snapshot = Snapshot {
+            board: loaded.board,
+            as_of: moved.as_of,
+            total: moved.total,
+            rows: rows(places, &profiles),
+        };
+        listener.sender.send_replace(Some(News {
+            snapshot,
+            left: left.clone(),
+        }));
+    }
+    Ok((left, statements))
 }
 
 /// What a tick has to tell, by listener.
@@ -265,7 +294,10 @@ fn who_moved(app: &App, loaded: &Loaded) -> Option<Moved> {
 }
 
 async fn snapshot_of(app: &App, board: Board, places: Places) -> Result<Snapshot> {
-    let profiles = account::profiles(app.db.read(), places.places.iter().map(student_of)).await?;
+    let (profiles, _) = app
+        .profiles
+        .of(app.db.read(), places.places.iter().map(student_of))
+        .await?;
     Ok(Snapshot {
         board,
         as_of: places.as_of,

@@ -1,4 +1,4 @@
-//! Questions about boards. Each costs one statement beside the index.
+//! Questions about boards. Each costs one statement beside the index, none if the profiles are known.
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
@@ -8,7 +8,7 @@ use super::{
     live::{Row, rows, student_of},
 };
 use crate::{
-    account::{self, Profile},
+    account::Profile,
     app::App,
     auth::Viewer,
     clock::{Moment, Time},
@@ -124,7 +124,7 @@ pub async fn own(app: &App, viewer: &Viewer, board: Board) -> Result<Option<OwnS
     let Some(place) = place else {
         return unranked(conn, viewer.user(), board, as_of).await;
     };
-    let mut profiles = account::profiles(conn, [viewer.user()]).await?;
+    let (mut profiles, _) = app.profiles.of(conn, [viewer.user()]).await?;
     Ok(profiles.remove(&viewer.user()).map(|profile| OwnStanding {
         rank: Some(place.rank),
         score: place.standing.score,
@@ -167,7 +167,7 @@ async fn look(app: &App, board: Board, choose: impl FnOnce(&RankIndex) -> Slice<
     let (as_of, total, slice) = app.boards.view(&loaded, |view| {
         (view.as_of, view.index.len() as u64, choose(view.index))
     });
-    let profiles = account::profiles(conn, slice.rows.iter().map(student_of)).await?;
+    let (profiles, _) = app.profiles.of(conn, slice.rows.iter().map(student_of)).await?;
     Ok(Standings {
         as_of,
         total,

@@ -1,10 +1,16 @@
 //! The examples do what they say, against a real server.
 
 #[expect(dead_code, reason = "its main is for the command line")]
+#[path = "../../examples/crowd.rs"]
+mod crowd;
+
+#[expect(dead_code, reason = "its main is for the command line")]
 #[path = "../../examples/play.rs"]
 mod play;
 
-use marmalade::entity::QuizId;
+use std::net::SocketAddr;
+
+use marmalade::{config::Config, entity::QuizId, http, serve};
 
 use crate::on_both_databases;
 
@@ -21,4 +27,28 @@ on_both_databases! {
         told("rank 2 of 2 with 2.0 points");
         told("CANARY explanation 1");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_crowd_is_told_nothing_wrong() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = Config {
+        data_dir: folder.path().to_owned(),
+        ..Config::default()
+    };
+    let app = serve::open(config).await.unwrap_or_else(|_| panic!("an application"));
+    let size = crowd::Size {
+        listeners: 20,
+        standings: 300,
+        submits: 20,
+        seconds: 1,
+        server: None,
+    };
+    let crowd = crowd::Crowd::seed(&app, &size).await.expect("a crowd");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let service = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    let report = crowd.listen_and_submit(&app, address, None).await.expect("they listen");
+    assert_eq!((report.submits, report.wrong, report.missing), (20, 0, 0), "{report}");
 }

@@ -1,0 +1,93 @@
+//! What anyone may see of an account, kept at hand: boards and their streams show it in every row.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use moka::sync::Cache;
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+
+use crate::{db::sql, entity::UserId, error::Result};
+
+/// What anyone may see of an account.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct Profile {
+    pub id: UserId,
+    pub handle: String,
+    pub avatar: Option<String>,
+}
+
+/// Profiles that were read lately.
+pub struct Profiles {
+    known: Cache<UserId, Profile>,
+    /// How often one was forgotten: what was read before must not be kept after.
+    forgotten: AtomicU64,
+}
+
+/// Changes of a profile are told at once; this is the bound if a tale is lost.
+const KNOWN: Duration = Duration::from_secs(60);
+
+impl Default for Profiles {
+    fn default() -> Self {
+        Self {
+            known: Cache::builder().max_capacity(100_000).time_to_live(KNOWN).build(),
+            forgotten: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Profiles {
+    /// The profiles of these accounts, as far as they are not deleted, and the number of statements it took: one, or none
+    /// if all are known.
+    pub async fn of(
+        &self,
+        conn: &impl ConnectionTrait,
+        ids: impl IntoIterator<Item = UserId>,
+    ) -> Result<(HashMap<UserId, Profile>, usize)> {
+        let (mut profiles, mut unknown) = (HashMap::new(), BTreeSet::new());
+        for id in ids {
+            match self.known.get(&id) {
+                Some(profile) => drop(profiles.insert(id, profile)),
+                None => drop(unknown.insert(id)),
+            }
+        }
+        if unknown.is_empty() {
+            return Ok((profiles, 0));
+        }
+        let forgotten = self.forgotten.load(Ordering::SeqCst);
+        for profile in read(conn, &unknown).await? {
+            self.known.insert(profile.id, profile.clone());
+            if self.forgotten.load(Ordering::SeqCst) != forgotten {
+                self.known.invalidate(&profile.id);
+            }
+            profiles.insert(profile.id, profile);
+        }
+        Ok((profiles, 1))
+    }
+
+    /// An account has changed: it is asked for anew.
+    pub fn forget(&self, user: UserId) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.known.invalidate(&user);
+    }
+}
+
+/// One statement with one parameter, however many there are.
+async fn read(conn: &impl ConnectionTrait, ids: &BTreeSet<UserId>) -> Result<Vec<Profile>> {
+    let postgres = conn.get_database_backend() == DbBackend::Postgres;
+    let (each, ids): (_, Vec<_>) = if postgres {
+        let each = "SELECT value::uuid FROM json_array_elements_text($1::json)";
+        (each, ids.iter().map(|id| id.0.to_string()).collect())
+    } else {
+        let each = "SELECT unhex(value) FROM json_each($1)";
+        (each, ids.iter().map(|id| id.0.simple().to_string()).collect())
+    };
+    let select = sql(
+        conn,
+        format!("SELECT id, handle, avatar FROM users WHERE deleted_at IS NULL AND id IN ({each})"),
+        [serde_json::json!(ids).to_string().into()],
+    );
+    Ok(Profile::find_by_statement(select).all(conn).await?)
+}

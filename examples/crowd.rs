@@ -35,6 +35,7 @@ use futures_util::{SinkExt, StreamExt, stream};
 use marmalade::{
     app::App,
     attempt::{self, answers::Save},
+    audit::Source,
     auth::{self, token::Claims},
     clock::Time,
     config::{Config, Mode, Secret},
@@ -281,7 +282,7 @@ async fn quiz(app: &App) -> marmalade::error::Result<QuizId> {
     let subject = author::subject(&tx, "Crowds", &now).await?;
     let quiz = author::draft(&tx, subject, quiz, &questions, &now).await?;
     tx.commit().await?;
-    author::publish(app, quiz, &now).await?;
+    author::publish(app, quiz, &Source::default(), &now).await?;
     Ok(quiz)
 }
 

@@ -317,6 +317,8 @@ pub struct StandingChanged {
     standing: Option<Standing>,
     /// How many students the board ranks.
     total_count: u64,
+    /// The server is still gathering the board: this event says nothing, the next one will.
+    stale: bool,
 }
 
 impl From<Snapshot> for StandingChanged {
@@ -326,6 +328,7 @@ impl From<Snapshot> for StandingChanged {
             as_of: date_time(snapshot.as_of),
             standing: snapshot.rows.into_iter().next().map(Standing::from),
             total_count: snapshot.total,
+            stale: snapshot.stale,
         }
     }
 }
@@ -341,6 +344,8 @@ pub struct BoardChanged {
     standings: Vec<Standing>,
     /// How many students the board ranks.
     total_count: u64,
+    /// The server is still gathering the board: this event says nothing, the next one will.
+    stale: bool,
 }
 
 impl From<Snapshot> for BoardChanged {
@@ -350,6 +355,7 @@ impl From<Snapshot> for BoardChanged {
             as_of: date_time(snapshot.as_of),
             standings: snapshot.rows.into_iter().map(Standing::from).collect(),
             total_count: snapshot.total,
+            stale: snapshot.stale,
         }
     }
 }

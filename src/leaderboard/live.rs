@@ -50,6 +50,8 @@ pub struct Snapshot {
     /// How many students the board ranks.
     pub total: u64,
     pub rows: Vec<Row>,
+    /// The board is being built: this says nothing yet, the next one will.
+    pub stale: bool,
 }
 
 /// A place and who has it.
@@ -115,7 +117,15 @@ pub fn follow(app: App, followed: Followed, watched: Watched) -> impl Stream<Ite
         let mut days = app.days.subscribe();
         loop {
             let board = followed.board(&app);
-            let loaded = app.boards.get(app.db.read(), board).await?;
+            let mut said = false;
+            let loaded = loop {
+                if let Some(loaded) = app.boards.get(&app.db, board).await {
+                    break loaded;
+                }
+                if !std::mem::replace(&mut said, true) {
+                    yield Snapshot { board, as_of: app.clock.now(), total: 0, rows: Vec::new(), stale: true };
+                }
+            };
             let (mut listening, places) = listen(&app, &loaded, watched);
             yield snapshot_of(&app, board, places).await?;
             loop {
@@ -254,6 +264,7 @@ async fn tell(app: &App, loaded: &Loaded, moved: &Moved) -> Result<(Arc<AtomicUs
             as_of: moved.as_of,
             total: moved.total,
             rows: rows(places, &profiles),
+            stale: false,
         };
         listener.sender.send_replace(Some(News {
             snapshot,
@@ -303,6 +314,7 @@ async fn snapshot_of(app: &App, board: Board, places: Places) -> Result<Snapshot
         as_of: places.as_of,
         total: places.total,
         rows: rows(&places.places, &profiles),
+        stale: false,
     })
 }
 

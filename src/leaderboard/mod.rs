@@ -6,6 +6,7 @@ pub mod index;
 pub mod live;
 pub mod query;
 pub mod standings;
+pub mod tables;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -14,7 +15,7 @@ use std::{
 };
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::{Notify, SetOnce};
 use uuid::Uuid;
 
 use self::{
@@ -24,24 +25,27 @@ use self::{
 };
 use crate::{
     clock::{Clock, Time},
-    db::sql,
+    db::{Db, sql},
     entity::UserId,
     error::Result,
     outbox::Changed,
 };
 
 /// The boards that somebody looks at, each with its index. A board is built from the tables when it is first asked for
-/// and follows every commit from then on.
+/// and follows every commit from then on. Until it is built, questions go to the [`tables`] themselves.
 pub struct Boards {
     clock: Arc<dyn Clock>,
-    loaded: Mutex<HashMap<(Uuid, String), Arc<Loaded>>>,
+    loaded: Arc<Mutex<HashMap<Key, Arc<Loaded>>>>,
     commits: Arc<Mutex<Commits>>,
 }
+
+/// What the tables call a board: its scope and its window.
+type Key = (Uuid, String);
 
 /// A board that is, or is about to be, in memory.
 pub struct Loaded {
     pub board: Board,
-    ready: OnceCell<()>,
+    ready: SetOnce<()>,
     state: Mutex<State>,
     /// Told at every change.
     changed: Notify,
@@ -85,12 +89,15 @@ pub struct View<'a> {
 /// A board is dropped from memory when nobody has asked for it that long.
 const IDLE: Duration = Duration::from_secs(15 * 60);
 
+/// How long a question waits for a board that is being built. Most are there by then, and cheaper to ask than the tables.
+const MOMENT: Duration = Duration::from_millis(200);
+
 impl Boards {
     /// No board is in memory yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            loaded: Mutex::default(),
+            loaded: Arc::default(),
             commits: Arc::default(),
         }
     }
@@ -107,17 +114,37 @@ impl Boards {
         }
     }
 
-    /// The board in memory, built from the tables if need be.
-    pub async fn get(&self, conn: &impl ConnectionTrait, board: Board) -> Result<Arc<Loaded>> {
+    /// The board in memory. Nothing comes back if it can't be had in a moment: then it is being built, or could not be.
+    pub async fn get(&self, db: &Db, board: Board) -> Option<Arc<Loaded>> {
         let now = self.clock.now();
+        let key = (board.scope.key(), board.window.key());
         let loaded = lock(&self.loaded)
-            .entry((board.scope.key(), board.window.key()))
-            .or_insert_with(|| Arc::new(Loaded::empty(board, now)))
+            .entry(key)
+            .or_insert_with_key(|key| {
+                let loaded = Arc::new(Loaded::empty(board, now));
+                self.build(db.clone(), key.clone(), loaded.clone());
+                loaded
+            })
             .clone();
-        // From here on every update reaches the board, so nothing falls between it and the snapshot.
-        loaded.ready.get_or_try_init(|| loaded.build(conn)).await?;
+        tokio::time::timeout(MOMENT, loaded.ready.wait()).await.ok()?;
         lock(&loaded.state).used_at = now;
-        Ok(loaded)
+        Some(loaded)
+    }
+
+    /// Has a board built, whether or not whoever asked for it waits so long.
+    fn build(&self, db: Db, key: Key, loaded: Arc<Loaded>) {
+        let boards = self.loaded.clone();
+        tokio::spawn(async move {
+            // Every update reaches the board already, so nothing falls between it and the snapshot.
+            match loaded.build(db.read()).await {
+                Ok(()) => _ = loaded.ready.set(()),
+                Err(error) => {
+                    tracing::error!(board = ?loaded.board, cause = ?error.cause(), "a board could not be built");
+                    // The next question tries again.
+                    lock(&boards).remove(&key);
+                }
+            }
+        });
     }
 
     /// Lets `look` see a board at one time.
@@ -198,7 +225,7 @@ impl Loaded {
     fn empty(board: Board, now: Time) -> Self {
         Self {
             board,
-            ready: OnceCell::new(),
+            ready: SetOnce::new(),
             state: Mutex::new(State {
                 index: RankIndex::new(),
                 early: Some(Vec::new()),

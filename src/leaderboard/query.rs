@@ -2,10 +2,13 @@
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
+use uuid::Uuid;
+
 use super::{
     board::{Board, Scope, Span, Window},
     index::{Place, RankIndex, Standing},
     live::{Row, rows, student_of},
+    tables,
 };
 use crate::{
     account::Profile,
@@ -62,66 +65,103 @@ pub enum From {
     Rank { rank: u64, first: usize },
 }
 
-/// A page of a board.
-pub async fn page(app: &App, board: Board, from: From) -> Result<Standings> {
-    look(app, board, |index| match &from {
-        From::Rank { rank, first } => {
-            let mut places = index.from_rank(*rank, first + 1);
-            let has_next = places.len() > *first;
-            places.truncate(*first);
-            Slice {
-                has_previous: places.first().is_some_and(|place| place.position > 0),
-                has_next,
-                rows: places,
-            }
-        }
-        From::Page(page) => page_of(index, page),
-    })
-    .await
+/// What is asked of a board. The index answers it, or while that is away the tables.
+#[derive(Clone, Debug)]
+pub enum Question {
+    /// So many places after a key, or the first ones.
+    After(Option<Standing>, usize),
+    /// So many places before a key, or the last ones; the nearest are meant, in the board's order.
+    Before(Option<Standing>, usize),
+    /// So many places from the first one on whose rank is this or a later one.
+    FromRank(u64, usize),
+    /// A student's place, with so many above and below.
+    Around(Uuid, usize, usize),
 }
 
-fn page_of(index: &RankIndex, page: &Page<Standing>) -> Slice<Place> {
-    let within = |place: &Place| match (page.backward, &page.after, &page.before) {
+/// Places in the board's order, and how many it has in all.
+pub struct Answer {
+    pub as_of: Time,
+    pub total: u64,
+    pub places: Vec<Place>,
+}
+
+impl Question {
+    /// What the index says.
+    pub fn of(&self, index: &RankIndex) -> Vec<Place> {
+        match self {
+            Self::After(key, n) => index.after(key.as_ref(), *n),
+            Self::Before(key, n) => index.before(key.as_ref(), *n),
+            Self::FromRank(rank, n) => index.from_rank(*rank, *n),
+            Self::Around(student, above, below) => index.around(*student, *above, *below).unwrap_or_default(),
+        }
+    }
+}
+
+async fn ask(app: &App, board: Board, question: &Question) -> Result<Answer> {
+    if let Some(loaded) = app.boards.get(&app.db, board).await {
+        return Ok(app.boards.view(&loaded, |view| Answer {
+            as_of: view.as_of,
+            total: view.index.len() as u64,
+            places: question.of(view.index),
+        }));
+    }
+    let as_of = app.clock.now();
+    let (places, total) = tables::answer(app.db.read(), board, question).await?;
+    Ok(Answer { as_of, total, places })
+}
+
+/// A page of a board.
+pub async fn page(app: &App, board: Board, from: From) -> Result<Standings> {
+    let question = match &from {
+        From::Rank { rank, first } => Question::FromRank(*rank, first + 1),
+        From::Page(page) if page.backward => Question::Before(page.before, page.limit + 1),
+        From::Page(page) => Question::After(page.after, page.limit + 1),
+    };
+    let mut answer = ask(app, board, &question).await?;
+    let slice = match &from {
+        From::Rank { first, .. } => {
+            answer.places.truncate(*first);
+            all_of(&answer)
+        }
+        From::Page(page) => page_of(&answer.places, page),
+    };
+    with_profiles(app, answer, slice).await
+}
+
+fn page_of(places: &[Place], page: &Page<Standing>) -> Slice<Place> {
+    let within = |place: &&Place| match (page.backward, &page.after, &page.before) {
         (false, _, Some(before)) => place.standing < *before,
         (true, Some(after), _) => place.standing > *after,
         _ => true,
     };
-    let limit = page.limit + 1;
-    let mut places = if page.backward {
-        index.before(page.before.as_ref(), limit)
-    } else {
-        index.after(page.after.as_ref(), limit)
-    };
-    places.retain(within);
+    let mut places: Vec<Place> = places.iter().filter(within).copied().collect();
     if page.backward {
         places.reverse();
     }
     page.slice(places)
 }
 
+fn all_of(answer: &Answer) -> Slice<Place> {
+    let last = answer.places.last();
+    Slice {
+        has_previous: answer.places.first().is_some_and(|place| place.position > 0),
+        has_next: last.is_some_and(|place| place.position + 1 < answer.total),
+        rows: answer.places.clone(),
+    }
+}
+
 /// The places around the viewer; none if the viewer has none.
 pub async fn around(app: &App, viewer: &Viewer, board: Board, above: usize, below: usize) -> Result<Standings> {
-    look(app, board, |index| {
-        let places = index.around(viewer.user().0, above, below).unwrap_or_default();
-        Slice {
-            has_previous: places.first().is_some_and(|place| place.position > 0),
-            has_next: places
-                .last()
-                .is_some_and(|place| place.position + 1 < index.len() as u64),
-            rows: places,
-        }
-    })
-    .await
+    let answer = ask(app, board, &Question::Around(viewer.user().0, above, below)).await?;
+    let slice = all_of(&answer);
+    with_profiles(app, answer, slice).await
 }
 
 /// The viewer's standing, if there is one.
 pub async fn own(app: &App, viewer: &Viewer, board: Board) -> Result<Option<OwnStanding>> {
     let conn = app.db.read();
-    let loaded = app.boards.get(conn, board).await?;
-    let (as_of, place) = app
-        .boards
-        .view(&loaded, |view| (view.as_of, view.index.place_of(viewer.user().0)));
-    let Some(place) = place else {
+    let Answer { as_of, places, .. } = ask(app, board, &Question::Around(viewer.user().0, 0, 0)).await?;
+    let Some(place) = places.first() else {
         return unranked(conn, viewer.user(), board, as_of).await;
     };
     let (mut profiles, _) = app.profiles.of(conn, [viewer.user()]).await?;
@@ -161,16 +201,14 @@ async fn unranked(conn: &impl ConnectionTrait, user: UserId, board: Board, as_of
     }))
 }
 
-async fn look(app: &App, board: Board, choose: impl FnOnce(&RankIndex) -> Slice<Place>) -> Result<Standings> {
-    let conn = app.db.read();
-    let loaded = app.boards.get(conn, board).await?;
-    let (as_of, total, slice) = app.boards.view(&loaded, |view| {
-        (view.as_of, view.index.len() as u64, choose(view.index))
-    });
-    let (profiles, _) = app.profiles.of(conn, slice.rows.iter().map(student_of)).await?;
+async fn with_profiles(app: &App, answer: Answer, slice: Slice<Place>) -> Result<Standings> {
+    let (profiles, _) = app
+        .profiles
+        .of(app.db.read(), slice.rows.iter().map(student_of))
+        .await?;
     Ok(Standings {
-        as_of,
-        total,
+        as_of: answer.as_of,
+        total: answer.total,
         slice: Slice {
             rows: rows(&slice.rows, &profiles),
             has_previous: slice.has_previous,

@@ -3,11 +3,18 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use marmalade::leaderboard::{
-    board::{Scope, Span},
-    live::{self, Followed, Watched},
+use marmalade::{
+    clock::{Clock, Time},
+    entity::standing,
+    leaderboard::{
+        board::{Board, Scope, Span, Window},
+        index::{RankIndex, Standing},
+        live::{self, Followed, Watched},
+        query::Question,
+        tables,
+    },
 };
-use sea_orm::ConnectionTrait;
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Statement};
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
@@ -181,5 +188,49 @@ on_both_databases! {
         let change = "mutation { updateAccount(input: {handle: \"countess\"}) { errors { code } } }";
         ada.ask(change, json!({})).await;
         assert_eq!(shown(bob.ask(board, json!({})).await), "countess");
+    }
+
+    async fn the_tables_answer_as_the_index_does(app: TestApp) {
+        let window = Window::at(Span::AllTime, app.clock.now(), app.app.zone);
+        let board = Board { scope: Scope::Everything, window };
+        let db = app.app.db.write();
+        let mut standings = Vec::new();
+        for n in 0..24_i64 {
+            let student = app.student().await.id();
+            // Many ties, of score and of both.
+            let (score, reached_at) = (n * 7 % 5 * 1000 - 1000, n * 3 % 4);
+            let row = standing::ActiveModel {
+                scope_id: Set(board.scope.key()),
+                window_key: Set(window.key()),
+                student_id: Set(student),
+                score: Set(score),
+                reached_at: Set(Time(reached_at)),
+                version: Set(0),
+            };
+            standing::Entity::insert(row).exec_without_returning(db).await.expect("a standing");
+            standings.push(Standing { student: student.0, score, reached_at });
+        }
+        let hidden = standings.pop().expect("a standing").student;
+        let hide = Statement::from_sql_and_values(
+            db.get_database_backend(), "UPDATE users SET opted_out = TRUE WHERE id = $1", [hidden.into()]);
+        db.execute_raw(hide).await.expect("hidden");
+        let index = RankIndex::from_standings(standings.iter().map(|standing| (*standing, 0)));
+
+        let mut questions = vec![Question::After(None, 50), Question::Before(None, 50), Question::Around(hidden, 3, 3)];
+        for rank in 0..26 {
+            questions.push(Question::FromRank(rank, 4));
+        }
+        for standing in &standings {
+            let between = Standing { reached_at: standing.reached_at + 1, ..*standing };
+            for key in [*standing, between] {
+                questions.extend([Question::After(Some(key), 5), Question::Before(Some(key), 5)]);
+            }
+            questions.extend([Question::Around(standing.student, 0, 0), Question::Around(standing.student, 4, 3)]);
+        }
+        for question in &questions {
+            let (statements, told) = app.statements(tables::answer(db, board, question)).await;
+            let told = told.unwrap_or_else(|_| panic!("{question:?} is answered"));
+            assert_eq!((statements, told), (1, (question.of(&index), 23)), "{question:?}");
+        }
     }
 }

@@ -74,7 +74,7 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     if app.config.mode == Mode::Production {
         must_be_safe(&app).await?;
     }
-    let _only = app.db.only_server().await?;
+    let only = app.db.only_server().await?;
     if app.config.demo && demo::fill_if_empty(&app).await? {
         tracing::info!("the empty database was filled with demo content");
     }
@@ -103,6 +103,8 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     }
     tasks.close();
     tasks.wait().await;
+    // The database closes when all its connections are back, and this holds one.
+    drop(only);
     app.db.close().await?;
     Ok(())
 }

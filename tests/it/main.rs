@@ -17,3 +17,4 @@ mod races;
 mod refusal;
 mod schema;
 mod secrets;
+mod serving;

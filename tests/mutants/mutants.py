@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Takes each guard and each scope away, one at a time, and sees the tests notice.
 
-    tests/mutants/mutants.py [--list] [--only WORD] [--target DIR] [--report FILE]
+    tests/mutants/mutants.py [--list] [--only WORD] [--skip N] [--release] [--target DIR] [--report FILE]
 
 A copy of the sources is rewritten so that every guard and scope has a switch, the copy is built once, and the tests run
 once for each switch: first the matrix (`ownership`), and if that does not notice, all others, on SQLite. What nobody
@@ -10,8 +10,9 @@ tomorrow is taken away, too; a place that looks like a guard but can't be rewrit
 
 --list    only tell what would be taken away
 --only    only places whose description contains WORD
---target  build folder, kept between runs (default: a folder beside the copy; the build is a release build, because
-          it is the tests that take the time)
+--skip    leave out the first N, to go on where a run was ended
+--release builds optimised: the build takes minutes longer, and each run of the tests a fraction
+--target  build folder, kept between runs (default: a folder beside the copy)
 --report  where the table goes, beside standard output
 """
 import argparse, os, pathlib, re, shutil, subprocess, sys, tempfile, time
@@ -38,10 +39,20 @@ pub fn no(n: usize, answer: bool) -> bool { !gone(n) && answer }
 pub fn allowed(n: usize, answer: Option<bool>) -> Option<bool> { if gone(n) { Some(true) } else { answer } }
 
 pub struct Guarded<G>(pub usize, pub G);
-impl<G: async_graphql::Guard> async_graphql::Guard for Guarded<G> {
+impl<G: async_graphql::Guard + Send + Sync> async_graphql::Guard for Guarded<G> {
     async fn check(&self, ctx: &async_graphql::Context<'_>) -> async_graphql::Result<()> {
         if gone(self.0) { Ok(()) } else { self.1.check(ctx).await }
     }
+}
+
+/// What was a constant.
+pub struct Text(pub LazyLock<&'static str>);
+impl std::ops::Deref for Text {
+    type Target = &'static str;
+    fn deref(&self) -> &&'static str { &self.0 }
+}
+impl std::fmt::Display for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&self.0) }
 }
 
 pub fn filter(n: usize, filter: impl sea_orm::sea_query::IntoCondition) -> sea_orm::Condition {
@@ -262,11 +273,11 @@ class Mutants:
                 semicolon = file.text.index(";", end)
                 head = file.text[line:start]
                 file.wrap(line, line, head.replace("const ", "const ALL_OF_", 1) + literal + ";\n"
-                          f"static {name}: std::sync::LazyLock<&str> = std::sync::LazyLock::new(|| crate::mutants::either(ALL_OF_{name}, [{values}]));\n#[allow(unused)]\n"
+                          f"static {name}: crate::mutants::Text = crate::mutants::Text(std::sync::LazyLock::new(|| crate::mutants::either(ALL_OF_{name}, [{values}])));\n#[allow(unused)]\n"
                           + "", "")
                 file.wrap(line + head.index(name), line + head.index(name), "UNUSED_", "")
                 for use in re.finditer(rf"\b{name}\b", file.text[: file.end]):
-                    if not line <= use.start() < semicolon:
+                    if not line <= use.start() < semicolon and file.text[use.start() - 1] != "{":
                         file.wrap(use.start(), use.end(), "*", "")
             elif in_format:
                 opening = file.text.rindex("format!(", 0, start)
@@ -293,9 +304,9 @@ def copy(mutants, to):
     (to / "src/mutants.rs").write_text(SWITCHES)
 
 
-def build(at, target):
+def build(at, target, release):
     env = dict(os.environ, CARGO_TARGET_DIR=str(target))
-    command = ["cargo", "test", "--release", "--no-run", "--test", "it", "--message-format=short"]
+    command = ["cargo", "test", *(["--release"] if release else []), "--no-run", "--test", "it", "--message-format=short"]
     done = subprocess.run(command, cwd=at, env=env, stderr=subprocess.PIPE, text=True)
     binary = re.search(r"\(([^)]*/deps/it-\w+)\)", done.stderr)
     if done.returncode or not binary:
@@ -319,13 +330,15 @@ def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--list", action="store_true")
     options.add_argument("--only", default="")
+    options.add_argument("--skip", type=int, default=0)
+    options.add_argument("--release", action="store_true")
     options.add_argument("--target")
     options.add_argument("--report")
     given = options.parse_args()
     mutants = Mutants(ROOT)
     if mutants.trouble:
         sys.exit("these can't be read:\n" + "\n".join(mutants.trouble))
-    chosen = [(n, *found) for n, found in enumerate(mutants.found, 1) if given.only in " ".join(found)]
+    chosen = [(n, *found) for n, found in enumerate(mutants.found, 1) if n > given.skip and given.only in " ".join(found)]
     if given.list:
         for n, place, what in chosen:
             print(f"{n:4} {what:62} {place}")
@@ -341,7 +354,7 @@ def main():
         at = pathlib.Path(folder, "copy")
         at.mkdir()
         copy(mutants, at)
-        binary = build(at, pathlib.Path(given.target or f"{folder}/target").resolve())
+        binary = build(at, pathlib.Path(given.target or f"{folder}/target").resolve(), given.release)
         others = ["--skip", "ownership", "--skip", "examples"]
         for arguments in (["ownership"], others):
             failing = run(binary, at, 0, arguments)

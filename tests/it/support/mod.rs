@@ -180,6 +180,7 @@ impl TestApp {
             },
             board_tick: Duration::from_millis(20),
             demo: false,
+            listen: ([127, 0, 0, 1], 0).into(),
             data_dir: place.folder.path().to_owned(),
             ..Config::default()
         };

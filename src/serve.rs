@@ -2,8 +2,15 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use axum::{Router, extract::ConnectInfo};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
 use tokio::net::TcpListener;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
 
 use crate::{
     app::App,
@@ -19,6 +26,8 @@ use crate::{
 
 /// How long requests that are under way may take when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How long a client may take for the head of a request, and how long a connection is kept without one.
+const HEAD: Duration = Duration::from_secs(30);
 
 /// Opens the configured database; its schema is brought up to date.
 pub async fn open_database(config: &Config) -> Result<Db> {
@@ -87,18 +96,18 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     let tasks = TaskTracker::new();
     app.run_in_background(&tasks);
     let shutdown = app.shutdown.clone();
-    let service = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+    tokio::spawn(async move {
         stop.await;
         tracing::info!("stopping");
         shutdown.cancel();
     });
+    let serving = accept(listener, http::router(app.clone()), app.shutdown.clone());
     let deadline = async {
         app.shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        served = serving => served.map_err(Error::internal)?,
+        () = serving => {}
         () = deadline => tracing::warn!("some requests were not finished in time"),
     }
     tasks.close();
@@ -125,6 +134,59 @@ async fn must_be_safe(app: &App) -> Result<()> {
     Err(Error::internal(format!(
         "production mode does not serve this:\n{list}Mend it, or set MARMALADE_MODE=development to try things out."
     )))
+}
+
+/// Takes connections until the shutdown, and returns when the last one has ended. What `axum::serve` would do, and a
+/// client that does not finish the head of a request is left.
+async fn accept(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let mut protocol = auto::Builder::new(TokioExecutor::new());
+    protocol.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+    protocol
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEAD)
+        .enable_connect_protocol();
+    let connections = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shutdown.cancelled() => break,
+        };
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Mostly: too many open files, which some will be closed of soon.
+                tracing::warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let spoken = CancellationToken::new();
+        let first = spoken.clone();
+        let service = router.clone().map_request(move |mut request: axum::http::Request<_>| {
+            first.cancel();
+            request.extensions_mut().insert(ConnectInfo(address));
+            request
+        });
+        let connection = protocol
+            .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
+            .into_owned();
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            // Before the first request it is not known yet which protocol's rules hold.
+            let mute = async {
+                if tokio::time::timeout(HEAD, spoken.cancelled()).await.is_ok() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                // How a connection ends is the client's business.
+                _ = connection => {}
+                () = mute => {}
+            }
+        });
+    }
+    connections.shutdown().await;
 }
 
 async fn announce(app: &App, address: SocketAddr) -> Result<()> {

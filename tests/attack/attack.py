@@ -41,6 +41,13 @@ class Server:
         account = {"email": "honest@example.com", "handle": "honest", "password": "correct horse", "client": "NATIVE"}
         made = self.ask("mutation($i: RegisterInput!) { register(input: $i) { tokens { accessToken } } }", {"i": account})
         self.token = made["data"]["register"]["tokens"]["accessToken"]
+        # Password hashes take 19 MiB each, as many at once as the server allows; that is no attack's doing.
+        sign_in = 'mutation { signIn(input: {email: "x@example.com", password: "not this one"}) { errors { code } } }'
+        crowd = [threading.Thread(target=self.post, args=(sign_in,)) for _ in range(16)]
+        for one in crowd:
+            one.start()
+        for one in crowd:
+            one.join()
 
     def connection(self, timeout=60):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)

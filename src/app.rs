@@ -19,6 +19,7 @@ use crate::{
     leaderboard::{Boards, board::day_of},
     limit::Limiter,
     mail::Mail,
+    operation::persisted::Operations,
     outbox,
     quiz::paper::Papers,
 };
@@ -38,6 +39,7 @@ pub struct Inner {
     pub revocations: Revocations,
     pub limiter: Limiter,
     pub mail: Mail,
+    pub operations: Operations,
     pub papers: Papers,
     pub profiles: Profiles,
     pub boards: Boards,
@@ -66,6 +68,7 @@ impl App {
             keys: Keys::new(secrets)?,
             limiter: Limiter::new(config.limits),
             mail: Mail::new(&config)?,
+            operations: Operations::new(config.operations.as_deref())?,
             papers: Papers::default(),
             profiles: Profiles::default(),
             boards: Boards::new(clock.clone()),

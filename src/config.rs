@@ -12,7 +12,7 @@ use figment::{
 use lettre::{Address, message::Mailbox};
 use serde::{Deserialize, Deserializer, de};
 
-use crate::{db::Synchronous, limit::Rate};
+use crate::{db::Synchronous, limit::Rate, operation::cost::Bounds};
 
 /// Every key: its name in the environment, its default, what it does. In the file (`marmalade.toml`, or the one that
 /// `MARMALADE_CONFIG` names) a key is the same name in lower case without `MARMALADE_`.
@@ -118,6 +118,26 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "5/1h",
         "exports of one's own data per account",
     ),
+    ("MARMALADE_MAX_TOKENS", "10000", "words and signs of one document"),
+    ("MARMALADE_MAX_DEPTH", "16", "fields below each other in one operation"),
+    (
+        "MARMALADE_MAX_COMPLEXITY",
+        "20000",
+        "fields of one operation, those of lists by what a page may hold",
+    ),
+    ("MARMALADE_MAX_ALIASES", "100", "aliases of one operation"),
+    ("MARMALADE_MAX_ROOT_FIELDS", "50", "root fields of one operation"),
+    ("MARMALADE_MAX_DIRECTIVES", "50", "directives of one operation"),
+    (
+        "MARMALADE_OPERATIONS",
+        "",
+        "a manifest (apollo-persisted-query-manifest, JSON): only the operations in it run, staff's excepted",
+    ),
+    (
+        "MARMALADE_LIMIT_REVIEWS",
+        "10/1h",
+        "requests for explanations (uses of Attempt.review) per student",
+    ),
     (
         "MARMALADE_LOG",
         "info,sea_orm_migration=warn",
@@ -146,6 +166,9 @@ pub struct Config {
     pub sqlite_synchronous: Synchronous,
     pub board_tick: Duration,
     pub limits: Limits,
+    pub bounds: Bounds,
+    /// The manifest of the operations that may run; without it all may.
+    pub operations: Option<PathBuf>,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -163,6 +186,7 @@ pub struct Limits {
     pub letters: Rate,
     pub letters_of_address: Rate,
     pub exports: Rate,
+    pub reviews: Rate,
 }
 
 impl Default for Limits {
@@ -178,6 +202,7 @@ impl Default for Limits {
             letters: Rate::new(5, Duration::from_secs(3600)),
             letters_of_address: Rate::new(50, Duration::from_secs(3600)),
             exports: Rate::new(5, Duration::from_secs(3600)),
+            reviews: Rate::new(10, Duration::from_secs(3600)),
         }
     }
 }
@@ -302,6 +327,22 @@ struct Given {
     #[serde(default)]
     limit_exports: Option<Parsed<Rate>>,
     #[serde(default)]
+    max_tokens: Option<usize>,
+    #[serde(default)]
+    max_depth: Option<usize>,
+    #[serde(default)]
+    max_complexity: Option<usize>,
+    #[serde(default)]
+    max_aliases: Option<usize>,
+    #[serde(default)]
+    max_root_fields: Option<usize>,
+    #[serde(default)]
+    max_directives: Option<usize>,
+    #[serde(default)]
+    operations: Option<PathBuf>,
+    #[serde(default)]
+    limit_reviews: Option<Parsed<Rate>>,
+    #[serde(default)]
     log: Option<String>,
     #[serde(default)]
     log_format: Option<LogFormat>,
@@ -341,6 +382,7 @@ impl Given {
             ));
         }
         let limits = Limits::default();
+        let bounds = Bounds::default();
         let rate = |given: Option<Parsed<Rate>>, shipped| given.map_or(shipped, |Parsed(rate)| rate);
         Ok(Config {
             mode,
@@ -376,7 +418,17 @@ impl Given {
                 letters: rate(self.limit_letters, limits.letters),
                 letters_of_address: rate(self.limit_letters_of_address, limits.letters_of_address),
                 exports: rate(self.limit_exports, limits.exports),
+                reviews: rate(self.limit_reviews, limits.reviews),
             },
+            bounds: Bounds {
+                tokens: self.max_tokens.unwrap_or(bounds.tokens),
+                depth: self.max_depth.unwrap_or(bounds.depth),
+                complexity: self.max_complexity.unwrap_or(bounds.complexity),
+                aliases: self.max_aliases.unwrap_or(bounds.aliases),
+                root_fields: self.max_root_fields.unwrap_or(bounds.root_fields),
+                directives: self.max_directives.unwrap_or(bounds.directives),
+            },
+            operations: self.operations,
             log: self.log.unwrap_or_else(|| "info,sea_orm_migration=warn".into()),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             database_url: self.database_url,
@@ -530,6 +582,14 @@ mod tests {
             "limit_letters",
             "limit_letters_of_address",
             "limit_exports",
+            "max_tokens",
+            "max_depth",
+            "max_complexity",
+            "max_aliases",
+            "max_root_fields",
+            "max_directives",
+            "operations",
+            "limit_reviews",
             "log",
             "log_format",
         ];

@@ -25,6 +25,10 @@ pub enum Error {
     Forbidden,
     /// An argument of a query that no value of the data makes sense of.
     BadInput(String),
+    /// An operation that costs more than one may.
+    TooComplex(String),
+    /// An operation that goes by a hash nobody has taught this server, or that the site's manifest does not list.
+    NotPersisted,
     /// Too often; the same again is allowed after this long.
     RateLimited(Duration),
     /// A request that comes by cookie from a page that may not send it.
@@ -146,6 +150,9 @@ impl From<Error> for async_graphql::Error {
             Error::Unauthenticated => ("UNAUTHENTICATED", "Sign in first.".into()),
             Error::Forbidden => ("FORBIDDEN", "Your role does not allow this.".into()),
             Error::BadInput(message) => ("BAD_USER_INPUT", message.clone()),
+            Error::TooComplex(message) => ("QUERY_TOO_COMPLEX", message.clone()),
+            // Old clients know it by these very words.
+            Error::NotPersisted => ("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound".into()),
             Error::RateLimited(wait) => (
                 "RATE_LIMITED",
                 format!("Too many requests. Try again in {} s.", whole_seconds(*wait)),
@@ -179,6 +186,13 @@ pub fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
+/// An error about a request as a whole, not about a place in its text.
+pub fn of_request(error: Error) -> ServerError {
+    let mut error = async_graphql::Error::from(error).into_server_error(async_graphql::Pos::default());
+    error.locations.clear();
+    error
+}
+
 /// The last touch on every response: each error gets a code from the closed list, causes are logged once, and the
 /// client gets the request's id with what it cannot act on.
 pub fn finish(mut response: Response, request_id: &str) -> Response {
@@ -187,8 +201,8 @@ pub fn finish(mut response: Response, request_id: &str) -> Response {
             tracing::error!(request_id, cause = ?cause, path = ?error.path, "internal error");
         }
         if error.extensions.as_ref().is_none_or(|e| e.get("code").is_none()) {
-            let code = code_of_library_error(error);
-            error.extensions.get_or_insert_default().set("code", code);
+            // The GraphQL library's own: the request's text or variables are at fault.
+            error.extensions.get_or_insert_default().set("code", "BAD_USER_INPUT");
         }
         if let Some(extensions) = &mut error.extensions
             && extensions.get("code") == Some(&"INTERNAL".into())
@@ -197,14 +211,4 @@ pub fn finish(mut response: Response, request_id: &str) -> Response {
         }
     }
     response
-}
-
-/// Errors without a code come from the GraphQL library: the request's text or variables are at fault, or its cost.
-fn code_of_library_error(error: &ServerError) -> &'static str {
-    let costly = ["too deep", "too complex", "recursion depth", "directives"];
-    if costly.iter().any(|words| error.message.contains(words)) {
-        "QUERY_TOO_COMPLEX"
-    } else {
-        "BAD_USER_INPUT"
-    }
 }

@@ -12,6 +12,7 @@
 //! | [`import`] | question banks from spreadsheets |
 //! | [`audit`] | who did what: a log that shows when it was tampered with |
 //! | [`demo`] | content and students to try things out with |
+//! | [`operation`] | what a request asks to run: found, read and judged before it runs |
 //! | [`verify`] | proves that what is derived agrees with what it is derived from |
 //!
 //! A request comes in by [`http`], becomes a [`auth::Viewer`], runs through the resolvers of [`schema`] (each domain's
@@ -39,6 +40,7 @@ pub mod import;
 pub mod leaderboard;
 pub mod limit;
 pub mod mail;
+pub mod operation;
 pub mod outbox;
 pub mod page;
 pub mod quiz;

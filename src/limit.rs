@@ -44,6 +44,8 @@ pub enum Limit {
     Letter,
     /// Asking for letters with links from one address.
     LetterOfAddress,
+    /// Reading the explanations of an attempt.
+    Review,
     /// Exporting one's own data.
     Export,
 }
@@ -111,6 +113,7 @@ impl Limit {
             Self::Register => limits.registers,
             Self::Letter => limits.letters,
             Self::LetterOfAddress => limits.letters_of_address,
+            Self::Review => limits.reviews,
             Self::Export => limits.exports,
         }
     }

@@ -307,8 +307,12 @@ fn explain(error: Error) -> String {
     match error {
         Error::User(error) => error.message,
         Error::NotFound => "There is no such object.".into(),
-        Error::BadInput(message) => message,
+        Error::BadInput(message) | Error::TooComplex(message) => message,
         Error::Internal(cause) => cause.to_string(),
-        Error::Unauthenticated | Error::Forbidden | Error::CsrfRefused | Error::RateLimited(_) => "Refused.".into(),
+        Error::Unauthenticated
+        | Error::Forbidden
+        | Error::CsrfRefused
+        | Error::NotPersisted
+        | Error::RateLimited(_) => "Refused.".into(),
     }
 }

@@ -1,6 +1,12 @@
 //! The GraphQL schema: the surfaces of the domains put together, and objects by id.
 
-use async_graphql::{Context, ID, Interface, MergedObject, MergedSubscription, Object, PathSegment, ServerError};
+use std::sync::{Arc, OnceLock};
+
+use async_graphql::{
+    Context, ID, Interface, MergedObject, MergedSubscription, Object, PathSegment, ServerError, ValidationResult,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation},
+    value,
+};
 use futures_util::Stream;
 
 use crate::{
@@ -16,14 +22,16 @@ use crate::{
     audit::graphql::AuditQuery,
     auth::Viewer,
     batch::Loaders,
+    config::Mode,
     dashboard::graphql::DashboardQuery,
     entity::{AttemptId, ChapterId, QuizId, SubjectId, UserId},
-    error::{Error, Result},
+    error::{Error, Result, of_request},
     graphql::Caller,
     leaderboard::{
         self, board,
         graphql::{Board, BoardQuery, BoardSubscription},
     },
+    operation::Admitted,
     quiz::{
         self,
         graphql::{CatalogueQuery, Chapter, Quiz, Subject},
@@ -53,18 +61,72 @@ pub struct Mutation(AccountMutation, AttemptMutation);
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(BoardSubscription);
 
-/// Deeper than any screen needs; introspection as GraphiQL asks it is 13 deep.
-const DEPTH: usize = 16;
-/// A page of 100 rows with everything a row shows costs a few thousand.
-const COMPLEXITY: usize = 20_000;
-
-/// Builds the schema. Request data (the app, the viewer, loaders) is added by [`run`].
+/// Builds the schema. Request data (the app, the viewer, loaders) is added by [`run`]; what an operation may cost has
+/// been judged when it was admitted, all but its complexity, which `Judge` sees to.
 pub fn build() -> Schema {
     async_graphql::Schema::build(Query::default(), Mutation::default(), Subscription::default())
-        .limit_depth(DEPTH)
-        .limit_complexity(COMPLEXITY)
-        .limit_directives(50)
+        .limit_recursive_depth(usize::MAX)
+        .extension(Judge::default())
         .finish()
+}
+
+/// Tells each operation's cost, refuses what costs too much, and keeps names of the schema to itself in production.
+#[derive(Default)]
+struct Judge(OnceLock<ValidationResult>);
+
+#[async_trait::async_trait]
+impl Extension for Judge {
+    async fn validation(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        next: NextValidation<'_>,
+    ) -> Result<ValidationResult, Vec<ServerError>> {
+        let app: &App = ctx.data_unchecked();
+        let staff = ctx.data_opt::<Viewer>().is_some_and(|viewer| viewer.role().is_staff());
+        let judged = next.run(ctx).await.map_err(|mut errors| {
+            if app.config.mode == Mode::Production && !staff {
+                for error in &mut errors {
+                    if let Some(hint) = error.message.find(" Did you mean") {
+                        error.message.truncate(hint);
+                    }
+                }
+            }
+            errors
+        })?;
+        let allowed = app.config.bounds.complexity;
+        if judged.complexity > allowed {
+            let message = format!(
+                "The operation costs {}; at most {allowed} is allowed. Ask for shorter pages or fewer fields.",
+                judged.complexity
+            );
+            return Err(vec![of_request(Error::TooComplex(message))]);
+        }
+        self.0.get_or_init(|| judged);
+        Ok(judged)
+    }
+
+    async fn execute(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        operation_name: Option<&str>,
+        next: NextExecute<'_>,
+    ) -> async_graphql::Response {
+        let response = next.run(ctx, operation_name).await;
+        let Some(judged) = self.0.get() else { return response };
+        let app: &App = ctx.data_unchecked();
+        let cost = value!({
+            "requested": judged.complexity,
+            "maximum": app.config.bounds.complexity,
+            "depth": judged.depth,
+        });
+        response.extension("cost", cost)
+    }
+}
+
+impl ExtensionFactory for Judge {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self::default())
+    }
 }
 
 /// The text of `schema.graphql`.
@@ -80,14 +142,15 @@ pub fn sdl() -> String {
 /// Runs an operation: one response for a query or a mutation, one per event for a subscription.
 pub fn run(
     schema: &Schema,
-    request: async_graphql::Request,
+    admitted: Admitted,
     app: &App,
     viewer: Option<Viewer>,
     caller: Caller,
 ) -> impl Stream<Item = async_graphql::Response> + Send + use<> {
     let (loaders, loads) = Loaders::new();
     let db = || app.db.clone();
-    let mut request = request
+    let mut request = admitted
+        .into_request()
         .data(app.clone())
         .data(caller)
         .data(loaders.loader(account::loader::Accounts(db(), viewer.clone())))

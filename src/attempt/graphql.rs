@@ -176,9 +176,18 @@ impl Attempt {
     }
 
     /// Right answers and explanations, once the attempt is submitted and the quiz opens its reviews; `null` before.
+    /// A student may read ten an hour; one that is still closed costs nothing.
     #[graphql(complexity = "20 * child_complexity")]
     async fn review(&self, ctx: &Context<'_>) -> Result<Option<ReviewOfAttempt>> {
-        let review = super::review::review(ctx.app(), ctx.viewer()?, &self.attempt, &ctx.now()).await?;
+        let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
+        let limited = !viewer.role().is_staff();
+        let reserved = limited
+            .then(|| app.limiter.reserve(Limit::Review, viewer, now.at))
+            .transpose()?;
+        let review = super::review::review(app, viewer, &self.attempt, &now).await?;
+        if let (None, Some(reserved)) = (&review, reserved) {
+            reserved.give_back();
+        }
         Ok(review.map(ReviewOfAttempt))
     }
 }

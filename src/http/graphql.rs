@@ -6,7 +6,9 @@
 //! | `GET` with `query`, `variables`, `operationName` | the same, queries only: 405 for a mutation |
 //! | a client that accepts neither media type of responses | 406 |
 //! | a body of another type, as forms send them | 415 |
-//! | a request that can't be parsed or is not valid | 400 with `application/graphql-response+json`, else 200 |
+//! | a body that is compressed | 415 |
+//! | a body that is too large, or takes too long to come | 413, 408 |
+//! | a request that can't be parsed, is not valid or costs too much | 400 with `application/graphql-response+json`, else 200 |
 //! | a bearer token that is bad or expired | 401 |
 //! | nothing but refusals by a limiter | 429 with `Retry-After` |
 
@@ -21,13 +23,14 @@ use axum::{
 };
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::{Identity, Server, cookie, device, origin_is_allowed, request_id, request_span};
+use super::{BODY_BYTES, BODY_TIME, Identity, Server, cookie, device, origin_is_allowed, request_id, request_span};
 use crate::{
     error::{self, Error},
     graphql::Caller,
-    schema,
+    operation, schema,
 };
 
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
@@ -79,12 +82,18 @@ async fn answer(server: &Server, request: Request, request_id: &str) -> Result<R
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         return Err(response);
     }
-    let parameters = parameters(&method, &headers, request).await?;
-    let mut graphql = graphql_request(parameters)
+    let parameters = parameters(&method, &headers, request)
+        .await
+        .map_err(|refused| refused.into_response(media_type, request_id))?;
+    let graphql = graphql_request(parameters)
         .map_err(|message| respond(media_type, StatusCode::BAD_REQUEST, &bad_request(message, request_id)))?;
-
-    let changes = match operation_type(&mut graphql) {
-        Ok(OperationType::Subscription) => {
+    let viewer = identity.as_viewer();
+    let admitted = operation::admit(&server.app, viewer, graphql).await.map_err(|error| {
+        let response = error::finish(GraphQLResponse::from_errors(vec![error]), request_id);
+        respond(media_type, request_error(media_type), &response)
+    })?;
+    let changes = match admitted.kind() {
+        OperationType::Subscription => {
             let message = "Subscriptions run over the WebSocket at /graphql/ws.";
             return Err(respond(
                 media_type,
@@ -92,11 +101,7 @@ async fn answer(server: &Server, request: Request, request_id: &str) -> Result<R
                 &bad_request(message.into(), request_id),
             ));
         }
-        Ok(operation) => operation == OperationType::Mutation,
-        Err(error) => {
-            let response = error::finish(GraphQLResponse::from_errors(vec![error]), request_id);
-            return Err(respond(media_type, request_error(media_type), &response));
-        }
+        kind => kind == OperationType::Mutation,
     };
     if changes && method == Method::GET {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "A mutation needs POST.");
@@ -122,7 +127,7 @@ async fn answer(server: &Server, request: Request, request_id: &str) -> Result<R
     };
     let mut responses = pin!(schema::run(
         &server.schema,
-        graphql,
+        admitted,
         &server.app,
         identity.viewer(),
         caller
@@ -165,7 +170,7 @@ fn accepted(headers: &HeaderMap) -> Option<&'static str> {
     }
 }
 
-async fn parameters(method: &Method, headers: &HeaderMap, request: Request) -> Result<Parameters, Response> {
+async fn parameters(method: &Method, headers: &HeaderMap, request: Request) -> Result<Parameters, Unread> {
     match *method {
         Method::POST => {
             let content_type = headers
@@ -178,23 +183,41 @@ async fn parameters(method: &Method, headers: &HeaderMap, request: Request) -> R
                 .next()
                 .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON))
             {
-                return Err(plain(
+                return Err(Unread::Foreign(plain(
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
                     "Send the request as application/json.",
-                ));
+                )));
             }
-            let body = Bytes::from_request(request, &())
-                .await
-                .map_err(IntoResponse::into_response)?;
-            serde_json::from_slice(&body).map_err(|error| {
-                let message = format!("The body is not a GraphQL request in JSON (one request, not a batch): {error}.");
-                plain(StatusCode::BAD_REQUEST, &message)
-            })
+            // Nothing is unpacked, so that nothing small can grow.
+            if headers
+                .get(header::CONTENT_ENCODING)
+                .is_some_and(|coding| coding != "identity")
+            {
+                let message = "Send the request without compression.".to_owned();
+                return Err(Unread::Bad(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+            }
+            let body = match timeout(BODY_TIME, Bytes::from_request(request, &())).await {
+                Ok(Ok(body)) => body,
+                Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                    let message = format!("A request has at most {BODY_BYTES} bytes. Send less at once.");
+                    return Err(Unread::Bad(StatusCode::PAYLOAD_TOO_LARGE, message));
+                }
+                Ok(Err(_)) => return Err(Unread::bad("The body broke off.")),
+                Err(_) => {
+                    let message = "The body took too long to come.".to_owned();
+                    return Err(Unread::Bad(StatusCode::REQUEST_TIMEOUT, message));
+                }
+            };
+            if body.trim_ascii_start().starts_with(b"[") {
+                return Err(Unread::bad("Batches are not accepted: send one operation per request."));
+            }
+            serde_json::from_slice(&body)
+                .map_err(|error| Unread::bad(&format!("The body is not a GraphQL request in JSON: {error}.")))
         }
         Method::GET => {
             let Query(parameters) = Query::<TextParameters>::try_from_uri(request.uri())
-                .map_err(|_| plain(StatusCode::BAD_REQUEST, "The URL's parameters can't be read."))?;
-            let bad = |_| plain(StatusCode::BAD_REQUEST, "`variables` and `extensions` must be JSON.");
+                .map_err(|_| Unread::bad("The URL's parameters can't be read."))?;
+            let bad = |_| Unread::bad("`variables` and `extensions` must be JSON.");
             parameters.parse().map_err(bad)
         }
         _ => {
@@ -202,7 +225,7 @@ async fn parameters(method: &Method, headers: &HeaderMap, request: Request) -> R
             response
                 .headers_mut()
                 .insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
-            Err(response)
+            Err(Unread::Foreign(response))
         }
     }
 }
@@ -233,14 +256,18 @@ impl TextParameters {
 }
 
 fn graphql_request(parameters: Parameters) -> Result<async_graphql::Request, String> {
-    let query = parameters.query.ok_or("`query` is missing.")?;
     let object = |value: Option<serde_json::Value>, name: &str| match value {
         None | Some(serde_json::Value::Null) => Ok(None),
         Some(value @ serde_json::Value::Object(_)) => Ok(Some(value)),
         Some(_) => Err(format!("`{name}` must be an object.")),
     };
-    object(parameters.extensions, "extensions")?;
-    let mut request = async_graphql::Request::new(query);
+    let mut request = async_graphql::Request::new(parameters.query.unwrap_or_default());
+    if let Some(serde_json::Value::Object(extensions)) = object(parameters.extensions, "extensions")? {
+        for (name, value) in extensions {
+            let value = Value::from_json(value).map_err(|_| "`extensions` can't be read.")?;
+            request.extensions.insert(name, value);
+        }
+    }
     if let Some(variables) = object(parameters.variables, "variables")? {
         request = request.variables(async_graphql::Variables::from_json(variables));
     }
@@ -248,26 +275,6 @@ fn graphql_request(parameters: Parameters) -> Result<async_graphql::Request, Str
         request = request.operation_name(name);
     }
     Ok(request)
-}
-
-/// Which kind of operation a request is for; also says what is wrong with its text.
-fn operation_type(request: &mut async_graphql::Request) -> Result<OperationType, ServerError> {
-    let name = request.operation_name.clone();
-    let document = request.parsed_query()?;
-    let mut operations = document.operations.iter();
-    let operation = match &name {
-        Some(name) => operations
-            .find(|(operation, _)| operation.is_some_and(|operation| operation.as_str() == name))
-            .ok_or_else(|| ServerError::new(format!("There is no operation named {name}."), None)),
-        None => match (operations.next(), operations.next()) {
-            (Some(only), None) => Ok(only),
-            _ => Err(ServerError::new(
-                "Name the operation to run with `operationName`.",
-                None,
-            )),
-        },
-    };
-    operation.map(|(_, operation)| operation.node.ty)
 }
 
 /// Without data an error is the request's: a status of its own for clients that know the new media type.
@@ -308,10 +315,7 @@ fn retry_after(response: &GraphQLResponse) -> Option<u64> {
 }
 
 fn refusal(error: Error, request_id: &str) -> GraphQLResponse {
-    let mut error = async_graphql::Error::from(error).into_server_error(async_graphql::Pos::default());
-    // It is about the request, not about a place in its text.
-    error.locations.clear();
-    error::finish(GraphQLResponse::from_errors(vec![error]), request_id)
+    error::finish(GraphQLResponse::from_errors(vec![error::of_request(error)]), request_id)
 }
 
 fn bad_request(message: String, request_id: &str) -> GraphQLResponse {
@@ -342,6 +346,27 @@ fn respond(media_type: &'static str, status: StatusCode, response: &GraphQLRespo
     match serde_json::to_vec(&envelope) {
         Ok(body) => (status, [(header::CONTENT_TYPE, media_type)], body).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Why a request's parameters were not read.
+enum Unread {
+    /// It is not GraphQL over HTTP at all.
+    Foreign(Response),
+    /// It is, but for this.
+    Bad(StatusCode, String),
+}
+
+impl Unread {
+    fn bad(message: &str) -> Self {
+        Self::Bad(StatusCode::BAD_REQUEST, message.to_owned())
+    }
+
+    fn into_response(self, media_type: &'static str, request_id: &str) -> Response {
+        match self {
+            Self::Foreign(response) => response,
+            Self::Bad(status, message) => respond(media_type, status, &bad_request(message, request_id)),
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Server {
 
 /// A request with 200 answers takes 30 KiB.
 const BODY_BYTES: usize = 1024 * 1024;
+/// For the whole body of a request to come.
+const BODY_TIME: Duration = Duration::from_secs(10);
 /// Longer than any operation takes; streams are not bound by it.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 
@@ -121,6 +123,13 @@ impl Identity {
             return Self::Nobody { stale_cookie: false };
         };
         auth::authenticate(app, &token, now).map_or(Self::Nobody { stale_cookie: true }, Self::Cookie)
+    }
+
+    fn as_viewer(&self) -> Option<&Viewer> {
+        match self {
+            Self::Cookie(viewer) | Self::Bearer(viewer) => Some(viewer),
+            Self::Nobody { .. } | Self::BadBearer => None,
+        }
     }
 
     fn viewer(self) -> Option<Viewer> {

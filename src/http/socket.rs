@@ -18,7 +18,7 @@ use crate::{
     auth::{self, Viewer},
     error,
     graphql::Caller,
-    schema,
+    operation, schema,
 };
 
 /// Upgrades to a WebSocket. A browser comes with its cookie, and only from an allowed page; a native app sends its
@@ -58,8 +58,20 @@ pub async fn handle(
                     device: device.clone(),
                     takes_cookies: false,
                 };
-                let responses = schema::run(&server.schema, request, &server.app, viewer.clone(), caller);
-                let mut responses = Box::pin(responses.map(move |response| error::finish(response, &request_id)));
+                let (server, viewer) = (server.clone(), viewer.clone());
+                let responses = stream::once(async move {
+                    match operation::admit(&server.app, viewer.as_ref(), request).await {
+                        Ok(admitted) => {
+                            schema::run(&server.schema, admitted, &server.app, viewer, caller).left_stream()
+                        }
+                        Err(error) => stream::iter([async_graphql::Response::from_errors(vec![error])]).right_stream(),
+                    }
+                });
+                let mut responses = Box::pin(
+                    responses
+                        .flatten()
+                        .map(move |response| error::finish(response, &request_id)),
+                );
                 stream::poll_fn(move |cx| span.in_scope(|| responses.poll_next_unpin(cx)))
             };
             Ok(Accepted { execute, ended })

@@ -7,6 +7,7 @@ mod accounts;
 mod attempts;
 mod audit;
 mod boards;
+mod edge;
 mod examples;
 mod migrations;
 mod operations;

@@ -1,0 +1,68 @@
+//! What is asked to run: found, read and judged before anything of it runs, by whatever way it came.
+
+pub mod cost;
+pub mod persisted;
+
+use async_graphql::{Request, ServerError, parser::types::OperationType};
+
+use self::cost::holds_nul;
+use crate::{
+    app::App,
+    auth::Viewer,
+    config::Mode,
+    error::{Error, of_request},
+};
+
+/// A request that may run. Only [`admit`] makes one.
+pub struct Admitted {
+    request: Request,
+    kind: OperationType,
+}
+
+impl Admitted {
+    /// Which kind of operation is asked for.
+    pub fn kind(&self) -> OperationType {
+        self.kind
+    }
+
+    /// The request, its document read.
+    pub fn into_request(self) -> Request {
+        self.request
+    }
+}
+
+/// Lets a request in: its document is looked up if it goes by a hash, must be within the bounds, and name one operation.
+pub async fn admit(app: &App, viewer: Option<&Viewer>, mut request: Request) -> Result<Admitted, ServerError> {
+    let staff = viewer.is_some_and(|viewer| viewer.role().is_staff());
+    let learn = app.operations.resolve(&mut request, staff).await.map_err(of_request)?;
+    cost::scan(&request.query, &app.config.bounds).map_err(of_request)?;
+    if request.variables.iter().any(|(_, value)| holds_nul(value)) {
+        return Err(of_request(Error::BadInput(
+            "A variable holds the character NUL.".into(),
+        )));
+    }
+    let name = request.operation_name.clone();
+    let document = request.parsed_query()?;
+    let asks = cost::measure(document, &app.config.bounds)?;
+    if asks.introspection && app.config.mode == Mode::Production && !staff {
+        return Err(of_request(Error::Forbidden));
+    }
+    let mut operations = document.operations.iter();
+    let operation = match &name {
+        Some(name) => operations
+            .find(|(operation, _)| operation.is_some_and(|operation| operation.as_str() == name))
+            .ok_or_else(|| ServerError::new(format!("There is no operation named {name}."), None))?,
+        None => match (operations.next(), operations.next()) {
+            (Some(only), None) => only,
+            _ => {
+                let message = "Name the operation to run with `operationName`.";
+                return Err(ServerError::new(message, None));
+            }
+        },
+    };
+    let kind = operation.1.node.ty;
+    if let Some(hash) = learn {
+        app.operations.learn(hash, &request.query).await;
+    }
+    Ok(Admitted { request, kind })
+}

@@ -1,0 +1,152 @@
+//! What the edge refuses: with a documented code, and without harm.
+
+use axum::{
+    body::{Body, to_bytes},
+    http::{Request, StatusCode},
+};
+use marmalade::{config::Mode, entity::user::Role};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tower::ServiceExt;
+
+use crate::{on_both_databases, support::TestApp};
+
+async fn post(app: &TestApp, body: impl Into<Body>, headers: &[(&str, &str)]) -> (StatusCode, Value) {
+    let mut request = Request::post("/graphql")
+        .header("content-type", "application/json")
+        .header("accept", "application/graphql-response+json");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(body.into()).expect("a request");
+    let response = app.router().oneshot(request).await.expect("a response");
+    let status = response.status();
+    let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+fn code(body: &Value) -> &str {
+    body["errors"][0]["extensions"]["code"].as_str().unwrap_or_default()
+}
+
+on_both_databases! {
+    async fn attacks_are_refused_by_name(app: TestApp) {
+        let deep_json = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+        let aliases: String = (0..10_000).map(|i| format!("a{i}: __typename ")).collect();
+        for (what, query, expected) in [
+            ("depth 1,000", format!("{}{}", "{a".repeat(1_000), "}".repeat(1_000)), "QUERY_TOO_COMPLEX"),
+            ("10,000 aliases", format!("{{ {aliases} }}"), "QUERY_TOO_COMPLEX"),
+            ("100,000 directives", format!("{{ __typename {} }}", "@a ".repeat(100_000)), "QUERY_TOO_COMPLEX"),
+            ("100 directives", format!("{{ __typename {} }}", "@a ".repeat(100)), "QUERY_TOO_COMPLEX"),
+            ("a circle", "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }".into(), "BAD_USER_INPUT"),
+            ("long pages", "{ quizzes(first: 100) { nodes { subject { board { standings(first: 100) { nodes { rank points } } } } } } }".into(), "QUERY_TOO_COMPLEX"),
+            ("a lone surrogate", r#"{ node(id: "\ud800") { id } }"#.into(), "BAD_USER_INPUT"),
+            ("NUL", r#"{ node(id: "\u0000") { id } }"#.into(), "BAD_USER_INPUT"),
+            ("a huge integer", "{ quizzes(first: 99999999999999999999) { nodes { id } } }".into(), "BAD_USER_INPUT"),
+            ("a huge number", "{ quizzes(first: 1e999) { nodes { id } } }".into(), "BAD_USER_INPUT"),
+        ] {
+            let (status, body) = post(&app, json!({"query": query}).to_string(), &[]).await;
+            assert_eq!((status, code(&body)), (StatusCode::BAD_REQUEST, expected), "{what}: {body}");
+        }
+        for (what, body, expected) in [
+            ("a batch", "[{\"query\": \"{ __typename }\"}]".to_owned(), StatusCode::BAD_REQUEST),
+            ("a deep variable", format!("{{\"query\": \"{{ __typename }}\", \"variables\": {{\"a\": {deep_json}}}}}"), StatusCode::BAD_REQUEST),
+            ("a lone surrogate", r#"{"query": "{ __typename }", "variables": {"a": "\ud800"}}"#.into(), StatusCode::BAD_REQUEST),
+            ("NUL", r#"{"query": "query($a: ID!) { node(id: $a) { id } }", "variables": {"a": ["\u0000"]}}"#.into(), StatusCode::BAD_REQUEST),
+            ("2 MB", format!("{{\"query\": \"{}\"}}", " ".repeat(2_000_000)), StatusCode::PAYLOAD_TOO_LARGE),
+        ] {
+            let (status, body) = post(&app, body, &[]).await;
+            assert_eq!((status, code(&body)), (expected, "BAD_USER_INPUT"), "{what}: {body}");
+        }
+        let (status, body) = post(&app, "anything", &[("content-encoding", "gzip")]).await;
+        assert_eq!((status, code(&body)), (StatusCode::UNSUPPORTED_MEDIA_TYPE, "BAD_USER_INPUT"));
+        let (status, body) = post(&app, json!({"query": "{ subjects { nodes { name } } }"}).to_string(), &[]).await;
+        assert_eq!(status, StatusCode::OK, "an honest client is served: {body}");
+    }
+
+    async fn every_response_tells_its_cost(app: TestApp) {
+        let (_, body) = app.anyone().send("{ quizzes(first: 10) { nodes { id } } }", json!({})).await;
+        let cost = &body["extensions"]["cost"];
+        assert!(cost["requested"].as_u64().is_some_and(|cost| cost > 10), "{body}");
+        assert_eq!((&cost["maximum"], &cost["depth"]), (&json!(20_000), &json!(3)));
+    }
+
+    async fn an_operation_goes_by_its_hash_once_it_was_sent(app: TestApp) {
+        let query = "{ subjects { totalCount } }";
+        let hash: String = Sha256::digest(query).iter().map(|byte| format!("{byte:02x}")).collect();
+        let about = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
+        let by_hash = json!({"extensions": about}).to_string();
+        let (_, body) = post(&app, by_hash.clone(), &[]).await;
+        assert_eq!(code(&body), "PERSISTED_QUERY_NOT_FOUND");
+        let (_, body) = post(&app, json!({"query": "{ __typename }", "extensions": about}).to_string(), &[]).await;
+        assert_eq!(code(&body), "BAD_USER_INPUT", "the hash of another text");
+        let (_, body) = post(&app, json!({"query": query, "extensions": about}).to_string(), &[]).await;
+        assert_eq!(body["data"], json!({"subjects": {"totalCount": 0}}));
+        let (_, body) = post(&app, by_hash, &[]).await;
+        assert_eq!(body["data"], json!({"subjects": {"totalCount": 0}}));
+    }
+
+    async fn only_listed_operations_run_under_a_manifest(app: TestApp) {
+        let listed = "{ subjects { totalCount } }";
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("manifest.json");
+        let manifest = json!({
+            "format": "apollo-persisted-query-manifest",
+            "version": 1,
+            "operations": [{"id": "subjects-1", "name": "Subjects", "type": "query", "body": listed}],
+        });
+        std::fs::write(&file, manifest.to_string()).expect("a file");
+        let app = app.restarted_with(|config| config.operations = Some(file)).await;
+        let anyone = app.anyone();
+        assert_eq!(anyone.ask(listed, json!({})).await, json!({"subjects": {"totalCount": 0}}));
+        let by_id = json!({"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "subjects-1"}}});
+        let (status, _) = post(&app, by_id.to_string(), &[]).await;
+        assert_eq!(status, StatusCode::OK);
+        let (_, body) = anyone.send("{ __typename }", json!({})).await;
+        assert_eq!(code(&body), "PERSISTED_QUERY_NOT_FOUND");
+        let (_, body) = app.student().await.send("{ __typename }", json!({})).await;
+        assert_eq!(code(&body), "PERSISTED_QUERY_NOT_FOUND");
+        app.actor(Role::Editor).await.ask("{ __typename }", json!({})).await;
+    }
+
+    async fn the_schema_is_told_to_staff_alone_in_production(app: TestApp) {
+        let (introspect, misspelt) = ("{ __schema { queryType { name } } }", "{ subjcts { totalCount } }");
+        let development = app.anyone();
+        development.ask(introspect, json!({})).await;
+        let (_, body) = development.send(misspelt, json!({})).await;
+        assert!(body.to_string().contains("Did you mean"), "{body}");
+        let app = app.restarted_with(|config| config.mode = Mode::Production).await;
+        for actor in [app.anyone(), app.student().await] {
+            let (_, body) = actor.send(introspect, json!({})).await;
+            assert_eq!(code(&body), "FORBIDDEN");
+            let (_, body) = actor.send(misspelt, json!({})).await;
+            assert_eq!(code(&body), "BAD_USER_INPUT");
+            assert!(!body.to_string().contains("subjects"), "{body}");
+        }
+        let editor = app.actor(Role::Editor).await;
+        editor.ask(introspect, json!({})).await;
+        let (_, body) = editor.send(misspelt, json!({})).await;
+        assert!(body.to_string().contains("Did you mean"), "{body}");
+    }
+
+    async fn ten_explanations_an_hour_and_closed_reviews_cost_none(app: TestApp) {
+        let app = app.restarted_with(|config| config.limits.reviews = marmalade::config::Limits::default().reviews).await;
+        let (ada, quiz) = (app.student().await, app.quiz(1, |_| {}).await);
+        let (open, taken) = (ada.start(app.quiz(1, |_| {}).await).await, ada.take(quiz, 1).await);
+        let query = "query($id: ID!) { attempt(id: $id) { review { correction } } }";
+        for _ in 0..20 {
+            ada.ask(query, json!({"id": open.attempt})).await;
+        }
+        for _ in 0..10 {
+            ada.ask(query, json!({"id": taken.attempt})).await;
+        }
+        let (_, body) = ada.send(query, json!({"id": taken.attempt})).await;
+        assert_eq!(code(&body), "RATE_LIMITED");
+        let editor = app.actor(Role::Editor).await;
+        for _ in 0..12 {
+            editor.ask(query, json!({"id": taken.attempt})).await;
+        }
+        app.advance(std::time::Duration::from_secs(3600));
+        ada.ask(query, json!({"id": taken.attempt})).await;
+    }
+}

@@ -66,7 +66,7 @@ impl App {
         revocations.load(db.read(), now.at).await?;
         Ok(Self(Arc::new(Inner {
             keys: Keys::new(secrets)?,
-            limiter: Limiter::new(config.limits),
+            limiter: Limiter::new(config.limits, clock.clone()),
             mail: Mail::new(&config)?,
             operations: Operations::new(config.operations.as_deref())?,
             papers: Papers::default(),

@@ -2,15 +2,23 @@
 //!
 //! [`KEYS`] documents every key; `marmalade config` prints it.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
 
 use chrono_tz::Tz;
 use figment::{
     Figment,
     providers::{Env, Format, Toml},
 };
+use ipnet::IpNet;
 use lettre::{Address, message::Mailbox};
 use serde::{Deserialize, Deserializer, de};
+use tokio::sync::Semaphore;
 
 use crate::{db::Synchronous, limit::Rate, operation::cost::Bounds};
 
@@ -53,6 +61,16 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "comma-separated origins of the single-page app, e.g. https://exam.example",
     ),
     (
+        "MARMALADE_TRUSTED_PROXIES",
+        "",
+        "comma-separated addresses or networks of the proxies in front, e.g. 10.0.0.0/8; only theirs is X-Forwarded-For believed",
+    ),
+    (
+        "MARMALADE_MAX_CONNECTIONS",
+        "20000",
+        "connections that are open at once; more wait until one ends",
+    ),
+    (
         "MARMALADE_SITE_URL",
         "http://LISTEN",
         "where the site's pages are, for links in letters, e.g. https://exam.example",
@@ -91,6 +109,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "MARMALADE_BOARD_TICK_MS",
         "250",
         "how long changes of a board are collected before its streams are told, in milliseconds",
+    ),
+    (
+        "MARMALADE_LIMIT_REQUESTS",
+        "600/60s",
+        "requests of any kind per account, or per address of those who are not signed in; a smooth rate",
     ),
     ("MARMALADE_LIMIT_ANSWERS", "30/60s", "saved answers per student"),
     ("MARMALADE_LIMIT_BATCHES", "6/60s", "saveAnswers batches per student"),
@@ -156,6 +179,8 @@ pub struct Config {
     /// Empty: a secret is generated and kept in the data folder.
     pub secrets: Vec<Secret<String>>,
     pub allowed_origins: Vec<String>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub max_connections: usize,
     /// Without a slash at its end.
     pub site_url: String,
     pub smtp_url: Option<Secret<String>>,
@@ -176,6 +201,7 @@ pub struct Config {
 /// How often what is limited may be done.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    pub requests: Rate,
     pub answers: Rate,
     pub batches: Rate,
     pub submits: Rate,
@@ -192,6 +218,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            requests: Rate::new(600, Duration::from_secs(60)),
             answers: Rate::new(30, Duration::from_secs(60)),
             batches: Rate::new(6, Duration::from_secs(60)),
             submits: Rate::new(2, Duration::from_secs(60)),
@@ -265,6 +292,13 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Whether browsers speak to this server without TLS: only those on this very machine, and only to try things out.
+    pub fn speaks_plainly(&self) -> bool {
+        self.mode == Mode::Development && self.listen.ip().is_loopback()
+    }
+}
+
 impl Default for Config {
     /// The configuration of a machine that has none.
     fn default() -> Self {
@@ -291,6 +325,10 @@ struct Given {
     #[serde(default)]
     allowed_origins: Option<List>,
     #[serde(default)]
+    trusted_proxies: Option<List>,
+    #[serde(default)]
+    max_connections: Option<usize>,
+    #[serde(default)]
     site_url: Option<String>,
     #[serde(default)]
     smtp_url: Option<Secret<String>>,
@@ -306,6 +344,8 @@ struct Given {
     sqlite_synchronous: Option<Synchronous>,
     #[serde(default)]
     board_tick_ms: Option<u64>,
+    #[serde(default)]
+    limit_requests: Option<Parsed<Rate>>,
     #[serde(default)]
     limit_answers: Option<Parsed<Rate>>,
     #[serde(default)]
@@ -374,6 +414,8 @@ impl Given {
                 "MARMALADE_ALLOWED_ORIGINS: {origin} is not an origin; expected e.g. https://exam.example, without a path"
             ));
         }
+        let networks = self.trusted_proxies.map(|List(networks)| networks).unwrap_or_default();
+        let trusted_proxies = networks.iter().map(|text| network(text)).collect::<Result<_, _>>()?;
         let site_url = self.site_url.unwrap_or_else(|| format!("http://{listen}"));
         let site_url = site_url.trim_end_matches('/').to_owned();
         if !site_url.starts_with("https://") && !site_url.starts_with("http://") {
@@ -390,6 +432,8 @@ impl Given {
             data_dir: self.data_dir.unwrap_or_else(|| "data".into()),
             secrets: secrets.into_iter().map(Secret).collect(),
             allowed_origins,
+            trusted_proxies,
+            max_connections: self.max_connections.unwrap_or(20_000).clamp(1, Semaphore::MAX_PERMITS),
             site_url,
             smtp_url: self.smtp_url,
             mail_from: match self.mail_from {
@@ -405,6 +449,7 @@ impl Given {
             sqlite_synchronous: self.sqlite_synchronous.unwrap_or(Synchronous::Full),
             board_tick: Duration::from_millis(self.board_tick_ms.unwrap_or(250).max(1)),
             limits: Limits {
+                requests: rate(self.limit_requests, limits.requests),
                 answers: rate(self.limit_answers, limits.answers),
                 batches: rate(self.limit_batches, limits.batches),
                 submits: rate(self.limit_submits, limits.submits),
@@ -440,6 +485,14 @@ impl Given {
 fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
+}
+
+/// An address alone is the network of just that address.
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| text.parse()).map_err(|_| {
+        format!("MARMALADE_TRUSTED_PROXIES: {text} is neither an address nor a network; expected e.g. 10.0.0.7 or 10.0.0.0/8")
+    })
 }
 
 /// A value that is written as text, here and in the file.
@@ -530,6 +583,7 @@ mod tests {
                 "allowed_origins = 'exam.example'",
                 ["exam.example", "https://exam.example"],
             ),
+            ("trusted_proxies = '10.0.0.0/40'", ["10.0.0.0/40", "10.0.0.0/8"]),
             ("databse_url = 'x'", ["databse_url", "marmalade config"]),
         ] {
             let error = read(toml).expect_err(toml);
@@ -564,6 +618,8 @@ mod tests {
             "data_dir",
             "secrets",
             "allowed_origins",
+            "trusted_proxies",
+            "max_connections",
             "site_url",
             "smtp_url",
             "mail_from",
@@ -572,6 +628,7 @@ mod tests {
             "database_connections",
             "sqlite_synchronous",
             "board_tick_ms",
+            "limit_requests",
             "limit_answers",
             "limit_batches",
             "limit_submits",

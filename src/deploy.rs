@@ -97,6 +97,14 @@ fn addresses(config: &Config, findings: &mut Vec<Finding>) {
         let message = "only pages of the server's own origin can sign in; name the origin of the site";
         findings.push(warning("MARMALADE_ALLOWED_ORIGINS", message));
     }
+    if config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        let message = "everybody is trusted to say which address a request comes from, so limits per address hold for nobody; \
+                       name the proxies";
+        findings.push(error("MARMALADE_TRUSTED_PROXIES", message));
+    } else if config.trusted_proxies.is_empty() && !is_public(config.listen.ip()) {
+        let message = "behind a proxy all clients seem to have its address and share the limits of one; name the proxy";
+        findings.push(warning("MARMALADE_TRUSTED_PROXIES", message));
+    }
     if open && is_public(config.listen.ip()) {
         let message = "the server speaks plain HTTP to any network; listen on loopback or a private address behind a proxy \
                        that speaks HTTPS";
@@ -250,6 +258,7 @@ fn limits(limits: &Limits, findings: &mut Vec<Finding>) {
         }
     }
     for (about, now, then) in [
+        ("MARMALADE_LIMIT_REQUESTS", limits.requests, shipped.requests),
         ("MARMALADE_LIMIT_ANSWERS", limits.answers, shipped.answers),
         ("MARMALADE_LIMIT_SUBMITS", limits.submits, shipped.submits),
         ("MARMALADE_LIMIT_STARTS", limits.starts, shipped.starts),

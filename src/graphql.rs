@@ -20,6 +20,7 @@ use crate::{
     clock::{Moment, Time},
     error::{Error, Result},
     leaderboard::graphql::{AsOf, Standing},
+    limit::Budget,
     page::{Page, Slice},
     quiz::graphql::{Chapter, ChapterTotal, Quiz, QuizTotal, Subject, SubjectTotal},
 };
@@ -32,6 +33,8 @@ pub struct Caller {
     pub device: crate::auth::session::Device,
     /// Whether the response can carry cookies: over HTTP it can, over a WebSocket not.
     pub takes_cookies: bool,
+    /// What is left of the requests that whoever asks may send.
+    pub requests: Option<Budget>,
 }
 
 /// What resolvers reach for.

@@ -1,23 +1,28 @@
-//! Limits that promise a count: exact sliding windows, one per limit and student (or address).
+//! How often something may be done.
 //!
-//! A use is reserved before the work and may be given back (a resumed start, a replayed submit); refused uses don't
-//! count. Limiters of the field (governor and the like) smooth a rate, which allows more than the promised count inside
-//! some window or less than it in a burst; a log of the last uses does neither.
+//! Limits that promise a count are exact sliding windows, one per limit and student (or address). A use is reserved
+//! before the work and may be given back (a resumed start, a replayed submit); refused uses don't count. A smooth rate
+//! allows more than the promised count inside some window or less than it in a burst; a log of the last uses does
+//! neither. Requests as such are bounded by a smooth rate, for which a crate of the field does.
+
+pub mod graphql;
 
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    num::NonZeroU32,
     str::FromStr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use governor::{Quota, RateLimiter, middleware::StateInformationMiddleware, state::keyed::HashMapStateStore};
 use sha2::{Digest, Sha256};
 
 use crate::{
     auth::Viewer,
-    clock::Time,
+    clock::{Clock, Time},
     config::Limits,
     entity::UserId,
     error::{Error, Result},
@@ -132,6 +137,16 @@ impl Rate {
         Self { uses, per }
     }
 
+    /// The same as a smooth rate: all uses may come at once, and come back one by one.
+    fn quota(self) -> Quota {
+        let uses = u32::try_from(self.uses)
+            .ok()
+            .and_then(NonZeroU32::new)
+            .unwrap_or(NonZeroU32::MAX);
+        let period = (self.per / uses.get()).max(Duration::from_nanos(1));
+        Quota::with_period(period).map_or_else(|| Quota::per_second(uses), |quota| quota.allow_burst(uses))
+    }
+
     /// How many uses it allows in the long run.
     pub fn per_hour(self) -> f64 {
         self.uses as f64 * 3600.0 / self.per.as_secs_f64()
@@ -163,10 +178,34 @@ impl fmt::Display for Rate {
     }
 }
 
+/// What is left of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// The whole of it.
+    pub rate: Rate,
+    pub remaining: usize,
+    /// When the whole of it is there again, if nothing is used meanwhile.
+    pub whole_at: Time,
+}
+
+/// The site's clock, for the smooth rate.
+struct Ticking(Arc<dyn Clock>);
+
+impl governor::clock::Clock for Ticking {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.now().since(Time(0))
+    }
+}
+
+type Requests = RateLimiter<Who, HashMapStateStore<Who>, Ticking, StateInformationMiddleware>;
+
 /// Counts the uses of one server.
 pub struct Limiter {
     limits: Limits,
     uses: Mutex<HashMap<(Limit, Who), VecDeque<Time>>>,
+    requests: Requests,
 }
 
 /// A use that was counted. Dropping it keeps it counted.
@@ -179,10 +218,48 @@ pub struct Reservation<'a> {
 
 impl Limiter {
     /// A limiter that has counted nothing yet.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, clock: Arc<dyn Clock>) -> Self {
+        let (quota, store) = (limits.requests.quota(), HashMapStateStore::default());
         Self {
             limits,
             uses: Mutex::default(),
+            requests: Requests::new(quota, store, Ticking(clock)),
+        }
+    }
+
+    /// Counts one request, whatever it asks for, or says how long to wait.
+    pub fn request(&self, who: Who) -> Result<Budget> {
+        let rate = self.limits.requests;
+        let now = self.requests.clock().0.now();
+        match self.requests.check_key(&who) {
+            Ok(snapshot) => {
+                let remaining = usize::try_from(snapshot.remaining_burst_capacity()).unwrap_or(0);
+                let used = rate.uses.saturating_sub(remaining) as f64 / rate.uses as f64;
+                Ok(Budget {
+                    rate,
+                    remaining,
+                    whole_at: now + rate.per.mul_f64(used),
+                })
+            }
+            Err(refused) => Err(Error::RateLimited(refused.wait_time_from(now.since(Time(0))))),
+        }
+    }
+
+    /// What is left of a limit; nothing is counted.
+    pub fn budget(&self, limit: Limit, who: impl Into<Who>, now: Time) -> Budget {
+        let rate = limit.rate(&self.limits);
+        let all = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let uses = all.get(&(limit, who.into()));
+        let within: Vec<Time> = uses
+            .into_iter()
+            .flatten()
+            .filter(|at| now.since(**at) < rate.per)
+            .copied()
+            .collect();
+        Budget {
+            rate,
+            remaining: rate.uses.saturating_sub(within.len()),
+            whole_at: within.last().map_or(now, |newest| *newest + rate.per),
         }
     }
 
@@ -214,6 +291,7 @@ impl Limiter {
             let per = limit.rate(&self.limits).per;
             uses.back().is_some_and(|newest| now.since(*newest) < per)
         });
+        self.requests.retain_recent();
     }
 }
 

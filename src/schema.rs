@@ -31,6 +31,7 @@ use crate::{
         self, board,
         graphql::{Board, BoardQuery, BoardSubscription},
     },
+    limit::graphql::LimitQuery,
     operation::Admitted,
     quiz::{
         self,
@@ -51,6 +52,7 @@ pub struct Query(
     DashboardQuery,
     BoardQuery,
     AuditQuery,
+    LimitQuery,
 );
 
 /// What can be changed. Outcomes that a person can act on are in the payload's `errors`.

@@ -8,7 +8,7 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
@@ -101,7 +101,8 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
         tracing::info!("stopping");
         shutdown.cancel();
     });
-    let serving = accept(listener, http::router(app.clone()), app.shutdown.clone());
+    let room = Arc::new(Semaphore::new(app.config.max_connections));
+    let serving = accept(listener, http::router(app.clone()), room, app.shutdown.clone());
     let deadline = async {
         app.shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;
@@ -137,8 +138,8 @@ async fn must_be_safe(app: &App) -> Result<()> {
 }
 
 /// Takes connections until the shutdown, and returns when the last one has ended. What `axum::serve` would do, and a
-/// client that does not finish the head of a request is left.
-async fn accept(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+/// client that does not finish the head of a request is left; while there is no room, new ones wait.
+async fn accept(listener: TcpListener, router: Router, room: Arc<Semaphore>, shutdown: CancellationToken) {
     let mut protocol = auto::Builder::new(TokioExecutor::new());
     protocol.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
     protocol
@@ -148,11 +149,16 @@ async fn accept(listener: TcpListener, router: Router, shutdown: CancellationTok
         .enable_connect_protocol();
     let connections = GracefulShutdown::new();
     loop {
+        let accepted = async {
+            // The semaphore is never closed.
+            let place = room.clone().acquire_owned().await.ok();
+            listener.accept().await.map(|connection| (connection, place))
+        };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accepted => accepted,
             () = shutdown.cancelled() => break,
         };
-        let (stream, address) = match accepted {
+        let ((stream, address), place) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Mostly: too many open files, which some will be closed of soon.
@@ -173,6 +179,7 @@ async fn accept(listener: TcpListener, router: Router, shutdown: CancellationTok
             .into_owned();
         let connection = connections.watch(connection);
         tokio::spawn(async move {
+            let _place = place;
             // Before the first request it is not known yet which protocol's rules hold.
             let mute = async {
                 if tokio::time::timeout(HEAD, spoken.cancelled()).await.is_ok() {

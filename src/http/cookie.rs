@@ -10,7 +10,7 @@ use crate::{
         session::Tokens,
         token::{ACCESS_LIFETIME, REFRESH_LIFETIME},
     },
-    config::{Config, Mode},
+    config::Config,
 };
 
 /// Where a browser refreshes its session.
@@ -59,12 +59,10 @@ fn value(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 fn cookie(config: &Config, name: &'static str, path: &'static str, value: String, seconds: u64) -> String {
-    // Only a browser on this very machine may be spoken to without TLS.
-    let loopback_only = config.mode == Mode::Development && config.listen.ip().is_loopback();
     Cookie::build((name, value))
         .path(path)
         .http_only(true)
-        .secure(!loopback_only)
+        .secure(!config.speaks_plainly())
         .same_site(SameSite::Strict)
         .max_age(Duration::seconds(i64::try_from(seconds).unwrap_or(0)))
         .build()

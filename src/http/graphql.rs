@@ -11,22 +11,26 @@
 //! | a request that can't be parsed, is not valid or costs too much | 400 with `application/graphql-response+json`, else 200 |
 //! | a bearer token that is bad or expired | 401 |
 //! | nothing but refusals by a limiter | 429 with `Retry-After` |
+//! | a subscription, or a client that accepts nothing else | 200 with results one after the other, see `stream.rs` |
 
-use std::{net::SocketAddr, pin::pin};
+use std::pin::pin;
 
 use async_graphql::{Response as GraphQLResponse, ServerError, Value, parser::types::OperationType};
 use axum::{
     body::Bytes,
-    extract::{ConnectInfo, FromRequest, Query, Request, State},
+    extract::{Extension, FromRequest, Query, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream::poll_fn};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
-use tracing::Instrument as _;
 
-use super::{BODY_BYTES, BODY_TIME, Identity, Server, cookie, device, origin_is_allowed, request_id, request_span};
+use super::{
+    BODY_BYTES, BODY_TIME, Identity, Server, cookie, device, origin_is_allowed,
+    peer::Peer,
+    stream::{self, Form},
+};
 use crate::{
     error::{self, Error},
     graphql::Caller,
@@ -49,102 +53,110 @@ struct Parameters {
 }
 
 /// Answers `/graphql`.
-pub async fn handle(State(server): State<Server>, request: Request) -> Response {
-    let request_id = request_id();
-    let span = request_span(&request_id);
-    let mut response = match answer(&server, request, &request_id).instrument(span).await {
+pub async fn handle(State(server): State<Server>, Extension(peer): Extension<Peer>, request: Request) -> Response {
+    match answer(&server, &peer, request).await {
         Ok(response) | Err(response) => response,
-    };
-    if let Ok(id) = HeaderValue::from_str(&request_id) {
-        response.headers_mut().insert("x-request-id", id);
     }
-    response
 }
 
-async fn answer(server: &Server, request: Request, request_id: &str) -> Result<Response, Response> {
-    let media_type = accepted(request.headers()).ok_or_else(|| {
-        plain(
-            StatusCode::NOT_ACCEPTABLE,
-            "Accept application/graphql-response+json or application/json.",
-        )
+async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Response, Response> {
+    let app = &server.app;
+    let accepted = Accepted::by(request.headers()).ok_or_else(|| {
+        let message =
+            "Accept application/graphql-response+json, application/json, text/event-stream or multipart/mixed.";
+        plain(StatusCode::NOT_ACCEPTABLE, message)
     })?;
-    let method = request.method().clone();
-    let headers = request.headers().clone();
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().copied();
-    let identity = Identity::of(&server.app, &headers);
+    let reply = Reply {
+        media_type: accepted.single.unwrap_or(GRAPHQL_RESPONSE),
+        request_id: &peer.request_id,
+    };
+    let (method, headers) = (request.method().clone(), request.headers().clone());
+    let identity = Identity::of(app, &headers);
+    let requests = app.limiter.request(identity.counted_as(peer)).map_err(|refused| {
+        let response = reply.refusal(refused);
+        reply.with(status_of(&response, reply.media_type), &response)
+    })?;
     if matches!(identity, Identity::BadBearer) {
-        let mut response = respond(
-            media_type,
-            StatusCode::UNAUTHORIZED,
-            &refusal(Error::Unauthenticated, request_id),
-        );
+        let mut response = reply.with(StatusCode::UNAUTHORIZED, &reply.refusal(Error::Unauthenticated));
         let challenge = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         return Err(response);
     }
     let parameters = parameters(&method, &headers, request)
         .await
-        .map_err(|refused| refused.into_response(media_type, request_id))?;
-    let graphql = graphql_request(parameters)
-        .map_err(|message| respond(media_type, StatusCode::BAD_REQUEST, &bad_request(message, request_id)))?;
-    let viewer = identity.as_viewer();
-    let admitted = operation::admit(&server.app, viewer, graphql).await.map_err(|error| {
-        let response = error::finish(GraphQLResponse::from_errors(vec![error]), request_id);
-        respond(media_type, request_error(media_type), &response)
-    })?;
-    let changes = match admitted.kind() {
-        OperationType::Subscription => {
-            let message = "Subscriptions run over the WebSocket at /graphql/ws.";
-            return Err(respond(
-                media_type,
-                request_error(media_type),
-                &bad_request(message.into(), request_id),
-            ));
-        }
-        kind => kind == OperationType::Mutation,
-    };
-    if changes && method == Method::GET {
+        .map_err(|refused| refused.into_response(&reply))?;
+    let graphql = graphql_request(parameters).map_err(|message| reply.bad(StatusCode::BAD_REQUEST, message))?;
+    let admitted = operation::admit(app, identity.as_viewer(), graphql)
+        .await
+        .map_err(|error| {
+            let response = error::finish(GraphQLResponse::from_errors(vec![error]), reply.request_id);
+            reply.with(request_error(reply.media_type), &response)
+        })?;
+    let kind = admitted.kind();
+    if kind == OperationType::Mutation && method == Method::GET {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "A mutation needs POST.");
-        response
-            .headers_mut()
-            .insert(header::ALLOW, HeaderValue::from_static("POST"));
+        let allow = HeaderValue::from_static("POST");
+        response.headers_mut().insert(header::ALLOW, allow);
         return Err(response);
     }
-    // A mutation from a page that may not send it; by cookie the page must be known.
     let by_cookie = matches!(identity, Identity::Cookie(_) | Identity::Nobody { stale_cookie: true });
-    if changes && !origin_is_allowed(&server.app, &headers).unwrap_or(!by_cookie) {
-        return Err(respond(
-            media_type,
-            StatusCode::FORBIDDEN,
-            &refusal(Error::CsrfRefused, request_id),
-        ));
+    let page_may = match (origin_is_allowed(app, &headers), kind) {
+        // What only answers, answers nothing to scripts of other pages.
+        (_, OperationType::Query) => true,
+        (Some(allowed), _) => allowed,
+        // By cookie, a page that asks for a change must be known; one that reads its own stream need not say.
+        (None, OperationType::Mutation) => !by_cookie,
+        (None, OperationType::Subscription) => true,
+    };
+    if !page_may {
+        return Err(reply.with(StatusCode::FORBIDDEN, &reply.refusal(Error::CsrfRefused)));
+    }
+    let form = match kind {
+        OperationType::Subscription => accepted.stream,
+        _ => accepted.stream.filter(|_| accepted.single.is_none()),
+    };
+    if kind == OperationType::Subscription && form.is_none() {
+        let message = "Follow a subscription over the WebSocket at /graphql/ws, or accept text/event-stream or \
+                       multipart/mixed.";
+        return Err(reply.bad(request_error(reply.media_type), message.into()));
     }
     let stale_cookie = matches!(identity, Identity::Nobody { stale_cookie: true });
     let caller = Caller {
-        request_id: request_id.to_owned(),
-        device: device(&headers, address.as_ref()),
-        takes_cookies: true,
+        request_id: peer.request_id.clone(),
+        device: device(&headers, peer),
+        takes_cookies: form.is_none(),
+        requests: Some(requests),
     };
-    let mut responses = pin!(schema::run(
-        &server.schema,
-        admitted,
-        &server.app,
-        identity.viewer(),
-        caller
-    ));
-    let response = error::finish(responses.next().await.unwrap_or_default(), request_id);
-    let status = status_of(&response, media_type);
-    let mut http = respond(media_type, status, &response);
-    if let Some(seconds) = retry_after(&response) {
-        http.headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    let viewer = identity.viewer();
+    let ended = viewer.as_ref().map(|viewer| app.revocations.end_of(viewer));
+    let responses = schema::run(&server.schema, admitted, app, viewer, caller);
+    if let Some(form) = form {
+        let (request_id, span, shutdown) = (peer.request_id.clone(), tracing::Span::current(), app.shutdown.clone());
+        let mut responses = Box::pin(responses.map(move |response| error::finish(response, &request_id)));
+        let responses = poll_fn(move |cx| span.in_scope(|| responses.poll_next_unpin(cx)));
+        let ended = async move {
+            match ended {
+                Some(ended) => ended.cancelled_owned().await,
+                None => std::future::pending().await,
+            }
+        };
+        let cut_off = async move {
+            tokio::select! {
+                () = ended => {}
+                () = shutdown.cancelled_owned() => {}
+            }
+        };
+        return Ok(stream::respond(form, responses, cut_off));
     }
+    let response = pin!(responses).next().await.unwrap_or_default();
+    let response = error::finish(response, reply.request_id);
+    let mut http = reply.with(status_of(&response, reply.media_type), &response);
     for (name, value) in &response.http_headers {
         http.headers_mut().append(name, value.clone());
     }
     if stale_cookie && !response.http_headers.contains_key(header::SET_COOKIE) {
         // The access cookie only: the refresh cookie may still be good.
-        let [access, _] = cookie::cleared(&server.app.config);
+        let [access, _] = cookie::cleared(&app.config);
         if let Ok(access) = HeaderValue::from_str(&access) {
             http.headers_mut().append(header::SET_COOKIE, access);
         }
@@ -152,21 +164,66 @@ async fn answer(server: &Server, request: Request, request_id: &str) -> Result<R
     Ok(http)
 }
 
-/// The media type to answer with: what the client prefers of the two. Without an `Accept` it is taken for an old client.
-fn accepted(headers: &HeaderMap) -> Option<&'static str> {
-    let Some(accept) = headers.get(header::ACCEPT) else {
-        return Some(JSON);
-    };
-    let accept = accept.to_str().ok()?.to_ascii_lowercase();
-    let wanted = |name: &str| {
-        accept
-            .split(',')
-            .any(|range| range.split(';').next().is_some_and(|range| range.trim() == name))
-    };
-    if wanted(GRAPHQL_RESPONSE) || wanted("*/*") || wanted("application/*") {
-        Some(GRAPHQL_RESPONSE)
-    } else {
-        wanted(JSON).then_some(JSON)
+/// What a client can read.
+struct Accepted {
+    /// The media type for one result: what the client prefers of the two.
+    single: Option<&'static str>,
+    /// The form for results one after the other.
+    stream: Option<Form>,
+}
+
+impl Accepted {
+    /// `None` if the client can read nothing of ours. Without an `Accept` it is taken for an old client.
+    fn by(headers: &HeaderMap) -> Option<Self> {
+        let Some(accept) = headers.get(header::ACCEPT) else {
+            return Some(Self {
+                single: Some(JSON),
+                stream: None,
+            });
+        };
+        let accept = accept.to_str().ok()?.to_ascii_lowercase();
+        let ranges = || {
+            accept
+                .split(',')
+                .map(|range| range.split(';').next().unwrap_or_default().trim())
+        };
+        let wanted = |name: &str| ranges().any(|range| range == name);
+        let single = if wanted(GRAPHQL_RESPONSE) || wanted("*/*") || wanted("application/*") {
+            Some(GRAPHQL_RESPONSE)
+        } else {
+            wanted(JSON).then_some(JSON)
+        };
+        let stream = ranges().find_map(Form::of);
+        (single.is_some() || stream.is_some()).then_some(Self { single, stream })
+    }
+}
+
+/// How a response with one result is written.
+struct Reply<'a> {
+    media_type: &'static str,
+    request_id: &'a str,
+}
+
+impl Reply<'_> {
+    fn with(&self, status: StatusCode, response: &GraphQLResponse) -> Response {
+        let mut http = (status, [(header::CONTENT_TYPE, self.media_type)], json(response)).into_response();
+        if let Some(seconds) = retry_after(response) {
+            http.headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        http
+    }
+
+    fn bad(&self, status: StatusCode, message: String) -> Response {
+        let response = GraphQLResponse::from_errors(vec![ServerError::new(message, None)]);
+        self.with(status, &error::finish(response, self.request_id))
+    }
+
+    fn refusal(&self, error: Error) -> GraphQLResponse {
+        error::finish(
+            GraphQLResponse::from_errors(vec![error::of_request(error)]),
+            self.request_id,
+        )
     }
 }
 
@@ -314,18 +371,7 @@ fn retry_after(response: &GraphQLResponse) -> Option<u64> {
     waits.filter(|_| nothing)?.into_iter().max()
 }
 
-fn refusal(error: Error, request_id: &str) -> GraphQLResponse {
-    error::finish(GraphQLResponse::from_errors(vec![error::of_request(error)]), request_id)
-}
-
-fn bad_request(message: String, request_id: &str) -> GraphQLResponse {
-    error::finish(
-        GraphQLResponse::from_errors(vec![ServerError::new(message, None)]),
-        request_id,
-    )
-}
-
-/// The response as the specification has it: no `data` at all if there was nothing to run.
+/// The specification wants no `data` at all if there was nothing to run.
 #[derive(Serialize)]
 struct Envelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -336,17 +382,18 @@ struct Envelope<'a> {
     extensions: &'a std::collections::BTreeMap<String, Value>,
 }
 
-fn respond(media_type: &'static str, status: StatusCode, response: &GraphQLResponse) -> Response {
+/// A response as the specification has it, its fields in the order of the query.
+pub fn json(response: &GraphQLResponse) -> Vec<u8> {
     let nothing_ran = response.data == Value::Null && response.errors.iter().any(|error| error.path.is_empty());
     let envelope = Envelope {
         data: (!nothing_ran).then_some(&response.data),
         errors: &response.errors,
         extensions: &response.extensions,
     };
-    match serde_json::to_vec(&envelope) {
-        Ok(body) => (status, [(header::CONTENT_TYPE, media_type)], body).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    serde_json::to_vec(&envelope).unwrap_or_else(|error| {
+        tracing::error!(%error, "a response can't be written as JSON");
+        br#"{"errors":[{"message":"Internal server error","extensions":{"code":"INTERNAL"}}]}"#.to_vec()
+    })
 }
 
 /// Why a request's parameters were not read.
@@ -362,10 +409,10 @@ impl Unread {
         Self::Bad(StatusCode::BAD_REQUEST, message.to_owned())
     }
 
-    fn into_response(self, media_type: &'static str, request_id: &str) -> Response {
+    fn into_response(self, reply: &Reply<'_>) -> Response {
         match self {
             Self::Foreign(response) => response,
-            Self::Bad(status, message) => respond(media_type, status, &bad_request(message, request_id)),
+            Self::Bad(status, message) => reply.bad(status, message),
         }
     }
 }

@@ -4,25 +4,38 @@ pub mod cookie;
 mod graphiql;
 mod graphql;
 mod health;
+mod peer;
 mod refresh;
 mod socket;
+mod stream;
 pub mod ws;
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Router,
-    extract::{ConnectInfo, DefaultBodyLimit, FromRef, Request},
-    http::{HeaderMap, StatusCode, header},
+    extract::{DefaultBodyLimit, FromRef, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
-use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::TimeoutLayer};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::{
+        CompressionLayer,
+        predicate::{DefaultPredicate, NotForContentType, Predicate},
+    },
+    cors::CorsLayer,
+    timeout::TimeoutLayer,
+};
 
+use self::peer::Peer;
 use crate::{
     app::App,
     auth::{self, Viewer, session::Device},
+    config::Config,
+    limit::Who,
     schema::{self, Schema},
 };
 
@@ -42,6 +55,9 @@ const REQUEST_TIME: Duration = Duration::from_secs(30);
 
 /// The routes of the server.
 pub fn router(app: App) -> Router {
+    let peers = axum::middleware::from_fn_with_state(app.clone(), peer::meet);
+    let cross_origin = cross_origin(&app.config);
+    let compression = DefaultPredicate::new().and(NotForContentType::new("multipart/mixed"));
     let server = Server {
         schema: schema::build(),
         app,
@@ -60,23 +76,42 @@ pub fn router(app: App) -> Router {
         .merge(graphiql::routes())
         .with_state(server)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(CompressionLayer::new().gzip(true))
+        .layer(CompressionLayer::new().gzip(true).compress_when(compression))
+        .layer(cross_origin)
         .layer(axum::middleware::from_fn(harden))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(peers)
+}
+
+/// What scripts of pages of the allowed origins may send and read; nothing without one ([CORS protocol][cors]).
+///
+/// [cors]: https://fetch.spec.whatwg.org/#http-cors-protocol
+fn cross_origin(config: &Config) -> CorsLayer {
+    let origins = config.allowed_origins.iter();
+    let origins: Vec<_> = origins
+        .filter_map(|origin| HeaderValue::from_str(origin).ok())
+        .collect();
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::CONTENT_TYPE, header::ACCEPT, header::AUTHORIZATION])
+        .expose_headers([HeaderName::from_static(peer::REQUEST_ID), header::RETRY_AFTER])
+        .max_age(Duration::from_secs(3600))
 }
 
 /// Headers that every response carries.
 async fn harden(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        header::HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(header::REFERRER_POLICY, header::HeaderValue::from_static("same-origin"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers
         .entry(header::CACHE_CONTROL)
-        .or_insert(header::HeaderValue::from_static("no-store"));
+        .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
@@ -87,16 +122,6 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
         .or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(message, "a handler panicked");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
-}
-
-/// An id for a request, to find it again in the logs.
-fn request_id() -> String {
-    uuid::Uuid::now_v7().simple().to_string()
-}
-
-/// Whatever is logged while a request is at work carries its id.
-fn request_span(request_id: &str) -> tracing::Span {
-    tracing::info_span!("request", id = request_id)
 }
 
 /// Who a request comes from.
@@ -132,6 +157,11 @@ impl Identity {
         }
     }
 
+    /// Whose requests it is counted with.
+    fn counted_as(&self, peer: &Peer) -> Who {
+        self.as_viewer().map_or_else(|| Who::address(peer.address), Who::from)
+    }
+
     fn viewer(self) -> Option<Viewer> {
         match self {
             Self::Cookie(viewer) | Self::Bearer(viewer) => Some(viewer),
@@ -153,19 +183,17 @@ fn origin_is_allowed(app: &App, headers: &HeaderMap) -> Option<bool> {
     let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let own = own.is_some_and(|host| {
         let secure = origin.strip_prefix("https://");
-        let plain = origin
-            .strip_prefix("http://")
-            .filter(|_| app.config.listen.ip().is_loopback());
+        let plain = origin.strip_prefix("http://").filter(|_| app.config.speaks_plainly());
         secure.or(plain) == Some(host)
     });
     Some(own || app.config.allowed_origins.iter().any(|allowed| allowed == origin))
 }
 
 /// What is kept of the device that a session is opened from.
-fn device(headers: &HeaderMap, address: Option<&ConnectInfo<SocketAddr>>) -> Device {
+fn device(headers: &HeaderMap, peer: &Peer) -> Device {
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     Device {
         user_agent: user_agent.map(|agent| agent.chars().take(200).collect()),
-        address: address.map(|ConnectInfo(address)| address.ip()),
+        address: peer.address,
     }
 }

@@ -2,23 +2,24 @@
 
 use axum::{
     Json,
-    extract::State,
+    extract::{Extension, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
 
-use super::{Server, cookie, origin_is_allowed};
+use super::{Server, cookie, origin_is_allowed, peer::Peer};
 use crate::{
     audit::Source,
     auth::session,
-    entity::session::Client,
-    error::{Error, Result},
+    entity::{session::Client, user::Role},
+    error::{Error, Result, whole_seconds},
+    limit::Who,
 };
 
 /// 200 with `{"role": …}` and new cookies; 401, with the cookies cleared, if there is no session to go on with; 403 if
-/// the page that asks may not, or the request could have come from a form.
-pub async fn handle(State(server): State<Server>, headers: HeaderMap) -> Response {
+/// the page that asks may not, or the request could have come from a form; 429 with `Retry-After` if it asks too often.
+pub async fn handle(State(server): State<Server>, Extension(peer): Extension<Peer>, headers: HeaderMap) -> Response {
     let app = &server.app;
     let simple = headers
         .get(header::CONTENT_TYPE)
@@ -26,11 +27,20 @@ pub async fn handle(State(server): State<Server>, headers: HeaderMap) -> Respons
     if simple || origin_is_allowed(app, &headers) != Some(true) {
         return (StatusCode::FORBIDDEN, Json(json!({"code": "CSRF_REFUSED"}))).into_response();
     }
-    match refresh(&server, &headers).await {
+    match refresh(&server, &peer, &headers).await {
         Ok((cookies, role)) => with_cookies((Json(json!({"role": role}))).into_response(), cookies),
         Err(Error::Internal(cause)) => {
             tracing::error!(?cause, "a session could not be refreshed");
             (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"code": "INTERNAL"}))).into_response()
+        }
+        Err(Error::RateLimited(wait)) => {
+            let wait = [(header::RETRY_AFTER, whole_seconds(wait))];
+            (
+                StatusCode::TOO_MANY_REQUESTS,
+                wait,
+                Json(json!({"code": "RATE_LIMITED"})),
+            )
+                .into_response()
         }
         Err(_) => {
             let refused = (StatusCode::UNAUTHORIZED, Json(json!({"code": "UNAUTHENTICATED"}))).into_response();
@@ -39,12 +49,13 @@ pub async fn handle(State(server): State<Server>, headers: HeaderMap) -> Respons
     }
 }
 
-async fn refresh(server: &Server, headers: &HeaderMap) -> Result<([String; 2], crate::entity::user::Role)> {
+async fn refresh(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<([String; 2], Role)> {
     let app = &server.app;
+    app.limiter.request(Who::address(peer.address))?;
     let token = cookie::refresh_token(headers).ok_or(Error::Unauthenticated)?;
     let source = Source {
         actor: None,
-        request_id: Some(super::request_id()),
+        request_id: Some(peer.request_id.clone()),
     };
     let tokens = session::refresh(app, &token, Client::Browser, &source, &app.now()).await?;
     Ok((cookie::of(&app.config, &tokens), tokens.viewer.role()))

@@ -1,23 +1,23 @@
 //! GraphQL over WebSocket at `/graphql/ws`: who is let in, and what runs there.
 
-use std::net::SocketAddr;
-
 use axum::{
-    extract::{ConnectInfo, State, WebSocketUpgrade},
-    http::{HeaderMap, StatusCode},
+    extract::{Extension, State, WebSocketUpgrade},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Identity, Server, bearer, device, origin_is_allowed, request_id, request_span,
+    Identity, Server, bearer, device, origin_is_allowed,
+    peer::{Peer, new_request_id, request_span},
     ws::{self, Accepted, Close, Payload, Settings},
 };
 use crate::{
     auth::{self, Viewer},
-    error,
+    error::{self, Error, whole_seconds},
     graphql::Caller,
+    limit::Who,
     operation, schema,
 };
 
@@ -25,7 +25,7 @@ use crate::{
 /// access token with `connection_init` as `{"authorization": "Bearer …"}`, or as a header.
 pub async fn handle(
     State(server): State<Server>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Response {
@@ -39,7 +39,11 @@ pub async fn handle(
         }
         identity => identity,
     };
-    let device = device(&headers, Some(&ConnectInfo(address)));
+    if let Err(Error::RateLimited(wait)) = server.app.limiter.request(identity.counted_as(&peer)) {
+        let wait = [(header::RETRY_AFTER, whole_seconds(wait))];
+        return (StatusCode::TOO_MANY_REQUESTS, wait).into_response();
+    }
+    let device = device(&headers, &peer);
     let settings = Settings::default();
     ws::prepare(upgrade, &settings).on_upgrade(move |socket| async move {
         let shutdown = server.app.shutdown.clone();
@@ -49,18 +53,27 @@ pub async fn handle(
                 Some(viewer) => server.app.revocations.end_of(viewer),
                 None => CancellationToken::new(),
             };
-            let server = server.clone();
+            let (server, address) = (server.clone(), peer.address);
+            let who = viewer.as_ref().map_or_else(|| Who::address(address), Who::from);
             let execute = move |request: async_graphql::Request| {
-                let request_id = request_id();
+                let request_id = new_request_id();
                 let span = request_span(&request_id);
-                let caller = Caller {
+                let mut caller = Caller {
                     request_id: request_id.clone(),
                     device: device.clone(),
                     takes_cookies: false,
+                    requests: None,
                 };
                 let (server, viewer) = (server.clone(), viewer.clone());
                 let responses = stream::once(async move {
-                    match operation::admit(&server.app, viewer.as_ref(), request).await {
+                    let admitted = match server.app.limiter.request(who) {
+                        Ok(left) => {
+                            caller.requests = Some(left);
+                            operation::admit(&server.app, viewer.as_ref(), request).await
+                        }
+                        Err(refused) => Err(error::of_request(refused)),
+                    };
+                    match admitted {
                         Ok(admitted) => {
                             schema::run(&server.schema, admitted, &server.app, viewer, caller).left_stream()
                         }

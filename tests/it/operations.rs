@@ -46,6 +46,7 @@ fn careful(folder: &Path) -> Config {
         secrets: vec![Secret("kq9ZbX3vT7mWc1RfY5uHj8NdLs2EaPgo".into())],
         smtp_url: Some(Secret("smtps://site:hush@mail.example".into())),
         mail_from: "Exams <exams@exam.example>".parse().expect("a sender"),
+        trusted_proxies: vec!["10.0.0.7/32".parse().expect("a network")],
         time_zone: Some("Asia/Karachi".parse().expect("a zone")),
         log_format: LogFormat::Json,
         data_dir: folder.join("data"),
@@ -66,7 +67,7 @@ fn each_planted_misconfiguration_is_found() {
 
     use Severity::{Error, Warning};
     type Plant = fn(&mut Config);
-    let planted: [(&str, Severity, Plant); 22] = [
+    let planted: [(&str, Severity, Plant); 25] = [
         ("MARMALADE_MODE", Error, |c| c.mode = Mode::Development),
         ("MARMALADE_DEMO", Error, |c| c.demo = true),
         ("MARMALADE_SITE_URL", Error, |c| {
@@ -105,6 +106,13 @@ fn each_planted_misconfiguration_is_found() {
         ("MARMALADE_LOG", Warning, |c| c.log = "info,marmalade=trace".into()),
         ("MARMALADE_LISTEN", Warning, |c| {
             c.listen = SocketAddr::from(([0, 0, 0, 0], 80))
+        }),
+        ("MARMALADE_TRUSTED_PROXIES", Error, |c| {
+            c.trusted_proxies = vec!["0.0.0.0/0".parse().expect("a network")];
+        }),
+        ("MARMALADE_TRUSTED_PROXIES", Warning, |c| c.trusted_proxies.clear()),
+        ("MARMALADE_LIMIT_REQUESTS", Warning, |c| {
+            c.limits.requests = rate("1000/1s")
         }),
         ("MARMALADE_LIMIT_SIGN_IN_FAILURES", Error, |c| {
             c.limits.sign_in_failures = rate("100/1m")

@@ -240,6 +240,7 @@ impl World {
             root("board", "Board", Owner::Nobody, signed_in),
             root("dashboard", "Dashboard", Owner::Asker, signed_in),
             root("viewer", "User", Owner::Asker, signed_in),
+            root("rateLimit", "RateLimit", Owner::Asker, everybody),
         ];
         let admins = |who: Person| match who {
             Person::Anonymous => Some("UNAUTHENTICATED"),

@@ -173,6 +173,7 @@ impl TestApp {
         let clock = Arc::new(TestClock(AtomicI64::new(MONDAY_MORNING)));
         let config = Config {
             limits: Limits {
+                requests: Rate::new(1_000_000, Duration::from_secs(60)),
                 starts: Rate::new(1_000, Duration::from_secs(3600)),
                 submits: Rate::new(1_000, Duration::from_secs(60)),
                 answers: Rate::new(1_000, Duration::from_secs(60)),

@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue},
+    tungstenite::{
+        Error, Message,
+        client::IntoClientRequest,
+        http::{HeaderValue, StatusCode},
+    },
 };
 
 /// Nothing in a test takes so long.
@@ -18,21 +22,39 @@ pub struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 impl Socket {
     /// Connects as whoever has this access token.
     pub async fn open(server: SocketAddr, token: &str) -> Self {
-        let mut request = format!("ws://{server}/graphql/ws")
-            .into_client_request()
-            .expect("a request");
-        let protocol = HeaderValue::from_static("graphql-transport-ws");
-        request.headers_mut().insert("sec-websocket-protocol", protocol);
-        let (socket, _) = connect_async(request).await.expect("a socket");
-        let mut socket = Self(socket);
+        let mut socket = Self::upgrade(server, &[]).await.expect("an upgrade");
         let payload = json!({"authorization": format!("Bearer {token}")});
         socket.say(json!({"type": "connection_init", "payload": payload})).await;
         assert_eq!(socket.hear().await["type"], "connection_ack");
         socket
     }
 
+    /// A socket that nothing was said on yet, or the status that it was refused with.
+    pub async fn upgrade(server: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Self, StatusCode> {
+        let mut request = format!("ws://{server}/graphql/ws")
+            .into_client_request()
+            .expect("a request");
+        for (name, value) in [("sec-websocket-protocol", "graphql-transport-ws")]
+            .iter()
+            .chain(headers)
+        {
+            let value = HeaderValue::from_str(value).expect("a header");
+            request.headers_mut().insert(*name, value);
+        }
+        match connect_async(request).await {
+            Ok((socket, _)) => Ok(Self(socket)),
+            Err(Error::Http(refusal)) => Err(refusal.status()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     pub async fn subscribe(&mut self, id: &str, query: &str) {
-        self.say(json!({"type": "subscribe", "id": id, "payload": {"query": query}}))
+        self.ask(id, json!({"query": query})).await;
+    }
+
+    /// Asks for an operation, by its text or however else the payload has it.
+    pub async fn ask(&mut self, id: &str, payload: Value) {
+        self.say(json!({"type": "subscribe", "id": id, "payload": payload}))
             .await;
     }
 
@@ -65,7 +87,7 @@ impl Socket {
             .expect("the server listens");
     }
 
-    async fn hear(&mut self) -> Value {
+    pub async fn hear(&mut self) -> Value {
         let text = async {
             loop {
                 match self.0.next().await {

@@ -1,0 +1,112 @@
+//! What is known of a request before anything it says of itself is believed.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::{
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, HeaderValue},
+    middleware::Next,
+    response::Response,
+};
+use ipnet::IpNet;
+use tracing::Instrument as _;
+
+use crate::app::App;
+
+/// The header that tells a client its request's id.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// The other end of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// Of this one request, to find it again in the logs and in the audit.
+    pub request_id: String,
+    /// The client's address, past the proxies that are trusted. `None` where there is no network between.
+    pub address: Option<IpAddr>,
+}
+
+/// Gives a request its id, which is in all that is logged meanwhile and in the response, and finds out where it comes
+/// from.
+pub async fn meet(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let address = connection.map(|ConnectInfo(end)| client(end.ip(), request.headers(), &app.config.trusted_proxies));
+    let request_id = new_request_id();
+    let span = request_span(&request_id);
+    let header = HeaderValue::from_str(&request_id);
+    request.extensions_mut().insert(Peer { request_id, address });
+    let mut response = next.run(request).instrument(span).await;
+    if let Ok(header) = header {
+        response.headers_mut().insert(REQUEST_ID, header);
+    }
+    response
+}
+
+/// An id for a request, to find it again in the logs.
+pub fn new_request_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+/// Whatever is logged while a request is at work carries its id.
+pub fn request_span(request_id: &str) -> tracing::Span {
+    tracing::info_span!("request", id = request_id)
+}
+
+/// The client's address. Each proxy writes who it was asked by at the end of `X-Forwarded-For`, so the list is read from
+/// its end, and only as long as a proxy of ours has written it: what stands before is anybody's word.
+fn client(connection: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
+    let lines = headers.get_all("x-forwarded-for").iter();
+    let hops: Vec<&str> = lines
+        .flat_map(|line| line.to_str().unwrap_or_default().split(','))
+        .collect();
+    let mut client = connection.to_canonical();
+    for hop in hops.into_iter().rev() {
+        if !proxies.iter().any(|network| network.contains(&client)) {
+            break;
+        }
+        let Some(before) = address(hop.trim()) else { break };
+        client = before.to_canonical();
+    }
+    client
+}
+
+/// Some proxies write the port, too.
+fn address(hop: &str) -> Option<IpAddr> {
+    let with_port = || hop.parse().ok().map(|address: SocketAddr| address.ip());
+    hop.parse().ok().or_else(with_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_trusted_proxies_tell_who_a_client_is() {
+        let proxies: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"]
+            .map(|net| net.parse().expect("a network"))
+            .into();
+        for (connection, forwarded, expected) in [
+            ("198.51.100.1", &["203.0.113.9"][..], "198.51.100.1"),
+            ("10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["203.0.113.9"], "203.0.113.9"),
+            ("::ffff:10.0.0.1", &["203.0.113.9"], "203.0.113.9"),
+            ("10.0.0.1", &["1.2.3.4, 203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+            ("10.0.0.1", &["1.2.3.4", "203.0.113.9,192.0.2.7"], "203.0.113.9"),
+            ("10.0.0.1", &["1.2.3.4, 203.0.113.9:5123"], "203.0.113.9"),
+            ("fd00::1", &["[2001:db8::1]:443"], "2001:db8::1"),
+            ("10.0.0.1", &["203.0.113.9, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+            ("10.0.0.1", &[""], "10.0.0.1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in forwarded {
+                headers.append("x-forwarded-for", line.parse().expect("a header"));
+            }
+            let found = client(connection.parse().expect("an address"), &headers, &proxies);
+            assert_eq!(
+                found,
+                expected.parse::<IpAddr>().expect("an address"),
+                "{connection} for {forwarded:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Results one after the other in the body of one response, for clients that can't open a WebSocket.
+//!
+//! | form | asked for with `Accept` | protocol |
+//! |---|---|---|
+//! | server-sent events | `text/event-stream` | [GraphQL over SSE][sse], distinct connections |
+//! | multipart | `multipart/mixed;subscriptionSpec=1.0` | [Apollo's multipart subscriptions][multipart] |
+//!
+//! A body that ends without the protocol's last word was cut off, by the end of the session or of the server: a client
+//! comes back with what it has, and learns which of the two it was.
+//!
+//! [sse]: https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
+//! [multipart]: https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol
+
+use std::{pin::pin, time::Duration};
+
+use async_graphql::Response as GraphQLResponse;
+use axum::{
+    body::{Body, Bytes},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use futures_util::{Stream, StreamExt};
+use tokio::{
+    select,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+
+use super::graphql::json;
+
+/// Well below the time after which proxies give up on a silent connection.
+const HEARTBEAT: Duration = Duration::from_secs(12);
+
+/// How results are told apart within a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    EventStream,
+    Multipart,
+}
+
+impl Form {
+    /// The form that a range of an `Accept` header names.
+    pub fn of(media_type: &str) -> Option<Self> {
+        match media_type {
+            "text/event-stream" => Some(Self::EventStream),
+            "multipart/mixed" => Some(Self::Multipart),
+            _ => None,
+        }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::EventStream => "text/event-stream",
+            Self::Multipart => "multipart/mixed; boundary=\"graphql\"; subscriptionSpec=1.0",
+        }
+    }
+
+    fn first(self) -> &'static str {
+        match self {
+            Self::EventStream => ":\n\n",
+            Self::Multipart => "--graphql",
+        }
+    }
+
+    /// Every part of a multipart body brings the boundary after it along, so that its client need not wait for more.
+    fn next(self, response: &GraphQLResponse) -> Bytes {
+        let json = json(response);
+        match self {
+            Self::EventStream => [b"event: next\ndata: ", &json[..], b"\n\n"].concat().into(),
+            Self::Multipart => {
+                let head = b"\r\ncontent-type: application/json\r\n\r\n{\"payload\":";
+                [head, &json[..], b"}\r\n--graphql"].concat().into()
+            }
+        }
+    }
+
+    fn heartbeat(self) -> &'static str {
+        match self {
+            Self::EventStream => ":\n\n",
+            Self::Multipart => "\r\ncontent-type: application/json\r\n\r\n{}\r\n--graphql",
+        }
+    }
+
+    fn complete(self) -> &'static str {
+        match self {
+            Self::EventStream => "event: complete\ndata:\n\n",
+            Self::Multipart => "--\r\n",
+        }
+    }
+}
+
+/// A response whose body goes on until the results end, or until `cut_off` is done.
+pub fn respond(
+    form: Form,
+    results: impl Stream<Item = GraphQLResponse> + Send + 'static,
+    cut_off: impl Future<Output = ()> + Send + 'static,
+) -> Response {
+    let body = async_stream::stream! {
+        yield Ok::<_, std::convert::Infallible>(Bytes::from_static(form.first().as_bytes()));
+        let (mut results, mut cut_off) = (pin!(results), pin!(cut_off));
+        let mut heartbeats = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            select! {
+                biased;
+                () = &mut cut_off => return,
+                result = results.next() => match result {
+                    Some(result) => yield Ok(form.next(&result)),
+                    None => break,
+                },
+                _ = heartbeats.tick() => yield Ok(Bytes::from_static(form.heartbeat().as_bytes())),
+            }
+        }
+        yield Ok(Bytes::from_static(form.complete().as_bytes()));
+    };
+    let headers = [
+        (header::CONTENT_TYPE, form.media_type()),
+        // Proxies that know it hand each part on at once.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    (headers, Body::from_stream(body)).into_response()
+}

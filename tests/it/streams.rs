@@ -1,0 +1,155 @@
+//! Subscriptions without a WebSocket: server-sent events and multipart, over a real socket.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    on_both_databases,
+    support::{Actor, TestApp, socket::Socket},
+};
+
+const MULTIPART: &str = "multipart/mixed;boundary=\"graphql\";subscriptionSpec=1.0,application/json";
+const FOLLOW: &str = "subscription { standingChanged(board: {window: WEEK}) { totalCount standing { rank } } }";
+
+/// A response that is read as it comes.
+struct Reader {
+    response: reqwest::Response,
+    /// What was read and not looked at yet.
+    text: String,
+}
+
+impl Reader {
+    async fn of(app: &TestApp, actor: &Actor, accept: &str, query: &str) -> Self {
+        let response = reqwest::Client::new()
+            .post(format!("http://{}/graphql", app.listen().await))
+            .bearer_auth(actor.token())
+            .header(ACCEPT, accept)
+            .json(&json!({"query": query}))
+            .send();
+        let response = response.await.expect("a response");
+        assert_eq!(response.status(), StatusCode::OK);
+        Self {
+            response,
+            text: String::new(),
+        }
+    }
+
+    fn media_type(&self) -> &str {
+        self.response.headers()[CONTENT_TYPE].to_str().expect("ASCII")
+    }
+
+    /// The text up to `end`, which goes with it; `None` if the body ends before.
+    async fn until(&mut self, end: &str) -> Option<String> {
+        loop {
+            if let Some(at) = self.text.find(end) {
+                let rest = self.text.split_off(at + end.len());
+                return Some(std::mem::replace(&mut self.text, rest));
+            }
+            let chunk = tokio::time::timeout(Duration::from_secs(10), self.response.chunk()).await;
+            let chunk = chunk.expect("the server goes on").expect("the body is whole")?;
+            self.text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+        }
+    }
+
+    /// The next event, by <https://html.spec.whatwg.org/multipage/server-sent-events.html>; comments are none.
+    async fn event(&mut self) -> Option<(String, String)> {
+        loop {
+            let block = self.until("\n\n").await?;
+            let field = |name: &str| {
+                let value = block
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+                value.map(|value| value.strip_prefix(' ').unwrap_or(value).to_owned())
+            };
+            if let Some(kind) = field("event") {
+                return Some((kind, field("data").expect("an event without data is not told")));
+            }
+        }
+    }
+
+    /// The next part, by RFC 2046; heartbeats are none.
+    async fn part(&mut self) -> Option<Value> {
+        loop {
+            let part = self.until("\r\n--graphql").await?;
+            let (head, body) = part.split_once("\r\n\r\n").expect("a head and a body");
+            assert_eq!(head.trim(), "content-type: application/json");
+            let body: Value = serde_json::from_str(body.trim_end_matches("\r\n--graphql")).expect("JSON");
+            if body != json!({}) {
+                return Some(body);
+            }
+        }
+    }
+}
+
+fn standing(rank: i32, total: i32) -> Value {
+    json!({"standingChanged": {"totalCount": total, "standing": {"rank": rank}}})
+}
+
+fn data(event: Option<(String, String)>) -> Value {
+    let (kind, data) = event.expect("an event");
+    assert_eq!(kind, "next");
+    serde_json::from_str::<Value>(&data).expect("JSON")["data"].take()
+}
+
+on_both_databases! {
+    async fn server_sent_events_follow_and_end_with_the_session(app: TestApp) {
+        let (ada, bob, quiz) = (app.student().await, app.student().await, app.quiz(3, |_| {}).await);
+        ada.take(quiz, 1).await;
+        let mut reader = Reader::of(&app, &ada, "text/event-stream", FOLLOW).await;
+        assert_eq!(reader.media_type(), "text/event-stream");
+        assert_eq!(data(reader.event().await), standing(1, 1));
+        bob.take(quiz, 3).await;
+        assert_eq!(data(reader.event().await), standing(2, 2));
+        ada.ask("mutation { signOut { errors { code } } }", json!({})).await;
+        assert_eq!(reader.event().await, None, "cut off, not complete");
+    }
+
+    async fn multipart_follows_and_ends_with_the_server(app: TestApp) {
+        let (ada, bob, quiz) = (app.student().await, app.student().await, app.quiz(3, |_| {}).await);
+        ada.take(quiz, 1).await;
+        let mut reader = Reader::of(&app, &ada, MULTIPART, FOLLOW).await;
+        assert_eq!(reader.media_type(), "multipart/mixed; boundary=\"graphql\"; subscriptionSpec=1.0");
+        reader.until("--graphql").await.expect("a first boundary");
+        let payload = |part: Option<Value>| part.expect("a part")["payload"]["data"].take();
+        assert_eq!(payload(reader.part().await), standing(1, 1));
+        bob.take(quiz, 3).await;
+        assert_eq!(payload(reader.part().await), standing(2, 2));
+        app.app.shutdown.cancel();
+        assert_eq!(reader.part().await, None);
+    }
+
+    async fn what_does_not_go_on_is_complete_at_once(app: TestApp) {
+        let ada = app.student().await;
+        let mut reader = Reader::of(&app, &ada, "text/event-stream", "{ __typename }").await;
+        assert_eq!(data(reader.event().await), json!({"__typename": "Query"}));
+        assert_eq!(reader.event().await, Some(("complete".to_owned(), String::new())));
+        assert_eq!(reader.event().await, None);
+        let reader = Reader::of(&app, &ada, MULTIPART, "{ __typename }").await;
+        assert_eq!(reader.media_type(), "application/json", "one result needs no parts");
+        let (status, body) = ada.send(FOLLOW, json!({})).await;
+        assert_eq!((status, &body["errors"][0]["extensions"]["code"]), (StatusCode::BAD_REQUEST, &json!("BAD_USER_INPUT")));
+    }
+
+    async fn an_operation_goes_by_its_hash_over_get_and_a_socket(app: TestApp) {
+        let (ada, query) = (app.student().await, "{ subjects { totalCount } }");
+        let hash: String = Sha256::digest(query).iter().map(|byte| format!("{byte:02x}")).collect();
+        let extensions = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
+        let server = app.listen().await;
+        let mut socket = Socket::open(server, &ada.token()).await;
+        socket.ask("1", json!({"extensions": extensions})).await;
+        let unknown = socket.hear().await;
+        assert_eq!(unknown["payload"][0]["extensions"]["code"], "PERSISTED_QUERY_NOT_FOUND", "{unknown}");
+        socket.ask("2", json!({"query": query, "extensions": extensions})).await;
+        let expected = json!({"subjects": {"totalCount": 0}});
+        assert_eq!(socket.event().await, expected);
+        let get = reqwest::Client::new()
+            .get(format!("http://{server}/graphql"))
+            .query(&[("extensions", extensions.to_string())]);
+        let body: Value = get.send().await.expect("a response").json().await.expect("JSON");
+        assert_eq!(body["data"], expected, "{body}");
+    }
+}

@@ -31,7 +31,7 @@ pub enum Error {
     NotPersisted,
     /// Too often; the same again is allowed after this long.
     RateLimited(Duration),
-    /// A request that comes by cookie from a page that may not send it.
+    /// A request that comes, or could come, from a page that may not send it.
     CsrfRefused,
     /// A fault of ours. The cause is for the log alone.
     Internal(Cause),
@@ -159,7 +159,9 @@ impl From<Error> for async_graphql::Error {
             ),
             Error::CsrfRefused => (
                 "CSRF_REFUSED",
-                "This request came by cookie from a page that may not send it.".into(),
+                "This request may come from a page that may not send it. Send it from an allowed origin; a GET needs the \
+                 content type application/json or the header apollo-require-preflight."
+                    .into(),
             ),
             Error::Internal(_) => ("INTERNAL", INTERNAL_MESSAGE.into()),
         };

@@ -3,7 +3,8 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST` with `application/json` | 200 with the response |
-//! | `GET` with `query`, `variables`, `operationName` | the same, queries only: 405 for a mutation |
+//! | `GET` with `query`, `variables`, `operationName` | the same, but 405 for a mutation |
+//! | a `GET` that a link or a form of any page could send | 403 |
 //! | a client that accepts neither media type of responses | 406 |
 //! | a body of another type, as forms send them | 415 |
 //! | a body that is compressed | 415 |
@@ -19,7 +20,7 @@ use async_graphql::{Response as GraphQLResponse, ServerError, Value, parser::typ
 use axum::{
     body::Bytes,
     extract::{Extension, FromRequest, Query, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, stream::poll_fn};
@@ -39,6 +40,9 @@ use crate::{
 
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
+
+/// Headers that clients of the field send with a GET, to show that no form did.
+pub const PREFLIGHTED: [&str; 2] = ["apollo-require-preflight", "x-apollo-operation-name"];
 
 /// The parameters of a request, in a body or in the URL.
 #[derive(Deserialize)]
@@ -101,12 +105,12 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     }
     let by_cookie = matches!(identity, Identity::Cookie(_) | Identity::Nobody { stale_cookie: true });
     let page_may = match (origin_is_allowed(app, &headers), kind) {
-        // What only answers, answers nothing to scripts of other pages.
-        (_, OperationType::Query) => true,
+        // A POST's content type says that a page of ours sends it, or that ours allow the one that does.
+        (_, OperationType::Query) if method == Method::POST => true,
         (Some(allowed), _) => allowed,
-        // By cookie, a page that asks for a change must be known; one that reads its own stream need not say.
         (None, OperationType::Mutation) => !by_cookie,
-        (None, OperationType::Subscription) => true,
+        (None, OperationType::Subscription) if method == Method::POST => true,
+        (None, _) => is_deliberate(&headers),
     };
     if !page_may {
         return Err(reply.with(StatusCode::FORBIDDEN, &reply.refusal(Error::CsrfRefused)));
@@ -162,6 +166,15 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
         }
     }
     Ok(http)
+}
+
+/// Whether a GET is more than a link, an image or a form of any page could send: a browser says that it comes from a page
+/// of ours, or it has a header that browsers send for nobody without asking first (<https://fetch.spec.whatwg.org/#cors-safelisted-request-header>).
+fn is_deliberate(headers: &HeaderMap) -> bool {
+    let is = |name: HeaderName, expected: &str| headers.get(name).is_some_and(|value| value == expected);
+    is(HeaderName::from_static("sec-fetch-site"), "same-origin")
+        || is(header::CONTENT_TYPE, JSON)
+        || PREFLIGHTED.iter().any(|name| headers.contains_key(*name))
 }
 
 /// What a client can read.

@@ -98,7 +98,12 @@ fn cross_origin(config: &Config) -> CorsLayer {
         .allow_origin(origins)
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::CONTENT_TYPE, header::ACCEPT, header::AUTHORIZATION])
+        .allow_headers(
+            [header::CONTENT_TYPE, header::ACCEPT, header::AUTHORIZATION]
+                .into_iter()
+                .chain(graphql::PREFLIGHTED.map(HeaderName::from_static))
+                .collect::<Vec<_>>(),
+        )
         .expose_headers([HeaderName::from_static(peer::REQUEST_ID), header::RETRY_AFTER])
         .max_age(Duration::from_secs(3600))
 }

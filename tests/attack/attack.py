@@ -181,7 +181,7 @@ def _(server):
     yield server.send(chunks(), dict(JSON, **{"transfer-encoding": "chunked"}))
 
 
-@attack("a compressed bomb", (400, "-"), (400, "BAD_USER_INPUT"), (413, "-"), (415, "-"))
+@attack("a compressed bomb", (415, "BAD_USER_INPUT"))
 def _(server):
     bomb = gzip.compress(b'{"query": "{ __typename }", "variables": {"x": "' + b"x" * 200_000_000 + b'"}}', 9)
     for encoding in ("gzip", "gzip, gzip", "deflate", "br"):

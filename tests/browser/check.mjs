@@ -264,6 +264,8 @@ try {
           { action: `${server}/graphql`, enctype, query: MUTATION },
         );
         const status = (await posted).status();
+        // The page goes to what the form was answered.
+        await evil.waitForURL(`${server}/graphql`);
         await nothingHappened();
         assert.equal(status, 415);
         return `status ${status}`;

@@ -107,6 +107,29 @@ on_both_databases! {
         }
     }
 
+    async fn a_get_that_any_page_could_send_runs_nothing(app: TestApp) {
+        let app = app.restarted_with(|config| config.allowed_origins = vec![SITE.into()]).await;
+        for (headers, expected) in [
+            (&[][..], StatusCode::FORBIDDEN),
+            (&[("accept", "text/html")], StatusCode::NOT_ACCEPTABLE),
+            (&[("sec-fetch-site", "cross-site")], StatusCode::FORBIDDEN),
+            (&[("content-type", "text/plain")], StatusCode::FORBIDDEN),
+            (&[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")], StatusCode::FORBIDDEN),
+            (&[("origin", SITE), ("sec-fetch-site", "same-site")], StatusCode::OK),
+            (&[("sec-fetch-site", "same-origin")], StatusCode::OK),
+            (&[("content-type", "application/json")], StatusCode::OK),
+            (&[("x-apollo-operation-name", "Hello")], StatusCode::OK),
+            (&[("apollo-require-preflight", "true")], StatusCode::OK),
+        ] {
+            let mut request = Request::get("/graphql?query=%7B__typename%7D").header("host", "exam.example");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let response = app.router().oneshot(request.body(Body::empty()).expect("a request")).await.expect("a response");
+            assert_eq!(response.status(), expected, "{headers:?}");
+        }
+    }
+
     async fn a_stream_over_http_is_not_for_foreign_pages(app: TestApp) {
         let app = app.restarted_with(|config| config.allowed_origins = vec![SITE.into()]).await;
         let cookies = cookies_of(&app, SITE).await;

@@ -148,6 +148,7 @@ on_both_databases! {
         assert_eq!(socket.event().await, expected);
         let get = reqwest::Client::new()
             .get(format!("http://{server}/graphql"))
+            .header("apollo-require-preflight", "true")
             .query(&[("extensions", extensions.to_string())]);
         let body: Value = get.send().await.expect("a response").json().await.expect("JSON");
         assert_eq!(body["data"], expected, "{body}");

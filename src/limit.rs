@@ -75,6 +75,11 @@ impl From<&Viewer> for Who {
 }
 
 impl Who {
+    /// Whoever sends a request: the account, or the client's address while nobody is signed in.
+    pub fn of(viewer: Option<&Viewer>, address: Option<IpAddr>) -> Self {
+        viewer.map_or_else(|| Self::address(address), Self::from)
+    }
+
     /// A client's address; clients without one are counted together.
     pub fn address(address: Option<IpAddr>) -> Self {
         Self::Address(subscriber(address))
@@ -249,17 +254,13 @@ impl Limiter {
     pub fn budget(&self, limit: Limit, who: impl Into<Who>, now: Time) -> Budget {
         let rate = limit.rate(&self.limits);
         let all = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        let uses = all.get(&(limit, who.into()));
-        let within: Vec<Time> = uses
-            .into_iter()
-            .flatten()
-            .filter(|at| now.since(**at) < rate.per)
-            .copied()
-            .collect();
+        let uses = all.get(&(limit, who.into())).into_iter().flatten();
+        let within = uses.filter(|at| now.since(**at) < rate.per);
+        let (used, newest) = within.fold((0, None), |(used, _), at| (used + 1, Some(*at)));
         Budget {
             rate,
-            remaining: rate.uses.saturating_sub(within.len()),
-            whole_at: within.last().map_or(now, |newest| *newest + rate.per),
+            remaining: rate.uses.saturating_sub(used),
+            whole_at: newest.map_or(now, |newest| newest + rate.per),
         }
     }
 

@@ -9,7 +9,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{io::InspectReader, sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
 use crate::{
@@ -167,6 +167,8 @@ async fn accept(listener: TcpListener, router: Router, room: Arc<Semaphore>, shu
                 continue;
             }
         };
+        // A WebSocket outlives the HTTP connection it began as, so the place goes with the stream itself.
+        let stream = InspectReader::new(stream, move |_| _ = &place);
         let spoken = CancellationToken::new();
         let first = spoken.clone();
         let service = router.clone().map_request(move |mut request: axum::http::Request<_>| {
@@ -179,7 +181,6 @@ async fn accept(listener: TcpListener, router: Router, room: Arc<Semaphore>, shu
             .into_owned();
         let connection = connections.watch(connection);
         tokio::spawn(async move {
-            let _place = place;
             // Before the first request it is not known yet which protocol's rules hold.
             let mute = async {
                 if tokio::time::timeout(HEAD, spoken.cancelled()).await.is_ok() {

@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
 };
 
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
@@ -27,7 +27,7 @@ pub struct Revocations {
 struct State {
     sessions: HashMap<SessionId, Time>,
     users: HashMap<UserId, Time>,
-    open: HashMap<SessionId, (UserId, CancellationToken)>,
+    open: HashMap<SessionId, (UserId, Weak<CancellationToken>)>,
 }
 
 #[derive(FromQueryResult)]
@@ -71,7 +71,7 @@ impl Revocations {
         let mut state = self.write();
         state.sessions.insert(session, at);
         if let Some((_, ended)) = state.open.remove(&session) {
-            ended.cancel();
+            end(&ended);
         }
     }
 
@@ -82,32 +82,36 @@ impl Revocations {
         *newest = at.max(*newest);
         state.open.retain(|_, (owner, ended)| {
             if *owner == user {
-                ended.cancel();
+                end(ended);
             }
             *owner != user
         });
     }
 
-    /// What a stream of the viewer's session must watch: it is cancelled when the session ends.
-    pub fn end_of(&self, viewer: &Viewer) -> CancellationToken {
+    /// What a stream of the viewer's session must watch, and hold as long as it lasts: it is cancelled when the session
+    /// ends.
+    pub fn end_of(&self, viewer: &Viewer) -> Arc<CancellationToken> {
         let mut state = self.write();
         if state.sessions.contains_key(&viewer.session) {
             let ended = CancellationToken::new();
             ended.cancel();
-            return ended;
+            return ended.into();
         }
-        let (_, ended) = state
-            .open
-            .entry(viewer.session)
-            .or_insert_with(|| (viewer.user, CancellationToken::new()));
-        ended.child_token()
+        let open = state.open.get(&viewer.session);
+        open.and_then(|(_, ended)| ended.upgrade()).unwrap_or_else(|| {
+            let ended = Arc::<CancellationToken>::default();
+            let watched = (viewer.user, Arc::downgrade(&ended));
+            state.open.insert(viewer.session, watched);
+            ended
+        })
     }
 
-    /// Forgets what no token can be affected by any more.
+    /// Forgets what no token can be affected by any more, and the sessions whose streams are all closed.
     pub fn prune(&self, now: Time) {
         let mut state = self.write();
         state.sessions.retain(|_, at| now.since(*at) <= ACCESS_LIFETIME);
         state.users.retain(|_, at| now.since(*at) <= ACCESS_LIFETIME);
+        state.open.retain(|_, (_, ended)| ended.strong_count() > 0);
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -116,5 +120,42 @@ impl Revocations {
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends the streams that are still open, if any.
+fn end(streams: &Weak<CancellationToken>) {
+    if let Some(ended) = streams.upgrade() {
+        ended.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::entity::user::Role;
+
+    #[test]
+    fn a_session_whose_streams_are_closed_is_forgotten() {
+        let viewer = Viewer {
+            user: UserId(Uuid::from_u128(1)),
+            session: SessionId(Uuid::from_u128(2)),
+            role: Role::Student,
+        };
+        let revocations = Revocations::default();
+        let (one, other) = (revocations.end_of(&viewer), revocations.end_of(&viewer));
+        drop(one);
+        revocations.prune(Time(0));
+        assert_eq!(revocations.read().open.len(), 1, "one stream is open still");
+        revocations.session_ended(viewer.session, Time(0));
+        assert!(other.is_cancelled());
+        let late = revocations.end_of(&viewer);
+        assert!(late.is_cancelled());
+        revocations.prune(Time(0) + 2 * ACCESS_LIFETIME);
+        drop(revocations.end_of(&viewer));
+        revocations.prune(Time(0));
+        assert!(revocations.read().open.is_empty());
     }
 }

@@ -23,18 +23,21 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use futures_util::{StreamExt, stream::poll_fn};
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
+use tracing::Span;
 
 use super::{
-    BODY_BYTES, BODY_TIME, Identity, Server, cookie, device, origin_is_allowed,
-    peer::Peer,
+    BODY_BYTES, BODY_TIME, Identity, Server, cookie, device, end_of, origin_is_allowed,
+    peer::{Peer, in_span},
     stream::{self, Form},
 };
 use crate::{
+    app::App,
     error::{self, Error},
     graphql::Caller,
+    limit::Who,
     operation, schema,
 };
 
@@ -76,7 +79,8 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     };
     let (method, headers) = (request.method().clone(), request.headers().clone());
     let identity = Identity::of(app, &headers);
-    let requests = app.limiter.request(identity.counted_as(peer)).map_err(|refused| {
+    let who = Who::of(identity.as_viewer(), peer.address);
+    let requests = app.limiter.request(who).map_err(|refused| {
         let response = reply.refusal(refused);
         reply.with(status_of(&response, reply.media_type), &response)
     })?;
@@ -103,16 +107,7 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
         response.headers_mut().insert(header::ALLOW, allow);
         return Err(response);
     }
-    let by_cookie = matches!(identity, Identity::Cookie(_) | Identity::Nobody { stale_cookie: true });
-    let page_may = match (origin_is_allowed(app, &headers), kind) {
-        // A POST's content type says that a page of ours sends it, or that ours allow the one that does.
-        (_, OperationType::Query) if method == Method::POST => true,
-        (Some(allowed), _) => allowed,
-        (None, OperationType::Mutation) => !by_cookie,
-        (None, OperationType::Subscription) if method == Method::POST => true,
-        (None, _) => is_deliberate(&headers),
-    };
-    if !page_may {
+    if !page_may(app, &identity, &method, &headers, kind) {
         return Err(reply.with(StatusCode::FORBIDDEN, &reply.refusal(Error::CsrfRefused)));
     }
     let form = match kind {
@@ -132,28 +127,15 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
         requests: Some(requests),
     };
     let viewer = identity.viewer();
-    let ended = viewer.as_ref().map(|viewer| app.revocations.end_of(viewer));
-    let responses = schema::run(&server.schema, admitted, app, viewer, caller);
-    if let Some(form) = form {
-        let (request_id, span, shutdown) = (peer.request_id.clone(), tracing::Span::current(), app.shutdown.clone());
-        let mut responses = Box::pin(responses.map(move |response| error::finish(response, &request_id)));
-        let responses = poll_fn(move |cx| span.in_scope(|| responses.poll_next_unpin(cx)));
-        let ended = async move {
-            match ended {
-                Some(ended) => ended.cancelled_owned().await,
-                None => std::future::pending().await,
-            }
-        };
-        let cut_off = async move {
-            tokio::select! {
-                () = ended => {}
-                () = shutdown.cancelled_owned() => {}
-            }
-        };
-        return Ok(stream::respond(form, responses, cut_off));
+    let ended = form.map(|form| (form, end_of(app, viewer.as_ref())));
+    let request_id = peer.request_id.clone();
+    let responses = schema::run(&server.schema, admitted, app, viewer, caller)
+        .map(move |response| error::finish(response, &request_id));
+    if let Some((form, ended)) = ended {
+        let responses = in_span(Span::current(), responses);
+        return Ok(stream::respond(form, responses, ended, app.shutdown.clone()));
     }
     let response = pin!(responses).next().await.unwrap_or_default();
-    let response = error::finish(response, reply.request_id);
     let mut http = reply.with(status_of(&response, reply.media_type), &response);
     for (name, value) in &response.http_headers {
         http.headers_mut().append(name, value.clone());
@@ -166,6 +148,20 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
         }
     }
     Ok(http)
+}
+
+/// Whether the page that sends a request, if one does, may ask for an operation of this kind.
+fn page_may(app: &App, identity: &Identity, method: &Method, headers: &HeaderMap, kind: OperationType) -> bool {
+    let posted = method == Method::POST;
+    let by_cookie = matches!(identity, Identity::Cookie(_) | Identity::Nobody { stale_cookie: true });
+    match (origin_is_allowed(app, headers), kind) {
+        // Before a foreign page may post JSON its browser asks, and what it reads is told to allowed origins alone.
+        (_, OperationType::Query) if posted => true,
+        (Some(allowed), _) => allowed,
+        // Browsers tell the origin of every POST: by cookie it must be there, else no browser sends this.
+        (None, OperationType::Mutation) => !by_cookie,
+        (None, _) => posted || is_deliberate(headers),
+    }
 }
 
 /// Whether a GET is more than a link, an image or a form of any page could send: a browser says that it comes from a page

@@ -10,16 +10,19 @@ mod socket;
 mod stream;
 pub mod ws;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Json, Router,
     extract::{DefaultBodyLimit, FromRef, Request},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tower::util::option_layer;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{
@@ -35,7 +38,7 @@ use crate::{
     app::App,
     auth::{self, Viewer, session::Device},
     config::Config,
-    limit::Who,
+    error::whole_seconds,
     schema::{self, Schema},
 };
 
@@ -56,7 +59,7 @@ const REQUEST_TIME: Duration = Duration::from_secs(30);
 /// The routes of the server.
 pub fn router(app: App) -> Router {
     let peers = axum::middleware::from_fn_with_state(app.clone(), peer::meet);
-    let cross_origin = cross_origin(&app.config);
+    let cross_origin = option_layer(cross_origin(&app.config));
     let compression = DefaultPredicate::new().and(NotForContentType::new("multipart/mixed"));
     let server = Server {
         schema: schema::build(),
@@ -83,29 +86,25 @@ pub fn router(app: App) -> Router {
         .layer(peers)
 }
 
-/// What scripts of pages of the allowed origins may send and read; nothing without one ([CORS protocol][cors]).
+/// What scripts of pages of the allowed origins may send and read; nothing is said without one ([CORS protocol][cors]).
 ///
 /// [cors]: https://fetch.spec.whatwg.org/#http-cors-protocol
-fn cross_origin(config: &Config) -> CorsLayer {
+fn cross_origin(config: &Config) -> Option<CorsLayer> {
     let origins = config.allowed_origins.iter();
     let origins: Vec<_> = origins
         .filter_map(|origin| HeaderValue::from_str(origin).ok())
         .collect();
-    if origins.is_empty() {
-        return CorsLayer::new();
-    }
-    CorsLayer::new()
-        .allow_origin(origins)
-        .allow_credentials(true)
-        .allow_methods([Method::GET, Method::POST])
-        .allow_headers(
-            [header::CONTENT_TYPE, header::ACCEPT, header::AUTHORIZATION]
-                .into_iter()
-                .chain(graphql::PREFLIGHTED.map(HeaderName::from_static))
-                .collect::<Vec<_>>(),
-        )
-        .expose_headers([HeaderName::from_static(peer::REQUEST_ID), header::RETRY_AFTER])
-        .max_age(Duration::from_secs(3600))
+    let mut headers = vec![header::CONTENT_TYPE, header::ACCEPT, header::AUTHORIZATION];
+    headers.extend(graphql::PREFLIGHTED.map(HeaderName::from_static));
+    (!origins.is_empty()).then(|| {
+        CorsLayer::new()
+            .allow_origin(origins)
+            .allow_credentials(true)
+            .allow_methods([Method::GET, Method::POST])
+            .allow_headers(headers)
+            .expose_headers([HeaderName::from_static(peer::REQUEST_ID), header::RETRY_AFTER])
+            .max_age(Duration::from_secs(3600))
+    })
 }
 
 /// Headers that every response carries.
@@ -162,11 +161,6 @@ impl Identity {
         }
     }
 
-    /// Whose requests it is counted with.
-    fn counted_as(&self, peer: &Peer) -> Who {
-        self.as_viewer().map_or_else(|| Who::address(peer.address), Who::from)
-    }
-
     fn viewer(self) -> Option<Viewer> {
         match self {
             Self::Cookie(viewer) | Self::Bearer(viewer) => Some(viewer),
@@ -192,6 +186,18 @@ fn origin_is_allowed(app: &App, headers: &HeaderMap) -> Option<bool> {
         secure.or(plain) == Some(host)
     });
     Some(own || app.config.allowed_origins.iter().any(|allowed| allowed == origin))
+}
+
+/// What a stream must watch: it is cancelled when the session that opens it ends.
+fn end_of(app: &App, viewer: Option<&Viewer>) -> Arc<CancellationToken> {
+    viewer.map_or_else(Arc::default, |viewer| app.revocations.end_of(viewer))
+}
+
+/// A refusal by the limiter where no operation was asked for.
+fn too_many_requests(wait: Duration) -> Response {
+    let wait = [(header::RETRY_AFTER, whole_seconds(wait))];
+    let code = Json(json!({"code": "RATE_LIMITED"}));
+    (StatusCode::TOO_MANY_REQUESTS, wait, code).into_response()
 }
 
 /// What is kept of the device that a session is opened from.

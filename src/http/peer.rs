@@ -8,8 +8,9 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use futures_util::{Stream, StreamExt as _, stream::poll_fn};
 use ipnet::IpNet;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::app::App;
 
@@ -47,30 +48,37 @@ pub fn new_request_id() -> String {
 }
 
 /// Whatever is logged while a request is at work carries its id.
-pub fn request_span(request_id: &str) -> tracing::Span {
+pub fn request_span(request_id: &str) -> Span {
     tracing::info_span!("request", id = request_id)
+}
+
+/// What is logged while a stream's next item is made carries the request's id, too.
+pub fn in_span<S: Stream>(span: Span, stream: S) -> impl Stream<Item = S::Item> {
+    let mut stream = Box::pin(stream);
+    poll_fn(move |cx| span.in_scope(|| stream.poll_next_unpin(cx)))
 }
 
 /// The client's address. Each proxy writes who it was asked by at the end of `X-Forwarded-For`, so the list is read from
 /// its end, and only as long as a proxy of ours has written it: what stands before is anybody's word.
 fn client(connection: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     let lines = headers.get_all("x-forwarded-for").iter();
-    let hops: Vec<&str> = lines
-        .flat_map(|line| line.to_str().unwrap_or_default().split(','))
+    let hops: Vec<&[u8]> = lines
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
         .collect();
     let mut client = connection.to_canonical();
     for hop in hops.into_iter().rev() {
         if !proxies.iter().any(|network| network.contains(&client)) {
             break;
         }
-        let Some(before) = address(hop.trim()) else { break };
+        let Some(before) = address(hop) else { break };
         client = before.to_canonical();
     }
     client
 }
 
 /// Some proxies write the port, too.
-fn address(hop: &str) -> Option<IpAddr> {
+fn address(hop: &[u8]) -> Option<IpAddr> {
+    let hop = std::str::from_utf8(hop).ok()?.trim();
     let with_port = || hop.parse().ok().map(|address: SocketAddr| address.ip());
     hop.parse().ok().or_else(with_port)
 }
@@ -94,12 +102,16 @@ mod tests {
             ("10.0.0.1", &["1.2.3.4, 203.0.113.9:5123"], "203.0.113.9"),
             ("fd00::1", &["[2001:db8::1]:443"], "2001:db8::1"),
             ("10.0.0.1", &["203.0.113.9, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["\u{202e}1.2.3.4, 203.0.113.9"], "203.0.113.9"),
             ("10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
             ("10.0.0.1", &[""], "10.0.0.1"),
         ] {
             let mut headers = HeaderMap::new();
             for line in forwarded {
-                headers.append("x-forwarded-for", line.parse().expect("a header"));
+                headers.append(
+                    "x-forwarded-for",
+                    HeaderValue::from_bytes(line.as_bytes()).expect("a header"),
+                );
             }
             let found = client(connection.parse().expect("an address"), &headers, &proxies);
             assert_eq!(

@@ -8,12 +8,12 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{Server, cookie, origin_is_allowed, peer::Peer};
+use super::{Server, cookie, origin_is_allowed, peer::Peer, too_many_requests};
 use crate::{
     audit::Source,
     auth::session,
     entity::{session::Client, user::Role},
-    error::{Error, Result, whole_seconds},
+    error::{Error, Result},
     limit::Who,
 };
 
@@ -33,15 +33,7 @@ pub async fn handle(State(server): State<Server>, Extension(peer): Extension<Pee
             tracing::error!(?cause, "a session could not be refreshed");
             (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"code": "INTERNAL"}))).into_response()
         }
-        Err(Error::RateLimited(wait)) => {
-            let wait = [(header::RETRY_AFTER, whole_seconds(wait))];
-            (
-                StatusCode::TOO_MANY_REQUESTS,
-                wait,
-                Json(json!({"code": "RATE_LIMITED"})),
-            )
-                .into_response()
-        }
+        Err(Error::RateLimited(wait)) => too_many_requests(wait),
         Err(_) => {
             let refused = (StatusCode::UNAUTHORIZED, Json(json!({"code": "UNAUTHENTICATED"}))).into_response();
             with_cookies(refused, cookie::cleared(&app.config))

@@ -2,20 +2,20 @@
 
 use axum::{
     extract::{Extension, State, WebSocketUpgrade},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, stream};
-use tokio_util::sync::CancellationToken;
 
 use super::{
-    Identity, Server, bearer, device, origin_is_allowed,
-    peer::{Peer, new_request_id, request_span},
+    Identity, Server, bearer, device, end_of, origin_is_allowed,
+    peer::{Peer, in_span, new_request_id, request_span},
+    too_many_requests,
     ws::{self, Accepted, Close, Payload, Settings},
 };
 use crate::{
     auth::{self, Viewer},
-    error::{self, Error, whole_seconds},
+    error::{self, Error},
     graphql::Caller,
     limit::Who,
     operation, schema,
@@ -39,9 +39,9 @@ pub async fn handle(
         }
         identity => identity,
     };
-    if let Err(Error::RateLimited(wait)) = server.app.limiter.request(identity.counted_as(&peer)) {
-        let wait = [(header::RETRY_AFTER, whole_seconds(wait))];
-        return (StatusCode::TOO_MANY_REQUESTS, wait).into_response();
+    let who = Who::of(identity.as_viewer(), peer.address);
+    if let Err(Error::RateLimited(wait)) = server.app.limiter.request(who) {
+        return too_many_requests(wait);
     }
     let device = device(&headers, &peer);
     let settings = Settings::default();
@@ -49,12 +49,9 @@ pub async fn handle(
         let shutdown = server.app.shutdown.clone();
         let init = async |payload: Payload| {
             let viewer = viewer(&server, identity, &payload)?;
-            let ended = match &viewer {
-                Some(viewer) => server.app.revocations.end_of(viewer),
-                None => CancellationToken::new(),
-            };
-            let (server, address) = (server.clone(), peer.address);
-            let who = viewer.as_ref().map_or_else(|| Who::address(address), Who::from);
+            let ended = end_of(&server.app, viewer.as_ref());
+            let server = server.clone();
+            let who = Who::of(viewer.as_ref(), peer.address);
             let execute = move |request: async_graphql::Request| {
                 let request_id = new_request_id();
                 let span = request_span(&request_id);
@@ -80,12 +77,8 @@ pub async fn handle(
                         Err(error) => stream::iter([async_graphql::Response::from_errors(vec![error])]).right_stream(),
                     }
                 });
-                let mut responses = Box::pin(
-                    responses
-                        .flatten()
-                        .map(move |response| error::finish(response, &request_id)),
-                );
-                stream::poll_fn(move |cx| span.in_scope(|| responses.poll_next_unpin(cx)))
+                let finish = move |response| error::finish(response, &request_id);
+                in_span(span, responses.flatten().map(finish))
             };
             Ok(Accepted { execute, ended })
         };

@@ -11,7 +11,7 @@
 //! [sse]: https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 //! [multipart]: https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol
 
-use std::{pin::pin, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use async_graphql::Response as GraphQLResponse;
 use axum::{
@@ -24,6 +24,7 @@ use tokio::{
     select,
     time::{Instant, MissedTickBehavior, interval_at},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::graphql::json;
 
@@ -88,21 +89,23 @@ impl Form {
     }
 }
 
-/// A response whose body goes on until the results end, or until `cut_off` is done.
+/// A response whose body goes on until the results end, or is cut off by the end of the session or of the server.
 pub fn respond(
     form: Form,
     results: impl Stream<Item = GraphQLResponse> + Send + 'static,
-    cut_off: impl Future<Output = ()> + Send + 'static,
+    ended: Arc<CancellationToken>,
+    shutdown: CancellationToken,
 ) -> Response {
     let body = async_stream::stream! {
-        yield Ok::<_, std::convert::Infallible>(Bytes::from_static(form.first().as_bytes()));
-        let (mut results, mut cut_off) = (pin!(results), pin!(cut_off));
+        yield Ok::<_, Infallible>(Bytes::from_static(form.first().as_bytes()));
+        let mut results = pin!(results);
         let mut heartbeats = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         heartbeats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             select! {
                 biased;
-                () = &mut cut_off => return,
+                () = ended.cancelled() => return,
+                () = shutdown.cancelled() => return,
                 result = results.next() => match result {
                     Some(result) => yield Ok(form.next(&result)),
                     None => break,

@@ -115,7 +115,7 @@ pub struct Accepted<X> {
     /// Starts one operation. It returns at once; the work is in the stream, which ends when the operation does.
     pub execute: X,
     /// Cancelled when the session that opened the socket ends.
-    pub ended: CancellationToken,
+    pub ended: Arc<CancellationToken>,
 }
 
 /// A code and a reason to close a socket with.

@@ -11,7 +11,8 @@ use crate::graphql::{RequestContext, date_time};
 pub struct RateLimitBudget {
     /// How many uses the whole of it is.
     limit: i32,
-    /// The time in which so many are allowed, in seconds. Any stretch of that length counts, not only whole minutes.
+    /// The time in which so many are allowed, in seconds. Uses are counted over any stretch of that length, not by the
+    /// clock's minutes; requests come back one by one over it.
     window_seconds: i32,
     /// How many uses are left now.
     remaining: i32,
@@ -31,7 +32,7 @@ impl From<Budget> for RateLimitBudget {
     }
 }
 
-/// Where a client stands with its limits. Those of an account are `null` while nobody is signed in.
+/// See its description as the API has it.
 pub struct RateLimit;
 
 impl RateLimit {

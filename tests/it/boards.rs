@@ -61,6 +61,27 @@ on_both_databases! {
         app.verify().await;
     }
 
+    async fn a_dashboard_is_its_owners_whatever_others_do(app: TestApp) {
+        let (ada, bob) = (app.student().await, app.student().await);
+        let (quiz, others) = (app.quiz(4, |_| {}).await, app.quiz(3, |_| {}).await);
+        let query = "{ dashboard { streakDays total { attempts rightCount } subjects { progress { attempts points } }
+            chapters { progress { attempts } } days { day progress { attempts } } recentAttempts { id result { points } } } }";
+        // Yesterday Bob alone took a quiz: that is no day of Ada's.
+        bob.take(others, 3).await;
+        app.advance(Duration::from_secs(86_400));
+        ada.take(quiz, 3).await;
+        let before = ada.ask(query, json!({})).await;
+        assert_eq!(before["dashboard"]["streakDays"], 1);
+        assert_eq!(before["dashboard"]["days"].as_array().map(Vec::len), Some(1));
+        bob.take(others, 1).await;
+        bob.take(quiz, 4).await;
+        assert_eq!(ada.ask(query, json!({})).await, before);
+        assert_eq!(bob.ask(query, json!({})).await["dashboard"]["streakDays"], 2);
+        app.advance(Duration::from_secs(2 * 86_400));
+        bob.take(others, 2).await;
+        assert_eq!(ada.ask(query, json!({})).await["dashboard"]["streakDays"], 0);
+    }
+
     async fn over_midnight_the_old_boards_are_final_and_streams_follow(app: TestApp) {
         let quiz = app.quiz(2, |_| {}).await;
         let (ada, bob) = (app.student().await, app.student().await);

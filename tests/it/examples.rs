@@ -5,6 +5,10 @@
 mod crowd;
 
 #[expect(dead_code, reason = "its main is for the command line")]
+#[path = "../../examples/kill.rs"]
+mod kill;
+
+#[expect(dead_code, reason = "its main is for the command line")]
 #[path = "../../examples/play.rs"]
 mod play;
 
@@ -26,6 +30,20 @@ on_both_databases! {
         told("2.0 of 4.0 points, 2 right, 2 wrong");
         told("rank 2 of 2 with 2.0 points");
         told("CANARY explanation 1");
+    }
+
+    async fn a_killed_server_has_kept_its_word(app: TestApp) {
+        let plan = kill::Plan {
+            rounds: 3,
+            students: 4,
+            longest: 400,
+            postgres: app.is_postgres().then(|| std::env::var("TEST_DATABASE_URL").expect("a server")),
+            seed: None,
+            program: env!("CARGO_BIN_EXE_marmalade").into(),
+        };
+        let tally = kill::run(&plan, |_| {}).await.unwrap_or_else(|broken| panic!("{broken}"));
+        assert_eq!(tally.rounds, 3);
+        assert!(tally.saves >= 3, "{tally}");
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::on_both_databases;
+use crate::{on_both_databases, support::socket::Socket};
 
 on_both_databases! {
     async fn a_server_that_is_told_to_stop_ends(app: TestApp) {
@@ -43,8 +43,21 @@ on_both_databases! {
         drop(first);
         second.read_exact(&mut answer).await.expect("an answer");
         assert_eq!(&answer, b"HTTP/1.1 200");
-        stop.cancel();
         drop(second);
+        let socket = loop {
+            // The place may not be free yet.
+            if let Ok(socket) = Socket::upgrade(address, &[]).await {
+                break socket;
+            }
+        };
+        let mut third = connect().await;
+        ask(&mut third).await;
+        let early = tokio::time::timeout(Duration::from_millis(300), third.read_exact(&mut answer)).await;
+        assert!(early.is_err(), "a WebSocket takes its room as long as it is open");
+        drop(socket);
+        third.read_exact(&mut answer).await.expect("an answer");
+        stop.cancel();
+        drop(third);
         assert!(serving.await.expect("no panic").is_ok());
     }
 }

@@ -221,7 +221,7 @@ impl Ticks {
 struct Toy {
     url: String,
     counts: Counts,
-    ended: CancellationToken,
+    ended: Arc<CancellationToken>,
     shutdown: CancellationToken,
     /// Sockets being served.
     sockets: watch::Sender<usize>,
@@ -233,7 +233,7 @@ impl Toy {
         let toy = Self {
             url: format!("ws://{}", listener.local_addr().unwrap()),
             counts: Counts::default(),
-            ended: CancellationToken::new(),
+            ended: Arc::default(),
             shutdown: CancellationToken::new(),
             sockets: watch::Sender::default(),
         };

@@ -39,6 +39,7 @@ use marmalade::{
     auth::{self, token::Claims},
     clock::Time,
     config::{Config, Mode, Secret},
+    db::sql,
     entity::{
         QuizId, SessionId, UserId, standing,
         user::{self, Role},
@@ -49,7 +50,7 @@ use marmalade::{
     },
     serve,
 };
-use sea_orm::{ActiveValue::Set, EntityTrait, QuerySelect};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::Notify, task::JoinSet, time::sleep};
@@ -498,10 +499,13 @@ impl Crowd {
 struct Ranks(Vec<i64>);
 
 async fn ranks(app: &App) -> Result<Ranks> {
-    let select = standing::Entity::of_board(Uuid::nil(), "all")
-        .select_only()
-        .column(standing::Column::Score);
-    let mut scores: Vec<i64> = select.into_tuple().all(app.db.read()).await?;
+    let select = "SELECT score FROM standings WHERE scope_id = $1 AND window_key = 'all'";
+    let select = sql(app.db.read(), select, [Uuid::nil().into()]);
+    let scores = app.db.read().query_all_raw(select).await?;
+    let mut scores: Vec<i64> = scores
+        .iter()
+        .map(|row| row.try_get("", "score"))
+        .collect::<Result<_, _>>()?;
     scores.sort_unstable();
     Ok(Ranks(scores))
 }

@@ -23,12 +23,3 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
-
-impl Entity {
-    /// The standings of a board.
-    pub fn of_board(scope: Uuid, window: &str) -> Select<Self> {
-        Self::find()
-            .filter(Column::ScopeId.eq(scope))
-            .filter(Column::WindowKey.eq(window))
-    }
-}

@@ -221,7 +221,7 @@ async fn chapters(
         .on_conflict(nothing_if_there)
         .exec_without_returning(conn)
         .await?;
-    let known = chapter::Entity::present()
+    let known = chapter::Entity::of_content()
         .filter(chapter::Column::SubjectId.eq(subject))
         .all(conn)
         .await?;

@@ -6,6 +6,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{Request, Response, StatusCode, header::SET_COOKIE},
 };
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -95,6 +96,18 @@ on_both_databases! {
         assert_eq!(cookies(&tab)[1].0, cookies(&other)[1].0);
         let next = browser(&after, "/auth/refresh", &cookies(&other)[1].0, json!({})).await;
         assert_eq!(next.status(), StatusCode::OK);
+        assert_eq!(app.whole_tables(), Vec::<String>::new());
+    }
+
+    async fn whoever_is_suspended_refreshes_nothing(app: TestApp) {
+        let cookie = registered(&app).await[1].0.clone();
+        let db = app.app.db.write();
+        for (suspended_at, status) in [("1", StatusCode::UNAUTHORIZED), ("NULL", StatusCode::OK)] {
+            // By another server: this one has not heard of it.
+            let suspend = format!("UPDATE users SET suspended_at = {suspended_at}");
+            db.execute_unprepared(&suspend).await.expect("a statement");
+            assert_eq!(browser(&app, "/auth/refresh", &cookie, json!({})).await.status(), status);
+        }
     }
 
     async fn an_address_and_a_handle_are_taken_once(app: TestApp) {

@@ -37,6 +37,18 @@ on_both_databases! {
         app.verify().await;
     }
 
+    async fn a_board_is_there_once_its_window_has_begun(app: TestApp) {
+        let ada = app.student().await;
+        let in_a_week = app.app.now().at + Duration::from_secs(8 * 86_400);
+        let window = Window::at(Span::Week, in_a_week, app.app.zone);
+        let id = json!({"id": Board { scope: Scope::Everything, window }.encode()});
+        let query = "query($id: ID!) { node(id: $id) { id } }";
+        let (_, early) = ada.send(query, id.clone()).await;
+        assert_eq!(early["errors"][0]["extensions"]["code"], "NOT_FOUND");
+        app.advance(Duration::from_secs(7 * 86_400));
+        assert_eq!(ada.ask(query, id.clone()).await["node"], id);
+    }
+
     async fn nobody_climbs_by_reading_the_key(app: TestApp) {
         let (ada, quiz) = (app.student().await, app.quiz(3, |_| {}).await);
         ada.take(quiz, 0).await;

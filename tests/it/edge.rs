@@ -129,6 +129,18 @@ on_both_databases! {
         assert!(body.to_string().contains("Did you mean"), "{body}");
     }
 
+    async fn the_workbench_is_for_staff(app: TestApp) {
+        let (editor, student) = (app.actor(Role::Editor).await, app.student().await);
+        for (token, status) in [(Some(editor.token()), 200), (Some(student.token()), 303), (None, 303)] {
+            let mut request = Request::get("/graphiql");
+            if let Some(token) = token {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            let response = app.router().oneshot(request.body(Body::empty()).expect("a request")).await.expect("a response");
+            assert_eq!(response.status().as_u16(), status);
+        }
+    }
+
     async fn ten_explanations_an_hour_and_closed_reviews_cost_none(app: TestApp) {
         let app = app.restarted_with(|config| config.limits.reviews = marmalade::config::Limits::default().reviews).await;
         let (ada, quiz) = (app.student().await, app.quiz(1, |_| {}).await);

@@ -19,6 +19,7 @@ mod people;
 mod races;
 mod refusal;
 mod schema;
+mod scopes;
 mod secrets;
 mod serving;
 mod streams;

@@ -135,7 +135,7 @@ impl World {
         .await;
         let draft = app.draft(2, |_| {}).await;
         let subject = first(app, "SELECT id FROM subjects WHERE deleted_at IS NULL").await;
-        let chapter = first(app, "SELECT id FROM chapters").await;
+        let chapter = first(app, "SELECT id FROM chapters LIMIT 1").await;
         let (deleted_subject, deleted_chapter) = (Uuid::now_v7(), Uuid::now_v7());
         db(
             app,

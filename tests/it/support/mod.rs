@@ -4,9 +4,10 @@
 pub mod socket;
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     sync::{
-        Arc, Once,
+        Arc, Mutex, Once,
         atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -120,9 +121,29 @@ pub struct TestApp {
     pub app: App,
     pub clock: Arc<TestClock>,
     router: Router,
-    statements: Arc<AtomicUsize>,
+    statements: Arc<Statements>,
     made: Arc<AtomicUsize>,
     place: Arc<Place>,
+}
+
+/// What the database was asked.
+#[derive(Default)]
+struct Statements {
+    count: AtomicUsize,
+    /// The selects that leave no row of a table out.
+    whole_tables: Mutex<BTreeSet<String>>,
+}
+
+impl Statements {
+    fn note(&self, statement: &str) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        let is_bounded = [" WHERE ", " LIMIT ", " FROM (VALUES"]
+            .iter()
+            .any(|bound| statement.contains(bound));
+        if statement.starts_with("SELECT") && statement.contains(" FROM ") && !is_bounded {
+            self.whole_tables.lock().expect("a lock").insert(statement.to_owned());
+        }
+    }
 }
 
 impl TestApp {
@@ -165,11 +186,9 @@ impl TestApp {
 
     async fn over(mut db: Db, place: Place) -> Self {
         db.migrate().await.unwrap_or_else(|_| panic!("migrates"));
-        let statements = Arc::new(AtomicUsize::new(0));
-        let counter = statements.clone();
-        db.observe(move |_| {
-            counter.fetch_add(1, Ordering::SeqCst);
-        });
+        let statements = Arc::new(Statements::default());
+        let noted = statements.clone();
+        db.observe(move |info| noted.note(&info.statement.sql));
         let clock = Arc::new(TestClock(AtomicI64::new(MONDAY_MORNING)));
         let config = Config {
             limits: Limits {
@@ -193,7 +212,7 @@ impl TestApp {
         config: Config,
         db: Db,
         clock: Arc<TestClock>,
-        statements: Arc<AtomicUsize>,
+        statements: Arc<Statements>,
         place: Arc<Place>,
     ) -> Self {
         let secrets = match &config.secrets[..] {
@@ -268,9 +287,29 @@ impl TestApp {
 
     /// How many statements `work` takes.
     pub async fn statements<T>(&self, work: impl Future<Output = T>) -> (usize, T) {
-        let before = self.statements.load(Ordering::SeqCst);
+        let before = self.statements.count.load(Ordering::SeqCst);
         let result = work.await;
-        (self.statements.load(Ordering::SeqCst) - before, result)
+        (self.statements.count.load(Ordering::SeqCst) - before, result)
+    }
+
+    /// The selects so far that left no row of a table out: no request should need one.
+    pub fn whole_tables(&self) -> Vec<String> {
+        self.statements
+            .whole_tables
+            .lock()
+            .expect("a lock")
+            .iter()
+            .cloned()
+            .collect()
+    }
+
+    /// A UUID in a statement that a test writes by hand.
+    pub fn literal(&self, id: uuid::Uuid) -> String {
+        if self.is_postgres() {
+            format!("'{id}'")
+        } else {
+            format!("X'{}'", id.simple())
+        }
     }
 
     /// Nobody in particular.
@@ -403,6 +442,14 @@ impl TestApp {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("no letter to {to} about {subject:?}")
+    }
+
+    /// The token of the link in such a letter.
+    pub async fn link(&self, to: &str, subject: &str) -> String {
+        // Quoted-printable breaks long lines.
+        let letter = self.letter(to, subject).await.replace("=\r\n", "").replace("=3D", "=");
+        let (_, rest) = letter.split_once("#token=").expect("a link");
+        rest.split_whitespace().next().expect("a token").to_owned()
     }
 
     /// How many letters were sent.

@@ -329,7 +329,9 @@ fn token(app: &App, student: UserId) -> Result<String> {
 async fn take(app: &App, student: UserId, quiz: QuizId, right: usize) -> marmalade::error::Result<String> {
     let now = app.now();
     let token = token(app, student).map_err(marmalade::error::Error::internal)?;
-    let viewer = auth::authenticate(app, &token, now.at).ok_or(marmalade::error::Error::Unauthenticated)?;
+    let viewer = auth::authenticate(app, &token, now.at)
+        .await
+        .ok_or(marmalade::error::Error::Unauthenticated)?;
     let attempt = attempt::start(app, &viewer, quiz, &now).await?.attempt;
     let paper = app.papers.paper(app.db.read(), attempt.revision_id).await?;
     let save = |(i, question): (usize, &Arc<marmalade::quiz::paper::Question>)| Save {

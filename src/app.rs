@@ -16,6 +16,7 @@ use crate::{
     config::{Config, Secret},
     db::{Db, sql},
     error::{Error, Result},
+    fleet::Fleet,
     leaderboard::{Boards, board::day_of},
     limit::Limiter,
     mail::Mail,
@@ -43,6 +44,8 @@ pub struct Inner {
     pub papers: Papers,
     pub profiles: Profiles,
     pub boards: Boards,
+    /// What servers share; `None` for a server on its own.
+    pub fleet: Option<Fleet>,
     /// The present day in the site's zone; streams wait for the next.
     pub days: watch::Sender<NaiveDate>,
     /// Cancelled when the server is to stop.
@@ -62,16 +65,21 @@ impl App {
     pub async fn new(config: Config, secrets: &[Secret<String>], db: Db, clock: Arc<dyn Clock>) -> Result<Self> {
         let now = Moment::of(&clock);
         let zone = site_zone(&db, config.time_zone, now.at).await?;
+        let fleet = match &config.redis_url {
+            Some(Secret(url)) => Some(Fleet::new(url, &config.redis_prefix)?),
+            None => None,
+        };
         let revocations = Revocations::default();
         revocations.load(db.read(), now.at).await?;
         Ok(Self(Arc::new(Inner {
             keys: Keys::new(secrets)?,
-            limiter: Limiter::new(config.limits, clock.clone()),
+            limiter: Limiter::new(config.limits, clock.clone(), fleet.clone()),
             mail: Mail::new(&config)?,
             operations: Operations::new(config.operations.as_deref())?,
             papers: Papers::default(),
             profiles: Profiles::default(),
-            boards: Boards::new(clock.clone()),
+            boards: Boards::new(clock.clone(), fleet.clone()),
+            fleet,
             days: watch::Sender::new(day_of(now.at, zone)),
             shutdown: CancellationToken::new(),
             revocations,
@@ -89,6 +97,9 @@ impl App {
 
     /// Does what must be done whether or not anybody asks, until shutdown.
     pub fn run_in_background(&self, tasks: &TaskTracker) {
+        if let Some(fleet) = self.fleet.clone() {
+            tasks.spawn(fleet.keep(self.clone()));
+        }
         self.every(tasks, Duration::from_secs(2), |app| async move {
             attempt::sweep(&app, &app.now()).await.map(drop)
         });
@@ -109,8 +120,7 @@ impl App {
             let now = app.clock.now();
             app.limiter.prune(now);
             app.revocations.prune(now);
-            app.boards.prune();
-            Ok(())
+            app.boards.prune(&app.db).await
         });
     }
 

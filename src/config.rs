@@ -33,7 +33,12 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     (
         "REDIS_URL",
         "",
-        "reserved for fleets of servers; this version refuses it",
+        "redis://user:password@host/0, for several servers on one PostgreSQL; Valkey serves as well",
+    ),
+    (
+        "MARMALADE_REDIS_PREFIX",
+        "marmalade",
+        "what the names of all keys in Redis begin with: one per site",
     ),
     (
         "MARMALADE_MODE",
@@ -173,6 +178,8 @@ pub const KEYS: &[(&str, &str, &str)] = &[
 #[derive(Clone, Debug)]
 pub struct Config {
     pub database_url: Option<Secret<String>>,
+    pub redis_url: Option<Secret<String>>,
+    pub redis_prefix: String,
     pub mode: Mode,
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
@@ -315,6 +322,8 @@ struct Given {
     #[serde(default)]
     redis_url: Option<Secret<String>>,
     #[serde(default)]
+    redis_prefix: Option<String>,
+    #[serde(default)]
     mode: Option<Mode>,
     #[serde(default)]
     listen: Option<SocketAddr>,
@@ -395,8 +404,16 @@ impl Given {
         let mode = self
             .mode
             .unwrap_or(if exposed { Mode::Production } else { Mode::Development });
-        if self.redis_url.is_some() {
-            return Err("REDIS_URL is set, but this version serves from one server only: unset it".into());
+        if let Some(Secret(url)) = &self.redis_url {
+            redis::Client::open(url.as_str())
+                .map_err(|error| format!("REDIS_URL: {error}; expected redis://host:6379/0"))?;
+            if self.database_url.is_none() {
+                return Err("REDIS_URL is for several servers on one PostgreSQL: set DATABASE_URL, too".into());
+            }
+        }
+        let redis_prefix = self.redis_prefix.unwrap_or_else(|| "marmalade".to_owned());
+        if redis_prefix.is_empty() || redis_prefix.contains(['{', '}']) {
+            return Err("MARMALADE_REDIS_PREFIX: at least one character, and no braces".into());
         }
         if let Some(Secret(url)) = &self.database_url
             && !url.starts_with("postgres://")
@@ -477,6 +494,8 @@ impl Given {
             log: self.log.unwrap_or_else(|| "info,sea_orm_migration=warn".into()),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             database_url: self.database_url,
+            redis_url: self.redis_url,
+            redis_prefix,
         })
     }
 }
@@ -613,6 +632,7 @@ mod tests {
         const FIELDS: &[&str] = &[
             "database_url",
             "redis_url",
+            "redis_prefix",
             "mode",
             "listen",
             "data_dir",

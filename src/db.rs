@@ -77,9 +77,22 @@ impl Db {
         })
     }
 
-    /// Brings the schema up to date.
+    /// Brings the schema up to date. Of several servers that start at once one does, and the others wait for it.
     pub async fn migrate(&self) -> Result<()> {
-        Ok(migration::Migrator::up(&self.write, None).await?)
+        let turn = self.turn(Turn::Migrate).await?;
+        migration::Migrator::up(&self.write, None).await?;
+        drop(turn);
+        Ok(())
+    }
+
+    /// Waits until no other server has this turn; it lasts until what comes back is dropped. SQLite serves one server.
+    pub async fn turn(&self, turn: Turn) -> Result<Option<DatabaseTransaction>> {
+        if self.write.get_database_backend() != DbBackend::Postgres {
+            return Ok(None);
+        }
+        let tx = self.begin().await?;
+        take_turn(&tx, turn).await?;
+        Ok(Some(tx))
     }
 
     /// For statements that change nothing.
@@ -112,9 +125,9 @@ impl Db {
         }
     }
 
-    /// Makes sure that no other server runs on the same PostgreSQL database: without Redis their boards and limits would
-    /// part. Holds a lock of the session until dropped.
-    pub async fn only_server(&self) -> Result<Option<DatabaseTransaction>> {
+    /// Makes sure that the servers on a PostgreSQL database are either one, or a fleet: without Redis their boards and
+    /// limits would part. Holds a lock of the session until dropped.
+    pub async fn only_server_or_fleet(&self, is_fleet: bool) -> Result<Option<DatabaseTransaction>> {
         if self.write.get_database_backend() != DbBackend::Postgres {
             return Ok(None);
         }
@@ -123,15 +136,17 @@ impl Db {
             taken: bool,
         }
         let tx = self.begin().await?;
-        let lock = sql(&tx, "SELECT pg_try_advisory_xact_lock(5134521341) AS taken", []);
-        let taken = <Lock as sea_orm::FromQueryResult>::find_by_statement(lock)
+        let kind = if is_fleet { "_shared" } else { "" };
+        let lock = format!("SELECT pg_try_advisory_xact_lock{kind}(5134521341) AS taken");
+        let taken = <Lock as sea_orm::FromQueryResult>::find_by_statement(sql(&tx, lock, []))
             .one(&tx)
             .await?;
         if taken.is_some_and(|lock| lock.taken) {
             return Ok(Some(tx));
         }
         Err(Error::internal(
-            "another server runs on this database. Stop it first: several servers need REDIS_URL.",
+            "another server runs on this database. Stop it first, or give both the same REDIS_URL: they share ranks, \
+             limits and live events over Redis.",
         ))
     }
 
@@ -167,6 +182,10 @@ pub enum Turn {
     Seal = 5_134_521_342,
     /// Taking an admin away.
     Admins = 5_134_521_343,
+    /// Changing the schema.
+    Migrate = 5_134_521_344,
+    /// Filling an empty database.
+    Fill = 5_134_521_345,
 }
 
 /// Waits until no other transaction has this turn, and keeps it to the end of the transaction. SQLite has one writer

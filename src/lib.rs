@@ -34,6 +34,7 @@ pub mod demo;
 pub mod deploy;
 pub mod entity;
 pub mod error;
+pub mod fleet;
 pub mod graphql;
 pub mod http;
 pub mod import;

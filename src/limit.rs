@@ -4,8 +4,11 @@
 //! before the work and may be given back (a resumed start, a replayed submit); refused uses don't count. A smooth rate
 //! allows more than the promised count inside some window or less than it in a burst; a log of the last uses does
 //! neither. Requests as such are bounded by a smooth rate, for which a crate of the field does.
+//!
+//! A server on its own counts in memory. A fleet counts in Redis, and each of its servers in memory while Redis is away.
 
 pub mod graphql;
+pub mod shared;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,6 +29,7 @@ use crate::{
     config::Limits,
     entity::UserId,
     error::{Error, Result},
+    fleet::Fleet,
 };
 
 /// What is limited. The rate of each is in `Limit::rate`, and nowhere else.
@@ -66,6 +70,18 @@ pub enum Who {
     Login([u8; 32], IpAddr),
     /// An e-mail address.
     Email([u8; 32]),
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = |digest: &[u8; 32]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        match self {
+            Self::User(user) => write!(f, "user:{}", user.0),
+            Self::Address(address) => write!(f, "address:{address}"),
+            Self::Login(email, address) => write!(f, "login:{}:{address}", hex(email)),
+            Self::Email(email) => write!(f, "email:{}", hex(email)),
+        }
+    }
 }
 
 impl From<&Viewer> for Who {
@@ -206,36 +222,54 @@ impl governor::clock::Clock for Ticking {
 
 type Requests = RateLimiter<Who, HashMapStateStore<Who>, Ticking, StateInformationMiddleware>;
 
-/// Counts the uses of one server.
+/// Whose uses of what.
+type Key = (Limit, Who);
+
+/// Counts the uses of one server, or of a fleet.
 pub struct Limiter {
     limits: Limits,
-    uses: Mutex<HashMap<(Limit, Who), VecDeque<Time>>>,
+    uses: Mutex<HashMap<Key, VecDeque<Time>>>,
     requests: Requests,
+    fleet: Option<Fleet>,
 }
 
 /// A use that was counted. Dropping it keeps it counted.
 #[must_use = "give it back if the work turns out to cost nothing"]
 pub struct Reservation<'a> {
     limiter: &'a Limiter,
-    key: (Limit, Who),
-    at: Time,
+    key: Key,
+    counted: Counted,
+}
+
+/// Where a use was counted.
+enum Counted {
+    /// In memory, at this time.
+    Here(Time),
+    /// In Redis, by this name.
+    Shared(String),
 }
 
 impl Limiter {
     /// A limiter that has counted nothing yet.
-    pub fn new(limits: Limits, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(limits: Limits, clock: Arc<dyn Clock>, fleet: Option<Fleet>) -> Self {
         let (quota, store) = (limits.requests.quota(), HashMapStateStore::default());
         Self {
             limits,
             uses: Mutex::default(),
             requests: Requests::new(quota, store, Ticking(clock)),
+            fleet,
         }
     }
 
     /// Counts one request, whatever it asks for, or says how long to wait.
-    pub fn request(&self, who: Who) -> Result<Budget> {
+    pub async fn request(&self, who: Who) -> Result<Budget> {
         let rate = self.limits.requests;
         let now = self.requests.clock().0.now();
+        if let Some(fleet) = &self.fleet
+            && let Ok(counted) = shared::request(fleet, who, rate, now).await
+        {
+            return counted;
+        }
         match self.requests.check_key(&who) {
             Ok(snapshot) => {
                 let remaining = usize::try_from(snapshot.remaining_burst_capacity()).unwrap_or(0);
@@ -251,10 +285,16 @@ impl Limiter {
     }
 
     /// What is left of a limit; nothing is counted.
-    pub fn budget(&self, limit: Limit, who: impl Into<Who>, now: Time) -> Budget {
+    pub async fn budget(&self, limit: Limit, who: impl Into<Who>, now: Time) -> Budget {
         let rate = limit.rate(&self.limits);
+        let key = (limit, who.into());
+        if let Some(fleet) = &self.fleet
+            && let Ok(budget) = shared::budget(fleet, key, rate, now).await
+        {
+            return budget;
+        }
         let all = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        let uses = all.get(&(limit, who.into())).into_iter().flatten();
+        let uses = all.get(&key).into_iter().flatten();
         let within = uses.filter(|at| now.since(**at) < rate.per);
         let (used, newest) = within.fold((0, None), |(used, _), at| (used + 1, Some(*at)));
         Budget {
@@ -265,9 +305,20 @@ impl Limiter {
     }
 
     /// Counts one use, or says how long to wait.
-    pub fn reserve(&self, limit: Limit, who: impl Into<Who>, now: Time) -> Result<Reservation<'_>> {
+    pub async fn reserve(&self, limit: Limit, who: impl Into<Who>, now: Time) -> Result<Reservation<'_>> {
         let rate = limit.rate(&self.limits);
         let key = (limit, who.into());
+        let reservation = |counted| Reservation {
+            limiter: self,
+            key,
+            counted,
+        };
+        if let Some(fleet) = &self.fleet
+            && let Ok(counted) = shared::reserve(fleet, key, rate, now).await
+        {
+            let counted = counted.map_err(Error::RateLimited)?;
+            return Ok(reservation(Counted::Shared(counted)));
+        }
         let mut all = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         let uses = all.entry(key).or_default();
         while uses.front().is_some_and(|oldest| now.since(*oldest) >= rate.per) {
@@ -278,11 +329,7 @@ impl Limiter {
             return Err(Error::RateLimited(free_at.since(now)));
         }
         uses.push_back(now);
-        Ok(Reservation {
-            limiter: self,
-            key,
-            at: now,
-        })
+        Ok(reservation(Counted::Here(now)))
     }
 
     /// Forgets those whose uses no window holds any more.
@@ -298,12 +345,18 @@ impl Limiter {
 
 impl Reservation<'_> {
     /// The use cost nothing: it is as if it had not been.
-    pub fn give_back(self) {
-        let mut all = self.limiter.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(uses) = all.get_mut(&self.key)
-            && let Some(index) = uses.iter().rposition(|at| *at == self.at)
-        {
-            uses.remove(index);
+    pub async fn give_back(self) {
+        match (&self.counted, &self.limiter.fleet) {
+            (Counted::Shared(this), Some(fleet)) => _ = shared::give_back(fleet, self.key, this).await,
+            (Counted::Here(here), _) => {
+                let mut all = self.limiter.uses.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(uses) = all.get_mut(&self.key)
+                    && let Some(index) = uses.iter().rposition(|at| at == here)
+                {
+                    uses.remove(index);
+                }
+            }
+            (Counted::Shared(_), None) => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What must follow a commit. Whatever changes standings, sessions, roles or published content records an event in its
-//! own transaction and delivers it right after the commit. If the process dies in between, or the change was made by
-//! another process (the command line), the relay delivers it. Delivery twice, or out of order, changes nothing.
+//! own transaction and delivers it right after the commit: to this server and, if there is a fleet, to the shared boards
+//! and to the other servers. If the process dies in between, Redis is away, or the change was made by another process
+//! (the command line), the relay delivers it. Delivery twice, or out of order, changes nothing.
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::{
     db::{self, sql},
     entity::{QuizId, SessionId, UserId},
     error::{Error, Result},
+    fleet::Health,
 };
 
 /// What happened.
@@ -46,6 +48,13 @@ pub struct Changed {
     pub reached_at: Time,
 }
 
+impl Changed {
+    /// Its board, as the tables call it.
+    pub fn key(&self) -> (Uuid, String) {
+        (self.scope_id, self.window_key.clone())
+    }
+}
+
 /// Records an event in the transaction that causes it.
 pub async fn record(conn: &impl ConnectionTrait, event: &Event, now: &Moment) -> Result<()> {
     let id: Uuid = now.id();
@@ -59,30 +68,57 @@ pub async fn record(conn: &impl ConnectionTrait, event: &Event, now: &Moment) ->
     Ok(())
 }
 
-/// Lets this server know.
+/// Delivers an event right after its commit. If that fails the relay will: the event is recorded.
 pub async fn deliver(app: &App, event: Event) {
+    if let Err(Error::Internal(cause)) = try_deliver(app, &event).await {
+        tracing::debug!(?cause, "what follows a commit is delivered later");
+    }
+}
+
+async fn try_deliver(app: &App, event: &Event) -> Result<()> {
+    note(app, event).await;
     match event {
         Event::StandingsChanged {
             student,
             version,
             ranked,
             standings,
-        } => app.boards.apply(student, version, ranked, &standings),
+        } => app.boards.apply(*student, *version, *ranked, standings).await?,
+        Event::AccountChanged { user, .. } => app.boards.account_changed(app.db.read(), *user).await?,
+        Event::SessionsEnded { .. } | Event::QuizChanged { .. } => {}
+    }
+    match &app.fleet {
+        Some(fleet) => fleet.publish(Some(event)).await,
+        None => Ok(()),
+    }
+}
+
+/// What this server must do about an event, whoever delivers it.
+async fn note(app: &App, event: &Event) {
+    match event {
+        Event::StandingsChanged { .. } => {}
         Event::SessionsEnded { sessions, at } => {
             for session in sessions {
-                app.revocations.session_ended(session, at);
+                app.revocations.session_ended(*session, *at);
             }
         }
         Event::AccountChanged { user, at } => {
             if let Some(at) = at {
-                app.revocations.user_changed(user, at);
+                app.revocations.user_changed(*user, *at);
             }
-            app.profiles.forget(user);
-            if let Err(Error::Internal(cause)) = app.boards.account_changed(app.db.read(), user).await {
-                tracing::error!(?cause, "the boards could not follow a changed account");
-            }
+            app.profiles.forget(*user);
         }
-        Event::QuizChanged { quiz } => app.papers.forget(quiz).await,
+        Event::QuizChanged { quiz } => app.papers.forget(*quiz).await,
+    }
+}
+
+/// Another server of the fleet has delivered an event; the shared boards have it.
+pub async fn hear(app: &App, event: &Event) {
+    note(app, event).await;
+    match event {
+        Event::StandingsChanged { standings, .. } => app.boards.moved(standings),
+        Event::AccountChanged { .. } => app.boards.wake(),
+        Event::SessionsEnded { .. } | Event::QuizChanged { .. } => {}
     }
 }
 
@@ -91,10 +127,15 @@ struct Row {
     event: String,
 }
 
-/// Claims recorded events by deleting them, and delivers them. Returns how many there were.
+/// Claims recorded events by deleting them, and delivers them; what can't be delivered stays. Returns how many there
+/// were.
 pub async fn relay(app: &App) -> Result<usize> {
     const AT_ONCE: usize = 500;
-    let conn = app.db.write();
+    if app.fleet.as_ref().is_some_and(|fleet| fleet.health() == Health::Away) {
+        return Ok(0);
+    }
+    let tx = app.db.begin().await?;
+    let conn = &tx;
     let claim = sql(
         conn,
         format!(
@@ -107,11 +148,12 @@ pub async fn relay(app: &App) -> Result<usize> {
     let count = rows.len();
     for row in rows {
         match serde_json::from_str(&row.event) {
-            Ok(event) => deliver(app, event).await,
+            Ok(event) => try_deliver(app, &event).await?,
             // Written by a newer release; what it tells is in the tables, too.
             Err(error) => tracing::warn!(%error, "an event of an unknown kind was passed over"),
         }
     }
+    tx.commit().await?;
     Ok(count)
 }
 

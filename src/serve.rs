@@ -17,7 +17,7 @@ use crate::{
     auth::token,
     clock::{Clock, Moment, SystemClock},
     config::{Config, Mode, Secret},
-    db::Db,
+    db::{Db, Turn},
     demo,
     deploy::{self, Severity},
     error::{Error, Result},
@@ -83,9 +83,13 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     if app.config.mode == Mode::Production {
         must_be_safe(&app).await?;
     }
-    let only = app.db.only_server().await?;
-    if app.config.demo && demo::fill_if_empty(&app).await? {
-        tracing::info!("the empty database was filled with demo content");
+    let only = app.db.only_server_or_fleet(app.fleet.is_some()).await?;
+    if app.config.demo {
+        let turn = app.db.turn(Turn::Fill).await?;
+        if demo::fill_if_empty(&app).await? {
+            tracing::info!("the empty database was filled with demo content");
+        }
+        drop(turn);
     }
     let listener = TcpListener::bind(app.config.listen)
         .await

@@ -76,7 +76,8 @@ pub async fn register(
 ) -> Result<Tokens> {
     let _counted = app
         .limiter
-        .reserve(Limit::Register, Who::address(device.address), now.at)?;
+        .reserve(Limit::Register, Who::address(device.address), now.at)
+        .await?;
     let account = insert(app.db.write(), registration.checked(now).await?, Role::Student, now).await?;
     session::open(app, app.db.write(), &account, client, device, now).await
 }
@@ -145,11 +146,14 @@ pub async fn sign_in(
     // Reserved before the work, so that a thousand guesses at once are no more than five; given back if it was right.
     let guess = Who::login(&email, device.address);
     let address = Who::address(device.address);
-    let of_address = app.limiter.reserve(Limit::SignInFailureOfAddress, address, now.at)?;
-    let of_account = match app.limiter.reserve(Limit::SignInFailure, guess, now.at) {
+    let of_address = app
+        .limiter
+        .reserve(Limit::SignInFailureOfAddress, address, now.at)
+        .await?;
+    let of_account = match app.limiter.reserve(Limit::SignInFailure, guess, now.at).await {
         Ok(reserved) => reserved,
         Err(refused) => {
-            of_address.give_back();
+            of_address.give_back().await;
             return Err(refused);
         }
     };
@@ -159,8 +163,8 @@ pub async fn sign_in(
     let matches = password::verify(password, hash).await?;
     match account {
         Some(account) if matches => {
-            of_account.give_back();
-            of_address.give_back();
+            of_account.give_back().await;
+            of_address.give_back().await;
             session::open(app, app.db.write(), account, client, device, now).await
         }
         _ => {

@@ -148,20 +148,21 @@ pub async fn erase(app: &App, now: &Moment) -> Result<usize> {
         let tx = app.db.begin().await?;
         // Nobody can register such a handle or address: neither has the form of one.
         let nobody = format!("erased-{}", id.0.simple());
-        for (statement, values) in [
-            (
-                "UPDATE users SET email = $2, handle = $2, avatar = NULL, suspension_reason = NULL, password_hash = '', erased_at = $3 WHERE id = $1",
-                vec![(*id).into(), nobody.into(), now.at.into()],
-            ),
-            (
-                "UPDATE sessions SET user_agent = NULL, address = NULL WHERE user_id = $1",
-                vec![(*id).into()],
-            ),
-            ("DELETE FROM links WHERE user_id = $1", vec![(*id).into()]),
+        let account = sql(
+            &tx,
+            "UPDATE users SET email = $2, handle = $2, avatar = NULL, suspension_reason = NULL, password_hash = '', \
+               erased_at = $3 WHERE id = $1 AND erased_at IS NULL",
+            [(*id).into(), nobody.into(), now.at.into()],
+        );
+        if tx.execute_raw(account).await?.rows_affected() == 0 {
+            // By another server.
+            continue;
+        }
+        for statement in [
+            "UPDATE sessions SET user_agent = NULL, address = NULL WHERE user_id = $1",
+            "DELETE FROM links WHERE user_id = $1",
         ] {
-            let backend = tx.get_database_backend();
-            tx.execute_raw(sea_orm::Statement::from_sql_and_values(backend, statement, values))
-                .await?;
+            tx.execute_raw(sql(&tx, statement, [(*id).into()])).await?;
         }
         audit::record(&tx, &Source::default(), Entry::of(Action::UserErased, id.encode()), now).await?;
         tx.commit().await?;

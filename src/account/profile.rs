@@ -67,6 +67,12 @@ impl Profiles {
         Ok((profiles, 1))
     }
 
+    /// Any account may have changed.
+    pub fn forget_all(&self) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.known.invalidate_all();
+    }
+
     /// An account has changed: it is asked for anew.
     pub fn forget(&self, user: UserId) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);

@@ -181,12 +181,13 @@ impl Attempt {
     async fn review(&self, ctx: &Context<'_>) -> Result<Option<ReviewOfAttempt>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let limited = !viewer.role().is_staff();
-        let reserved = limited
-            .then(|| app.limiter.reserve(Limit::Review, viewer, now.at))
-            .transpose()?;
+        let reserved = match limited {
+            true => Some(app.limiter.reserve(Limit::Review, viewer, now.at).await?),
+            false => None,
+        };
         let review = super::review::review(app, viewer, &self.attempt, &now).await?;
         if let (None, Some(reserved)) = (&review, reserved) {
-            reserved.give_back();
+            reserved.give_back().await;
         }
         Ok(review.map(ReviewOfAttempt))
     }
@@ -485,11 +486,11 @@ impl AttemptMutation {
     ) -> Result<Option<StartAttemptPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let quiz = QuizId::decode(&input.quiz_id)?;
-        let reserved = app.limiter.reserve(Limit::Start, viewer, now.at)?;
+        let reserved = app.limiter.reserve(Limit::Start, viewer, now.at).await?;
         let (started, errors) = as_payload(super::start(app, viewer, quiz, &now).await)?;
         let resumed = started.as_ref().is_some_and(|started| started.resumed);
         if resumed {
-            reserved.give_back();
+            reserved.give_back().await;
         }
         Ok(Some(StartAttemptPayload {
             attempt: started.map(|started| started.attempt.into()),
@@ -508,7 +509,7 @@ impl AttemptMutation {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let attempt = AttemptId::decode(&input.attempt_id)?;
         let save = save_of(&input.question_id, input.choice_id.as_ref(), input.seq)?;
-        let _counted = app.limiter.reserve(Limit::Answer, viewer, now.at)?;
+        let _counted = app.limiter.reserve(Limit::Answer, viewer, now.at).await?;
         let (saved, errors) = as_payload(answers::save(app, viewer, attempt, &[save], &now).await)?;
         let saved = saved.and_then(|saved| saved.into_iter().next());
         let (outcome, answer) = saved.map(told).unzip();
@@ -537,7 +538,7 @@ impl AttemptMutation {
             .map(|answer| save_of(&answer.question_id, answer.choice_id.as_ref(), answer.seq).ok())
             .collect();
         let saves: Vec<_> = sent.iter().copied().flatten().collect();
-        let _counted = app.limiter.reserve(Limit::Batch, viewer, now.at)?;
+        let _counted = app.limiter.reserve(Limit::Batch, viewer, now.at).await?;
         let (saved, errors) = as_payload(answers::save(app, viewer, attempt, &saves, &now).await)?;
         let results = saved.map(|saved| {
             let mut saved = saved.into_iter();
@@ -568,12 +569,12 @@ impl AttemptMutation {
     ) -> Result<Option<SubmitAttemptPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let id = AttemptId::decode(&input.attempt_id)?;
-        let reserved = app.limiter.reserve(Limit::Submit, viewer, now.at)?;
+        let reserved = app.limiter.reserve(Limit::Submit, viewer, now.at).await?;
         let (submitted, errors) = as_payload(super::submit(app, viewer, id, &input.idempotency_key.0, &now).await)?;
         let attempt = match submitted {
             Some(submitted) => {
                 if submitted.replayed {
-                    reserved.give_back();
+                    reserved.give_back().await;
                 }
                 Some(submitted.attempt.into())
             }

@@ -118,7 +118,7 @@ async fn settle(app: &App, found: &attempt::Model, key: Option<&str>, now: &Mome
         standings,
     };
     outbox::record(&tx, &event, now).await?;
-    let committing = app.boards.committing();
+    let committing = app.boards.committing(closed.student_id, student.version).await;
     tx.commit().await?;
     outbox::deliver(app, event).await;
     drop(committing);

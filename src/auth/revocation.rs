@@ -123,6 +123,22 @@ impl Revocations {
     }
 }
 
+/// Whether the tables say that a token issued at `issued_at` still speaks for the viewer. If they can't be asked, it
+/// does not.
+pub async fn tables_allow(conn: &impl ConnectionTrait, viewer: &Viewer, issued_at: Time) -> bool {
+    let select = sql(
+        conn,
+        "SELECT s.id, s.used_at AS at FROM sessions s JOIN users u ON u.id = s.user_id \
+         WHERE s.id = $1 AND s.user_id = $2 AND s.revoked_at IS NULL AND u.suspended_at IS NULL AND u.deleted_at IS NULL \
+           AND (u.access_changed_at IS NULL OR u.access_changed_at < $3)",
+        [viewer.session.into(), viewer.user.into(), issued_at.into()],
+    );
+    matches!(
+        Changed::<SessionId>::find_by_statement(select).one(conn).await,
+        Ok(Some(_))
+    )
+}
+
 /// Ends the streams that are still open, if any.
 fn end(streams: &Weak<CancellationToken>) {
     if let Some(ended) = streams.upgrade() {

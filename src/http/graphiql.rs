@@ -33,7 +33,7 @@ pub fn routes() -> Router<Server> {
 
 /// The workbench, or the way to it.
 async fn workbench(State(server): State<Server>, headers: HeaderMap) -> Response {
-    match Identity::of(&server.app, &headers).viewer() {
+    match Identity::of(&server.app, &headers).await.viewer() {
         Some(viewer) if viewer.role().is_staff() => page(include_str!("graphiql/graphiql.html")),
         _ => Redirect::to("/graphiql/sign-in").into_response(),
     }

@@ -78,9 +78,9 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
         request_id: &peer.request_id,
     };
     let (method, headers) = (request.method().clone(), request.headers().clone());
-    let identity = Identity::of(app, &headers);
+    let identity = Identity::of(app, &headers).await;
     let who = Who::of(identity.as_viewer(), peer.address);
-    let requests = app.limiter.request(who).map_err(|refused| {
+    let requests = app.limiter.request(who).await.map_err(|refused| {
         let response = reply.refusal(refused);
         reply.with(status_of(&response, reply.media_type), &response)
     })?;

@@ -141,17 +141,21 @@ enum Identity {
 }
 
 impl Identity {
-    fn of(app: &App, headers: &HeaderMap) -> Self {
+    async fn of(app: &App, headers: &HeaderMap) -> Self {
         let now = app.clock.now();
         if let Some(authorization) = headers.get(header::AUTHORIZATION) {
             let token = authorization.to_str().ok().and_then(bearer);
-            let viewer = token.and_then(|token| auth::authenticate(app, token, now));
+            let viewer = match token {
+                Some(token) => auth::authenticate(app, token, now).await,
+                None => None,
+            };
             return viewer.map_or(Self::BadBearer, Self::Bearer);
         }
         let Some(token) = cookie::access_token(headers) else {
             return Self::Nobody { stale_cookie: false };
         };
-        auth::authenticate(app, &token, now).map_or(Self::Nobody { stale_cookie: true }, Self::Cookie)
+        let viewer = auth::authenticate(app, &token, now).await;
+        viewer.map_or(Self::Nobody { stale_cookie: true }, Self::Cookie)
     }
 
     fn as_viewer(&self) -> Option<&Viewer> {

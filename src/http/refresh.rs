@@ -43,7 +43,7 @@ pub async fn handle(State(server): State<Server>, Extension(peer): Extension<Pee
 
 async fn refresh(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<([String; 2], Role)> {
     let app = &server.app;
-    app.limiter.request(Who::address(peer.address))?;
+    app.limiter.request(Who::address(peer.address)).await?;
     let token = cookie::refresh_token(headers).ok_or(Error::Unauthenticated)?;
     let source = Source {
         actor: None,

@@ -32,7 +32,7 @@ pub async fn handle(
     if origin_is_allowed(&server.app, &headers) == Some(false) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    let identity = match Identity::of(&server.app, &headers) {
+    let identity = match Identity::of(&server.app, &headers).await {
         // A browser always says where it comes from; a cookie without that is not a browser's.
         Identity::Cookie(_) if origin_is_allowed(&server.app, &headers).is_none() => {
             return StatusCode::FORBIDDEN.into_response();
@@ -40,7 +40,7 @@ pub async fn handle(
         identity => identity,
     };
     let who = Who::of(identity.as_viewer(), peer.address);
-    if let Err(Error::RateLimited(wait)) = server.app.limiter.request(who) {
+    if let Err(Error::RateLimited(wait)) = server.app.limiter.request(who).await {
         return too_many_requests(wait);
     }
     let device = device(&headers, &peer);
@@ -48,7 +48,7 @@ pub async fn handle(
     ws::prepare(upgrade, &settings).on_upgrade(move |socket| async move {
         let shutdown = server.app.shutdown.clone();
         let init = async |payload: Payload| {
-            let viewer = viewer(&server, identity, &payload)?;
+            let viewer = viewer(&server, identity, &payload).await?;
             let ended = end_of(&server.app, viewer.as_ref());
             let server = server.clone();
             let who = Who::of(viewer.as_ref(), peer.address);
@@ -63,7 +63,7 @@ pub async fn handle(
                 };
                 let (server, viewer) = (server.clone(), viewer.clone());
                 let responses = stream::once(async move {
-                    let admitted = match server.app.limiter.request(who) {
+                    let admitted = match server.app.limiter.request(who).await {
                         Ok(left) => {
                             caller.requests = Some(left);
                             operation::admit(&server.app, viewer.as_ref(), request).await
@@ -87,10 +87,10 @@ pub async fn handle(
 }
 
 /// Whoever opens the socket; nobody is fine, too, but a credential that is no longer good is to be refreshed first.
-fn viewer(server: &Server, identity: Identity, payload: &Payload) -> Result<Option<Viewer>, Close> {
+async fn viewer(server: &Server, identity: Identity, payload: &Payload) -> Result<Option<Viewer>, Close> {
     if let Some(authorization) = payload.get("authorization").or_else(|| payload.get("Authorization")) {
         let token = authorization.as_str().and_then(bearer).ok_or(Close::UNAUTHORIZED)?;
-        let viewer = auth::authenticate(&server.app, token, server.app.clock.now());
+        let viewer = auth::authenticate(&server.app, token, server.app.clock.now()).await;
         return viewer.map(Some).ok_or(Close::UNAUTHORIZED);
     }
     match identity {

@@ -1,25 +1,26 @@
-//! Live ranks. Changes of a board are collected for one tick; then one computation serves all who listen to it: one
-//! look at the index, one statement for those profiles that are not at hand. A reader who is slow finds the latest
+//! Live ranks. Changes of a board are collected for one tick; then one computation serves all who listen to it on this
+//! server: one look at the index, one statement for those profiles that are not at hand. While the index is away they
+//! are told so once. A reader who is slow finds the latest
 //! state and never a queue. While most of those who were told have not yet taken it, the next tick waits, up to four
 //! times its length: under load there are fewer messages, not later ones.
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use async_stream::try_stream;
 use futures_util::Stream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{
-    Loaded,
     board::{Board, Scope, Span, Window},
-    index::{Place, RankIndex},
+    index::Place,
     lock,
+    query::{Answer, Question},
 };
 use crate::{account::Profile, app::App, clock::Time, entity::UserId, error::Result};
 
@@ -61,9 +62,16 @@ pub struct Row {
     pub profile: Profile,
 }
 
-/// Who listens to a board on this server.
+/// Those who listen to a board on this server.
+pub(super) struct Audience {
+    pub(super) board: Board,
+    /// Told when the board may have changed.
+    pub(super) changed: Notify,
+    listeners: Mutex<Listeners>,
+}
+
 #[derive(Default)]
-pub(super) struct Listeners {
+struct Listeners {
     last: u64,
     all: HashMap<u64, Listener>,
     ticking: bool,
@@ -71,9 +79,18 @@ pub(super) struct Listeners {
 
 struct Listener {
     watched: Watched,
-    /// What it was told last; `None` if that failed.
-    told: Option<Vec<Place>>,
+    told: Told,
     sender: watch::Sender<Option<News>>,
+}
+
+/// What a listener was told last.
+#[derive(PartialEq, Eq)]
+enum Told {
+    /// Nothing, or it did not arrive.
+    Nothing,
+    /// That the index is away.
+    Stale,
+    Places(Vec<Place>),
 }
 
 /// What a tick tells a listener.
@@ -84,17 +101,11 @@ struct News {
     left: Arc<AtomicUsize>,
 }
 
-impl Listeners {
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-}
-
 impl Watched {
-    fn places(self, index: &RankIndex) -> Vec<Place> {
+    fn question(self) -> Question {
         match self {
-            Self::Student(student) => index.place_of(student.0).into_iter().collect(),
-            Self::Top(n) => index.after(None, n),
+            Self::Student(student) => Question::Around(student.0, 0, 0),
+            Self::Top(n) => Question::After(None, n),
         }
     }
 }
@@ -117,17 +128,9 @@ pub fn follow(app: App, followed: Followed, watched: Watched) -> impl Stream<Ite
         let mut days = app.days.subscribe();
         loop {
             let board = followed.board(&app);
-            let mut said = false;
-            let loaded = loop {
-                if let Some(loaded) = app.boards.get(&app.db, board).await {
-                    break loaded;
-                }
-                if !std::mem::replace(&mut said, true) {
-                    yield Snapshot { board, as_of: app.clock.now(), total: 0, rows: Vec::new(), stale: true };
-                }
-            };
-            let (mut listening, places) = listen(&app, &loaded, watched);
-            yield snapshot_of(&app, board, places).await?;
+            let mut listening = app.boards.audience(board).listen(&app, watched);
+            let mut last = present(&app, &listening).await?;
+            yield last.clone();
             loop {
                 tokio::select! {
                     told = listening.receiver.changed() => {
@@ -137,7 +140,10 @@ pub fn follow(app: App, followed: Followed, watched: Watched) -> impl Stream<Ite
                         let news = listening.receiver.borrow_and_update().clone();
                         if let Some(News { snapshot, left }) = news {
                             left.fetch_sub(1, Ordering::Relaxed);
-                            yield snapshot;
+                            if snapshot.says_more_than(&last) {
+                                last = snapshot.clone();
+                                yield snapshot;
+                            }
                         }
                     }
                     day = days.changed() => {
@@ -154,69 +160,86 @@ pub fn follow(app: App, followed: Followed, watched: Watched) -> impl Stream<Ite
     }
 }
 
-/// Places as they were at one time, before the profiles are known.
-struct Places {
-    as_of: Time,
-    total: u64,
-    places: Vec<Place>,
+impl Snapshot {
+    fn stale(board: Board, as_of: Time) -> Self {
+        Self {
+            board,
+            as_of,
+            total: 0,
+            rows: Vec::new(),
+            stale: true,
+        }
+    }
+
+    /// The first tick may tell what a listener has just found out by itself, or less.
+    fn says_more_than(&self, last: &Self) -> bool {
+        let places = |snapshot: &Self| snapshot.rows.iter().map(|row| row.place).collect::<Vec<_>>();
+        self.stale || last.stale || (self.as_of >= last.as_of && places(self) != places(last))
+    }
+}
+
+/// The state that a new listener finds.
+async fn present(app: &App, listening: &Listening) -> Result<Snapshot> {
+    let audience = &listening.audience;
+    let question = [listening.watched.question()];
+    let answer = app.boards.ask(&app.db, audience.board, &question).await;
+    let Some(Answer { as_of, total, places }) = answer.and_then(|mut answers| answers.pop()) else {
+        listening.is_told(Told::Stale);
+        // The ticker looks until the index is back.
+        audience.changed.notify_one();
+        return Ok(Snapshot::stale(audience.board, app.clock.now()));
+    };
+    let (profiles, _) = app.profiles.of(app.db.read(), places.iter().map(student_of)).await?;
+    let rows = rows(&places, &profiles);
+    listening.is_told(Told::Places(places));
+    Ok(Snapshot {
+        board: audience.board,
+        as_of,
+        total,
+        rows,
+        stale: false,
+    })
 }
 
 /// One listener's end of the line; dropping it hangs up.
 struct Listening {
-    loaded: Arc<Loaded>,
+    audience: Arc<Audience>,
     id: u64,
+    watched: Watched,
     receiver: watch::Receiver<Option<News>>,
 }
 
-impl Drop for Listening {
-    fn drop(&mut self) {
-        let mut state = lock(&self.loaded.state);
-        state.listeners.all.remove(&self.id);
-        if state.listeners.is_empty() {
-            // The ticker is to notice that nobody is left.
-            self.loaded.changed.notify_one();
+impl Listening {
+    /// The listener has found something out by itself; what a tick has told meanwhile is newer.
+    fn is_told(&self, told: Told) {
+        if let Some(listener) = lock(&self.audience.listeners).all.get_mut(&self.id)
+            && listener.told == Told::Nothing
+        {
+            listener.told = told;
         }
     }
 }
 
-/// Joins the listeners of a board. What it returns and what comes down the line leave no gap.
-fn listen(app: &App, loaded: &Arc<Loaded>, watched: Watched) -> (Listening, Places) {
-    let (sender, receiver) = watch::channel(None);
-    let mut state = lock(&loaded.state);
-    let places = Places {
-        as_of: app.boards.exact_until(),
-        total: state.index.len() as u64,
-        places: watched.places(&state.index),
-    };
-    let listeners = &mut state.listeners;
-    listeners.last += 1;
-    let id = listeners.last;
-    let listener = Listener {
-        watched,
-        told: Some(places.places.clone()),
-        sender,
-    };
-    listeners.all.insert(id, listener);
-    if !std::mem::replace(&mut listeners.ticking, true) {
-        tokio::spawn(tick(app.clone(), loaded.clone()));
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut listeners = lock(&self.audience.listeners);
+        listeners.all.remove(&self.id);
+        if listeners.all.is_empty() {
+            // The ticker is to notice that nobody is left.
+            self.audience.changed.notify_one();
+        }
     }
-    let listening = Listening {
-        loaded: loaded.clone(),
-        id,
-        receiver,
-    };
-    (listening, places)
 }
 
 /// How many times longer than usual a tick may last under load.
 const STRETCH: usize = 4;
 
-/// Serves the listeners of one board until there are none.
-async fn tick(app: App, loaded: Arc<Loaded>) {
+/// Serves an audience until there is none.
+async fn tick(app: App, audience: Arc<Audience>) {
     let (mut told, mut left) = (0, Arc::<AtomicUsize>::default());
     loop {
         tokio::select! {
-            () = loaded.changed.notified() => {}
+            () = audience.changed.notified() => {}
             () = app.shutdown.cancelled() => return,
         }
         for _ in 0..STRETCH {
@@ -225,45 +248,50 @@ async fn tick(app: App, loaded: Arc<Loaded>) {
                 break;
             }
         }
-        let Some(moved) = who_moved(&app, &loaded) else {
+        let Some((ids, questions)) = audience.questions() else {
             return;
         };
-        let listeners = moved.listeners.len();
-        match tell(&app, &loaded, &moved).await {
+        let Some(answers) = app.boards.ask(&app.db, audience.board, &questions).await else {
+            audience.tell_stale(app.clock.now());
+            audience.changed.notify_one();
+            continue;
+        };
+        let moved = audience.moved(&ids, answers);
+        match tell(&app, &audience, &moved).await {
             Ok((pending, statements)) => {
-                (told, left) = (listeners, pending);
-                tracing::debug!(board = ?loaded.board, told, statements, "a tick");
+                (told, left) = (moved.len(), pending);
+                tracing::debug!(board = ?audience.board, told, statements, "a tick");
             }
             Err(error) => {
-                tracing::error!(board = ?loaded.board, cause = ?error.cause(), "a tick could not read profiles and is tried again");
-                let mut state = lock(&loaded.state);
-                for (id, _) in moved.listeners {
-                    if let Some(listener) = state.listeners.all.get_mut(&id) {
-                        listener.told = None;
+                tracing::error!(board = ?audience.board, cause = ?error.cause(), "a tick could not read profiles and is tried again");
+                let mut listeners = lock(&audience.listeners);
+                for (id, _) in moved {
+                    if let Some(listener) = listeners.all.get_mut(&id) {
+                        listener.told = Told::Nothing;
                     }
                 }
-                loaded.changed.notify_one();
+                audience.changed.notify_one();
             }
         }
     }
 }
 
 /// Tells those who moved. Returns the count of those who have not taken it yet, and the number of statements it took.
-async fn tell(app: &App, loaded: &Loaded, moved: &Moved) -> Result<(Arc<AtomicUsize>, usize)> {
-    let students = moved.listeners.iter().flat_map(|(_, places)| places).map(student_of);
+async fn tell(app: &App, audience: &Audience, moved: &[(u64, Answer)]) -> Result<(Arc<AtomicUsize>, usize)> {
+    let students = moved.iter().flat_map(|(_, answer)| &answer.places).map(student_of);
     let (profiles, statements) = app.profiles.of(app.db.read(), students).await?;
-    let left = Arc::new(AtomicUsize::new(moved.listeners.len()));
-    let state = lock(&loaded.state);
-    for (id, places) in &moved.listeners {
-        let Some(listener) = state.listeners.all.get(id) else {
+    let left = Arc::new(AtomicUsize::new(moved.len()));
+    let listeners = lock(&audience.listeners);
+    for (id, answer) in moved {
+        let Some(listener) = listeners.all.get(id) else {
             left.fetch_sub(1, Ordering::Relaxed);
             continue;
         };
         let snapshot = Snapshot {
-            board: loaded.board,
-            as_of: moved.as_of,
-            total: moved.total,
-            rows: rows(places, &profiles),
+            board: audience.board,
+            as_of: answer.as_of,
+            total: answer.total,
+            rows: rows(&answer.places, &profiles),
             stale: false,
         };
         listener.sender.send_replace(Some(News {
@@ -274,48 +302,77 @@ async fn tell(app: &App, loaded: &Loaded, moved: &Moved) -> Result<(Arc<AtomicUs
     Ok((left, statements))
 }
 
-/// What a tick has to tell, by listener.
-struct Moved {
-    as_of: Time,
-    total: u64,
-    listeners: Vec<(u64, Vec<Place>)>,
-}
-
-/// The listeners whose places have changed since they were told; nothing at all if there are no listeners.
-fn who_moved(app: &App, loaded: &Loaded) -> Option<Moved> {
-    let mut state = lock(&loaded.state);
-    let super::State { index, listeners, .. } = &mut *state;
-    if listeners.is_empty() {
-        listeners.ticking = false;
-        return None;
-    }
-    let mut moved = Vec::new();
-    for (id, listener) in &mut listeners.all {
-        let places = listener.watched.places(index);
-        if listener.told.as_ref() != Some(&places) {
-            listener.told = Some(places.clone());
-            moved.push((*id, places));
+impl Audience {
+    pub(super) fn new(board: Board) -> Self {
+        Self {
+            board,
+            changed: Notify::new(),
+            listeners: Mutex::default(),
         }
     }
-    Some(Moved {
-        as_of: app.boards.exact_until(),
-        total: index.len() as u64,
-        listeners: moved,
-    })
-}
 
-async fn snapshot_of(app: &App, board: Board, places: Places) -> Result<Snapshot> {
-    let (profiles, _) = app
-        .profiles
-        .of(app.db.read(), places.places.iter().map(student_of))
-        .await?;
-    Ok(Snapshot {
-        board,
-        as_of: places.as_of,
-        total: places.total,
-        rows: rows(&places.places, &profiles),
-        stale: false,
-    })
+    /// Joins. Who asks for the board's state only after that misses nothing.
+    fn listen(self: Arc<Self>, app: &App, watched: Watched) -> Listening {
+        let (sender, receiver) = watch::channel(None);
+        let mut listeners = lock(&self.listeners);
+        listeners.last += 1;
+        let id = listeners.last;
+        let listener = Listener {
+            watched,
+            told: Told::Nothing,
+            sender,
+        };
+        listeners.all.insert(id, listener);
+        if !std::mem::replace(&mut listeners.ticking, true) {
+            tokio::spawn(tick(app.clone(), self.clone()));
+        }
+        drop(listeners);
+        Listening {
+            audience: self,
+            id,
+            watched,
+            receiver,
+        }
+    }
+
+    /// What the listeners want to know; nothing if there are none, and then nobody ticks any more.
+    fn questions(&self) -> Option<(Vec<u64>, Vec<Question>)> {
+        let mut listeners = lock(&self.listeners);
+        if listeners.all.is_empty() {
+            listeners.ticking = false;
+            return None;
+        }
+        let question = |(id, listener): (&u64, &Listener)| (*id, listener.watched.question());
+        Some(listeners.all.iter().map(question).unzip())
+    }
+
+    /// Those whose places are others than they were told.
+    fn moved(&self, ids: &[u64], answers: Vec<Answer>) -> Vec<(u64, Answer)> {
+        let mut listeners = lock(&self.listeners);
+        let mut moved = Vec::new();
+        for (id, answer) in ids.iter().zip(answers) {
+            let Some(listener) = listeners.all.get_mut(id) else {
+                continue;
+            };
+            if !matches!(&listener.told, Told::Places(told) if *told == answer.places) {
+                listener.told = Told::Places(answer.places.clone());
+                moved.push((*id, answer));
+            }
+        }
+        moved
+    }
+
+    /// Tells all that the index is away, once.
+    fn tell_stale(&self, now: Time) {
+        for listener in lock(&self.listeners).all.values_mut() {
+            if std::mem::replace(&mut listener.told, Told::Stale) != Told::Stale {
+                listener.sender.send_replace(Some(News {
+                    snapshot: Snapshot::stale(self.board, now),
+                    left: Arc::new(AtomicUsize::new(1)),
+                }));
+            }
+        }
+    }
 }
 
 /// Places with the profiles of those who have them.

@@ -4,183 +4,146 @@ pub mod board;
 pub mod graphql;
 pub mod index;
 pub mod live;
+pub mod memory;
 pub mod query;
+pub mod shared;
 pub mod standings;
 pub mod tables;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
-use tokio::sync::{Notify, SetOnce};
 use uuid::Uuid;
 
 use self::{
     board::Board,
-    index::{RankIndex, Update},
-    live::Listeners,
+    index::Update,
+    live::Audience,
+    memory::Memory,
+    query::{Answer, Question},
+    shared::Shared,
 };
 use crate::{
     clock::{Clock, Time},
     db::{Db, sql},
     entity::UserId,
     error::Result,
+    fleet::Fleet,
     outbox::Changed,
 };
 
-/// The boards that somebody looks at, each with its index. A board is built from the tables when it is first asked for
-/// and follows every commit from then on. Until it is built, questions go to the [`tables`] themselves.
+/// The boards that somebody looks at, each with its index and its audience on this server. While an index is away,
+/// questions go to the [`tables`] themselves.
 pub struct Boards {
-    clock: Arc<dyn Clock>,
-    loaded: Arc<Mutex<HashMap<Key, Arc<Loaded>>>>,
-    commits: Arc<Mutex<Commits>>,
+    index: Index,
+    audiences: Mutex<HashMap<Key, Arc<Audience>>>,
+}
+
+/// Where the indexes are. Both answer the same [`Question`]s and take the same [`Update`]s.
+enum Index {
+    /// In this process, for one server.
+    Memory(Memory),
+    /// In Redis, for a fleet.
+    Shared(Shared),
 }
 
 /// What the tables call a board: its scope and its window.
 type Key = (Uuid, String);
 
-/// A board that is, or is about to be, in memory.
-pub struct Loaded {
-    pub board: Board,
-    ready: SetOnce<()>,
-    state: Mutex<State>,
-    /// Told at every change.
-    changed: Notify,
-}
-
-struct State {
-    index: RankIndex,
-    /// Updates that came while the index was being built; applied after its snapshot.
-    early: Option<Vec<Update>>,
-    listeners: Listeners,
-    used_at: Time,
-}
-
-/// Transactions that change standings and are between their commit and the index: a board is exact up to the first of
-/// them.
-#[derive(Default)]
-struct Commits {
-    last: u64,
-    begun: BTreeSet<(Time, u64)>,
-}
-
 /// Held by a transaction from just before its commit until the boards have heard of it.
-pub struct Committing {
-    commits: Arc<Mutex<Commits>>,
-    key: (Time, u64),
-}
+pub struct Committing(#[expect(dead_code, reason = "kept until dropped")] Option<memory::Committing>);
 
-impl Drop for Committing {
-    fn drop(&mut self) {
-        lock(&self.commits).begun.remove(&self.key);
-    }
-}
-
-/// A board at a time.
-pub struct View<'a> {
-    /// Every commit before this time is in it.
-    pub as_of: Time,
-    pub index: &'a RankIndex,
-}
-
-/// A board is dropped from memory when nobody has asked for it that long.
+/// A board is dropped when nobody has asked for it that long.
 const IDLE: Duration = Duration::from_secs(15 * 60);
 
 /// How long a question waits for a board that is being built. Most are there by then, and cheaper to ask than the tables.
 const MOMENT: Duration = Duration::from_millis(200);
 
 impl Boards {
-    /// No board is in memory yet.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    /// The boards of one server, or those of a fleet.
+    pub fn new(clock: Arc<dyn Clock>, fleet: Option<Fleet>) -> Self {
+        let index = match fleet {
+            Some(fleet) => Index::Shared(Shared::new(fleet, clock)),
+            None => Index::Memory(Memory::new(clock)),
+        };
         Self {
-            clock,
-            loaded: Arc::default(),
-            commits: Arc::default(),
+            index,
+            audiences: Mutex::default(),
         }
     }
 
-    /// Announces a commit that changes standings, so that no board claims to be newer than what it shows.
-    pub fn committing(&self) -> Committing {
-        let mut commits = lock(&self.commits);
-        commits.last += 1;
-        let key = (self.clock.now(), commits.last);
-        commits.begun.insert(key);
-        Committing {
-            commits: self.commits.clone(),
-            key,
-        }
-    }
-
-    /// The board in memory. Nothing comes back if it can't be had in a moment: then it is being built, or could not be.
-    pub async fn get(&self, db: &Db, board: Board) -> Option<Arc<Loaded>> {
-        let now = self.clock.now();
-        let key = (board.scope.key(), board.window.key());
-        let loaded = lock(&self.loaded)
-            .entry(key)
-            .or_insert_with_key(|key| {
-                let loaded = Arc::new(Loaded::empty(board, now));
-                self.build(db.clone(), key.clone(), loaded.clone());
-                loaded
-            })
-            .clone();
-        tokio::time::timeout(MOMENT, loaded.ready.wait()).await.ok()?;
-        lock(&loaded.state).used_at = now;
-        Some(loaded)
-    }
-
-    /// Has a board built, whether or not whoever asked for it waits so long.
-    fn build(&self, db: Db, key: Key, loaded: Arc<Loaded>) {
-        let boards = self.loaded.clone();
-        tokio::spawn(async move {
-            // Every update reaches the board already, so nothing falls between it and the snapshot.
-            match loaded.build(db.read()).await {
-                Ok(()) => _ = loaded.ready.set(()),
-                Err(error) => {
-                    tracing::error!(board = ?loaded.board, cause = ?error.cause(), "a board could not be built");
-                    // The next question tries again.
-                    lock(&boards).remove(&key);
-                }
+    /// Announces a commit that changes a student's standings, so that no board claims to be newer than what it shows.
+    pub async fn committing(&self, student: UserId, version: i64) -> Committing {
+        Committing(match &self.index {
+            Index::Memory(memory) => Some(memory.committing()),
+            Index::Shared(shared) => {
+                shared.committing(student.0, version).await;
+                None
             }
-        });
-    }
-
-    /// Lets `look` see a board at one time.
-    pub fn view<T>(&self, loaded: &Loaded, look: impl FnOnce(View<'_>) -> T) -> T {
-        let state = lock(&loaded.state);
-        look(View {
-            as_of: self.exact_until(),
-            index: &state.index,
         })
     }
 
-    /// The time up to which every commit is in the indexes. To be asked for while an index is locked.
-    fn exact_until(&self) -> Time {
-        let now = self.clock.now();
-        match lock(&self.commits).begun.first() {
-            Some((begun, _)) => now.min(*begun - Duration::from_micros(1)),
-            None => now,
+    /// What a board's index says, if it is there or can be had in a moment.
+    pub async fn ask(&self, db: &Db, board: Board, questions: &[Question]) -> Option<Vec<Answer>> {
+        match &self.index {
+            Index::Memory(memory) => memory.ask(db, board, questions).await,
+            Index::Shared(shared) => shared.ask(db, board, questions).await,
         }
     }
 
-    /// Applies what a transaction did to a student's standings to the boards in memory.
-    pub fn apply(&self, student: UserId, version: i64, ranked: bool, standings: &[Changed]) {
-        for changed in standings {
-            let key = (changed.scope_id, changed.window_key.clone());
-            let loaded = lock(&self.loaded).get(&key).cloned();
-            if let Some(loaded) = loaded {
-                loaded.apply(Update {
-                    student: student.0,
-                    version,
-                    to: ranked.then_some((changed.score, changed.reached_at.0)),
-                });
+    /// Applies what a transaction did to a student's standings.
+    pub async fn apply(&self, student: UserId, version: i64, ranked: bool, standings: &[Changed]) -> Result<()> {
+        let update = |changed: &Changed| {
+            let to = ranked.then_some((changed.score, changed.reached_at.0));
+            let update = Update {
+                student: student.0,
+                version,
+                to,
+            };
+            (changed.key(), update)
+        };
+        let updates: Vec<_> = standings.iter().map(update).collect();
+        match &self.index {
+            Index::Memory(memory) => {
+                for (key, update) in updates {
+                    if memory.apply(&key, update) {
+                        self.wake_audience(&key);
+                    }
+                }
+            }
+            Index::Shared(shared) => {
+                shared.apply(&updates).await?;
+                self.moved(standings);
             }
         }
+        Ok(())
     }
 
-    /// An account has begun or ceased to be ranked: it comes to, or leaves, every board in memory.
+    /// Standings have new places.
+    pub fn moved(&self, standings: &[Changed]) {
+        for changed in standings {
+            self.wake_audience(&changed.key());
+        }
+    }
+
+    fn wake_audience(&self, key: &Key) {
+        if let Some(audience) = lock(&self.audiences).get(key) {
+            audience.changed.notify_one();
+        }
+    }
+
+    /// Anything may have changed: every audience is to look again.
+    pub fn wake(&self) {
+        for audience in lock(&self.audiences).values() {
+            audience.changed.notify_one();
+        }
+    }
+
+    /// An account has begun or ceased to be ranked: it comes to, or leaves, every board.
     pub async fn account_changed(&self, conn: &impl ConnectionTrait, user: UserId) -> Result<()> {
         let select = sql(
             conn,
@@ -188,19 +151,41 @@ impl Boards {
              FROM users u JOIN standings s ON s.student_id = u.id WHERE u.id = $1",
             [user.into()],
         );
-        for row in Standings::find_by_statement(select).all(conn).await? {
-            self.apply(user, row.version, row.ranked, &[row.changed]);
-        }
-        Ok(())
+        let rows = Standings::find_by_statement(select).all(conn).await?;
+        let Some(Standings { version, ranked, .. }) = rows.first() else {
+            return Ok(());
+        };
+        let (version, ranked) = (*version, *ranked);
+        let standings: Vec<_> = rows.into_iter().map(|row| row.changed).collect();
+        self.apply(user, version, ranked, &standings).await
     }
 
-    /// Drops boards that nobody has asked for in a while.
-    pub fn prune(&self) {
-        let now = self.clock.now();
-        lock(&self.loaded).retain(|_, loaded| {
-            let state = lock(&loaded.state);
-            !state.listeners.is_empty() || now.since(state.used_at) < IDLE
-        });
+    /// Those who listen to a board on this server.
+    fn audience(&self, board: Board) -> Arc<Audience> {
+        let key = (board.scope.key(), board.window.key());
+        let mut audiences = lock(&self.audiences);
+        audiences
+            .entry(key)
+            .or_insert_with(|| Arc::new(Audience::new(board)))
+            .clone()
+    }
+
+    /// Drops what nobody has asked for in a while; what somebody listens to is asked for.
+    pub async fn prune(&self, db: &Db) -> Result<()> {
+        let listened: Vec<_> = {
+            let mut audiences = lock(&self.audiences);
+            // A listener holds its audience, and so does whoever is about to join.
+            audiences.retain(|_, audience| Arc::strong_count(audience) > 1);
+            audiences.values().map(|audience| audience.board).collect()
+        };
+        for board in listened {
+            self.ask(db, board, &[]).await;
+        }
+        match &self.index {
+            Index::Memory(memory) => memory.prune(),
+            Index::Shared(shared) => shared.prune().await?,
+        }
+        Ok(())
     }
 }
 
@@ -221,56 +206,23 @@ struct Member {
     ranked: bool,
 }
 
-impl Loaded {
-    fn empty(board: Board, now: Time) -> Self {
-        Self {
-            board,
-            ready: SetOnce::new(),
-            state: Mutex::new(State {
-                index: RankIndex::new(),
-                early: Some(Vec::new()),
-                listeners: Listeners::default(),
-                used_at: now,
-            }),
-            changed: Notify::new(),
-        }
-    }
-
-    /// Builds the index from one snapshot of the tables, then applies what came meanwhile.
-    async fn build(&self, conn: &impl ConnectionTrait) -> Result<()> {
-        // Whoever is not ranked is read, too: an older update that comes late must not bring them back.
-        let select = sql(
-            conn,
-            "SELECT s.student_id, s.score, s.reached_at, u.version, u.ranked \
-             FROM standings s JOIN users u ON u.id = s.student_id \
-             WHERE s.scope_id = $1 AND s.window_key = $2",
-            [self.board.scope.key().into(), self.board.window.key().into()],
-        );
-        let rows = Member::find_by_statement(select).all(conn).await?;
-        let index = RankIndex::from_updates(rows.into_iter().map(|row| Update {
-            student: row.student_id.0,
-            version: row.version,
-            to: row.ranked.then_some((row.score, row.reached_at.0)),
-        }));
-        let mut state = lock(&self.state);
-        state.index = index;
-        for update in state.early.take().unwrap_or_default() {
-            state.index.apply(update);
-        }
-        Ok(())
-    }
-
-    fn apply(&self, update: Update) {
-        let mut state = lock(&self.state);
-        match &mut state.early {
-            Some(early) => early.push(update),
-            None => {
-                if state.index.apply(update) {
-                    self.changed.notify_one();
-                }
-            }
-        }
-    }
+/// A board as the tables have it, to build an index from. Whoever is not ranked is there, too: an older update that
+/// comes late must not bring them back.
+async fn snapshot(conn: &impl ConnectionTrait, (scope, window): &Key) -> Result<Vec<Update>> {
+    let select = sql(
+        conn,
+        "SELECT s.student_id, s.score, s.reached_at, u.version, u.ranked \
+         FROM standings s JOIN users u ON u.id = s.student_id \
+         WHERE s.scope_id = $1 AND s.window_key = $2",
+        [(*scope).into(), window.clone().into()],
+    );
+    let rows = Member::find_by_statement(select).all(conn).await?;
+    let update = |row: Member| Update {
+        student: row.student_id.0,
+        version: row.version,
+        to: row.ranked.then_some((row.score, row.reached_at.0)),
+    };
+    Ok(rows.into_iter().map(update).collect())
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

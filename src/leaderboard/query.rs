@@ -98,12 +98,9 @@ impl Question {
 }
 
 async fn ask(app: &App, board: Board, question: &Question) -> Result<Answer> {
-    if let Some(loaded) = app.boards.get(&app.db, board).await {
-        return Ok(app.boards.view(&loaded, |view| Answer {
-            as_of: view.as_of,
-            total: view.index.len() as u64,
-            places: question.of(view.index),
-        }));
+    let answers = app.boards.ask(&app.db, board, std::slice::from_ref(question)).await;
+    if let Some(answer) = answers.and_then(|mut answers| answers.pop()) {
+        return Ok(answer);
     }
     let as_of = app.clock.now();
     let (places, total) = tables::answer(app.db.read(), board, question).await?;

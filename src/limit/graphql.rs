@@ -36,10 +36,10 @@ impl From<Budget> for RateLimitBudget {
 pub struct RateLimit;
 
 impl RateLimit {
-    fn of(&self, ctx: &Context<'_>, limit: Limit) -> Option<RateLimitBudget> {
+    async fn of(&self, ctx: &Context<'_>, limit: Limit) -> Option<RateLimitBudget> {
         let viewer = ctx.viewer().ok()?;
         let app = ctx.app();
-        Some(app.limiter.budget(limit, viewer, app.clock.now()).into())
+        Some(app.limiter.budget(limit, viewer, app.clock.now()).await.into())
     }
 }
 
@@ -53,32 +53,32 @@ impl RateLimit {
 
     /// Saved answers.
     async fn answers(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        self.of(ctx, Limit::Answer)
+        self.of(ctx, Limit::Answer).await
     }
 
     /// Saved batches of answers.
     async fn batches(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        self.of(ctx, Limit::Batch)
+        self.of(ctx, Limit::Batch).await
     }
 
     /// Submits.
     async fn submits(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        self.of(ctx, Limit::Submit)
+        self.of(ctx, Limit::Submit).await
     }
 
     /// Started attempts; resumed ones are not counted.
     async fn starts(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        self.of(ctx, Limit::Start)
+        self.of(ctx, Limit::Start).await
     }
 
     /// Requests for explanations.
     async fn reviews(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        self.of(ctx, Limit::Review)
+        self.of(ctx, Limit::Review).await
     }
 
     /// Exports of one's own data.
     async fn exports(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        self.of(ctx, Limit::Export)
+        self.of(ctx, Limit::Export).await
     }
 }
 

@@ -174,6 +174,12 @@ impl Papers {
         Ok(key)
     }
 
+    /// Any quiz may have changed.
+    pub fn forget_all(&self) {
+        self.quizzes.invalidate_all();
+        self.subjects.invalidate_all();
+    }
+
     /// A quiz has changed: what is known of it is asked for anew. Its revisions stay, they never change.
     pub async fn forget(&self, quiz: QuizId) {
         self.quizzes.invalidate(&quiz).await;

@@ -10,6 +10,7 @@ mod boards;
 mod cross_site;
 mod edge;
 mod examples;
+mod fleet;
 mod limits;
 mod migrations;
 mod operations;

@@ -43,7 +43,7 @@ on_both_databases! {
         ada.take(quiz, 2).await;
         bob.take(quiz, 1).await;
         assert_eq!(bob.rank("ALL_TIME").await["rank"], 2);
-        let stream = app.app.revocations.end_of(&ada.let_in().expect("signed in"));
+        let stream = app.app.revocations.end_of(&ada.let_in().await.expect("signed in"));
 
         let suspended = about(&admin, "suspendUser", &ada, r#", reason: "shares answers""#).await;
         assert_eq!(suspended["user"]["suspensionReason"], "shares answers");

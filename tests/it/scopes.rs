@@ -54,7 +54,7 @@ on_both_databases! {
         let (ada, bob) = (app.student().await, app.student().await);
         let paper = ada.take(quiz, 1).await;
         let id = AttemptId::decode(&paper.attempt).unwrap_or_else(|_| panic!("an id"));
-        let (owner, other) = (ada.let_in().expect("signed in"), bob.let_in().expect("signed in"));
+        let (owner, other) = (ada.let_in().await.expect("signed in"), bob.let_in().await.expect("signed in"));
         let (db, now) = (app.app.db.read(), app.app.now());
         let found = async |viewer| attempt::find(&app.app, viewer, id, &now).await.map(|found| found.id);
         assert_eq!(found(&owner).await.ok(), Some(id));
@@ -109,7 +109,7 @@ on_both_databases! {
         let admin = app.actor(Role::Admin).await;
         let gone = async |how: &str, actor: &Actor| {
             // Another server has not heard of it yet, and believes in this viewer still.
-            let viewer = actor.let_in().expect("signed in");
+            let viewer = actor.let_in().await.expect("signed in");
             by_hand(&app, format!("UPDATE users SET {how}_at = {} WHERE id = {}", app.app.now().at.0, app.literal(actor.id().0))).await;
             viewer
         };

@@ -28,7 +28,7 @@ NO_GUARD = {
 
 SWITCHES = '''//! The switches of tests/mutants: `MUTANT` names what is taken away.
 #![allow(dead_code, reason = "which of them are used depends on what was found")]
-use std::{cell::Cell, sync::{LazyLock, Mutex}};
+use std::{cell::Cell, collections::BTreeMap, sync::{LazyLock, Mutex}};
 
 static MUTANT: LazyLock<usize> = LazyLock::new(|| std::env::var("MUTANT").ok().and_then(|n| n.parse().ok()).unwrap_or(0));
 thread_local!(static UNSCOPED: Cell<bool> = const { Cell::new(false) });
@@ -58,10 +58,12 @@ impl std::fmt::Display for Text {
 /// The fields that are guarded, by their guards. Behind a guard stands a rule that can't be called without a viewer; so
 /// whoever takes the guard away gives the rule a viewer, too: whoever was let in last.
 const GUARDED: &[(usize, &str)] = &[/*guarded*/];
-static LATEST: Mutex<Option<&'static crate::auth::Viewer>> = Mutex::new(None);
-pub fn let_in(viewer: crate::auth::Viewer) -> crate::auth::Viewer {
+/// By application: the tests of a run have one each.
+static LATEST: Mutex<BTreeMap<usize, &'static crate::auth::Viewer>> = Mutex::new(BTreeMap::new());
+fn place(app: &crate::app::App) -> usize { std::ptr::from_ref(&**app) as usize }
+pub fn let_in(app: &crate::app::App, viewer: crate::auth::Viewer) -> crate::auth::Viewer {
     if GUARDED.iter().any(|(n, _)| gone(*n)) {
-        *LATEST.lock().unwrap() = Some(Box::leak(Box::new(viewer.clone())));
+        LATEST.lock().unwrap().insert(place(app), Box::leak(Box::new(viewer.clone())));
     }
     viewer
 }
@@ -73,7 +75,7 @@ pub fn latest(ctx: &async_graphql::Context<'_>) -> Option<&'static crate::auth::
         below |= matches!(node.segment, async_graphql::QueryPathSegment::Name(name) if name == *field);
         at = node.parent;
     }
-    if below { *LATEST.lock().unwrap() } else { None }
+    below.then(|| LATEST.lock().unwrap().get(&place(ctx.data_unchecked())).copied()).flatten()
 }
 
 pub fn filter(n: usize, filter: impl sea_orm::sea_query::IntoCondition) -> sea_orm::Condition {
@@ -329,7 +331,7 @@ def copy(mutants, to):
     (to / "src/mutants.rs").write_text(SWITCHES.replace("/*guarded*/", guarded))
     replace(to / "src/graphql.rs", "self.data_opt().ok_or(Error::Unauthenticated)",
             "self.data_opt().or_else(|| crate::mutants::latest(self)).ok_or(Error::Unauthenticated)")
-    replace(to / "src/auth/mod.rs", ".then_some(viewer)", ".then_some(viewer).map(crate::mutants::let_in)")
+    replace(to / "src/auth/mod.rs", ".then_some(viewer)", ".then_some(viewer).map(|viewer| crate::mutants::let_in(app, viewer))")
 
 
 def replace(path, old, new):

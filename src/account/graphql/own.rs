@@ -121,7 +121,7 @@ impl OwnAccountQuery {
     #[graphql(guard = "Needs::SignedIn", complexity = 5000)]
     async fn account_export(&self, ctx: &Context<'_>) -> Result<Option<Json<serde_json::Value>>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
-        let _counted = app.limiter.reserve(Limit::Export, viewer, now.at)?;
+        let _counted = app.limiter.reserve(Limit::Export, viewer, now.at).await?;
         Ok(Some(Json(own::export(app, viewer, &now).await?)))
     }
 }
@@ -176,7 +176,7 @@ impl OwnAccountMutation {
         #[graphql(desc = "Whose password was forgotten.")] input: RequestPasswordResetInput,
     ) -> Result<AccountPayload> {
         let (app, now) = (ctx.app(), ctx.now());
-        may_ask_for_a_letter(ctx, Who::email(&input.email.0))?;
+        may_ask_for_a_letter(ctx, Who::email(&input.email.0)).await?;
         AccountPayload::of(link::request_password_reset(app, &input.email.0, &now).await)
     }
 
@@ -189,7 +189,10 @@ impl OwnAccountMutation {
         let (app, now) = (ctx.app(), ctx.now());
         // Guessing a token is hopeless; this keeps somebody who tries from keeping the processors busy.
         let address = Who::address(ctx.caller().device.address);
-        let _counted = app.limiter.reserve(Limit::SignInFailureOfAddress, address, now.at)?;
+        let _counted = app
+            .limiter
+            .reserve(Limit::SignInFailureOfAddress, address, now.at)
+            .await?;
         AccountPayload::of(link::reset_password(app, &input.token, input.new_password.0, &ctx.source(), &now).await)
     }
 
@@ -201,7 +204,7 @@ impl OwnAccountMutation {
         #[graphql(desc = "The new address and the password.")] input: RequestEmailChangeInput,
     ) -> Result<Option<AccountPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
-        may_ask_for_a_letter(ctx, viewer.into())?;
+        may_ask_for_a_letter(ctx, viewer.into()).await?;
         let asked = link::request_email_change(app, viewer, input.password.0, &input.email.0, &now).await;
         AccountPayload::of(asked).map(Some)
     }
@@ -228,12 +231,12 @@ impl OwnAccountMutation {
     }
 }
 
-fn may_ask_for_a_letter(ctx: &Context<'_>, who: Who) -> Result<()> {
+async fn may_ask_for_a_letter(ctx: &Context<'_>, who: Who) -> Result<()> {
     let (app, now) = (ctx.app(), ctx.now());
     let address = Who::address(ctx.caller().device.address);
-    let of_address = app.limiter.reserve(Limit::LetterOfAddress, address, now.at)?;
-    if let Err(refused) = app.limiter.reserve(Limit::Letter, who, now.at) {
-        of_address.give_back();
+    let of_address = app.limiter.reserve(Limit::LetterOfAddress, address, now.at).await?;
+    if let Err(refused) = app.limiter.reserve(Limit::Letter, who, now.at).await {
+        of_address.give_back().await;
         return Err(refused);
     }
     Ok(())

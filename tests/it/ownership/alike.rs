@@ -40,7 +40,7 @@ fn without_budget(body: &str) -> String {
 async fn event(app: &TestApp, actor: &Actor, query: &str) -> String {
     let request = async_graphql::Request::new(query);
     let schema = marmalade::schema::build();
-    let viewer = actor.let_in();
+    let viewer = actor.let_in().await;
     let admitted = marmalade::operation::admit(&app.app, viewer.as_ref(), request).await;
     let admitted = admitted.unwrap_or_else(|error| panic!("{error}"));
     let stream = marmalade::schema::run(&schema, admitted, &app.app, viewer, Default::default());

@@ -352,7 +352,7 @@ on_both_databases! {
         let mut wrong = Vec::new();
         for Case { field, what, query, refusal } in &cases {
             for (who, actor) in &world.cast {
-                let viewer = actor.let_in();
+                let viewer = actor.let_in().await;
                 // Whoever is suspended is not let in at the door.
                 assert_eq!(viewer.is_some(), !matches!(who, Person::Suspended | Person::Anonymous), "{who:?}");
                 let rule = rules[&("Subscription".to_owned(), (*field).to_owned())];

@@ -1,6 +1,7 @@
 //! The harness: an application over a database of its own, with the clock in the test's hand, and actors who use it
 //! through the real router.
 
+pub mod fleet;
 pub mod socket;
 
 use std::{
@@ -115,6 +116,19 @@ impl Drop for OwnDatabase {
     }
 }
 
+/// The address of a service that a test needs; without it the test is skipped, and that is said once.
+pub fn url_of(variable: &str, service: &str, said: &Once) -> Option<String> {
+    let url = std::env::var(variable).ok();
+    if url.is_none() {
+        // Past the test runner's capture: a skipped half is to be seen.
+        said.call_once(|| {
+            let text = format!("{service} tests are skipped: {variable} is not set\n");
+            std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).ok();
+        });
+    }
+    url
+}
+
 /// An application under test.
 #[derive(Clone)]
 pub struct TestApp {
@@ -158,15 +172,8 @@ impl TestApp {
     }
 
     pub async fn postgres() -> Option<Self> {
-        let Ok(url) = std::env::var("TEST_DATABASE_URL") else {
-            static SAID: Once = Once::new();
-            // Past the test runner's capture: a skipped half is to be seen.
-            SAID.call_once(|| {
-                let text = b"PostgreSQL tests are skipped: TEST_DATABASE_URL is not set\n";
-                std::io::Write::write_all(&mut std::io::stderr(), text).ok();
-            });
-            return None;
-        };
+        static SAID: Once = Once::new();
+        let url = url_of("TEST_DATABASE_URL", "PostgreSQL", &SAID)?;
         let admin = sea_orm::Database::connect(&url)
             .await
             .expect("TEST_DATABASE_URL can be reached");
@@ -252,6 +259,14 @@ impl TestApp {
         self.app.db.write().get_database_backend() == sea_orm::DbBackend::Postgres
     }
 
+    /// The same person at another server of the site.
+    pub fn at(&self, actor: &Actor) -> Actor {
+        Actor {
+            app: self.clone(),
+            viewer: actor.viewer.clone(),
+        }
+    }
+
     /// The same account, signed in once more.
     pub async fn again(&self, actor: &Actor) -> Actor {
         let Some(viewer) = &actor.viewer else {
@@ -328,6 +343,7 @@ impl TestApp {
         let input = json!({"email": email, "handle": handle, "password": "correct horse", "client": "NATIVE"});
         let data = self.anyone().ask(query, json!({"input": input})).await;
         self.holding(&data["register"]["tokens"])
+            .await
             .unwrap_or_else(|| panic!("{data}"))
     }
 
@@ -337,12 +353,12 @@ impl TestApp {
             "mutation($input: SignInInput!) { signIn(input: $input) { tokens { accessToken } errors { code } } }";
         let input = json!({"email": format!("{handle}@example.com"), "password": password, "client": "NATIVE"});
         let data = self.anyone().ask(query, json!({"input": input})).await;
-        self.holding(&data["signIn"]["tokens"])
+        self.holding(&data["signIn"]["tokens"]).await
     }
 
-    fn holding(&self, tokens: &Value) -> Option<Actor> {
+    async fn holding(&self, tokens: &Value) -> Option<Actor> {
         let token = tokens["accessToken"].as_str()?;
-        let viewer = marmalade::auth::authenticate(&self.app, token, self.clock.now())?;
+        let viewer = marmalade::auth::authenticate(&self.app, token, self.clock.now()).await?;
         Some(Actor {
             app: self.clone(),
             viewer: Some(viewer),
@@ -492,9 +508,9 @@ impl Actor {
     }
 
     /// The viewer that the server takes this actor's token for.
-    pub fn let_in(&self) -> Option<Viewer> {
+    pub async fn let_in(&self) -> Option<Viewer> {
         self.viewer.as_ref()?;
-        marmalade::auth::authenticate(&self.app.app, &self.token(), self.app.clock.now())
+        marmalade::auth::authenticate(&self.app.app, &self.token(), self.app.clock.now()).await
     }
 
     /// A fresh access token, as a client that refreshes in time has one.

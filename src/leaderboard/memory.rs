@@ -1,0 +1,183 @@
+//! The index in this process's memory, for one server. A board is built from the tables when it is first asked for and
+//! follows every commit from then on.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::sync::SetOnce;
+
+use super::{
+    IDLE, Key, MOMENT,
+    board::Board,
+    index::{RankIndex, Update},
+    lock,
+    query::{Answer, Question},
+    snapshot,
+};
+use crate::{
+    clock::{Clock, Time},
+    db::Db,
+    error::Result,
+};
+
+/// The boards in memory.
+pub struct Memory {
+    clock: Arc<dyn Clock>,
+    loaded: Arc<Mutex<HashMap<Key, Arc<Loaded>>>>,
+    commits: Arc<Mutex<Commits>>,
+}
+
+/// A board that is, or is about to be, in memory.
+struct Loaded {
+    ready: SetOnce<()>,
+    state: Mutex<State>,
+}
+
+struct State {
+    index: RankIndex,
+    /// Updates that came while the index was being built; applied after its snapshot.
+    early: Option<Vec<Update>>,
+    used_at: Time,
+}
+
+/// Transactions that change standings and are between their commit and the index: a board is exact up to the first of
+/// them.
+#[derive(Default)]
+struct Commits {
+    last: u64,
+    begun: BTreeSet<(Time, u64)>,
+}
+
+/// Held by a transaction from just before its commit until the boards have heard of it.
+pub struct Committing {
+    commits: Arc<Mutex<Commits>>,
+    key: (Time, u64),
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        lock(&self.commits).begun.remove(&self.key);
+    }
+}
+
+impl Memory {
+    /// No board is in memory yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            loaded: Arc::default(),
+            commits: Arc::default(),
+        }
+    }
+
+    /// Announces a commit that changes standings.
+    pub fn committing(&self) -> Committing {
+        let mut commits = lock(&self.commits);
+        commits.last += 1;
+        let key = (self.clock.now(), commits.last);
+        commits.begun.insert(key);
+        Committing {
+            commits: self.commits.clone(),
+            key,
+        }
+    }
+
+    /// What a board says, if it is there or can be had in a moment. All answers are as of one moment.
+    pub async fn ask(&self, db: &Db, board: Board, questions: &[Question]) -> Option<Vec<Answer>> {
+        let now = self.clock.now();
+        let key = (board.scope.key(), board.window.key());
+        let loaded = lock(&self.loaded)
+            .entry(key)
+            .or_insert_with_key(|key| {
+                let loaded = Arc::new(Loaded::empty(now));
+                self.build(db.clone(), key.clone(), loaded.clone());
+                loaded
+            })
+            .clone();
+        tokio::time::timeout(MOMENT, loaded.ready.wait()).await.ok()?;
+        let mut state = lock(&loaded.state);
+        state.used_at = now;
+        let (as_of, total) = (self.exact_until(), state.index.len() as u64);
+        let answer = |question: &Question| Answer {
+            as_of,
+            total,
+            places: question.of(&state.index),
+        };
+        Some(questions.iter().map(answer).collect())
+    }
+
+    /// Has a board built, whether or not whoever asked for it waits so long.
+    fn build(&self, db: Db, key: Key, loaded: Arc<Loaded>) {
+        let boards = self.loaded.clone();
+        tokio::spawn(async move {
+            // Every update reaches the board already, so nothing falls between it and the snapshot.
+            match loaded.build(&db, &key).await {
+                Ok(()) => _ = loaded.ready.set(()),
+                Err(error) => {
+                    tracing::error!(board = ?key, cause = ?error.cause(), "a board could not be built");
+                    // The next question tries again.
+                    lock(&boards).remove(&key);
+                }
+            }
+        });
+    }
+
+    /// The time up to which every commit is in the indexes. To be asked for while an index is locked.
+    fn exact_until(&self) -> Time {
+        let now = self.clock.now();
+        match lock(&self.commits).begun.first() {
+            Some((begun, _)) => now.min(*begun - Duration::from_micros(1)),
+            None => now,
+        }
+    }
+
+    /// Applies an update to a board, if it is in memory. Whether that changed anything.
+    pub fn apply(&self, key: &Key, update: Update) -> bool {
+        let loaded = lock(&self.loaded).get(key).cloned();
+        loaded.is_some_and(|loaded| loaded.apply(update))
+    }
+
+    /// Drops boards that nobody has asked for in a while.
+    pub fn prune(&self) {
+        let now = self.clock.now();
+        lock(&self.loaded).retain(|_, loaded| now.since(lock(&loaded.state).used_at) < IDLE);
+    }
+}
+
+impl Loaded {
+    fn empty(now: Time) -> Self {
+        Self {
+            ready: SetOnce::new(),
+            state: Mutex::new(State {
+                index: RankIndex::new(),
+                early: Some(Vec::new()),
+                used_at: now,
+            }),
+        }
+    }
+
+    /// Builds the index from one snapshot of the tables, then applies what came meanwhile.
+    async fn build(&self, db: &Db, key: &Key) -> Result<()> {
+        let index = RankIndex::from_updates(snapshot(db.read(), key).await?);
+        let mut state = lock(&self.state);
+        state.index = index;
+        for update in state.early.take().unwrap_or_default() {
+            state.index.apply(update);
+        }
+        Ok(())
+    }
+
+    fn apply(&self, update: Update) -> bool {
+        let mut state = lock(&self.state);
+        match &mut state.early {
+            Some(early) => {
+                early.push(update);
+                false
+            }
+            None => state.index.apply(update),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+-- Applies updates to a board: of each student only a version higher than the one held.
+-- KEYS: the order, what is held of each student, the state.
+-- ARGV: for each student: the id, the version, the score as it sorts, when it was reached (nothing: the student left).
+-- Returns how many changed anything; -1 if there is no board.
+local order, held, state = unpack(KEYS)
+if redis.call('EXISTS', state) == 0 then
+    return -1
+end
+local changed = 0
+for i = 1, #ARGV, 4 do
+    local student, version, score, reached = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    local was = redis.call('HGET', held, student)
+    local seen, before
+    if was then
+        local colon = string.find(was, ':', 1, true)
+        seen, before = tonumber(string.sub(was, 1, colon - 1)), string.sub(was, colon + 1)
+    end
+    if not seen or seen < tonumber(version) then
+        if before and before ~= '' and before ~= reached then
+            redis.call('ZREM', order, before .. student)
+        end
+        if reached ~= '' then
+            redis.call('ZADD', order, score, reached .. student)
+        end
+        redis.call('HSET', held, student, version .. ':' .. reached)
+        changed = changed + 1
+    end
+end
+if changed > 0 then
+    -- All of a board goes at once, its state first.
+    local left = redis.call('PTTL', state) + 60000
+    redis.call('PEXPIRE', order, left)
+    redis.call('PEXPIRE', held, left)
+end
+return changed

@@ -1,0 +1,88 @@
+//! Limits of a fleet: counted in Redis, by the clock of whichever server asks.
+
+use std::{sync::LazyLock, time::Duration};
+
+use redis::{Pipeline, Script};
+use uuid::Uuid;
+
+use super::{Budget, Key, Rate, Who};
+use crate::{
+    clock::Time,
+    error::{Error, Result},
+    fleet::Fleet,
+};
+
+const RESERVE: &str = include_str!("shared/reserve.lua");
+const REQUEST: &str = include_str!("shared/request.lua");
+
+static HASHES: LazyLock<[String; 2]> =
+    LazyLock::new(|| [RESERVE, REQUEST].map(|script| Script::new(script).get_hash().to_owned()));
+
+/// What Redis must have been given before anything is counted.
+pub fn scripts() -> impl Iterator<Item = &'static str> {
+    [RESERVE, REQUEST].into_iter()
+}
+
+/// Counts one use and returns what it is called, or how long to wait.
+pub async fn reserve(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Result<Result<String, Duration>> {
+    let this = Uuid::new_v4().to_string();
+    let mut commands = Pipeline::new();
+    let call = commands.cmd("EVALSHA").arg(&HASHES[0]).arg(1).arg(name(fleet, key));
+    call.arg(now.0)
+        .arg((now - rate.per).0)
+        .arg(micros(rate.per))
+        .arg(rate.uses)
+        .arg(&this);
+    let (wait,): (i64,) = fleet.run(&commands).await?;
+    Ok(u64::try_from(wait).map_or(Ok(this), |wait| Err(Duration::from_micros(wait))))
+}
+
+/// A use cost nothing.
+pub async fn give_back(fleet: &Fleet, key: Key, this: &str) -> Result<()> {
+    let mut commands = Pipeline::new();
+    commands.cmd("ZREM").arg(name(fleet, key)).arg(this).ignore();
+    fleet.run(&commands).await
+}
+
+/// What is left of a limit.
+pub async fn budget(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Result<Budget> {
+    let name = name(fleet, key);
+    let since = (now - rate.per).0;
+    let mut commands = Pipeline::new();
+    commands.cmd("ZCOUNT").arg(&name).arg(format!("({since}")).arg("+inf");
+    commands.cmd("ZRANGE").arg(&name).arg(-1).arg(-1).arg("WITHSCORES");
+    let (used, newest): (usize, Vec<(String, i64)>) = fleet.run(&commands).await?;
+    let newest = newest.first().map(|(_, at)| Time(*at)).filter(|_| used > 0);
+    Ok(Budget {
+        rate,
+        remaining: rate.uses.saturating_sub(used),
+        whole_at: newest.map_or(now, |newest| newest + rate.per),
+    })
+}
+
+/// Counts one request.
+pub async fn request(fleet: &Fleet, who: Who, rate: Rate, now: Time) -> Result<Result<Budget>> {
+    let mut commands = Pipeline::new();
+    let name = fleet.key(&format!("requests:{who}"));
+    let call = commands.cmd("EVALSHA").arg(&HASHES[1]).arg(1).arg(name);
+    let all = micros(rate.per);
+    call.arg(now.0).arg((all / rate.uses as u64).max(1)).arg(all);
+    let ((left, time),): ((i64, u64),) = fleet.run(&commands).await?;
+    let time = Duration::from_micros(time);
+    Ok(match usize::try_from(left) {
+        Ok(remaining) => Ok(Budget {
+            rate,
+            remaining,
+            whole_at: now + time,
+        }),
+        Err(_) => Err(Error::RateLimited(time)),
+    })
+}
+
+fn name(fleet: &Fleet, (limit, who): Key) -> String {
+    fleet.key(&format!("{limit:?}:{who}").to_lowercase())
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,262 @@
+//! Several servers on one PostgreSQL and one Redis are one site, and each goes on without Redis.
+
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, future::join_all};
+use marmalade::{
+    config::Limits,
+    entity::user::Role,
+    leaderboard::{
+        board::{Board, Scope, Span, Window},
+        live::{self, Followed, Snapshot, Watched},
+        query::Question,
+        tables,
+    },
+    limit::Rate,
+    outbox,
+};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::support::{
+    Actor, TestApp,
+    fleet::{Fleet, Member},
+};
+
+/// Nothing in a test takes so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn board(app: &TestApp) -> Board {
+    Board {
+        scope: Scope::Everything,
+        window: Window::at(Span::AllTime, app.app.now().at, app.app.zone),
+    }
+}
+
+fn stream(app: &TestApp, actor: &Actor) -> std::pin::Pin<Box<impl Stream<Item = Snapshot> + use<>>> {
+    let followed = Followed::Concrete(board(app));
+    let stream = live::follow(app.app.clone(), followed, Watched::Student(actor.id()));
+    Box::pin(stream.map(|snapshot| snapshot.unwrap_or_else(|_| panic!("a snapshot"))))
+}
+
+async fn next(stream: &mut (impl Stream<Item = Snapshot> + Unpin)) -> Snapshot {
+    timeout(PATIENCE, stream.next())
+        .await
+        .expect("news")
+        .expect("the stream goes on")
+}
+
+/// The rank that a stream tells next, of a board that is there.
+async fn next_rank(stream: &mut (impl Stream<Item = Snapshot> + Unpin)) -> Option<u64> {
+    loop {
+        let snapshot = next(stream).await;
+        if !snapshot.stale {
+            return snapshot.rows.first().map(|row| row.place.rank);
+        }
+    }
+}
+
+async fn rank(server: &Member, actor: &Actor) -> Value {
+    server.app.at(actor).rank("ALL_TIME").await["rank"].take()
+}
+
+/// What the index says, if it is there.
+async fn indexed(app: &TestApp, question: Question) -> Option<Vec<marmalade::leaderboard::index::Place>> {
+    let answers = app.app.boards.ask(&app.app.db, board(app), &[question]).await;
+    answers
+        .and_then(|mut answers| answers.pop())
+        .map(|answer| answer.places)
+}
+
+/// Every server ranks as the tables do.
+async fn agrees(fleet: &Fleet) {
+    for Member { app, .. } in &fleet.servers {
+        let question = Question::After(None, 100);
+        let (expected, _) = tables::answer(app.app.db.read(), board(app), &question)
+            .await
+            .unwrap_or_else(|_| panic!("places"));
+        assert!(!expected.is_empty());
+        assert_eq!(indexed(app, question).await, Some(expected));
+        app.verify().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_submit_at_one_server_moves_ranks_and_streams_at_another() {
+    let Some(fleet) = Fleet::of(2).await else { return };
+    let [here, there] = &fleet.servers[..] else {
+        panic!("two")
+    };
+    let quiz = here.app.quiz(3, |_| {}).await;
+    let (ada, bob) = (here.app.student().await, here.app.student().await);
+    ada.take(quiz, 1).await;
+    let mut told = stream(&there.app, &ada);
+    assert_eq!(next_rank(&mut told).await, Some(1));
+    bob.take(quiz, 2).await;
+    assert_eq!(rank(there, &bob).await, 1, "at once");
+    assert_eq!(next_rank(&mut told).await, Some(2));
+    there.app.at(&ada).take(here.app.quiz(5, |_| {}).await, 4).await;
+    assert_eq!(
+        (rank(here, &ada).await, next_rank(&mut told).await),
+        (json!(1), Some(1))
+    );
+    agrees(&fleet).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_submits_at_all_servers_make_one_board() {
+    let Some(fleet) = Fleet::of(3).await else { return };
+    let quiz = fleet.servers[0].app.quiz(4, |_| {}).await;
+    let take = async |n: usize| {
+        let app = &fleet.servers[n % 3].app;
+        // The board is built while they submit.
+        app.student().await.take(quiz, n % 5).await;
+    };
+    join_all((0..24).map(take)).await;
+    agrees(&fleet).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_hold_over_all_servers() {
+    let Some(fleet) = Fleet::of(2).await else { return };
+    let limits = |config: &mut marmalade::config::Config| {
+        config.limits = Limits {
+            requests: Rate::new(20, Duration::from_secs(60)),
+            ..Limits::default()
+        }
+    };
+    let mut servers = Vec::new();
+    for server in &fleet.servers {
+        let app = server.app.restarted_with(limits).await;
+        let shared = app.app.fleet.clone().expect("a fleet");
+        tokio::spawn(shared.clone().keep(app.app.clone()));
+        shared.until(marmalade::fleet::Health::Well).await;
+        servers.push(app);
+    }
+    let quiz = servers[0].quiz(1, |_| {}).await;
+    let ada = servers[0].student().await;
+    let paper = ada.start(quiz).await;
+    let code = |(_, body): (_, Value)| body["errors"][0]["extensions"]["code"].clone();
+    let submit = "mutation($id: ID!, $key: IdempotencyKey!) { submitAttempt(input: {attemptId: $id, idempotencyKey: $key}) { errors { code } } }";
+    let invented = marmalade::entity::AttemptId(uuid::Uuid::now_v7()).encode();
+    let left = "{ rateLimit { submits { remaining } starts { remaining } requests { remaining } } }";
+    assert_eq!(
+        servers[1].at(&ada).ask(left, json!({})).await["rateLimit"]["starts"]["remaining"],
+        9
+    );
+    // Two submits in any minute, wherever: the third is refused at either server.
+    for server in &servers {
+        let refused = server
+            .at(&ada)
+            .send(submit, json!({"id": invented, "key": "a key of sixteen or more"}))
+            .await;
+        assert_eq!(code(refused), "NOT_FOUND");
+    }
+    for server in &servers {
+        let refused = server
+            .at(&ada)
+            .send(submit, json!({"id": paper.attempt, "key": "a key of sixteen or more"}))
+            .await;
+        assert_eq!(code(refused), "RATE_LIMITED");
+    }
+    let seen = servers[0].at(&ada).ask(left, json!({})).await;
+    assert_eq!(seen["rateLimit"]["submits"]["remaining"], 0);
+    assert_eq!(seen["rateLimit"]["requests"]["remaining"], 20 - 7);
+    for n in 0..13 {
+        assert_eq!(servers[n % 2].at(&ada).send(left, json!({})).await.0, 200);
+    }
+    assert_eq!(servers[1].at(&ada).send(left, json!({})).await.0, 429);
+    assert_eq!(servers[0].at(&ada).send(left, json!({})).await.0, 429);
+    // They come back one by one, and a window's uses when it is over.
+    servers[0].advance(Duration::from_secs(3));
+    assert_eq!(servers[1].at(&ada).send(left, json!({})).await.0, 200);
+    assert_eq!(servers[0].at(&ada).send(left, json!({})).await.0, 429);
+    servers[0].advance(Duration::from_secs(57));
+    let submitted = servers[1].at(&ada).submit(&paper, "a key of sixteen or more").await;
+    assert_eq!(submitted["errors"], json!([]));
+    // A replay is given back.
+    let before = servers[0].at(&ada).ask(left, json!({})).await["rateLimit"]["submits"]["remaining"].clone();
+    servers[0].at(&ada).submit(&paper, "a key of sixteen or more").await;
+    assert_eq!(
+        servers[1].at(&ada).ask(left, json!({})).await["rateLimit"]["submits"]["remaining"],
+        before
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_ends_at_one_server_ends_at_all() {
+    let Some(fleet) = Fleet::of(2).await else { return };
+    let [here, there] = &fleet.servers[..] else {
+        panic!("two")
+    };
+    let (ada, admin) = (here.app.student().await, here.app.actor(Role::Admin).await);
+    let viewer = there.app.at(&ada).let_in().await.expect("let in");
+    let open = there.app.app.revocations.end_of(&viewer);
+    let suspend =
+        "mutation($id: ID!) { suspendUser(input: {userId: $id, reason: \"shares answers\"}) { errors { code } } }";
+    admin.ask(suspend, json!({"id": ada.id().encode()})).await;
+    timeout(Duration::from_secs(1), open.cancelled())
+        .await
+        .expect("the stream ends within a second");
+    assert!(there.app.at(&ada).let_in().await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_redis_is_right_on_its_own_and_catches_up() {
+    let Some(fleet) = Fleet::of(2).await else { return };
+    let [here, there] = &fleet.servers[..] else {
+        panic!("two")
+    };
+    let quiz = here.app.quiz(4, |_| {}).await;
+    let (ada, bob, cyd) = (
+        here.app.student().await,
+        here.app.student().await,
+        here.app.register("cyd").await,
+    );
+    ada.take(quiz, 1).await;
+    let mut told = stream(&there.app, &ada);
+    assert_eq!(next_rank(&mut told).await, Some(1));
+    let (statements, viewer) = there.app.statements(there.app.at(&cyd).let_in()).await;
+    assert!(viewer.is_some() && statements == 0);
+
+    there.lose_redis().await;
+    assert!(next(&mut told).await.stale, "said once");
+    bob.take(quiz, 2).await;
+    assert_eq!(rank(there, &ada).await, 2, "by the tables");
+    assert_eq!(indexed(&there.app, Question::After(None, 1)).await, None);
+    // A session that ends elsewhere is noticed by looking it up.
+    let (statements, viewer) = there.app.statements(there.app.at(&cyd).let_in()).await;
+    assert!(viewer.is_some() && statements == 1);
+    cyd.ask("mutation { signOut { errors { code } } }", json!({})).await;
+    assert!(there.app.at(&cyd).let_in().await.is_none());
+    // What is submitted there is on no shared board yet, but in the outbox.
+    there.app.at(&ada).take(here.app.quiz(5, |_| {}).await, 3).await;
+    assert_eq!(rank(there, &ada).await, 1);
+    while outbox::relay(&here.app.app).await.unwrap_or_else(|_| panic!("relays")) > 0 {}
+    assert_eq!(rank(here, &ada).await, 1, "the other server has delivered it");
+
+    // This one nobody delivers until the server itself is back.
+    there.app.at(&bob).take(here.app.quiz(5, |_| {}).await, 5).await;
+    there.find_redis().await;
+    assert_eq!(next_rank(&mut told).await, Some(2), "and goes on");
+    agrees(&fleet).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boards_come_back_when_redis_has_forgotten_them() {
+    let Some(fleet) = Fleet::of(2).await else { return };
+    let quiz = fleet.servers[0].app.quiz(4, |_| {}).await;
+    let (ada, bob) = (
+        fleet.servers[0].app.student().await,
+        fleet.servers[1].app.student().await,
+    );
+    ada.take(quiz, 1).await;
+    let mut told = stream(&fleet.servers[1].app, &ada);
+    assert_eq!(next_rank(&mut told).await, Some(1));
+    fleet.forget().await;
+    bob.take(quiz, 2).await;
+    assert_eq!(rank(&fleet.servers[1], &ada).await, 2);
+    assert_eq!(next_rank(&mut told).await, Some(2));
+    // A student who was suspended before the board was built is not brought back by what comes late.
+    agrees(&fleet).await;
+}

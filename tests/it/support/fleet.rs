@@ -1,0 +1,135 @@
+//! Several servers on one PostgreSQL and one Redis. Each reaches Redis over a line of its own, which a test can cut.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Once},
+    time::Duration,
+};
+
+use marmalade::{config::Secret, fleet::Health};
+use redis::{AsyncCommands, aio::MultiplexedConnection};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::timeout,
+};
+
+use super::{TestApp, url_of};
+
+/// A server of a fleet.
+pub struct Member {
+    pub app: TestApp,
+    line: Line,
+}
+
+/// The servers, and Redis as they see it.
+pub struct Fleet {
+    pub servers: Vec<Member>,
+    redis: MultiplexedConnection,
+    prefix: String,
+}
+
+/// Nothing in a test takes so long.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Fleet {
+    /// `None` where PostgreSQL or Redis are not to be had.
+    pub async fn of(size: usize) -> Option<Self> {
+        static SAID: Once = Once::new();
+        let url = url_of("TEST_REDIS_URL", "Redis", &SAID)?;
+        let first = TestApp::postgres().await?;
+        let prefix = format!("test-{}", uuid::Uuid::now_v7().simple());
+        let client = redis::Client::open(url.as_str()).expect("TEST_REDIS_URL");
+        let redis = client.get_multiplexed_async_connection().await.expect("Redis");
+        let place = url
+            .trim_start_matches("redis://")
+            .split('/')
+            .next()
+            .expect("a host")
+            .to_owned();
+        let mut servers = Vec::new();
+        for _ in 0..size {
+            let line = Line::to(place.clone()).await;
+            let url = Secret(format!("redis://{}/0", line.address));
+            let app =
+                first.restarted_with(|config| (config.redis_url, config.redis_prefix) = (Some(url), prefix.clone()));
+            let app = app.await;
+            let fleet = app.app.fleet.clone().expect("a fleet");
+            tokio::spawn(fleet.keep(app.app.clone()));
+            servers.push(Member { app, line });
+        }
+        let fleet = Self { servers, redis, prefix };
+        for server in &fleet.servers {
+            server.is(Health::Well).await;
+        }
+        Some(fleet)
+    }
+
+    /// Redis forgets all that it holds of this site.
+    pub async fn forget(&self) {
+        let pattern = format!("*{}:*", self.prefix);
+        let mut redis = self.redis.clone();
+        let keys: Vec<String> = redis::cmd("KEYS")
+            .arg(pattern)
+            .query_async(&mut redis)
+            .await
+            .expect("keys");
+        assert!(!keys.is_empty(), "something was there");
+        redis.del::<_, ()>(keys).await.expect("deleted");
+    }
+}
+
+impl Member {
+    /// The line to Redis is cut, and stays so.
+    pub async fn lose_redis(&self) {
+        self.line.up.send_replace(false);
+        self.is(Health::Away).await;
+    }
+
+    /// The line is back.
+    pub async fn find_redis(&self) {
+        self.line.up.send_replace(true);
+        self.is(Health::Well).await;
+    }
+
+    async fn is(&self, health: Health) {
+        let fleet = self.app.app.fleet.clone().expect("a fleet");
+        timeout(PATIENCE, fleet.until(health))
+            .await
+            .expect("the server notices");
+    }
+}
+
+/// A connection to a server that can be cut.
+struct Line {
+    address: SocketAddr,
+    up: Arc<watch::Sender<bool>>,
+}
+
+impl Line {
+    async fn to(place: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let up = Arc::new(watch::Sender::new(true));
+        let state = up.clone();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let (mut up, place) = (state.subscribe(), place.clone());
+                tokio::spawn(async move {
+                    if !*up.borrow() {
+                        return;
+                    }
+                    let Ok(mut far) = TcpStream::connect(place).await else {
+                        return;
+                    };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        _ = up.wait_for(|up| !up) => {}
+                    }
+                });
+            }
+        });
+        Self { address, up }
+    }
+}

@@ -181,11 +181,7 @@ impl Fleet {
         };
         let channel = timeout(PATIENCE, connect).await.map_err(Error::internal)?;
         let channel = channel.map_err(Error::internal)?;
-        let mut scripts = Pipeline::new();
-        for script in leaderboard::shared::scripts().chain(limit::shared::scripts()) {
-            scripts.cmd("SCRIPT").arg("LOAD").arg(script).ignore();
-        }
-        self.try_run::<()>(&scripts).await.map_err(Error::internal)?;
+        self.teach().await?;
         // From here on everything is heard. What was missed before is in the tables and in the outbox.
         self.0.health.send_replace(Health::CatchingUp);
         catch_up(app).await?;
@@ -213,6 +209,23 @@ impl Fleet {
                 () = self.0.failed.notified() => return Err(Error::internal("a command failed")),
             }
         }
+    }
+
+    /// Gives Redis the scripts.
+    async fn teach(&self) -> Result<()> {
+        let mut scripts = Pipeline::new();
+        for script in leaderboard::shared::scripts().chain(limit::shared::scripts()) {
+            scripts.cmd("SCRIPT").arg("LOAD").arg(script).ignore();
+        }
+        self.try_run(&scripts).await.map_err(Error::internal)
+    }
+
+    /// Without an application to keep.
+    #[cfg(test)]
+    pub async fn rely_on_redis(&self) -> Result<()> {
+        self.teach().await?;
+        self.0.health.send_replace(Health::Well);
+        Ok(())
     }
 
     async fn hear(&self, app: &App, message: &Msg) {

@@ -1,6 +1,8 @@
 //! Boards: who stands where. A rank is derived from standings by an index, never stored.
 
 pub mod board;
+#[cfg(test)]
+mod contract;
 pub mod graphql;
 pub mod index;
 pub mod live;

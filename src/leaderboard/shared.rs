@@ -134,8 +134,12 @@ impl Shared {
     }
 
     async fn look(&self, key: &Key, questions: &[Question]) -> Result<Option<Vec<Answer>>> {
-        let mut answers = Vec::with_capacity(questions.len());
-        for questions in questions.chunks(QUESTIONS_AT_ONCE) {
+        // Without a question, too: being asked keeps a board.
+        let (first, others) = questions.split_at(questions.len().min(QUESTIONS_AT_ONCE));
+        let Some(mut answers) = self.look_once(key, first).await? else {
+            return Ok(None);
+        };
+        for questions in others.chunks(QUESTIONS_AT_ONCE) {
             match self.look_once(key, questions).await? {
                 Some(some) => answers.extend(some),
                 None => return Ok(None),

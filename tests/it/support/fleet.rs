@@ -76,7 +76,9 @@ impl Fleet {
             .await
             .expect("keys");
         assert!(!keys.is_empty(), "something was there");
-        redis.del::<_, ()>(keys).await.expect("deleted");
+        for key in keys {
+            redis.del::<_, ()>(key).await.expect("deleted");
+        }
     }
 }
 

@@ -14,6 +14,17 @@
 //! ```
 //!
 //! PostgreSQL gets a database of its own on that server, which goes again at the end.
+//!
+//! With `--servers` and `--redis` there is a fleet: one of its servers dies, the others go on, and afterwards every
+//! student asks another server than before; all of them must show the same board. `--fault` has a command run in the
+//! middle of the load instead, as often as a server is killed: the restart of PostgreSQL, say, or of a Redis that keeps
+//! nothing.
+//!
+//! ```sh
+//! cargo run --release --example kill -- --rounds 60 --servers 3 --postgres … --redis redis://127.0.0.1:6380 \
+//!     --fault 'redis-cli -p 6380 shutdown nosave; redis-server --port 6380 --save "" --daemonize yes' \
+//!     --fault 'pg_ctl restart -D … -m immediate'
+//! ```
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -50,6 +61,15 @@ pub struct Plan {
     /// A PostgreSQL server to make a database on; without it the embedded database is used
     #[arg(long)]
     pub postgres: Option<String>,
+    /// How many servers there are
+    #[arg(long, default_value_t = 1)]
+    pub servers: usize,
+    /// What several servers share ranks, limits and live events over
+    #[arg(long)]
+    pub redis: Option<String>,
+    /// A shell command that harms what the servers stand on; in some rounds it runs instead of a kill
+    #[arg(long = "fault")]
+    pub faults: Vec<String>,
     /// Repeats the choices of another run (the moments of the machine can't be repeated)
     #[arg(long)]
     pub seed: Option<u64>,
@@ -109,45 +129,115 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(String)) -> Result<Tally> {
         .map(|n| Student::new(n, StdRng::seed_from_u64(chance.random())))
         .collect();
     let mut tally = Tally::default();
-    let mut server = place.start().await?;
-    try_join_all(students.iter_mut().map(|student| student.register(&server.url))).await?;
+    let mut servers = Vec::new();
+    for _ in 0..plan.servers {
+        servers.push(place.start().await?);
+    }
+    // Each student asks another server than in the round before.
+    let url = |servers: &[Server], n: usize, round: u32| servers[(n + round as usize) % servers.len()].url.clone();
+    for (n, student) in students.iter_mut().enumerate() {
+        student.register(&url(&servers, n, 0)).await?;
+    }
     for round in 1..=plan.rounds {
-        try_join_all(students.iter_mut().map(|student| student.sign_in(&server.url))).await?;
+        let urls: Vec<_> = (0..students.len()).map(|n| url(&servers, n, round)).collect();
+        try_join_all(
+            students
+                .iter_mut()
+                .zip(&urls)
+                .map(|(student, url)| student.sign_in(url)),
+        )
+        .await?;
         let dies = Duration::from_millis(chance.random_range(0..=plan.longest));
+        let fault = chance.random_range(0..=plan.faults.len()).checked_sub(1);
+        let victim = chance.random_range(0..servers.len());
         let fate = Fate::default();
-        let url = server.url.clone();
-        let kill = async {
+        let harm = async {
             fate.busy.notified().await;
             tokio::time::sleep(dies).await;
             fate.dead.store(true, Ordering::SeqCst);
-            server.kill()
+            match fault {
+                None => servers[victim].kill()?,
+                Some(fault) => shell(&plan.faults[fault]).await?,
+            }
+            if servers.len() > 1 {
+                // The others go on.
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            fate.over.store(true, Ordering::SeqCst);
+            Ok::<_, Box<dyn Error + Send + Sync>>(())
         };
-        let work = join_all(students.iter_mut().map(|student| student.work(&url, &fate)));
-        let (killed, worked) = tokio::join!(kill, work);
-        killed?;
+        let work = join_all(
+            students
+                .iter_mut()
+                .zip(&urls)
+                .map(|(student, url)| student.work(url, &fate)),
+        );
+        let (harmed, worked) = tokio::join!(harm, work);
+        harmed?;
         worked.into_iter().collect::<Result<()>>()?;
         place.wait_for_the_database().await?;
-        place.verify()?;
-
-        let begun = Instant::now();
-        server = place.start().await?;
-        tally.slowest_start = tally.slowest_start.max(begun.elapsed());
-        let checks = students.iter_mut().map(|student| student.check(&server.url));
+        if servers.len() == 1 {
+            place.verify()?;
+        }
+        if fault.is_none() {
+            let begun = Instant::now();
+            servers[victim] = place.start().await?;
+            tally.slowest_start = tally.slowest_start.max(begun.elapsed());
+        }
+        for server in &servers {
+            server.until_ready().await?;
+        }
+        if servers.len() > 1 {
+            place.verify()?;
+        }
+        let urls: Vec<_> = (0..students.len()).map(|n| url(&servers, n, round + 1)).collect();
+        let checks = students.iter_mut().zip(&urls).map(|(student, url)| student.check(url));
         for checked in try_join_all(checks).await? {
             checked.add_to(&mut tally);
         }
+        same_board(&students, &servers).await?;
         tally.rounds = round;
         if round % 10 == 0 {
             tell(format!("{tally}"));
         }
     }
     // What was right after one restart must still be right after all of them.
-    try_join_all(students.iter_mut().map(|student| student.check_all(&server.url))).await?;
-    server.kill()?;
+    let last = servers[0].url.clone();
+    try_join_all(students.iter_mut().map(|student| student.check_all(&last))).await?;
+    for server in &mut servers {
+        server.kill()?;
+    }
     place.wait_for_the_database().await?;
     place.verify()?;
     place.clear().await?;
     Ok(tally)
+}
+
+async fn shell(command: &str) -> Result<()> {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).stdout(Stdio::null());
+    let status = tokio::task::spawn_blocking(move || shell.status()).await??;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{command}: {status}").into())
+    }
+}
+
+/// Whichever server is asked, the board is the same.
+async fn same_board(students: &[Student], servers: &[Server]) -> Result<()> {
+    let (Some(student), [first, others @ ..]) = (students.first(), servers) else {
+        return Ok(());
+    };
+    let query = "{ board { standings(first: 100) { totalCount nodes { rank points user { handle } } } } }";
+    let expected = student.must(&first.url, query, json!({})).await?;
+    for server in others {
+        let shown = student.must(&server.url, query, json!({})).await?;
+        if shown != expected {
+            return Err(format!("two servers show two boards: {expected} {shown}").into());
+        }
+    }
+    Ok(())
 }
 
 /// Where the server keeps what it has.
@@ -203,6 +293,10 @@ impl<'a> Place<'a> {
             }
             _ => process.env_remove("DATABASE_URL"),
         };
+        match (&self.plan.redis, &self.database) {
+            (Some(url), Some(name)) => process.env("REDIS_URL", url).env("MARMALADE_REDIS_PREFIX", name),
+            _ => process.env_remove("REDIS_URL"),
+        };
         Ok(process)
     }
 
@@ -230,13 +324,22 @@ impl<'a> Place<'a> {
         let (Some(url), Some(name)) = (&self.plan.postgres, &self.database) else {
             return Ok(());
         };
-        let admin = sea_orm::Database::connect(url).await?;
-        let select = format!("SELECT count(*) AS count FROM pg_stat_activity WHERE datname = '{name}'");
+        // The connections of servers that live stay, but wait for work.
+        let busy = if self.plan.servers > 1 {
+            "AND state <> 'idle' AND wait_event_type IS DISTINCT FROM 'Client'"
+        } else {
+            ""
+        };
+        let select = format!("SELECT count(*) AS count FROM pg_stat_activity WHERE datname = '{name}' {busy}");
         for _ in 0..1000 {
-            let count = Statement::from_string(admin.get_database_backend(), &select);
-            let left = Connections::find_by_statement(count).one(&admin).await?;
-            if left.is_none_or(|left| left.count == 0) {
-                return Ok(admin.close().await?);
+            // PostgreSQL itself may be starting.
+            if let Ok(admin) = sea_orm::Database::connect(url).await {
+                let count = Statement::from_string(admin.get_database_backend(), &select);
+                let left = Connections::find_by_statement(count).one(&admin).await?;
+                admin.close().await?;
+                if left.is_none_or(|left| left.count == 0) {
+                    return Ok(());
+                }
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -282,6 +385,18 @@ impl Server {
         }
     }
 
+    /// Waits until the server says that it can work.
+    async fn until_ready(&self) -> Result<()> {
+        for _ in 0..300 {
+            let ready = reqwest::get(format!("{}/readyz", self.url)).await;
+            if ready.is_ok_and(|reply| reply.status().is_success()) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err("a server does not get ready".into())
+    }
+
     /// `kill -9`: nothing of the server's own runs any more.
     fn kill(&mut self) -> Result<()> {
         self.process.kill()?;
@@ -303,6 +418,8 @@ struct Fate {
     busy: Notify,
     /// From now on a broken connection is no fault.
     dead: AtomicBool,
+    /// The round ends for those, too, whose server has gone on.
+    over: AtomicBool,
 }
 
 /// Why a question to the server has no answer.
@@ -401,6 +518,10 @@ impl Student {
         let response = request.json(&body).send().await.map_err(|_| Unanswered::Lost)?;
         let text = response.text().await.map_err(|_| Unanswered::Lost)?;
         let mut reply: Value = serde_json::from_str(&text).map_err(|_| Unanswered::Wrong(text.clone()))?;
+        if reply["errors"][0]["extensions"]["code"] == "INTERNAL" {
+            // What the server stands on is away: nobody knows what became of it.
+            return Err(Unanswered::Lost);
+        }
         if !reply["errors"].is_null() {
             return Err(Unanswered::Wrong(text));
         }
@@ -445,6 +566,9 @@ impl Student {
     /// Takes quizzes until the server is gone.
     async fn work(&mut self, server: &str, fate: &Fate) -> Result<()> {
         loop {
+            if fate.over.load(Ordering::SeqCst) {
+                return Ok(());
+            }
             match self.step(server).await {
                 Ok(()) if self.saves > 0 => fate.busy.notify_one(),
                 Ok(()) => {}

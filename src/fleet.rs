@@ -152,6 +152,16 @@ impl Fleet {
         self.run(&commands).await
     }
 
+    /// For a command that does its work beside the servers: relies on Redis as it is now.
+    pub async fn join(&self) -> Result<()> {
+        self.teach().await.map_err(|error| {
+            let cause = error.cause().map(ToString::to_string).unwrap_or_default();
+            Error::internal(format!("REDIS_URL: {cause}"))
+        })?;
+        self.0.health.send_replace(Health::Well);
+        Ok(())
+    }
+
     /// Hears what other servers do and answers for [`Health`], until the server stops.
     pub async fn keep(self, app: App) {
         loop {
@@ -218,14 +228,6 @@ impl Fleet {
             scripts.cmd("SCRIPT").arg("LOAD").arg(script).ignore();
         }
         self.try_run(&scripts).await.map_err(Error::internal)
-    }
-
-    /// Without an application to keep.
-    #[cfg(test)]
-    pub async fn rely_on_redis(&self) -> Result<()> {
-        self.teach().await?;
-        self.0.health.send_replace(Health::Well);
-        Ok(())
     }
 
     async fn hear(&self, app: &App, message: &Msg) {

@@ -199,6 +199,9 @@ async fn run(command: Command, config: Config) -> Result<ExitCode> {
 async fn prove(config: Config, head: Option<&Path>) -> Result<ExitCode> {
     let head = head.map(read_head).transpose()?;
     let app = serve::open(config).await?;
+    if let Some(fleet) = &app.fleet {
+        fleet.join().await?;
+    }
     let mut findings = verify::verify(&app).await?;
     if let Some(head) = head {
         findings.extend(seal::check_head(&app, &head).await?);

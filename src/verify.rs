@@ -111,6 +111,7 @@ pub async fn verify(app: &App) -> Result<Vec<String>> {
     let mut expected = rollups(app, &taken);
     expected.extend(chapters(conn).await?);
     compare("roll-up", &expected, &stored_rollups(conn).await?, &mut findings);
+    findings.extend(app.boards.differences(conn).await?);
     findings.extend(unused_indexes(app).await?);
     findings.extend(audit::seal::check(app).await?);
     Ok(findings)

@@ -126,7 +126,7 @@ fn redis_answers_like_a_sorted_list() {
         db.migrate().await.unwrap_or_else(|_| panic!("migrates"));
         let prefix = format!("test-{}", Uuid::now_v7().simple());
         let fleet = Fleet::new(&url, &prefix).unwrap_or_else(|_| panic!("a fleet"));
-        fleet.rely_on_redis().await.unwrap_or_else(|_| panic!("Redis"));
+        fleet.join().await.unwrap_or_else(|_| panic!("Redis"));
         (Shared::new(fleet, Arc::new(SystemClock)), db)
     });
     let window = Window::at(Span::AllTime, SystemClock.now(), chrono_tz::Tz::UTC);

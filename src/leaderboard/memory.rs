@@ -12,7 +12,7 @@ use tokio::sync::SetOnce;
 use super::{
     IDLE, Key, MOMENT,
     board::Board,
-    index::{RankIndex, Update},
+    index::{Place, RankIndex, Update},
     lock,
     query::{Answer, Question},
     snapshot,
@@ -138,6 +138,13 @@ impl Memory {
     pub fn apply(&self, key: &Key, update: Update) -> bool {
         let loaded = lock(&self.loaded).get(key).cloned();
         loaded.is_some_and(|loaded| loaded.apply(update))
+    }
+
+    /// All that is in memory of a board.
+    pub fn held(&self, key: &Key) -> Option<Vec<Place>> {
+        let loaded = lock(&self.loaded).get(key).cloned()?;
+        loaded.ready.get()?;
+        Some(lock(&loaded.state).index.after(None, usize::MAX))
     }
 
     /// Drops boards that nobody has asked for in a while.

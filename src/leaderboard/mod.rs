@@ -162,6 +162,41 @@ impl Boards {
         self.apply(user, version, ranked, &standings).await
     }
 
+    /// The boards that an index has otherwise than the tables, one line each. A difference that a commit under way
+    /// explains is gone when it is looked for again.
+    pub async fn differences(&self, conn: &impl ConnectionTrait) -> Result<Vec<String>> {
+        const PATIENCE: usize = 5;
+        let select = sql(conn, "SELECT DISTINCT scope_id, window_key FROM standings", []);
+        let mut differences = Vec::new();
+        for board in Named::find_by_statement(select).all(conn).await? {
+            let key = (board.scope_id, board.window_key);
+            for round in 1.. {
+                let held = match &self.index {
+                    Index::Memory(memory) => memory.held(&key),
+                    Index::Shared(shared) => shared.held(&key).await?,
+                };
+                let Some(held) = held else { break };
+                let expected = index::RankIndex::from_updates(snapshot(conn, &key).await?).after(None, usize::MAX);
+                if held == expected {
+                    break;
+                }
+                if round == PATIENCE {
+                    let different = held.iter().zip(&expected).find(|(held, expected)| held != expected);
+                    differences.push(format!(
+                        "the index of board {}, {} has {} standings, the tables have {}; the first difference is {different:?}",
+                        key.0,
+                        key.1,
+                        held.len(),
+                        expected.len(),
+                    ));
+                    break;
+                }
+                tokio::time::sleep(MOMENT).await;
+            }
+        }
+        Ok(differences)
+    }
+
     /// Those who listen to a board on this server.
     fn audience(&self, board: Board) -> Arc<Audience> {
         let key = (board.scope.key(), board.window.key());
@@ -189,6 +224,12 @@ impl Boards {
         }
         Ok(())
     }
+}
+
+#[derive(FromQueryResult)]
+struct Named {
+    scope_id: Uuid,
+    window_key: String,
 }
 
 #[derive(FromQueryResult)]

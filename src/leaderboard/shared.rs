@@ -172,6 +172,23 @@ impl Shared {
         read_answers(answers, as_of)
     }
 
+    /// All that is in Redis of a board; page by page, so that nobody waits.
+    pub async fn held(&self, key: &Key) -> Result<Option<Vec<Place>>> {
+        let mut held: Vec<Place> = Vec::new();
+        loop {
+            let last = held.last().map(|place| place.standing);
+            let page = self.look(key, &[Question::After(last, ROWS_AT_ONCE)]).await?;
+            let Some(Answer { places, .. }) = page.and_then(|mut page| page.pop()) else {
+                return Ok(None);
+            };
+            let is_last = places.len() < ROWS_AT_ONCE;
+            held.extend(places);
+            if is_last {
+                return Ok(Some(held));
+            }
+        }
+    }
+
     /// Has a board built, unless this server is at it.
     fn build(&self, db: &Db, board: Board, key: &Key) {
         if !lock(&self.building).insert(key.clone()) {

@@ -38,6 +38,9 @@ on_both_databases! {
             students: 4,
             longest: 400,
             postgres: app.is_postgres().then(|| std::env::var("TEST_DATABASE_URL").expect("a server")),
+            servers: 1,
+            redis: None,
+            faults: Vec::new(),
             seed: None,
             program: env!("CARGO_BIN_EXE_marmalade").into(),
         };
@@ -45,6 +48,28 @@ on_both_databases! {
         assert_eq!(tally.rounds, 3);
         assert!(tally.saves >= 3, "{tally}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_keeps_the_word_of_a_killed_server() {
+    let (Ok(postgres), Ok(redis)) = (std::env::var("TEST_DATABASE_URL"), std::env::var("TEST_REDIS_URL")) else {
+        return;
+    };
+    let plan = kill::Plan {
+        rounds: 2,
+        students: 4,
+        longest: 400,
+        postgres: Some(postgres),
+        servers: 2,
+        redis: Some(redis),
+        faults: Vec::new(),
+        seed: None,
+        program: env!("CARGO_BIN_EXE_marmalade").into(),
+    };
+    let tally = kill::run(&plan, |_| {})
+        .await
+        .unwrap_or_else(|broken| panic!("{broken}"));
+    assert_eq!(tally.rounds, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -257,6 +257,23 @@ async fn boards_come_back_when_redis_has_forgotten_them() {
     bob.take(quiz, 2).await;
     assert_eq!(rank(&fleet.servers[1], &ada).await, 2);
     assert_eq!(next_rank(&mut told).await, Some(2));
-    // A student who was suspended before the board was built is not brought back by what comes late.
     agrees(&fleet).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn verify_finds_a_board_that_redis_has_otherwise() {
+    let Some(fleet) = Fleet::of(1).await else { return };
+    let app = &fleet.servers[0].app;
+    let ada = app.student().await;
+    ada.take(app.quiz(2, |_| {}).await, 1).await;
+    ada.rank("ALL_TIME").await;
+    app.verify().await;
+    fleet.spoil_a_board().await;
+    let findings = marmalade::verify::verify(&app.app)
+        .await
+        .unwrap_or_else(|_| panic!("verify runs"));
+    assert!(
+        findings.len() == 1 && findings[0].contains("the index of board"),
+        "{findings:?}"
+    );
 }

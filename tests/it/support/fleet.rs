@@ -66,15 +66,31 @@ impl Fleet {
         Some(fleet)
     }
 
-    /// Redis forgets all that it holds of this site.
-    pub async fn forget(&self) {
-        let pattern = format!("*{}:*", self.prefix);
+    /// Gives somebody on a board other points.
+    pub async fn spoil_a_board(&self) {
         let mut redis = self.redis.clone();
-        let keys: Vec<String> = redis::cmd("KEYS")
+        let board = self.keys("*:order").await.pop().expect("a board");
+        let somebody: Vec<Vec<u8>> = redis.zrange(&board, 0, 0).await.expect("a member");
+        redis
+            .zincr::<_, _, _, ()>(board, &somebody[0], 1)
+            .await
+            .expect("spoilt");
+    }
+
+    async fn keys(&self, pattern: &str) -> Vec<String> {
+        let pattern = format!("*{}:{pattern}", self.prefix);
+        let mut redis = self.redis.clone();
+        redis::cmd("KEYS")
             .arg(pattern)
             .query_async(&mut redis)
             .await
-            .expect("keys");
+            .expect("keys")
+    }
+
+    /// Redis forgets all that it holds of this site.
+    pub async fn forget(&self) {
+        let mut redis = self.redis.clone();
+        let keys = self.keys("*").await;
         assert!(!keys.is_empty(), "something was there");
         for key in keys {
             redis.del::<_, ()>(key).await.expect("deleted");

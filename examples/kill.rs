@@ -352,7 +352,12 @@ impl<'a> Place<'a> {
             return Ok(());
         }
         let said = [output.stdout, output.stderr].concat();
-        Err(format!("verify found: {}", String::from_utf8_lossy(&said)).into())
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        Err(format!(
+            "verify found: {}\nThe servers have logged:\n{log}",
+            String::from_utf8_lossy(&said)
+        )
+        .into())
     }
 }
 

@@ -78,7 +78,7 @@ impl App {
             operations: Operations::new(config.operations.as_deref())?,
             papers: Papers::default(),
             profiles: Profiles::default(),
-            boards: Boards::new(clock.clone(), fleet.clone()),
+            boards: Boards::new(clock.clone(), fleet.clone(), zone),
             fleet,
             days: watch::Sender::new(day_of(now.at, zone)),
             shutdown: CancellationToken::new(),

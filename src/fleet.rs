@@ -33,7 +33,8 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::{Error, Result},
-    leaderboard, limit,
+    leaderboard::{self, Move},
+    limit,
     outbox::{self, Event},
 };
 
@@ -70,14 +71,16 @@ struct Inner {
 struct Message {
     from: Uuid,
     event: Option<Event>,
+    #[serde(default)]
+    moves: Vec<Move>,
 }
 
 /// A command waits no longer: the tables are faster then.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How often a server says something on the channel, if only to hear itself.
 const BEAT: Duration = Duration::from_secs(1);
 /// A channel on which nothing was heard that long is dead, whatever the operating system thinks of its connection.
-const SILENCE: Duration = Duration::from_secs(4);
+const SILENCE: Duration = Duration::from_secs(6);
 /// How long to wait before Redis is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -140,11 +143,13 @@ impl Fleet {
         commands.query_async(&mut self.0.manager.clone()).await
     }
 
-    /// Tells the other servers.
-    pub async fn publish(&self, event: Option<&Event>) -> Result<()> {
+    /// Tells the other servers what has happened, and whom it moved on the boards.
+    pub async fn publish(&self, news: Option<(&Event, &[Move])>) -> Result<()> {
+        let (event, moves) = news.unzip();
         let message = Message {
             from: self.0.server,
             event: event.cloned(),
+            moves: moves.unwrap_or_default().to_vec(),
         };
         let text = serde_json::to_string(&message).map_err(Error::internal)?;
         let mut commands = Pipeline::new();
@@ -235,7 +240,8 @@ impl Fleet {
             Ok(Message {
                 from,
                 event: Some(event),
-            }) if from != self.0.server => outbox::hear(app, &event).await,
+                moves,
+            }) if from != self.0.server => outbox::hear(app, &event, &moves).await,
             Ok(_) => {}
             // Written by a newer release; what it tells is in the tables, too.
             Err(error) => tracing::warn!(%error, "a message of an unknown kind was passed over"),

@@ -16,6 +16,7 @@ use crate::{
     entity::{QuizId, SessionId, UserId},
     error::{Error, Result},
     fleet::Health,
+    leaderboard::Move,
 };
 
 /// What happened.
@@ -77,7 +78,7 @@ pub async fn deliver(app: &App, event: Event) {
 
 async fn try_deliver(app: &App, event: &Event) -> Result<()> {
     note(app, event).await;
-    match event {
+    let moves = match event {
         Event::StandingsChanged {
             student,
             version,
@@ -85,10 +86,10 @@ async fn try_deliver(app: &App, event: &Event) -> Result<()> {
             standings,
         } => app.boards.apply(*student, *version, *ranked, standings).await?,
         Event::AccountChanged { user, .. } => app.boards.account_changed(app.db.read(), *user).await?,
-        Event::SessionsEnded { .. } | Event::QuizChanged { .. } => {}
-    }
+        Event::SessionsEnded { .. } | Event::QuizChanged { .. } => Vec::new(),
+    };
     match &app.fleet {
-        Some(fleet) => fleet.publish(Some(event)).await,
+        Some(fleet) => fleet.publish(Some((event, &moves))).await,
         None => Ok(()),
     }
 }
@@ -112,11 +113,12 @@ async fn note(app: &App, event: &Event) {
     }
 }
 
-/// Another server of the fleet has delivered an event; the shared boards have it.
-pub async fn hear(app: &App, event: &Event) {
+/// Another server of the fleet has delivered an event, which moved somebody on the shared boards.
+pub async fn hear(app: &App, event: &Event, moves: &[Move]) {
     note(app, event).await;
     match event {
-        Event::StandingsChanged { standings, .. } => app.boards.moved(standings),
+        Event::StandingsChanged { standings, .. } => app.boards.moved(standings, moves),
+        // Whatever board it was on.
         Event::AccountChanged { .. } => app.boards.wake(),
         Event::SessionsEnded { .. } | Event::QuizChanged { .. } => {}
     }

@@ -160,7 +160,8 @@ pub fn run(
         .data(loaders.loader(quiz::loader::Chapters(db())))
         .data(loaders.loader(quiz::loader::Catalogue(db())))
         .data(loaders.loader(attempt::loader::Results(db())))
-        .data(loaders.loader(attempt::loader::Answers(db())));
+        .data(loaders.loader(attempt::loader::Answers(db())))
+        .data(loaders.loader(leaderboard::loader::RanksThisMorning(app.clone())));
     if let Some(viewer) = viewer {
         request = request
             .data(loaders.loader(quiz::loader::QuizzesOfAttempts(db(), viewer.clone())))

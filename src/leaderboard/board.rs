@@ -112,6 +112,17 @@ impl Window {
         (window.key() == key).then_some(window)
     }
 
+    /// The one before; all time has none.
+    pub fn previous(self) -> Option<Self> {
+        let first = match self.span {
+            Span::AllTime => None,
+            Span::Month => self.first.checked_sub_months(Months::new(1)),
+            Span::Week => self.first.checked_sub_days(Days::new(7)),
+            Span::Day => self.first.checked_sub_days(Days::new(1)),
+        };
+        Some(Self { first: first?, ..self })
+    }
+
     /// When it begins; all time has no beginning.
     pub fn starts_at(self, zone: Tz) -> Option<Time> {
         (self.span != Span::AllTime).then(|| midnight(self.first, zone))
@@ -130,7 +141,7 @@ impl Window {
 }
 
 /// The first moment of a day. Where the clocks go forward at midnight the day begins at the first hour there is.
-fn midnight(day: NaiveDate, zone: Tz) -> Time {
+pub fn midnight(day: NaiveDate, zone: Tz) -> Time {
     let from = day.and_time(NaiveTime::MIN);
     (0..4)
         .find_map(|hours| {
@@ -147,6 +158,19 @@ pub fn day_of(at: Time, zone: Tz) -> NaiveDate {
 }
 
 impl Board {
+    /// What the tables call it.
+    pub fn key(self) -> (Uuid, String) {
+        (self.scope.key(), self.window.key())
+    }
+
+    /// The board over the same scope in the window before; all time has none.
+    pub fn previous(self) -> Option<Self> {
+        Some(Self {
+            window: self.window.previous()?,
+            ..self
+        })
+    }
+
     /// What the API's id of a board begins with.
     pub const PREFIX: &str = "board";
 

@@ -80,23 +80,27 @@ struct InRedis<'a> {
 
 impl Index for InRedis<'_> {
     fn apply(&mut self, updates: &[Update]) {
-        let key: Key = (self.board.scope.key(), self.board.window.key());
+        let key: Key = self.board.key();
         // One by one and all at once must be the same.
         let (some, others) = updates.split_at(updates.len() / 2);
         let others: Vec<_> = others.iter().map(|update| (key.clone(), *update)).collect();
         let work = async {
             // The board is there before anything is applied.
-            self.shared.ask(self.db, self.board, &[]).await.expect("a board");
+            self.shared.ask(self.db, self.board.key(), &[]).await.expect("a board");
             for update in some {
-                self.shared.apply(&[(key.clone(), *update)]).await?;
+                self.shared
+                    .apply(update.student, update.version, &[(key.clone(), *update)])
+                    .await?;
             }
-            self.shared.apply(&others).await
+            self.shared.apply(Uuid::nil(), 0, &others).await.map(drop)
         };
         self.runtime.block_on(work).unwrap_or_else(|_| panic!("applies"));
     }
 
     fn ask(&mut self, questions: &[Question]) -> Vec<(u64, Vec<Place>)> {
-        let answers = self.runtime.block_on(self.shared.ask(self.db, self.board, questions));
+        let answers = self
+            .runtime
+            .block_on(self.shared.ask(self.db, self.board.key(), questions));
         let told = |Answer { total, places, .. }| (total, places);
         answers.expect("a board").into_iter().map(told).collect()
     }
@@ -127,7 +131,7 @@ fn redis_answers_like_a_sorted_list() {
         let prefix = format!("test-{}", Uuid::now_v7().simple());
         let fleet = Fleet::new(&url, &prefix).unwrap_or_else(|_| panic!("a fleet"));
         fleet.join().await.unwrap_or_else(|_| panic!("Redis"));
-        (Shared::new(fleet, Arc::new(SystemClock)), db)
+        (Shared::new(fleet, Arc::new(SystemClock), chrono_tz::Tz::UTC), db)
     });
     let window = Window::at(Span::AllTime, SystemClock.now(), chrono_tz::Tz::UTC);
     proptest!(ProptestConfig::with_cases(128), |(history in history(), questions in questions())| {

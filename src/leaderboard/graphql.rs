@@ -1,6 +1,6 @@
 //! Boards in the API.
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription, dataloader::DataLoader};
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt};
 use uuid::Uuid;
@@ -9,6 +9,7 @@ use super::{
     board::{self, Scope, Span},
     index::Standing as Key,
     live::{self, Followed, Row, Snapshot, Watched},
+    loader::RanksThisMorning,
     query::{self, From as Start, OwnStanding, Standings},
 };
 use crate::{
@@ -63,6 +64,24 @@ impl Board {
         self.0.window.ends_at(ctx.app().zone).is_some_and(|end| now >= end)
     }
 
+    /// The board of the window before; `null` for all time.
+    async fn previous(&self) -> Option<Board> {
+        self.0.previous().map(Board)
+    }
+
+    /// Whoever has the first rank of a board that is over, more than one if they share it; nobody before it is over.
+    #[graphql(complexity = "1 + 10 * child_complexity")]
+    async fn winners(&self, ctx: &Context<'_>) -> Result<Vec<Standing>> {
+        let winners = query::winners(ctx.app(), self.0, &ctx.now()).await?;
+        let total = winners.total;
+        Ok(winners
+            .slice
+            .rows
+            .into_iter()
+            .map(|row| Standing::of(self.0, total, row))
+            .collect())
+    }
+
     /// The subject, if the board is a subject's.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Option<Subject>> {
         match self.0.scope {
@@ -106,14 +125,14 @@ impl Board {
                 first: page.limit,
             },
         };
-        Ok(rows(query::page(ctx.app(), self.0, start).await?))
+        Ok(rows(self.0, query::page(ctx.app(), self.0, start).await?))
     }
 
     /// The viewer's standing; `null` without a ranked result in the window. Its rank is `null` if the account is not
     /// ranked.
     async fn viewer_standing(&self, ctx: &Context<'_>) -> Result<Option<Standing>> {
         let own = query::own(ctx.app(), ctx.viewer()?, self.0).await?;
-        Ok(own.map(Standing::from))
+        Ok(own.map(|own| Standing::own(self.0, own)))
     }
 
     /// The standings around the viewer's own; empty if the viewer is not on the board.
@@ -135,6 +154,7 @@ impl Board {
         };
         let (above, below) = (count(above)?, count(below)?);
         Ok(rows(
+            self.0,
             query::around(ctx.app(), ctx.viewer()?, self.0, above, below).await?,
         ))
     }
@@ -149,7 +169,8 @@ pub struct AsOf {
     total_count: u64,
 }
 
-fn rows(standings: Standings) -> Connection<Standing, AsOf> {
+fn rows(board: board::Board, standings: Standings) -> Connection<Standing, AsOf> {
+    let total = standings.total;
     let beside = AsOf {
         as_of: date_time(standings.as_of),
         total_count: standings.total,
@@ -158,7 +179,7 @@ fn rows(standings: Standings) -> Connection<Standing, AsOf> {
         standings.slice,
         beside,
         |row: &Row| cursor(&row.place.standing),
-        Standing::from,
+        |row| Standing::of(board, total, row),
     )
 }
 
@@ -184,26 +205,31 @@ const CURSOR: &str = "standing";
 
 /// What a student has on a board.
 pub struct Standing {
+    board: board::Board,
+    total: u64,
     rank: Option<u64>,
     score: i64,
     reached_at: Time,
     profile: Profile,
 }
 
-impl From<Row> for Standing {
-    fn from(row: Row) -> Self {
+impl Standing {
+    /// A row of a board that ranks so many students.
+    fn of(board: board::Board, total: u64, row: Row) -> Self {
         Self {
+            board,
+            total,
             rank: Some(row.place.rank),
             score: row.place.standing.score,
             reached_at: Time(row.place.standing.reached_at),
             profile: row.profile,
         }
     }
-}
 
-impl From<OwnStanding> for Standing {
-    fn from(own: OwnStanding) -> Self {
+    fn own(board: board::Board, own: OwnStanding) -> Self {
         Self {
+            board,
+            total: own.total,
             rank: own.rank,
             score: own.score,
             reached_at: own.reached_at,
@@ -228,6 +254,27 @@ impl Standing {
     /// When the points were reached: within a tie, who was first is listed first.
     async fn reached_at(&self) -> DateTime<Utc> {
         date_time(self.reached_at)
+    }
+
+    /// How many percent of the board's students have no more points, this one counted: 100 at the top (the weak percentile
+    /// rank). `null` if the account is not ranked.
+    async fn percentile(&self) -> Option<f64> {
+        let not_above = (self.total + 1).checked_sub(self.rank?)?;
+        (self.total > 0).then(|| 100.0 * not_above as f64 / self.total as f64)
+    }
+
+    /// How many ranks the student has gained since the day began; negative: lost. `null` for whoever had no rank then, on
+    /// a board that is over, and for a while when the day is new.
+    async fn movement(&self, ctx: &Context<'_>) -> Option<i64> {
+        let is_over = self
+            .board
+            .window
+            .ends_at(ctx.app().zone)
+            .is_some_and(|end| ctx.now().at >= end);
+        let rank = self.rank.filter(|_| !is_over)?;
+        let ranks = ctx.data_unchecked::<DataLoader<RanksThisMorning>>();
+        let this_morning = ranks.load_one((self.board, self.profile.id)).await.ok()??;
+        Some(i64::try_from(this_morning).ok()? - i64::try_from(rank).ok()?)
     }
 
     /// Whose standing it is.
@@ -306,6 +353,15 @@ impl BoardQuery {
     }
 }
 
+fn rows_of(snapshot: &Snapshot) -> impl Iterator<Item = Standing> {
+    let (board, total) = (snapshot.board, snapshot.total);
+    snapshot
+        .rows
+        .iter()
+        .cloned()
+        .map(move |row| Standing::of(board, total, row))
+}
+
 /// The viewer's standing at one time.
 #[derive(SimpleObject)]
 pub struct StandingChanged {
@@ -315,9 +371,11 @@ pub struct StandingChanged {
     as_of: DateTime<Utc>,
     /// The viewer's standing; `null` while there is none.
     standing: Option<Standing>,
+    /// Who has passed the viewer since the event before: the nearest first, three at most.
+    overtaken_by: Vec<User>,
     /// How many students the board ranks.
     total_count: u64,
-    /// The server is still gathering the board: this event says nothing, the next one will.
+    /// The board can't be had at present: this event says nothing else, the next one will.
     stale: bool,
 }
 
@@ -326,7 +384,8 @@ impl From<Snapshot> for StandingChanged {
         Self {
             board: Board(snapshot.board),
             as_of: date_time(snapshot.as_of),
-            standing: snapshot.rows.into_iter().next().map(Standing::from),
+            standing: rows_of(&snapshot).next(),
+            overtaken_by: snapshot.overtaken_by.iter().cloned().map(User::from).collect(),
             total_count: snapshot.total,
             stale: snapshot.stale,
         }
@@ -344,7 +403,7 @@ pub struct BoardChanged {
     standings: Vec<Standing>,
     /// How many students the board ranks.
     total_count: u64,
-    /// The server is still gathering the board: this event says nothing, the next one will.
+    /// The board can't be had at present: this event says nothing else, the next one will.
     stale: bool,
 }
 
@@ -353,7 +412,7 @@ impl From<Snapshot> for BoardChanged {
         Self {
             board: Board(snapshot.board),
             as_of: date_time(snapshot.as_of),
-            standings: snapshot.rows.into_iter().map(Standing::from).collect(),
+            standings: rows_of(&snapshot).collect(),
             total_count: snapshot.total,
             stale: snapshot.stale,
         }

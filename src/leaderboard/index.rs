@@ -64,7 +64,8 @@ pub struct Standing {
 }
 
 impl Standing {
-    const fn of(student: Uuid, (score, reached_at): (i64, i64)) -> Self {
+    /// What `student` has: the score, and when it was reached.
+    pub const fn of(student: Uuid, (score, reached_at): (i64, i64)) -> Self {
         Self {
             student,
             score,
@@ -216,6 +217,11 @@ impl RankIndex {
             }
         }
         true
+    }
+
+    /// The score of `student` and when it was reached, if he is ranked here.
+    pub fn reached_by(&self, student: Uuid) -> Option<(i64, i64)> {
+        self.held.get(&student).map(|held| held.reached)
     }
 
     /// The number of ranked students.

@@ -5,7 +5,7 @@
 //! times its length: under load there are fewer messages, not later ones.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -15,10 +15,12 @@ use std::{
 use async_stream::try_stream;
 use futures_util::Stream;
 use tokio::sync::{Notify, watch};
+use uuid::Uuid;
 
 use super::{
+    Move,
     board::{Board, Scope, Span, Window},
-    index::Place,
+    index::{Place, Standing},
     lock,
     query::{Answer, Question},
 };
@@ -51,6 +53,8 @@ pub struct Snapshot {
     /// How many students the board ranks.
     pub total: u64,
     pub rows: Vec<Row>,
+    /// Who has passed the student that is watched, since the snapshot before; a few, the nearest first.
+    pub overtaken_by: Vec<Profile>,
     /// The board is being built: this says nothing yet, the next one will.
     pub stale: bool,
 }
@@ -68,6 +72,8 @@ pub(super) struct Audience {
     /// Told when the board may have changed.
     pub(super) changed: Notify,
     listeners: Mutex<Listeners>,
+    /// Who has moved since the last tick.
+    moves: Mutex<VecDeque<Move>>,
 }
 
 #[derive(Default)]
@@ -80,7 +86,7 @@ struct Listeners {
 struct Listener {
     watched: Watched,
     told: Told,
-    sender: watch::Sender<Option<News>>,
+    sender: watch::Sender<Option<Letter>>,
 }
 
 /// What a listener was told last.
@@ -93,9 +99,16 @@ enum Told {
     Places(Vec<Place>),
 }
 
+/// What a tick has found out for a listener.
+struct News {
+    listener: u64,
+    answer: Answer,
+    overtaken_by: Vec<UserId>,
+}
+
 /// What a tick tells a listener.
 #[derive(Clone)]
-struct News {
+struct Letter {
     snapshot: Snapshot,
     /// Counts those of the same tick who have not taken theirs.
     left: Arc<AtomicUsize>,
@@ -137,8 +150,8 @@ pub fn follow(app: App, followed: Followed, watched: Watched) -> impl Stream<Ite
                         if told.is_err() {
                             return;
                         }
-                        let news = listening.receiver.borrow_and_update().clone();
-                        if let Some(News { snapshot, left }) = news {
+                        let letter = listening.receiver.borrow_and_update().clone();
+                        if let Some(Letter { snapshot, left }) = letter {
                             left.fetch_sub(1, Ordering::Relaxed);
                             if snapshot.says_more_than(&last) {
                                 last = snapshot.clone();
@@ -167,6 +180,7 @@ impl Snapshot {
             as_of,
             total: 0,
             rows: Vec::new(),
+            overtaken_by: Vec::new(),
             stale: true,
         }
     }
@@ -197,6 +211,7 @@ async fn present(app: &App, listening: &Listening) -> Result<Snapshot> {
         as_of,
         total,
         rows,
+        overtaken_by: Vec::new(),
         stale: false,
     })
 }
@@ -206,7 +221,7 @@ struct Listening {
     audience: Arc<Audience>,
     id: u64,
     watched: Watched,
-    receiver: watch::Receiver<Option<News>>,
+    receiver: watch::Receiver<Option<Letter>>,
 }
 
 impl Listening {
@@ -256,7 +271,7 @@ async fn tick(app: App, audience: Arc<Audience>) {
             audience.changed.notify_one();
             continue;
         };
-        let moved = audience.moved(&ids, answers);
+        let moved = audience.moved(ids, answers);
         match tell(&app, &audience, &moved).await {
             Ok((pending, statements)) => {
                 (told, left) = (moved.len(), pending);
@@ -265,8 +280,8 @@ async fn tick(app: App, audience: Arc<Audience>) {
             Err(error) => {
                 tracing::error!(board = ?audience.board, cause = ?error.cause(), "a tick could not read profiles and is tried again");
                 let mut listeners = lock(&audience.listeners);
-                for (id, _) in moved {
-                    if let Some(listener) = listeners.all.get_mut(&id) {
+                for News { listener, .. } in moved {
+                    if let Some(listener) = listeners.all.get_mut(&listener) {
                         listener.told = Told::Nothing;
                     }
                 }
@@ -277,13 +292,19 @@ async fn tick(app: App, audience: Arc<Audience>) {
 }
 
 /// Tells those who moved. Returns the count of those who have not taken it yet, and the number of statements it took.
-async fn tell(app: &App, audience: &Audience, moved: &[(u64, Answer)]) -> Result<(Arc<AtomicUsize>, usize)> {
-    let students = moved.iter().flat_map(|(_, answer)| &answer.places).map(student_of);
-    let (profiles, statements) = app.profiles.of(app.db.read(), students).await?;
+async fn tell(app: &App, audience: &Audience, moved: &[News]) -> Result<(Arc<AtomicUsize>, usize)> {
+    let placed = moved.iter().flat_map(|news| &news.answer.places).map(student_of);
+    let overtaking = moved.iter().flat_map(|news| &news.overtaken_by).copied();
+    let (profiles, statements) = app.profiles.of(app.db.read(), placed.chain(overtaking)).await?;
     let left = Arc::new(AtomicUsize::new(moved.len()));
     let listeners = lock(&audience.listeners);
-    for (id, answer) in moved {
-        let Some(listener) = listeners.all.get(id) else {
+    for News {
+        listener,
+        answer,
+        overtaken_by,
+    } in moved
+    {
+        let Some(listener) = listeners.all.get(listener) else {
             left.fetch_sub(1, Ordering::Relaxed);
             continue;
         };
@@ -292,9 +313,10 @@ async fn tell(app: &App, audience: &Audience, moved: &[(u64, Answer)]) -> Result
             as_of: answer.as_of,
             total: answer.total,
             rows: rows(&answer.places, &profiles),
+            overtaken_by: overtaken_by.iter().filter_map(|id| profiles.get(id).cloned()).collect(),
             stale: false,
         };
-        listener.sender.send_replace(Some(News {
+        listener.sender.send_replace(Some(Letter {
             snapshot,
             left: left.clone(),
         }));
@@ -308,7 +330,18 @@ impl Audience {
             board,
             changed: Notify::new(),
             listeners: Mutex::default(),
+            moves: Mutex::default(),
         }
+    }
+
+    /// Somebody has moved.
+    pub(super) fn note(&self, moved: &Move) {
+        let mut moves = lock(&self.moves);
+        if moves.len() == MOVES {
+            moves.pop_front();
+        }
+        moves.push_back(moved.clone());
+        self.changed.notify_one();
     }
 
     /// Joins. Who asks for the board's state only after that misses nothing.
@@ -347,17 +380,27 @@ impl Audience {
     }
 
     /// Those whose places are others than they were told.
-    fn moved(&self, ids: &[u64], answers: Vec<Answer>) -> Vec<(u64, Answer)> {
+    fn moved(&self, ids: Vec<u64>, answers: Vec<Answer>) -> Vec<News> {
+        let moves = std::mem::take(&mut *lock(&self.moves));
         let mut listeners = lock(&self.listeners);
         let mut moved = Vec::new();
-        for (id, answer) in ids.iter().zip(answers) {
-            let Some(listener) = listeners.all.get_mut(id) else {
+        for (id, answer) in ids.into_iter().zip(answers) {
+            let Some(listener) = listeners.all.get_mut(&id) else {
                 continue;
             };
-            if !matches!(&listener.told, Told::Places(told) if *told == answer.places) {
-                listener.told = Told::Places(answer.places.clone());
-                moved.push((*id, answer));
-            }
+            let overtaken_by = match (&listener.told, listener.watched, &answer.places[..]) {
+                (Told::Places(told), ..) if *told == answer.places => continue,
+                (Told::Places(told), Watched::Student(_), [place]) => told
+                    .first()
+                    .map_or_else(Vec::new, |told| overtaking(&moves, &told.standing, &place.standing)),
+                _ => Vec::new(),
+            };
+            listener.told = Told::Places(answer.places.clone());
+            moved.push(News {
+                listener: id,
+                answer,
+                overtaken_by,
+            });
         }
         moved
     }
@@ -366,13 +409,37 @@ impl Audience {
     fn tell_stale(&self, now: Time) {
         for listener in lock(&self.listeners).all.values_mut() {
             if std::mem::replace(&mut listener.told, Told::Stale) != Told::Stale {
-                listener.sender.send_replace(Some(News {
+                listener.sender.send_replace(Some(Letter {
                     snapshot: Snapshot::stale(self.board, now),
                     left: Arc::new(AtomicUsize::new(1)),
                 }));
             }
         }
     }
+}
+
+/// How many moves are remembered for a tick.
+const MOVES: usize = 200;
+/// How many of those who have passed somebody are told.
+const OVERTAKING: usize = 3;
+
+/// Who was behind somebody's standing, and is before what it has become.
+fn overtaking(moves: &VecDeque<Move>, before: &Standing, now: &Standing) -> Vec<UserId> {
+    // Whoever has moved twice has come from where the first move began.
+    let mut by: BTreeMap<Uuid, (Option<Standing>, Option<Standing>)> = BTreeMap::new();
+    for moved in moves.iter().filter(|moved| moved.student != now.student) {
+        let standing = |reached: Option<_>| reached.map(|reached| Standing::of(moved.student, reached));
+        let (_, to) = by.entry(moved.student).or_insert((standing(moved.was), None));
+        *to = standing(moved.now);
+    }
+    let was_behind = |from: &Option<Standing>| from.is_none_or(|from| from > *before);
+    let passed = by
+        .into_values()
+        .filter(|(from, _)| was_behind(from))
+        .filter_map(|(_, to)| to);
+    let mut passed: Vec<_> = passed.filter(|to| to < now).collect();
+    passed.sort_unstable_by(|a, b| b.cmp(a));
+    passed.iter().take(OVERTAKING).map(|to| UserId(to.student)).collect()
 }
 
 /// Places with the profiles of those who have them.

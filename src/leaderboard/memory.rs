@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
+use chrono_tz::Tz;
 use tokio::sync::SetOnce;
 
 use super::{
-    IDLE, Key, MOMENT,
-    board::Board,
+    IDLE, Key, MOMENT, Move,
     index::{Place, RankIndex, Update},
     lock,
     query::{Answer, Question},
@@ -26,6 +26,7 @@ use crate::{
 /// The boards in memory.
 pub struct Memory {
     clock: Arc<dyn Clock>,
+    zone: Tz,
     loaded: Arc<Mutex<HashMap<Key, Arc<Loaded>>>>,
     commits: Arc<Mutex<Commits>>,
 }
@@ -65,9 +66,10 @@ impl Drop for Committing {
 
 impl Memory {
     /// No board is in memory yet.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, zone: Tz) -> Self {
         Self {
             clock,
+            zone,
             loaded: Arc::default(),
             commits: Arc::default(),
         }
@@ -86,9 +88,8 @@ impl Memory {
     }
 
     /// What a board says, if it is there or can be had in a moment. All answers are as of one moment.
-    pub async fn ask(&self, db: &Db, board: Board, questions: &[Question]) -> Option<Vec<Answer>> {
+    pub async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
         let now = self.clock.now();
-        let key = (board.scope.key(), board.window.key());
         let loaded = lock(&self.loaded)
             .entry(key)
             .or_insert_with_key(|key| {
@@ -111,10 +112,10 @@ impl Memory {
 
     /// Has a board built, whether or not whoever asked for it waits so long.
     fn build(&self, db: Db, key: Key, loaded: Arc<Loaded>) {
-        let boards = self.loaded.clone();
+        let (boards, zone) = (self.loaded.clone(), self.zone);
         tokio::spawn(async move {
             // Every update reaches the board already, so nothing falls between it and the snapshot.
-            match loaded.build(&db, &key).await {
+            match loaded.build(&db, &key, zone).await {
                 Ok(()) => _ = loaded.ready.set(()),
                 Err(error) => {
                     tracing::error!(board = ?key, cause = ?error.cause(), "a board could not be built");
@@ -134,10 +135,10 @@ impl Memory {
         }
     }
 
-    /// Applies an update to a board, if it is in memory. Whether that changed anything.
-    pub fn apply(&self, key: &Key, update: Update) -> bool {
-        let loaded = lock(&self.loaded).get(key).cloned();
-        loaded.is_some_and(|loaded| loaded.apply(update))
+    /// Applies an update to a board, if it is in memory. What that changed.
+    pub fn apply(&self, key: &Key, update: Update) -> Option<Move> {
+        let loaded = lock(&self.loaded).get(key).cloned()?;
+        loaded.apply(key, update)
     }
 
     /// All that is in memory of a board.
@@ -167,8 +168,8 @@ impl Loaded {
     }
 
     /// Builds the index from one snapshot of the tables, then applies what came meanwhile.
-    async fn build(&self, db: &Db, key: &Key) -> Result<()> {
-        let index = RankIndex::from_updates(snapshot(db.read(), key).await?);
+    async fn build(&self, db: &Db, key: &Key, zone: Tz) -> Result<()> {
+        let index = RankIndex::from_updates(snapshot(db.read(), key, zone).await?);
         let mut state = lock(&self.state);
         state.index = index;
         for update in state.early.take().unwrap_or_default() {
@@ -177,14 +178,13 @@ impl Loaded {
         Ok(())
     }
 
-    fn apply(&self, update: Update) -> bool {
+    fn apply(&self, key: &Key, update: Update) -> Option<Move> {
         let mut state = lock(&self.state);
-        match &mut state.early {
-            Some(early) => {
-                early.push(update);
-                false
-            }
-            None => state.index.apply(update),
+        if let Some(early) = &mut state.early {
+            early.push(update);
+            return None;
         }
+        let was = state.index.reached_by(update.student);
+        state.index.apply(update).then(|| Move::of(key, &update, was))
     }
 }

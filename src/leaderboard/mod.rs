@@ -6,6 +6,7 @@ mod contract;
 pub mod graphql;
 pub mod index;
 pub mod live;
+pub mod loader;
 pub mod memory;
 pub mod query;
 pub mod shared;
@@ -18,7 +19,10 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use self::{
@@ -33,7 +37,7 @@ use crate::{
     clock::{Clock, Time},
     db::{Db, sql},
     entity::UserId,
-    error::Result,
+    error::{Error, Result},
     fleet::Fleet,
     outbox::Changed,
 };
@@ -41,6 +45,7 @@ use crate::{
 /// The boards that somebody looks at, each with its index and its audience on this server. While an index is away,
 /// questions go to the [`tables`] themselves.
 pub struct Boards {
+    zone: Tz,
     index: Index,
     audiences: Mutex<HashMap<Key, Arc<Audience>>>,
 }
@@ -53,8 +58,32 @@ enum Index {
     Shared(Shared),
 }
 
-/// What the tables call a board: its scope and its window.
+/// What the tables call a board: its scope and its window. `all@2026-11-26` is the board of all time as that day found
+/// it, which no table has.
 type Key = (Uuid, String);
+
+/// What an update has changed on a board.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Move {
+    scope: Uuid,
+    window: String,
+    student: Uuid,
+    /// The score and when it was reached; `None`: not ranked.
+    was: Option<(i64, i64)>,
+    now: Option<(i64, i64)>,
+}
+
+impl Move {
+    fn of((scope, window): &Key, update: &Update, was: Option<(i64, i64)>) -> Self {
+        Self {
+            scope: *scope,
+            window: window.clone(),
+            student: update.student,
+            was,
+            now: update.to,
+        }
+    }
+}
 
 /// Held by a transaction from just before its commit until the boards have heard of it.
 pub struct Committing(#[expect(dead_code, reason = "kept until dropped")] Option<memory::Committing>);
@@ -67,12 +96,13 @@ const MOMENT: Duration = Duration::from_millis(200);
 
 impl Boards {
     /// The boards of one server, or those of a fleet.
-    pub fn new(clock: Arc<dyn Clock>, fleet: Option<Fleet>) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, fleet: Option<Fleet>, zone: Tz) -> Self {
         let index = match fleet {
-            Some(fleet) => Index::Shared(Shared::new(fleet, clock)),
-            None => Index::Memory(Memory::new(clock)),
+            Some(fleet) => Index::Shared(Shared::new(fleet, clock, zone)),
+            None => Index::Memory(Memory::new(clock, zone)),
         };
         Self {
+            zone,
             index,
             audiences: Mutex::default(),
         }
@@ -91,14 +121,30 @@ impl Boards {
 
     /// What a board's index says, if it is there or can be had in a moment.
     pub async fn ask(&self, db: &Db, board: Board, questions: &[Question]) -> Option<Vec<Answer>> {
+        self.ask_by(db, board.key(), questions).await
+    }
+
+    /// The same of the board as `day` found it. Whoever has left since is still on it.
+    pub async fn ask_as_of(
+        &self,
+        db: &Db,
+        board: Board,
+        day: NaiveDate,
+        questions: &[Question],
+    ) -> Option<Vec<Answer>> {
+        let (scope, window) = board.key();
+        self.ask_by(db, (scope, format!("{window}@{day}")), questions).await
+    }
+
+    async fn ask_by(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
         match &self.index {
-            Index::Memory(memory) => memory.ask(db, board, questions).await,
-            Index::Shared(shared) => shared.ask(db, board, questions).await,
+            Index::Memory(memory) => memory.ask(db, key, questions).await,
+            Index::Shared(shared) => shared.ask(db, key, questions).await,
         }
     }
 
-    /// Applies what a transaction did to a student's standings.
-    pub async fn apply(&self, student: UserId, version: i64, ranked: bool, standings: &[Changed]) -> Result<()> {
+    /// Applies what a transaction did to a student's standings, and lets this server's audiences know. What it changed.
+    pub async fn apply(&self, student: UserId, version: i64, ranked: bool, standings: &[Changed]) -> Result<Vec<Move>> {
         let update = |changed: &Changed| {
             let to = ranked.then_some((changed.score, changed.reached_at.0));
             let update = Update {
@@ -109,32 +155,30 @@ impl Boards {
             (changed.key(), update)
         };
         let updates: Vec<_> = standings.iter().map(update).collect();
-        match &self.index {
+        let moves = match &self.index {
             Index::Memory(memory) => {
-                for (key, update) in updates {
-                    if memory.apply(&key, update) {
-                        self.wake_audience(&key);
-                    }
+                let apply = |(key, update): (Key, Update)| memory.apply(&key, update);
+                updates.into_iter().filter_map(apply).collect()
+            }
+            Index::Shared(shared) => shared.apply(student.0, version, &updates).await?,
+        };
+        self.moved(standings, &moves);
+        Ok(moves)
+    }
+
+    /// Lets this server's audiences know who has moved. A shared board may have moved unseen, or be gone.
+    pub fn moved(&self, standings: &[Changed], moves: &[Move]) {
+        if let Index::Shared(_) = &self.index {
+            for changed in standings {
+                if let Some(audience) = lock(&self.audiences).get(&changed.key()) {
+                    audience.changed.notify_one();
                 }
             }
-            Index::Shared(shared) => {
-                shared.apply(&updates).await?;
-                self.moved(standings);
+        }
+        for moved in moves {
+            if let Some(audience) = lock(&self.audiences).get(&(moved.scope, moved.window.clone())) {
+                audience.note(moved);
             }
-        }
-        Ok(())
-    }
-
-    /// Standings have new places.
-    pub fn moved(&self, standings: &[Changed]) {
-        for changed in standings {
-            self.wake_audience(&changed.key());
-        }
-    }
-
-    fn wake_audience(&self, key: &Key) {
-        if let Some(audience) = lock(&self.audiences).get(key) {
-            audience.changed.notify_one();
         }
     }
 
@@ -146,7 +190,7 @@ impl Boards {
     }
 
     /// An account has begun or ceased to be ranked: it comes to, or leaves, every board.
-    pub async fn account_changed(&self, conn: &impl ConnectionTrait, user: UserId) -> Result<()> {
+    pub async fn account_changed(&self, conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<Move>> {
         let select = sql(
             conn,
             "SELECT s.scope_id, s.window_key, s.score, s.reached_at, u.version, u.ranked \
@@ -155,7 +199,7 @@ impl Boards {
         );
         let rows = Standings::find_by_statement(select).all(conn).await?;
         let Some(Standings { version, ranked, .. }) = rows.first() else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let (version, ranked) = (*version, *ranked);
         let standings: Vec<_> = rows.into_iter().map(|row| row.changed).collect();
@@ -165,7 +209,7 @@ impl Boards {
     /// The boards that an index has otherwise than the tables, one line each. A difference that a commit under way
     /// explains is gone when it is looked for again.
     pub async fn differences(&self, conn: &impl ConnectionTrait) -> Result<Vec<String>> {
-        const PATIENCE: usize = 5;
+        const PATIENCE: usize = 25;
         let select = sql(conn, "SELECT DISTINCT scope_id, window_key FROM standings", []);
         let mut differences = Vec::new();
         for board in Named::find_by_statement(select).all(conn).await? {
@@ -176,7 +220,8 @@ impl Boards {
                     Index::Shared(shared) => shared.held(&key).await?,
                 };
                 let Some(held) = held else { break };
-                let expected = index::RankIndex::from_updates(snapshot(conn, &key).await?).after(None, usize::MAX);
+                let expected =
+                    index::RankIndex::from_updates(snapshot(conn, &key, self.zone).await?).after(None, usize::MAX);
                 if held == expected {
                     break;
                 }
@@ -199,10 +244,9 @@ impl Boards {
 
     /// Those who listen to a board on this server.
     fn audience(&self, board: Board) -> Arc<Audience> {
-        let key = (board.scope.key(), board.window.key());
         let mut audiences = lock(&self.audiences);
         audiences
-            .entry(key)
+            .entry(board.key())
             .or_insert_with(|| Arc::new(Audience::new(board)))
             .clone()
     }
@@ -251,14 +295,17 @@ struct Member {
 
 /// A board as the tables have it, to build an index from. Whoever is not ranked is there, too: an older update that
 /// comes late must not bring them back.
-async fn snapshot(conn: &impl ConnectionTrait, (scope, window): &Key) -> Result<Vec<Update>> {
-    let select = sql(
-        conn,
-        "SELECT s.student_id, s.score, s.reached_at, u.version, u.ranked \
-         FROM standings s JOIN users u ON u.id = s.student_id \
-         WHERE s.scope_id = $1 AND s.window_key = $2",
-        [(*scope).into(), window.clone().into()],
-    );
+async fn snapshot(conn: &impl ConnectionTrait, (scope, window): &Key, zone: Tz) -> Result<Vec<Update>> {
+    let select = match window.split_once('@') {
+        Some((window, day)) => as_of_day(conn, *scope, window, day, zone)?,
+        None => sql(
+            conn,
+            "SELECT s.student_id, s.score, s.reached_at, u.version, u.ranked \
+             FROM standings s JOIN users u ON u.id = s.student_id \
+             WHERE s.scope_id = $1 AND s.window_key = $2",
+            [(*scope).into(), window.clone().into()],
+        ),
+    };
     let rows = Member::find_by_statement(select).all(conn).await?;
     let update = |row: Member| Update {
         student: row.student_id.0,
@@ -266,6 +313,37 @@ async fn snapshot(conn: &impl ConnectionTrait, (scope, window): &Key) -> Result<
         to: row.ranked.then_some((row.score, row.reached_at.0)),
     };
     Ok(rows.into_iter().map(update).collect())
+}
+
+/// A board as a day found it. A standing that has not changed since is what it was; the others are summed anew from the
+/// results before.
+fn as_of_day(conn: &impl ConnectionTrait, scope: Uuid, window: &str, day: &str, zone: Tz) -> Result<Statement> {
+    let unknown = || Error::internal("a board of no day");
+    let morning = board::midnight(day.parse().map_err(Error::internal)?, zone);
+    let window = board::Window::of_key(window).ok_or_else(unknown)?;
+    let since = window.starts_at(zone).unwrap_or(Time(0));
+    Ok(sql(
+        conn,
+        "SELECT s.student_id, CASE WHEN s.reached_at < $3 THEN s.score ELSE before.score END AS score, \
+                s.reached_at, u.version, u.ranked \
+         FROM standings s JOIN users u ON u.id = s.student_id LEFT JOIN ( \
+           SELECT best.student_id, CAST(SUM(best.score) AS BIGINT) AS score FROM ( \
+             SELECT r.student_id, r.quiz_id, MAX(r.score) AS score FROM results r JOIN quizzes q ON q.id = r.quiz_id \
+             WHERE r.ranked AND r.submitted_at >= $4 AND r.submitted_at < $3 \
+               AND ($1 = $5 OR q.subject_id = $1 OR r.quiz_id = $1) \
+               AND r.student_id IN (SELECT student_id FROM standings \
+                 WHERE scope_id = $1 AND window_key = $2 AND reached_at >= $3) \
+             GROUP BY r.student_id, r.quiz_id) AS best GROUP BY best.student_id \
+         ) AS before ON before.student_id = s.student_id \
+         WHERE s.scope_id = $1 AND s.window_key = $2 AND (s.reached_at < $3 OR before.score IS NOT NULL)",
+        [
+            scope.into(),
+            window.key().into(),
+            morning.into(),
+            since.into(),
+            Uuid::nil().into(),
+        ],
+    ))
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -34,7 +34,8 @@ pub struct OwnStanding {
     pub score: i64,
     pub reached_at: Time,
     pub profile: Profile,
-    pub as_of: Time,
+    /// How many students the board ranks.
+    pub total: u64,
 }
 
 /// The board of a scope whose window holds now.
@@ -147,6 +148,23 @@ fn all_of(answer: &Answer) -> Slice<Place> {
     }
 }
 
+/// Those who share the first rank of a board whose window is over; nobody as long as it is not.
+pub async fn winners(app: &App, board: Board, now: &Moment) -> Result<Standings> {
+    const MOST: usize = 100;
+    let is_over = board.window.ends_at(app.zone).is_some_and(|end| now.at >= end);
+    let mut answer = match is_over {
+        true => ask(app, board, &Question::After(None, MOST)).await?,
+        false => Answer {
+            as_of: now.at,
+            total: 0,
+            places: Vec::new(),
+        },
+    };
+    answer.places.retain(|place| place.rank == 1);
+    let slice = all_of(&answer);
+    with_profiles(app, answer, slice).await
+}
+
 /// The places around the viewer; none if the viewer has none.
 pub async fn around(app: &App, viewer: &Viewer, board: Board, above: usize, below: usize) -> Result<Standings> {
     let answer = ask(app, board, &Question::Around(viewer.user().0, above, below)).await?;
@@ -157,9 +175,9 @@ pub async fn around(app: &App, viewer: &Viewer, board: Board, above: usize, belo
 /// The viewer's standing, if there is one.
 pub async fn own(app: &App, viewer: &Viewer, board: Board) -> Result<Option<OwnStanding>> {
     let conn = app.db.read();
-    let Answer { as_of, places, .. } = ask(app, board, &Question::Around(viewer.user().0, 0, 0)).await?;
+    let Answer { total, places, .. } = ask(app, board, &Question::Around(viewer.user().0, 0, 0)).await?;
     let Some(place) = places.first() else {
-        return unranked(conn, viewer.user(), board, as_of).await;
+        return unranked(conn, viewer.user(), board, total).await;
     };
     let (mut profiles, _) = app.profiles.of(conn, [viewer.user()]).await?;
     Ok(profiles.remove(&viewer.user()).map(|profile| OwnStanding {
@@ -167,7 +185,7 @@ pub async fn own(app: &App, viewer: &Viewer, board: Board) -> Result<Option<OwnS
         score: place.standing.score,
         reached_at: Time(place.standing.reached_at),
         profile,
-        as_of,
+        total,
     }))
 }
 
@@ -180,7 +198,7 @@ struct Unranked {
 }
 
 /// Whoever is not ranked still sees the own points.
-async fn unranked(conn: &impl ConnectionTrait, user: UserId, board: Board, as_of: Time) -> Result<Option<OwnStanding>> {
+async fn unranked(conn: &impl ConnectionTrait, user: UserId, board: Board, total: u64) -> Result<Option<OwnStanding>> {
     let select = sql(
         conn,
         "SELECT s.score, s.reached_at, u.id, u.handle, u.avatar \
@@ -194,7 +212,7 @@ async fn unranked(conn: &impl ConnectionTrait, user: UserId, board: Board, as_of
         score: row.score,
         reached_at: row.reached_at,
         profile: row.profile,
-        as_of,
+        total,
     }))
 }
 

@@ -19,13 +19,13 @@ use std::{
     time::Duration,
 };
 
+use chrono_tz::Tz;
 use redis::{Pipeline, Script, Value};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{
-    IDLE, Key, MOMENT,
-    board::Board,
+    IDLE, Key, MOMENT, Move,
     index::{Place, Standing, Update},
     lock,
     query::{Answer, Question},
@@ -66,16 +66,18 @@ const MOST: u64 = 1 << 40;
 pub struct Shared {
     fleet: Fleet,
     clock: Arc<dyn Clock>,
+    zone: Tz,
     /// What this server is building.
     building: Arc<Mutex<HashSet<Key>>>,
 }
 
 impl Shared {
     /// The boards in the fleet's Redis.
-    pub fn new(fleet: Fleet, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(fleet: Fleet, clock: Arc<dyn Clock>, zone: Tz) -> Self {
         Self {
             fleet,
             clock,
+            zone,
             building: Arc::default(),
         }
     }
@@ -95,35 +97,33 @@ impl Shared {
         _ = self.fleet.run::<()>(&commands).await;
     }
 
-    /// Applies updates, each to its board. Boards that are not there stay away.
-    pub async fn apply(&self, updates: &[(Key, Update)]) -> Result<()> {
+    /// Applies the updates of a student's commit, each to its board. Boards that are not there stay away. What that changed.
+    pub async fn apply(&self, student: Uuid, version: i64, updates: &[(Key, Update)]) -> Result<Vec<Move>> {
         let mut commands = Pipeline::new();
         for (key, update) in updates {
             self.call(&mut commands, 0, key);
             write_update(&mut commands, update);
-            commands.ignore();
         }
-        if let Some((_, update)) = updates.first() {
-            commands
-                .cmd("ZREM")
-                .arg(self.commits())
-                .arg(commit(update.student, update.version))
-                .ignore();
+        let commit = commit(student, version);
+        commands.cmd("ZREM").arg(self.commits()).arg(commit).ignore();
+        let changed: Vec<Value> = self.fleet.run(&commands).await?;
+        let mut moves = Vec::new();
+        for ((key, update), changed) in updates.iter().zip(&changed) {
+            moves.extend(read_was(changed)?.map(|was| Move::of(key, update, was)));
         }
-        self.fleet.run(&commands).await
+        Ok(moves)
     }
 
     /// What a board says, if it is there or can be had in a moment.
-    pub async fn ask(&self, db: &Db, board: Board, questions: &[Question]) -> Option<Vec<Answer>> {
+    pub async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
         if self.fleet.health() != Health::Well {
             return None;
         }
-        let key = (board.scope.key(), board.window.key());
         let patience = Instant::now() + MOMENT;
         loop {
             match self.look(&key, questions).await {
                 Ok(Some(answers)) => return Some(answers),
-                Ok(None) => self.build(db, board, &key),
+                Ok(None) => self.build(db, &key),
                 Err(_) => return None,
             }
             if Instant::now() > patience {
@@ -190,16 +190,16 @@ impl Shared {
     }
 
     /// Has a board built, unless this server is at it.
-    fn build(&self, db: &Db, board: Board, key: &Key) {
+    fn build(&self, db: &Db, key: &Key) {
         if !lock(&self.building).insert(key.clone()) {
             return;
         }
         let (building, key, db) = (self.building.clone(), key.clone(), db.clone());
-        let builder = Self::new(self.fleet.clone(), self.clock.clone());
+        let builder = Self::new(self.fleet.clone(), self.clock.clone(), self.zone);
         tokio::spawn(async move {
             if let Err(crate::error::Error::Internal(cause)) = builder.build_now(&db, &key).await {
                 // The next question tries again.
-                tracing::warn!(?board, ?cause, "a board could not be built");
+                tracing::warn!(board = ?key, ?cause, "a board could not be built");
             }
             lock(&building).remove(&key);
         });
@@ -215,7 +215,7 @@ impl Shared {
             return Ok(());
         }
         // Every update reaches the board already, so nothing falls between it and the snapshot.
-        let updates = snapshot(db.read(), key).await?;
+        let updates = snapshot(db.read(), key, self.zone).await?;
         for updates in updates.chunks(ROWS_AT_ONCE) {
             let mut commands = Pipeline::new();
             self.call(&mut commands, 0, key);
@@ -313,6 +313,28 @@ fn write_question(commands: &mut Pipeline, question: &Question) {
     }
 }
 
+/// What an update has changed, of the one student it was about: nothing, or what they had before.
+fn read_was(changed: &Value) -> Result<Option<Option<(i64, i64)>>> {
+    let Value::Array(changed) = changed else {
+        return if *changed == Value::Nil {
+            Ok(None)
+        } else {
+            Err(unexpected())
+        };
+    };
+    match &changed[..] {
+        [] => Ok(None),
+        [_, Value::BulkString(score), Value::BulkString(reached)] if score.is_empty() && reached.is_empty() => {
+            Ok(Some(None))
+        }
+        [_, Value::BulkString(score), Value::BulkString(reached)] => {
+            let was = || Some((read_score(score)?, read_time(reached.first_chunk()?)));
+            was().map(|was| Some(Some(was))).ok_or_else(unexpected)
+        }
+        _ => Err(unexpected()),
+    }
+}
+
 fn read_answers(value: Value, as_of: Time) -> Result<Option<Vec<Answer>>> {
     let Value::Array(answers) = value else {
         return if value == Value::Nil {
@@ -361,11 +383,16 @@ fn read_standing(row: &[Value]) -> Option<Standing> {
     let [Value::BulkString(member), Value::BulkString(score)] = row else {
         return None;
     };
-    let score: f64 = std::str::from_utf8(score).ok()?.parse().ok()?;
     let (reached, student) = member.split_first_chunk::<8>()?;
-    Some(Standing {
-        student: Uuid::from_slice(student).ok()?,
-        score: sorting(score as i64),
-        reached_at: (u64::from_be_bytes(*reached) ^ (1 << 63)) as i64,
-    })
+    let reached = (read_score(score)?, read_time(reached));
+    Some(Standing::of(Uuid::from_slice(student).ok()?, reached))
+}
+
+fn read_score(sorting_score: &[u8]) -> Option<i64> {
+    let score: f64 = std::str::from_utf8(sorting_score).ok()?.parse().ok()?;
+    Some(sorting(score as i64))
+}
+
+fn read_time(bytes: &[u8; 8]) -> i64 {
+    (u64::from_be_bytes(*bytes) ^ (1 << 63)) as i64
 }

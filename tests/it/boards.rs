@@ -18,7 +18,10 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Statement};
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
-use crate::{on_both_databases, support::socket::Socket};
+use crate::{
+    on_both_databases,
+    support::{Actor, socket::Socket},
+};
 
 on_both_databases! {
     async fn ranks_follow_a_submit_at_once_and_ties_share_one(app: TestApp) {
@@ -47,6 +50,90 @@ on_both_databases! {
         assert_eq!(early["errors"][0]["extensions"]["code"], "NOT_FOUND");
         app.advance(Duration::from_secs(7 * 86_400));
         assert_eq!(ada.ask(query, id.clone()).await["node"], id);
+    }
+
+    async fn a_board_that_is_over_says_who_won(app: TestApp) {
+        let quiz = app.quiz(4, |_| {}).await;
+        let (ada, bob, cyd) = (app.student().await, app.student().await, app.student().await);
+        for (student, right) in [(&ada, 3), (&bob, 1), (&cyd, 3)] {
+            student.take(quiz, right).await;
+            app.advance(Duration::from_secs(1));
+        }
+        let winners = "{ board(window: WEEK) { closed winners { points } previous { closed winners { rank points user { id } } } } }";
+        let open = ada.ask(winners, json!({})).await["board"].take();
+        assert_eq!(open, json!({"closed": false, "winners": [], "previous": {"closed": true, "winners": []}}));
+        app.advance(Duration::from_secs(7 * 86_400));
+        let won = |student: &Actor| json!({"rank": 1, "points": 3.0, "user": {"id": student.id().encode()}});
+        let last_week = bob.ask(winners, json!({})).await["board"]["previous"].take();
+        assert_eq!(last_week, json!({"closed": true, "winners": [won(&ada), won(&cyd)]}));
+        let all_time = bob.ask("{ board { previous { id } winners { rank } } }", json!({})).await;
+        assert_eq!(all_time["board"], json!({"previous": null, "winners": []}));
+    }
+
+    async fn a_standing_says_how_far_up_it_is_and_what_the_day_has_brought(app: TestApp) {
+        let (first, second) = (app.quiz(4, |_| {}).await, app.quiz(4, |_| {}).await);
+        let (ada, bob, cyd, dan) = (app.student().await, app.student().await, app.student().await, app.student().await);
+        for (student, right) in [(&ada, 3), (&bob, 2), (&cyd, 2)] {
+            student.take(first, right).await;
+        }
+        let query = "query($window: BoardWindow) { board(window: $window) { standings { nodes { rank percentile movement } } } }";
+        let asked = async |window: &str| bob.ask(query, json!({"window": window})).await["board"]["standings"]["nodes"].take();
+        let row = |rank: u64, percentile: f64, movement: Option<i64>| json!({"rank": rank, "percentile": percentile, "movement": movement});
+        let new = json!([row(1, 100.0, None), row(2, 100.0 * 2.0 / 3.0, None), row(2, 100.0 * 2.0 / 3.0, None)]);
+        assert_eq!(asked("ALL_TIME").await, new, "nobody had a rank this morning");
+
+        app.advance(Duration::from_secs(86_400));
+        // Of 3, 2, 2 it becomes cyd 5, dan 4, ada 3, bob 2.
+        cyd.take(second, 3).await;
+        dan.take(second, 4).await;
+        let moved = json!([row(1, 100.0, Some(1)), row(2, 75.0, None), row(3, 50.0, Some(-2)), row(4, 25.0, Some(-2))]);
+        assert_eq!(asked("ALL_TIME").await, moved);
+        assert_eq!(asked("WEEK").await, moved);
+        let of_subject = "query($id: ID!) { node(id: $id) { ... on Quiz { subject { id } } } }";
+        let subject = ada.ask(of_subject, json!({"id": first.encode()})).await["node"]["subject"]["id"].take();
+        let of_subject = "query($id: ID!) { board(subjectId: $id) { viewerStanding { movement } } }";
+        let own = cyd.ask(of_subject, json!({"id": subject})).await;
+        assert_eq!(own["board"]["viewerStanding"]["movement"], 1);
+        let of_quiz = "query($id: ID!) { board(quizId: $id) { viewerStanding { rank movement } } }";
+        let own = ada.ask(of_quiz, json!({"id": first.encode()})).await;
+        assert_eq!(own["board"]["viewerStanding"], json!({"rank": 1, "movement": 0}));
+        // Today's own board was empty this morning, and what is over moves no more.
+        assert_eq!(asked("DAY").await, json!([row(1, 100.0, None), row(2, 50.0, None)]));
+        app.advance(Duration::from_secs(7 * 86_400));
+        let last = "{ board(window: WEEK) { previous { standings { nodes { movement } } } } }";
+        let last = ada.ask(last, json!({})).await["board"]["previous"]["standings"]["nodes"].take();
+        assert_eq!(last[0]["movement"], json!(null));
+        app.verify().await;
+    }
+
+    async fn a_stream_says_who_has_passed(app: TestApp) {
+        let (first, second) = (app.quiz(5, |_| {}).await, app.quiz(5, |_| {}).await);
+        let (ada, bob, cyd, dan) = (app.student().await, app.student().await, app.student().await, app.student().await);
+        for (student, right) in [(&ada, 2), (&bob, 3), (&cyd, 1)] {
+            student.take(first, right).await;
+        }
+        let server = app.listen().await;
+        let mut socket = Socket::open(server, &ada.token()).await;
+        let query = "subscription { standingChanged(board: {}) { standing { rank } overtakenBy { id } } }";
+        socket.subscribe("1", query).await;
+        let event = |rank: u64, by: &[&Actor]| {
+            let by: Vec<_> = by.iter().map(|student| json!({"id": student.id().encode()})).collect();
+            json!({"standingChanged": {"standing": {"rank": rank}, "overtakenBy": by}})
+        };
+        assert_eq!(socket.event().await, event(2, &[]));
+        cyd.take(second, 5).await;
+        assert_eq!(socket.event().await, event(3, &[&cyd]));
+        // Bob was before ada, and stays it; dan comes from nowhere.
+        bob.take(second, 1).await;
+        dan.take(first, 5).await;
+        let mut last = socket.event().await;
+        if last != event(4, &[&dan]) {
+            assert_eq!(last, event(3, &[]), "bob alone moves nothing");
+            last = socket.event().await;
+        }
+        assert_eq!(last, event(4, &[&dan]));
+        ada.take(second, 5).await;
+        assert_eq!(socket.event().await, event(1, &[]));
     }
 
     async fn nobody_climbs_by_reading_the_key(app: TestApp) {

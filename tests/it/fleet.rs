@@ -94,7 +94,9 @@ async fn a_submit_at_one_server_moves_ranks_and_streams_at_another() {
     assert_eq!(next_rank(&mut told).await, Some(1));
     bob.take(quiz, 2).await;
     assert_eq!(rank(there, &bob).await, 1, "at once");
-    assert_eq!(next_rank(&mut told).await, Some(2));
+    let passed = next(&mut told).await;
+    assert_eq!(passed.rows.first().map(|row| row.place.rank), Some(2));
+    assert_eq!(passed.overtaken_by.first().map(|profile| profile.id), Some(bob.id()));
     there.app.at(&ada).take(here.app.quiz(5, |_| {}).await, 4).await;
     assert_eq!(
         (rank(here, &ada).await, next_rank(&mut told).await),

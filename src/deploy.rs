@@ -10,6 +10,7 @@ use crate::{
     db::{Db, Synchronous},
     demo,
     error::Result,
+    fleet::Fleet,
     limit::Rate,
 };
 
@@ -44,6 +45,9 @@ impl fmt::Display for Finding {
 /// Everything found, in the configuration and in the database.
 pub async fn check(config: &Config, db: &Db) -> Result<Vec<Finding>> {
     let mut findings = of_config(config);
+    if let Some(Secret(url)) = &config.redis_url {
+        findings.extend(of_redis(&Fleet::new(url, &config.redis_prefix)?).await);
+    }
     let pending = Migrator::get_pending_migrations(db.write()).await?.len();
     if pending > 0 {
         let message = format!("{pending} migrations are not applied yet; `serve` will apply them");
@@ -53,6 +57,23 @@ pub async fn check(config: &Config, db: &Db) -> Result<Vec<Finding>> {
         findings.push(error("DATABASE_URL or MARMALADE_DATA_DIR", message));
     }
     Ok(findings)
+}
+
+/// What is unsafe about Redis as it runs.
+async fn of_redis(fleet: &Fleet) -> Option<Finding> {
+    match fleet.eviction().await {
+        Ok(policy) if policy == "noeviction" => None,
+        Ok(policy) => Some(error(
+            "REDIS_URL",
+            format!(
+                "Redis drops keys when its memory is full ({policy}), so ranks would be wrong and limits forgotten; set maxmemory-policy to noeviction"
+            ),
+        )),
+        Err(_) => Some(warning(
+            "REDIS_URL",
+            "Redis can't be asked for its maxmemory-policy, which must be noeviction; without Redis every server is on its own",
+        )),
+    }
 }
 
 /// What is unsafe whatever the database holds.
@@ -121,7 +142,7 @@ fn is_public(ip: IpAddr) -> bool {
 }
 
 fn secrets(config: &Config, findings: &mut Vec<Finding>) {
-    if config.secrets.is_empty() && config.database_url.is_some() {
+    if config.secrets.is_empty() && config.database_url.is_some() && config.redis_url.is_none() {
         let message = "the secret is generated into DATA_DIR: a second server, or a container without that folder, would \
                        sign everybody out; configure one";
         findings.push(warning("MARMALADE_SECRETS", message));
@@ -186,6 +207,21 @@ fn storage(config: &Config, findings: &mut Vec<Finding>) {
             findings.push(warning("MARMALADE_SQLITE_SYNCHRONOUS", message));
         }
         None => {}
+    }
+    if let Some(Secret(url)) = &config.redis_url {
+        if !host_is_local(url) && password_of(url).is_none() {
+            let message = "whoever reaches Redis can change ranks and limits; give it a password";
+            findings.push(error("REDIS_URL", message));
+        }
+        if !host_is_local(url) && !url.starts_with("rediss://") {
+            let message = "the connection to another machine is in the clear; use rediss://";
+            findings.push(warning("REDIS_URL", message));
+        }
+        if config.secrets.is_empty() {
+            let message = "each server of a fleet would sign with a secret of its own and refuse the others' tokens; \
+                           configure one for all";
+            findings.push(error("MARMALADE_SECRETS", message));
+        }
     }
     if config.time_zone.is_none() {
         let message = "boards follow the days of UTC, for good once the database is made; name the site's zone";

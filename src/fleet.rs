@@ -167,6 +167,15 @@ impl Fleet {
         Ok(())
     }
 
+    /// What Redis does when its memory is full.
+    pub async fn eviction(&self) -> Result<String> {
+        let mut commands = Pipeline::new();
+        commands.cmd("CONFIG").arg("GET").arg("maxmemory-policy");
+        let answer = timeout(PATIENCE, self.try_run::<(Vec<String>,)>(&commands)).await;
+        let (mut answer,) = answer.map_err(Error::internal)?.map_err(Error::internal)?;
+        answer.pop().ok_or_else(unexpected)
+    }
+
     /// Hears what other servers do and answers for [`Health`], until the server stops.
     pub async fn keep(self, app: App) {
         loop {

@@ -67,7 +67,7 @@ fn each_planted_misconfiguration_is_found() {
 
     use Severity::{Error, Warning};
     type Plant = fn(&mut Config);
-    let planted: [(&str, Severity, Plant); 25] = [
+    let planted: [(&str, Severity, Plant); 28] = [
         ("MARMALADE_MODE", Error, |c| c.mode = Mode::Development),
         ("MARMALADE_DEMO", Error, |c| c.demo = true),
         ("MARMALADE_SITE_URL", Error, |c| {
@@ -90,6 +90,17 @@ fn each_planted_misconfiguration_is_found() {
         }),
         ("DATABASE_URL", Warning, |c| {
             c.database_url = Some(Secret("postgres://site:kq9ZbX3v@db.example/x".into()))
+        }),
+        ("REDIS_URL", Error, |c| {
+            c.redis_url = Some(Secret("rediss://redis.example:6379/0".into()))
+        }),
+        ("REDIS_URL", Warning, |c| {
+            c.redis_url = Some(Secret("redis://:kq9ZbX3v@redis.example:6379/0".into()))
+        }),
+        ("MARMALADE_SECRETS", Error, |c| {
+            c.secrets.clear();
+            c.database_url = Some(Secret("postgres://site:kq9ZbX3v@127.0.0.1/site".into()));
+            c.redis_url = Some(Secret("redis://127.0.0.1:6379/0".into()));
         }),
         ("MARMALADE_SMTP_URL", Warning, |c| c.smtp_url = None),
         ("MARMALADE_SMTP_URL", Error, |c| {

@@ -120,7 +120,8 @@ impl App {
             let now = app.clock.now();
             app.limiter.prune(now);
             app.revocations.prune(now);
-            app.boards.prune(&app.db).await
+            app.boards.prune(&app.db).await;
+            Ok(())
         });
     }
 

@@ -587,7 +587,8 @@ fn event(app: &App, message: &Message) -> Result<Option<Event>> {
     struct Changed {
         #[serde(rename = "asOf")]
         as_of: chrono::DateTime<chrono::Utc>,
-        standing: Standing,
+        /// None while the board is being built.
+        standing: Option<Standing>,
     }
     #[derive(Deserialize)]
     struct Standing {
@@ -599,10 +600,10 @@ fn event(app: &App, message: &Message) -> Result<Option<Event>> {
     Ok(
         match serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))? {
             Said::ConnectionAck | Said::Ping => None,
-            Said::Next { payload } => Some(Event {
+            Said::Next { payload } => payload.data.changed.standing.map(|standing| Event {
                 arrived: app.clock.now(),
                 as_of: payload.data.changed.as_of.into(),
-                rank: payload.data.changed.standing.rank,
+                rank: standing.rank,
             }),
         },
     )

@@ -5,7 +5,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -14,27 +14,28 @@ use std::{
 
 use async_graphql::dataloader::DataLoader;
 use futures_util::{Stream, StreamExt, future::BoxFuture, stream::FuturesUnordered, task::AtomicWaker};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 type Load = BoxFuture<'static, ()>;
 
+/// Loads that were asked for and have not begun.
+type Asked = Arc<Mutex<Vec<Load>>>;
+
 /// Makes the loaders of one operation.
-pub struct Loaders(UnboundedSender<Load>);
+pub struct Loaders(Asked);
 
 /// The loads that the loaders of one operation have asked for.
-pub struct Loads(UnboundedReceiver<Load>);
+pub struct Loads(Asked);
 
 impl Loaders {
     pub fn new() -> (Self, Loads) {
-        let (sender, receiver) = unbounded_channel();
-        (Self(sender), Loads(receiver))
+        let asked = Asked::default();
+        (Self(asked.clone()), Loads(asked))
     }
 
     /// A loader that caches nothing beyond a batch.
     pub fn loader<L>(&self, loader: L) -> DataLoader<L> {
-        let loads = self.0.clone();
-        // An operation that is dropped takes its loads along.
-        DataLoader::new(loader, move |load| drop(loads.send(load))).delay(Duration::ZERO)
+        let asked = self.0.clone();
+        DataLoader::new(loader, move |load| lock(&asked).push(load)).delay(Duration::ZERO)
     }
 }
 
@@ -43,7 +44,7 @@ impl Loads {
     pub fn drive<S: Stream>(self, responses: S) -> impl Stream<Item = S::Item> {
         Operation {
             responses: Box::pin(responses),
-            loads: self.0,
+            asked: self.0,
             running: FuturesUnordered::new(),
             alarm: Arc::default(),
         }
@@ -52,7 +53,7 @@ impl Loads {
 
 struct Operation<S> {
     responses: Pin<Box<S>>,
-    loads: UnboundedReceiver<Load>,
+    asked: Asked,
     running: FuturesUnordered<Load>,
     alarm: Arc<Alarm>,
 }
@@ -72,12 +73,22 @@ impl<S: Stream> Stream for Operation<S> {
             // woken together with the alarm.
             return Poll::Pending;
         }
-        while let Poll::Ready(Some(load)) = self.loads.poll_recv(cx) {
-            self.running.push(load);
+        // Only resolvers ask, and those are polled here: nobody asks while nobody looks.
+        loop {
+            let asked = std::mem::take(&mut *lock(&self.asked));
+            if asked.is_empty() && self.running.is_empty() {
+                return Poll::Pending;
+            }
+            self.running.extend(asked);
+            if self.running.poll_next_unpin(cx).is_pending() {
+                return Poll::Pending;
+            }
         }
-        while let Poll::Ready(Some(())) = self.running.poll_next_unpin(cx) {}
-        Poll::Pending
     }
+}
+
+fn lock(asked: &Asked) -> std::sync::MutexGuard<'_, Vec<Load>> {
+    asked.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Wakes the task, and remembers that it did.

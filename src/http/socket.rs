@@ -62,7 +62,8 @@ pub async fn handle(
                     requests: None,
                 };
                 let (server, viewer) = (server.clone(), viewer.clone());
-                let responses = stream::once(async move {
+                // Boxed, so that what it takes to begin is not kept for as long as the stream lives.
+                let responses = stream::once(Box::pin(async move {
                     let admitted = match server.app.limiter.request(who).await {
                         Ok(left) => {
                             caller.requests = Some(left);
@@ -76,7 +77,7 @@ pub async fn handle(
                         }
                         Err(error) => stream::iter([async_graphql::Response::from_errors(vec![error])]).right_stream(),
                     }
-                });
+                }));
                 let finish = move |response| error::finish(response, &request_id);
                 in_span(span, responses.flatten().map(finish))
             };

@@ -272,7 +272,7 @@ pub fn prepare(upgrade: WebSocketUpgrade, settings: &Settings) -> WebSocketUpgra
         .protocols([SUBPROTOCOL])
         .max_message_size(unreadable)
         .max_frame_size(unreadable)
-        .read_buffer_size(4 * 1024)
+        .read_buffer_size(1024)
 }
 
 /// Speaks the protocol with one client until it leaves, its session ends or the server shuts down.
@@ -292,7 +292,8 @@ where
         heard: Instant::now(),
     };
     let talk = async {
-        let accepted = connect(&mut wire, &shutdown, init).await?;
+        // What it takes to connect is not kept for as long as the socket lives.
+        let accepted = Box::pin(connect(&mut wire, &shutdown, init)).await?;
         operate(&mut wire, &shutdown, accepted).await
     };
     let Err(end) = talk.await;
@@ -357,7 +358,7 @@ where
         .clamp(Duration::from_millis(1), Duration::from_hours(24));
     let mut ping = interval_at(Instant::now() + period, period);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (outbox, mut outputs) = mpsc::channel::<Output>(1);
+    let (outbox, mut outputs) = mpsc::channel::<Box<Output>>(1);
     let mut operations = HashMap::<Arc<str>, AbortOnDropHandle<()>>::new();
     loop {
         consume_budget().await;
@@ -401,7 +402,8 @@ where
     }
 }
 
-/// A frame of an operation. `id` is the very allocation the operation was registered under.
+/// A frame of an operation. `id` is the very allocation the operation was registered under. It travels boxed: a channel
+/// makes room for 32 of what it carries, however few may be under way.
 struct Output {
     id: Arc<str>,
     frame: Result<Message, Close>,
@@ -409,7 +411,7 @@ struct Output {
 }
 
 /// Runs one operation: sections "Next", "Error" and "Complete". A panic in a resolver ends this operation alone.
-async fn run(id: Arc<str>, responses: impl Stream<Item = Response>, outbox: mpsc::Sender<Output>) {
+async fn run(id: Arc<str>, responses: impl Stream<Item = Response>, outbox: mpsc::Sender<Box<Output>>) {
     let mut responses = pin!(AssertUnwindSafe(responses).catch_unwind());
     let mut first = true;
     loop {
@@ -431,7 +433,7 @@ async fn run(id: Arc<str>, responses: impl Stream<Item = Response>, outbox: mpsc
         first = false;
         let last = !matches!(message, ServerMessage::Next { .. });
         let (frame, id) = (message.frame(), id.clone());
-        if outbox.send(Output { id, frame, last }).await.is_err() || last {
+        if outbox.send(Box::new(Output { id, frame, last })).await.is_err() || last {
             return;
         }
     }

@@ -432,9 +432,10 @@ impl BoardSubscription {
         ctx: &Context<'_>,
         #[graphql(desc = "Which board.")] board: BoardInput,
     ) -> Result<impl Stream<Item = Result<StandingChanged>> + use<>> {
-        let followed = choose(ctx, board).await?;
+        // Boxed, as is the stream: the state of a subscription is kept for as long as its socket lives.
+        let followed = Box::pin(choose(ctx, board)).await?;
         let watched = Watched::Student(ctx.viewer()?.user());
-        let snapshots = live::follow(ctx.app().clone(), followed, watched);
+        let snapshots = Box::pin(live::follow(ctx.app().clone(), followed, watched));
         Ok(snapshots.map(|snapshot| snapshot.map(StandingChanged::from)))
     }
 
@@ -450,9 +451,10 @@ impl BoardSubscription {
         if !(1..=100).contains(&first) {
             return Err(Error::BadInput("`first` is 1 to 100.".into()));
         }
-        let followed = choose(ctx, board).await?;
+        // Boxed, as is the stream: the state of a subscription is kept for as long as its socket lives.
+        let followed = Box::pin(choose(ctx, board)).await?;
         let watched = Watched::Top(usize::try_from(first).unwrap_or(1));
-        let snapshots = live::follow(ctx.app().clone(), followed, watched);
+        let snapshots = Box::pin(live::follow(ctx.app().clone(), followed, watched));
         Ok(snapshots.map(|snapshot| snapshot.map(BoardChanged::from)))
     }
 }

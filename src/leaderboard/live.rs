@@ -14,7 +14,7 @@ use std::{
 
 use async_stream::try_stream;
 use futures_util::Stream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::{
@@ -86,7 +86,7 @@ struct Listeners {
 struct Listener {
     watched: Watched,
     told: Told,
-    sender: watch::Sender<Option<Letter>>,
+    letterbox: Arc<Letterbox>,
 }
 
 /// What a listener was told last.
@@ -107,11 +107,34 @@ struct News {
 }
 
 /// What a tick tells a listener.
-#[derive(Clone)]
 struct Letter {
     snapshot: Snapshot,
     /// Counts those of the same tick who have not taken theirs.
     left: Arc<AtomicUsize>,
+}
+
+/// Where a listener finds its letter: the latest, for whoever comes too late for one finds the next in its place.
+#[derive(Default)]
+struct Letterbox {
+    letter: Mutex<Option<Letter>>,
+    arrived: Notify,
+}
+
+impl Letterbox {
+    fn put(&self, letter: Letter) {
+        *lock(&self.letter) = Some(letter);
+        self.arrived.notify_one();
+    }
+
+    async fn take(&self) -> Snapshot {
+        loop {
+            if let Some(Letter { snapshot, left }) = lock(&self.letter).take() {
+                left.fetch_sub(1, Ordering::Relaxed);
+                return snapshot;
+            }
+            self.arrived.notified().await;
+        }
+    }
 }
 
 impl Watched {
@@ -141,22 +164,17 @@ pub fn follow(app: App, followed: Followed, watched: Watched) -> impl Stream<Ite
         let mut days = app.days.subscribe();
         loop {
             let board = followed.board(&app);
-            let mut listening = app.boards.audience(board).listen(&app, watched);
-            let mut last = present(&app, &listening).await?;
-            yield last.clone();
+            let listening = app.boards.audience(board).listen(&app, watched);
+            // Boxed, so that what it takes to ask is not kept for as long as the stream lives.
+            let snapshot = Box::pin(present(&app, &listening)).await?;
+            let mut last = Said::of(&snapshot);
+            yield snapshot;
             loop {
                 tokio::select! {
-                    told = listening.receiver.changed() => {
-                        if told.is_err() {
-                            return;
-                        }
-                        let letter = listening.receiver.borrow_and_update().clone();
-                        if let Some(Letter { snapshot, left }) = letter {
-                            left.fetch_sub(1, Ordering::Relaxed);
-                            if snapshot.says_more_than(&last) {
-                                last = snapshot.clone();
-                                yield snapshot;
-                            }
+                    snapshot = listening.letterbox.take() => {
+                        if last.is_less_than(&snapshot) {
+                            last = Said::of(&snapshot);
+                            yield snapshot;
                         }
                     }
                     day = days.changed() => {
@@ -184,11 +202,28 @@ impl Snapshot {
             stale: true,
         }
     }
+}
+
+/// What a stream has said last.
+struct Said {
+    as_of: Time,
+    stale: bool,
+    places: Vec<Place>,
+}
+
+impl Said {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            as_of: snapshot.as_of,
+            stale: snapshot.stale,
+            places: snapshot.rows.iter().map(|row| row.place).collect(),
+        }
+    }
 
     /// The first tick may tell what a listener has just found out by itself, or less.
-    fn says_more_than(&self, last: &Self) -> bool {
-        let places = |snapshot: &Self| snapshot.rows.iter().map(|row| row.place).collect::<Vec<_>>();
-        self.stale || last.stale || (self.as_of >= last.as_of && places(self) != places(last))
+    fn is_less_than(&self, next: &Snapshot) -> bool {
+        let moved = || !next.rows.iter().map(|row| &row.place).eq(&self.places);
+        next.stale || self.stale || (next.as_of >= self.as_of && moved())
     }
 }
 
@@ -221,7 +256,7 @@ struct Listening {
     audience: Arc<Audience>,
     id: u64,
     watched: Watched,
-    receiver: watch::Receiver<Option<Letter>>,
+    letterbox: Arc<Letterbox>,
 }
 
 impl Listening {
@@ -316,10 +351,10 @@ async fn tell(app: &App, audience: &Audience, moved: &[News]) -> Result<(Arc<Ato
             overtaken_by: overtaken_by.iter().filter_map(|id| profiles.get(id).cloned()).collect(),
             stale: false,
         };
-        listener.sender.send_replace(Some(Letter {
+        listener.letterbox.put(Letter {
             snapshot,
             left: left.clone(),
-        }));
+        });
     }
     Ok((left, statements))
 }
@@ -346,14 +381,14 @@ impl Audience {
 
     /// Joins. Who asks for the board's state only after that misses nothing.
     fn listen(self: Arc<Self>, app: &App, watched: Watched) -> Listening {
-        let (sender, receiver) = watch::channel(None);
+        let letterbox = Arc::<Letterbox>::default();
         let mut listeners = lock(&self.listeners);
         listeners.last += 1;
         let id = listeners.last;
         let listener = Listener {
             watched,
             told: Told::Nothing,
-            sender,
+            letterbox: letterbox.clone(),
         };
         listeners.all.insert(id, listener);
         if !std::mem::replace(&mut listeners.ticking, true) {
@@ -364,7 +399,7 @@ impl Audience {
             audience: self,
             id,
             watched,
-            receiver,
+            letterbox,
         }
     }
 
@@ -409,10 +444,10 @@ impl Audience {
     fn tell_stale(&self, now: Time) {
         for listener in lock(&self.listeners).all.values_mut() {
             if std::mem::replace(&mut listener.told, Told::Stale) != Told::Stale {
-                listener.sender.send_replace(Some(Letter {
+                listener.letterbox.put(Letter {
                     snapshot: Snapshot::stale(self.board, now),
                     left: Arc::new(AtomicUsize::new(1)),
-                }));
+                });
             }
         }
     }

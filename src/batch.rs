@@ -21,15 +21,16 @@ type Load = BoxFuture<'static, ()>;
 type Asked = Arc<Mutex<Vec<Load>>>;
 
 /// Makes the loaders of one operation.
-pub struct Loaders(Asked);
+#[derive(Default)]
+pub struct Batches(Asked);
 
 /// The loads that the loaders of one operation have asked for.
 pub struct Loads(Asked);
 
-impl Loaders {
-    pub fn new() -> (Self, Loads) {
-        let asked = Asked::default();
-        (Self(asked.clone()), Loads(asked))
+impl Batches {
+    /// What the loaders ask for.
+    pub fn loads(&self) -> Loads {
+        Loads(self.0.clone())
     }
 
     /// A loader that caches nothing beyond a batch.

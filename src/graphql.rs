@@ -3,26 +3,43 @@
 
 pub mod scalar;
 
+use std::sync::OnceLock;
+
 use async_graphql::{
     ComplexObject, Context, ObjectType, OutputType, SimpleObject,
     connection::{Edge, EmptyFields, PageInfo},
+    dataloader::DataLoader,
 };
 
 use crate::{
-    account::graphql::{SessionTotal, User, people::UserTotal, session::Session},
+    account::{
+        graphql::{SessionTotal, User, people::UserTotal, session::Session},
+        loader::Accounts,
+    },
     app::App,
-    attempt::graphql::{Attempt, AttemptTotal},
+    attempt::{
+        graphql::{Attempt, AttemptTotal},
+        loader::{Answers, Attempts, Results},
+    },
     audit::{
         Source,
         graphql::{AuditEntry, AuditTotal},
     },
     auth::Viewer,
+    batch::Batches,
     clock::{Moment, Time},
+    db::Db,
     error::{Error, Result},
-    leaderboard::graphql::{AsOf, Standing},
+    leaderboard::{
+        graphql::{AsOf, Standing},
+        loader::RanksThisMorning,
+    },
     limit::Budget,
     page::{Page, Slice},
-    quiz::graphql::{Chapter, ChapterTotal, Quiz, QuizTotal, Subject, SubjectTotal},
+    quiz::{
+        graphql::{Chapter, ChapterTotal, Quiz, QuizTotal, Subject, SubjectTotal},
+        loader::{Catalogue, Chapters, QuizzesOfAttempts, Subjects},
+    },
 };
 
 /// Who and what a request is, beside the viewer.
@@ -37,6 +54,89 @@ pub struct Caller {
     pub requests: Option<Budget>,
 }
 
+/// The loaders of one operation, each made when it is first asked for.
+pub struct Loaders {
+    app: App,
+    batches: Batches,
+    accounts: OnceLock<DataLoader<Accounts>>,
+    subjects: OnceLock<DataLoader<Subjects>>,
+    chapters: OnceLock<DataLoader<Chapters>>,
+    catalogue: OnceLock<DataLoader<Catalogue>>,
+    quizzes_of_attempts: OnceLock<DataLoader<QuizzesOfAttempts>>,
+    attempts: OnceLock<DataLoader<Attempts>>,
+    results: OnceLock<DataLoader<Results>>,
+    answers: OnceLock<DataLoader<Answers>>,
+    ranks_this_morning: OnceLock<DataLoader<RanksThisMorning>>,
+}
+
+impl Loaders {
+    /// For one operation; `Batches::loads` are to be run beside it.
+    pub fn new(app: App, batches: Batches) -> Self {
+        Self {
+            app,
+            batches,
+            accounts: OnceLock::new(),
+            subjects: OnceLock::new(),
+            chapters: OnceLock::new(),
+            catalogue: OnceLock::new(),
+            quizzes_of_attempts: OnceLock::new(),
+            attempts: OnceLock::new(),
+            results: OnceLock::new(),
+            answers: OnceLock::new(),
+            ranks_this_morning: OnceLock::new(),
+        }
+    }
+
+    fn made<'l, L>(&'l self, place: &'l OnceLock<DataLoader<L>>, make: impl FnOnce(Db) -> L) -> &'l DataLoader<L> {
+        place.get_or_init(|| self.batches.loader(make(self.app.db.clone())))
+    }
+
+    /// Accounts, as far as the viewer may know of them.
+    pub fn accounts(&self, viewer: Option<&Viewer>) -> &DataLoader<Accounts> {
+        self.made(&self.accounts, |db| Accounts(db, viewer.cloned()))
+    }
+
+    /// Subjects of the catalogue.
+    pub fn subjects(&self) -> &DataLoader<Subjects> {
+        self.made(&self.subjects, Subjects)
+    }
+
+    /// Chapters of the catalogue.
+    pub fn chapters(&self) -> &DataLoader<Chapters> {
+        self.made(&self.chapters, Chapters)
+    }
+
+    /// Quizzes of the catalogue.
+    pub fn catalogue(&self) -> &DataLoader<Catalogue> {
+        self.made(&self.catalogue, Catalogue)
+    }
+
+    /// The quizzes of attempts that the viewer may read.
+    pub fn quizzes_of_attempts(&self, viewer: &Viewer) -> &DataLoader<QuizzesOfAttempts> {
+        self.made(&self.quizzes_of_attempts, |db| QuizzesOfAttempts(db, viewer.clone()))
+    }
+
+    /// Attempts that the viewer may read.
+    pub fn attempts(&self, viewer: &Viewer) -> &DataLoader<Attempts> {
+        self.made(&self.attempts, |db| Attempts(db, viewer.clone()))
+    }
+
+    /// Results of attempts that the viewer has been given.
+    pub fn results(&self) -> &DataLoader<Results> {
+        self.made(&self.results, Results)
+    }
+
+    /// Answers of attempts that the viewer has been given.
+    pub fn answers(&self) -> &DataLoader<Answers> {
+        self.made(&self.answers, Answers)
+    }
+
+    /// What ranks were when the day began.
+    pub fn ranks_this_morning(&self) -> &DataLoader<RanksThisMorning> {
+        self.made(&self.ranks_this_morning, |_| RanksThisMorning(self.app.clone()))
+    }
+}
+
 /// What resolvers reach for.
 pub trait RequestContext<'a> {
     /// The application.
@@ -45,6 +145,8 @@ pub trait RequestContext<'a> {
     fn viewer(&self) -> Result<&'a Viewer>;
     /// The present moment.
     fn now(&self) -> Moment;
+    /// The loaders of this operation.
+    fn loaders(&self) -> &'a Loaders;
     /// Who and what the request is, beside the viewer.
     fn caller(&self) -> &'a Caller;
     /// What the audit log says of where a change comes from.
@@ -62,6 +164,10 @@ impl<'a> RequestContext<'a> for Context<'a> {
 
     fn now(&self) -> Moment {
         self.app().now()
+    }
+
+    fn loaders(&self) -> &'a Loaders {
+        self.data_unchecked()
     }
 
     fn caller(&self) -> &'a Caller {

@@ -21,12 +21,12 @@ use crate::{
     },
     audit::graphql::AuditQuery,
     auth::Viewer,
-    batch::Loaders,
+    batch::Batches,
     config::Mode,
     dashboard::graphql::DashboardQuery,
     entity::{AttemptId, ChapterId, QuizId, SubjectId, UserId},
     error::{Error, Result, of_request},
-    graphql::Caller,
+    graphql::{Caller, Loaders},
     leaderboard::{
         self, board,
         graphql::{Board, BoardQuery, BoardSubscription},
@@ -149,24 +149,15 @@ pub fn run(
     viewer: Option<Viewer>,
     caller: Caller,
 ) -> impl Stream<Item = async_graphql::Response> + Send + use<> {
-    let (loaders, loads) = Loaders::new();
-    let db = || app.db.clone();
+    let batches = Batches::default();
+    let loads = batches.loads();
     let mut request = admitted
         .into_request()
         .data(app.clone())
         .data(caller)
-        .data(loaders.loader(account::loader::Accounts(db(), viewer.clone())))
-        .data(loaders.loader(quiz::loader::Subjects(db())))
-        .data(loaders.loader(quiz::loader::Chapters(db())))
-        .data(loaders.loader(quiz::loader::Catalogue(db())))
-        .data(loaders.loader(attempt::loader::Results(db())))
-        .data(loaders.loader(attempt::loader::Answers(db())))
-        .data(loaders.loader(leaderboard::loader::RanksThisMorning(app.clone())));
+        .data(Loaders::new(app.clone(), batches));
     if let Some(viewer) = viewer {
-        request = request
-            .data(loaders.loader(quiz::loader::QuizzesOfAttempts(db(), viewer.clone())))
-            .data(loaders.loader(attempt::loader::Attempts(db(), viewer.clone())))
-            .data(viewer);
+        request = request.data(viewer);
     }
     loads.drive(schema.execute_stream(request))
 }

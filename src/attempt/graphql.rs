@@ -1,12 +1,11 @@
 //! Attempts in the API.
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, dataloader::DataLoader};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
 use super::{
     Filter,
     answers::{self, Save, Saved},
-    loader::{Answers, Attempts, Results},
     review::{Review, Reviewed},
     score::Outcome,
 };
@@ -27,7 +26,6 @@ use crate::{
     limit::Limit,
     quiz::{
         graphql::{Choice, Question, Quiz, questions},
-        loader::QuizzesOfAttempts,
         paper::Published,
     },
 };
@@ -64,7 +62,8 @@ impl From<Recent> for Attempt {
 pub async fn attempt(ctx: &Context<'_>, id: AttemptId) -> Result<Attempt> {
     let (viewer, now) = (ctx.viewer()?, ctx.now());
     let found = ctx
-        .data_unchecked::<DataLoader<Attempts>>()
+        .loaders()
+        .attempts(viewer)
         .load_one(id)
         .await?
         .ok_or(Error::NotFound)?;
@@ -132,7 +131,7 @@ impl Attempt {
         if let Some(quiz) = &self.quiz {
             return Ok(quiz.clone().into());
         }
-        let loader = ctx.data_unchecked::<DataLoader<QuizzesOfAttempts>>();
+        let loader = ctx.loaders().quizzes_of_attempts(ctx.viewer()?);
         let found = loader.load_one(self.attempt.quiz_id).await?;
         found.map(Quiz::from).ok_or(Error::NotFound)
     }
@@ -153,10 +152,7 @@ impl Attempt {
     /// What is saved, one answer per question that was ever answered.
     #[graphql(complexity = "20 * child_complexity")]
     async fn answers(&self, ctx: &Context<'_>) -> Result<Vec<Answer>> {
-        let answers = ctx
-            .data_unchecked::<DataLoader<Answers>>()
-            .load_one(self.attempt.id)
-            .await?;
+        let answers = ctx.loaders().answers().load_one(self.attempt.id).await?;
         Ok(answers.unwrap_or_default().into_iter().map(Answer::from).collect())
     }
 
@@ -168,10 +164,7 @@ impl Attempt {
         if let Some(result) = &self.result {
             return Ok(Some(result.into()));
         }
-        let found = ctx
-            .data_unchecked::<DataLoader<Results>>()
-            .load_one(self.attempt.id)
-            .await?;
+        let found = ctx.loaders().results().load_one(self.attempt.id).await?;
         Ok(found.as_ref().map(AttemptResult::from))
     }
 

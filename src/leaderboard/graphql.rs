@@ -1,6 +1,6 @@
 //! Boards in the API.
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription, dataloader::DataLoader};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription};
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt};
 use uuid::Uuid;
@@ -9,7 +9,6 @@ use super::{
     board::{self, Scope, Span},
     index::Standing as Key,
     live::{self, Followed, Row, Snapshot, Watched},
-    loader::RanksThisMorning,
     query::{self, From as Start, OwnStanding, Standings},
 };
 use crate::{
@@ -272,7 +271,7 @@ impl Standing {
             .ends_at(ctx.app().zone)
             .is_some_and(|end| ctx.now().at >= end);
         let rank = self.rank.filter(|_| !is_over)?;
-        let ranks = ctx.data_unchecked::<DataLoader<RanksThisMorning>>();
+        let ranks = ctx.loaders().ranks_this_morning();
         let this_morning = ranks.load_one((self.board, self.profile.id)).await.ok()??;
         Some(i64::try_from(this_morning).ok()? - i64::try_from(rank).ok()?)
     }

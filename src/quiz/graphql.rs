@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject, dataloader::DataLoader};
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
 use super::{
     Filter, Marking,
-    loader::{Catalogue, Chapters, Subjects},
     paper::{self, Paper, Published},
 };
 use crate::{
@@ -49,7 +48,7 @@ impl From<&subject::Model> for Subject {
 
 /// The subject with this id.
 pub async fn subject(ctx: &Context<'_>, id: SubjectId) -> Result<Subject> {
-    let found = ctx.data_unchecked::<DataLoader<Subjects>>().load_one(id).await?;
+    let found = ctx.loaders().subjects().load_one(id).await?;
     found.as_ref().map(Subject::from).ok_or(Error::NotFound)
 }
 
@@ -133,7 +132,7 @@ impl From<chapter::Model> for Chapter {
 
 /// The chapter with this id.
 pub async fn chapter(ctx: &Context<'_>, id: ChapterId) -> Result<Chapter> {
-    let found = ctx.data_unchecked::<DataLoader<Chapters>>().load_one(id).await?;
+    let found = ctx.loaders().chapters().load_one(id).await?;
     found.map(Chapter::from).ok_or(Error::NotFound)
 }
 
@@ -168,7 +167,7 @@ impl From<Published> for Quiz {
 
 /// The quiz of the catalogue with this id.
 pub async fn quiz(ctx: &Context<'_>, id: QuizId) -> Result<Quiz> {
-    let found = ctx.data_unchecked::<DataLoader<Catalogue>>().load_one(id).await?;
+    let found = ctx.loaders().catalogue().load_one(id).await?;
     found.map(Quiz).ok_or(Error::NotFound)
 }
 

@@ -8,6 +8,7 @@ use marmalade::{
     account::{self, people},
     attempt,
     audit::{Source, seal},
+    auth::revocation::tables_allow,
     demo,
     entity::{AttemptId, RevisionId, user::Role},
     error::Error,
@@ -124,6 +125,30 @@ on_both_databases! {
         let known = [suspended.user(), deleted.user(), admin.id()];
         let (profiles, _) = app.app.profiles.of(db, known).await.unwrap_or_else(|_| panic!("profiles"));
         assert!(!profiles.contains_key(&deleted.user()) && profiles.len() == 2, "a deleted account has no name on a board");
+    }
+
+    async fn without_a_channel_the_tables_say_who_is_let_in(app: TestApp) {
+        let (db, now) = (app.app.db.write(), app.app.now().at);
+        let (ada, bob) = (app.student().await, app.student().await);
+        let viewer = ada.let_in().await.expect("let in");
+        let allowed = async |viewer| tables_allow(db, viewer, now).await;
+        assert!(allowed(&viewer).await);
+        let session = app.literal(viewer.session().0);
+        let account = app.literal(ada.id().0);
+        for (table, set, back, row) in [
+            ("sessions", "revoked_at = 1", "revoked_at = NULL", &session),
+            ("users", "suspended_at = 1", "suspended_at = NULL", &account),
+            ("users", "deleted_at = 1", "deleted_at = NULL", &account),
+            ("users", &format!("access_changed_at = {}", now.0), "access_changed_at = NULL", &account),
+        ] {
+            by_hand(&app, format!("UPDATE {table} SET {set} WHERE id = {row}")).await;
+            assert!(!allowed(&viewer).await, "{set}");
+            by_hand(&app, format!("UPDATE {table} SET {back} WHERE id = {row}")).await;
+        }
+        assert!(allowed(&viewer).await);
+        // The session is somebody else's.
+        by_hand(&app, format!("UPDATE sessions SET user_id = {} WHERE id = {session}", app.literal(bob.id().0))).await;
+        assert!(!allowed(&viewer).await);
     }
 
     async fn a_link_is_its_accounts_and_goes_with_it(app: TestApp) {

@@ -9,7 +9,7 @@ notices is a defect of the tests, and the script fails. The places are found by 
 tomorrow is taken away, too; a place that looks like a guard but can't be rewritten is an error.
 
 --list    only tell what would be taken away
---only    only places whose description contains WORD
+--only    only places whose description contains WORD; may be given more than once
 --skip    leave out the first N, to go on where a run was ended
 --release builds optimised: the build takes minutes longer, and each run of the tests a fraction
 --target  build folder, kept between runs (default: a folder beside the copy)
@@ -366,7 +366,7 @@ def run(binary, at, mutant, arguments):
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--list", action="store_true")
-    options.add_argument("--only", default="")
+    options.add_argument("--only", action="append", default=[])
     options.add_argument("--skip", type=int, default=0)
     options.add_argument("--release", action="store_true")
     options.add_argument("--target")
@@ -375,7 +375,7 @@ def main():
     mutants = Mutants(ROOT)
     if mutants.trouble:
         sys.exit("these can't be read:\n" + "\n".join(mutants.trouble))
-    chosen = [(n, *found) for n, found in enumerate(mutants.found, 1) if n > given.skip and given.only in " ".join(found)]
+    chosen = [(n, *found) for n, found in enumerate(mutants.found, 1) if n > given.skip and (not given.only or any(word in " ".join(found) for word in given.only))]
     if given.list:
         for n, place, what in chosen:
             print(f"{n:4} {what:62} {place}")

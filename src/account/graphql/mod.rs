@@ -4,7 +4,7 @@ pub mod own;
 pub mod people;
 pub mod session;
 
-use async_graphql::{Context, ID, MergedObject, Object, dataloader::DataLoader};
+use async_graphql::{Context, ID, MergedObject, Object};
 use chrono::{DateTime, Utc};
 
 use self::{
@@ -12,7 +12,7 @@ use self::{
     people::{PeopleMutation, PeopleQuery},
     session::{Session, SessionMutation},
 };
-use super::{Profile, loader::Accounts};
+use super::Profile;
 use crate::{
     attempt::{
         self,
@@ -44,7 +44,7 @@ impl From<Profile> for User {
 /// An account of which only the id is known so far.
 pub async fn user(ctx: &Context<'_>, id: UserId) -> Result<User> {
     ctx.viewer()?;
-    let found = ctx.data_unchecked::<DataLoader<Accounts>>().load_one(id).await?;
+    let found = ctx.loaders().accounts(ctx.viewer().ok()).load_one(id).await?;
     found.map(|account| User(account.into())).ok_or(Error::NotFound)
 }
 
@@ -52,7 +52,7 @@ impl User {
     /// The whole account, for its owner and for staff.
     async fn private(&self, ctx: &Context<'_>) -> Result<user::Model> {
         self.must_be_readable(ctx)?;
-        let found = ctx.data_unchecked::<DataLoader<Accounts>>().load_one(self.0.id).await?;
+        let found = ctx.loaders().accounts(ctx.viewer().ok()).load_one(self.0.id).await?;
         found.ok_or(Error::NotFound)
     }
 

@@ -1,11 +1,11 @@
 //! Signing up, in and out; the list of sessions.
 
-use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject, dataloader::DataLoader};
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
 use axum::http::header::SET_COOKIE;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    account::{self, Registration, loader::Accounts},
+    account::{self, Registration},
     auth::{
         guard::Needs,
         session::{self, Ending, Tokens},
@@ -92,7 +92,7 @@ impl SessionPayload {
     /// Whoever is signed in now.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<Viewer>> {
         let Some(id) = self.user else { return Ok(None) };
-        let found = ctx.data_unchecked::<DataLoader<Accounts>>().load_one(id).await?;
+        let found = ctx.loaders().accounts(ctx.viewer().ok()).load_one(id).await?;
         Ok(found.map(Viewer::from))
     }
 }

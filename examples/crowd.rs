@@ -84,7 +84,7 @@ pub struct Size {
 }
 
 const SUBSCRIPTION: &str = "subscription { standingChanged(board: {window: ALL_TIME}) { asOf standing { rank points user { handle avatar } } } }";
-const SUBMIT: &str = "mutation($input: SubmitAttemptInput!) { submitAttempt(input: $input) { errors { message } attempt { result { points } } } }";
+pub const SUBMIT: &str = "mutation($input: SubmitAttemptInput!) { submitAttempt(input: $input) { errors { message } attempt { result { points } } } }";
 
 /// Thousandths of a point that a right answer of the crowd's quiz is worth.
 const RIGHT: i64 = 60_000;
@@ -199,13 +199,14 @@ pub struct Crowd {
     size: Size,
     /// Scores of all standings before the first submit, ascending.
     scores: Vec<i64>,
-    listeners: Vec<(UserId, i64)>,
-    submitters: Vec<Submitter>,
+    pub listeners: Vec<(UserId, i64)>,
+    pub submitters: Vec<Submitter>,
 }
 
-struct Submitter {
-    student: UserId,
-    attempt: String,
+/// Somebody whose attempt is answered and not yet submitted.
+pub struct Submitter {
+    pub student: UserId,
+    pub attempt: String,
     score: i64,
 }
 
@@ -314,7 +315,8 @@ async fn accounts(app: &App, count: usize, name: &str) -> Result<Vec<UserId>> {
     Ok(ids)
 }
 
-fn token(app: &App, student: UserId) -> Result<String> {
+/// An access token, as if the student had signed in.
+pub fn token(app: &App, student: UserId) -> Result<String> {
     let session = SessionId(Uuid::now_v7());
     let claims = Claims {
         user: student,

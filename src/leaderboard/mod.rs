@@ -21,7 +21,8 @@ use std::{
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+use futures_util::TryStreamExt;
+use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, Statement};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -208,7 +209,7 @@ impl Boards {
 
     /// The boards that an index has otherwise than the tables, one line each. A difference that a commit under way
     /// explains is gone when it is looked for again.
-    pub async fn differences(&self, conn: &impl ConnectionTrait) -> Result<Vec<String>> {
+    pub async fn differences(&self, conn: &DatabaseConnection) -> Result<Vec<String>> {
         const PATIENCE: usize = 25;
         let select = sql(conn, "SELECT DISTINCT scope_id, window_key FROM standings", []);
         let mut differences = Vec::new();
@@ -294,7 +295,7 @@ struct Member {
 
 /// A board as the tables have it, to build an index from. Whoever is not ranked is there, too: an older update that
 /// comes late must not bring them back.
-async fn snapshot(conn: &impl ConnectionTrait, (scope, window): &Key, zone: Tz) -> Result<Vec<Update>> {
+async fn snapshot(conn: &DatabaseConnection, (scope, window): &Key, zone: Tz) -> Result<Vec<Update>> {
     let select = match window.split_once('@') {
         Some((window, day)) => as_of_day(conn, *scope, window, day, zone)?,
         None => sql(
@@ -305,13 +306,14 @@ async fn snapshot(conn: &impl ConnectionTrait, (scope, window): &Key, zone: Tz) 
             [(*scope).into(), window.clone().into()],
         ),
     };
-    let rows = Member::find_by_statement(select).all(conn).await?;
+    // One by one: as rows of the database they would take ten times the memory.
+    let rows = Member::find_by_statement(select).stream(conn).await?;
     let update = |row: Member| Update {
         student: row.student_id.0,
         version: row.version,
         to: row.ranked.then_some((row.score, row.reached_at.0)),
     };
-    Ok(rows.into_iter().map(update).collect())
+    Ok(rows.map_ok(update).try_collect().await?)
 }
 
 /// A board as a day found it. A standing that has not changed since is what it was; the others are summed anew from the

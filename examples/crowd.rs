@@ -9,7 +9,8 @@
 //! Without options: 10,000 listeners on a board of 100,000 standings, 50 submits a second for a minute. Every submit puts
 //! its student above a third, two thirds or all of the listeners; so nearly all of them move in every tick. Accounts and
 //! standings are written straight into an empty database (a SQLite file in a temporary folder, or the one that
-//! `DATABASE_URL` names), access tokens are signed with the server's secret, and the submits are real ones over HTTP.
+//! `DATABASE_URL` names, with `REDIS_URL` for a fleet of one), access tokens are signed with the server's secret, and the
+//! submits are real ones over HTTP.
 //!
 //! What is checked of each event: its rank counts every submit that was answered before its `asOf`, and none that was not
 //! sent before it arrived; the last rank of each listener is the one that SQL gives once all is done. A lag is the time
@@ -105,6 +106,9 @@ async fn main() -> Result<()> {
         ..Config::load()?
     };
     let app = serve::open(config).await.map_err(words)?;
+    if let Some(fleet) = &app.fleet {
+        fleet.join().await.map_err(words)?;
+    }
     println!("seeding {size:?}");
     let crowd = Crowd::seed(&app, &size).await?;
     let server = Server::start(&size, free, folder.path(), secret).await?;
@@ -139,6 +143,7 @@ impl Server {
         let beside = || Ok::<_, std::io::Error>(std::env::current_exe()?.with_file_name("../marmalade"));
         let binary = size.server.clone().map_or_else(beside, Ok)?;
         let mut process = Command::new(&binary)
+            .env("MARMALADE_MODE", "development")
             .env("MARMALADE_LISTEN", address.to_string())
             .env("MARMALADE_DATA_DIR", folder)
             .env("MARMALADE_SECRETS", secret)

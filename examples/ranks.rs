@@ -125,6 +125,11 @@ async fn measure(plan: &Plan, standings: usize, name: &str) -> Result<String> {
         ..Config::default()
     };
     let app = serve::open(config).await.map_err(words)?;
+    // Before the tokens of students who have never signed in are looked up.
+    if let Some(fleet) = app.fleet.clone() {
+        tokio::spawn(fleet.clone().keep(app.clone()));
+        fleet.until(Health::Well).await;
+    }
     let size = Size {
         listeners: plan.times.min(standings),
         standings,
@@ -137,10 +142,6 @@ async fn measure(plan: &Plan, standings: usize, name: &str) -> Result<String> {
         scope: Scope::Everything,
         window: Window::at(Span::AllTime, app.clock.now(), app.zone),
     };
-    if let Some(fleet) = app.fleet.clone() {
-        tokio::spawn(fleet.clone().keep(app.clone()));
-        fleet.until(Health::Well).await;
-    }
 
     let before = memory(plan).await?;
     let begun = Instant::now();

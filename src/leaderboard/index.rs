@@ -133,6 +133,27 @@ pub struct Place {
     pub standing: Standing,
 }
 
+impl Place {
+    /// Standings that follow each other from a position on, of which the first has this rank: within a tie a rank is that of
+    /// the place before, else the position's own.
+    pub fn in_order(rank: u64, start: u64, standings: impl IntoIterator<Item = Standing>) -> Vec<Self> {
+        let mut places: Vec<Self> = Vec::new();
+        for (position, standing) in (start..).zip(standings) {
+            let rank = match places.last() {
+                None => rank,
+                Some(previous) if previous.standing.score == standing.score => previous.rank,
+                Some(_) => position + 1,
+            };
+            places.push(Self {
+                rank,
+                position,
+                standing,
+            });
+        }
+        places
+    }
+}
+
 /// What is held of a ranked student.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
@@ -290,23 +311,13 @@ impl RankIndex {
         Some(self.places(start, (position - start).saturating_add(1).saturating_add(below)))
     }
 
-    /// Up to `n` places from `start` on. Only the first rank is looked up: after it a rank is that of the place before,
-    /// within a tie, or the position's own.
+    /// Up to `n` places from `start` on.
     fn places(&self, start: usize, n: usize) -> Vec<Place> {
-        let mut places: Vec<Place> = Vec::with_capacity(n.min(self.len().saturating_sub(start)));
-        for (position, &standing) in (start as u64..).zip(self.order.iter_from(start).take(n)) {
-            let rank = match places.last() {
-                None => self.rank_of_score(standing.score),
-                Some(previous) if previous.standing.score == standing.score => previous.rank,
-                Some(_) => position + 1,
-            };
-            places.push(Place {
-                rank,
-                position,
-                standing,
-            });
-        }
-        places
+        let Some(first) = self.order.iter_from(start).next().filter(|_| n > 0) else {
+            return Vec::new();
+        };
+        let standings = self.order.iter_from(start).take(n).copied();
+        Place::in_order(self.rank_of_score(first.score), start as u64, standings)
     }
 }
 

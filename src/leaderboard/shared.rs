@@ -363,21 +363,11 @@ fn read_places(value: Value) -> Result<Vec<Place>> {
     let [Value::Int(start), Value::Int(rank), rows @ ..] = &values[..] else {
         return Err(unexpected());
     };
-    let mut places: Vec<Place> = Vec::with_capacity(rows.len() / 2);
-    for (position, row) in (start.unsigned_abs()..).zip(rows.chunks_exact(2)) {
-        let standing = read_standing(row).ok_or_else(unexpected)?;
-        let rank = match places.last() {
-            None => rank.unsigned_abs(),
-            Some(previous) if previous.standing.score == standing.score => previous.rank,
-            Some(_) => position + 1,
-        };
-        places.push(Place {
-            rank,
-            position,
-            standing,
-        });
-    }
-    Ok(places)
+    let standings = rows
+        .chunks_exact(2)
+        .map(|row| read_standing(row).ok_or_else(unexpected));
+    let standings: Vec<_> = standings.collect::<Result<_>>()?;
+    Ok(Place::in_order(rank.unsigned_abs(), start.unsigned_abs(), standings))
 }
 
 fn read_standing(row: &[Value]) -> Option<Standing> {

@@ -98,27 +98,12 @@ pub async fn answer(conn: &impl ConnectionTrait, board: Board, question: &Questi
     let statement = Statement::from_sql_and_values(conn.get_database_backend(), select, values);
     let found = Row::find_by_statement(statement).all(conn).await?;
     let total = found.first().map_or(0, |row| row.total.unsigned_abs());
-    let mut places: Vec<Place> = Vec::with_capacity(found.len());
-    for row in found {
-        let (Some(student), Some(score), Some(reached_at)) = (row.student_id, row.score, row.reached_at) else {
-            break;
-        };
-        let standing = Standing {
-            student: student.0,
-            score,
-            reached_at: reached_at.0,
-        };
-        let position = row.position.unsigned_abs() + places.len() as u64;
-        let rank = match places.last() {
-            None => row.rank.unsigned_abs(),
-            Some(previous) if previous.standing.score == score => previous.rank,
-            Some(_) => position + 1,
-        };
-        places.push(Place {
-            rank,
-            position,
-            standing,
-        });
-    }
-    Ok((places, total))
+    let Some(Row { rank, position, .. }) = found.first() else {
+        return Ok((Vec::new(), total));
+    };
+    let (rank, position) = (rank.unsigned_abs(), position.unsigned_abs());
+    // A board without such a place still has one row, which counts.
+    let standing = |row: &Row| Some(Standing::of(row.student_id?.0, (row.score?, row.reached_at?.0)));
+    let standings = found.iter().map_while(standing);
+    Ok((Place::in_order(rank, position, standings), total))
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use chrono_tz::Tz;
+use futures_util::TryStreamExt;
 use tokio::sync::SetOnce;
 
 use super::{
@@ -169,7 +170,8 @@ impl Loaded {
 
     /// Builds the index from one snapshot of the tables, then applies what came meanwhile.
     async fn build(&self, db: &Db, key: &Key, zone: Tz) -> Result<()> {
-        let index = RankIndex::from_updates(snapshot(db.read(), key, zone).await?);
+        let updates: Vec<_> = snapshot(db.read(), key, zone).await?.try_collect().await?;
+        let index = RankIndex::from_updates(updates);
         let mut state = lock(&self.state);
         state.index = index;
         for update in state.early.take().unwrap_or_default() {

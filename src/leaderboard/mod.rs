@@ -21,7 +21,7 @@ use std::{
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
-use futures_util::TryStreamExt;
+use futures_util::{Stream, TryStreamExt};
 use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, Statement};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -221,8 +221,8 @@ impl Boards {
                     Index::Shared(shared) => shared.held(&key).await?,
                 };
                 let Some(held) = held else { break };
-                let expected =
-                    index::RankIndex::from_updates(snapshot(conn, &key, self.zone).await?).after(None, usize::MAX);
+                let expected: Vec<_> = snapshot(conn, &key, self.zone).await?.try_collect().await?;
+                let expected = index::RankIndex::from_updates(expected).after(None, usize::MAX);
                 if held == expected {
                     break;
                 }
@@ -295,7 +295,11 @@ struct Member {
 
 /// A board as the tables have it, to build an index from. Whoever is not ranked is there, too: an older update that
 /// comes late must not bring them back.
-async fn snapshot(conn: &DatabaseConnection, (scope, window): &Key, zone: Tz) -> Result<Vec<Update>> {
+async fn snapshot<'c>(
+    conn: &'c DatabaseConnection,
+    (scope, window): &Key,
+    zone: Tz,
+) -> Result<impl Stream<Item = Result<Update>> + Send + use<'c>> {
     let select = match window.split_once('@') {
         Some((window, day)) => as_of_day(conn, *scope, window, day, zone)?,
         None => sql(
@@ -306,14 +310,14 @@ async fn snapshot(conn: &DatabaseConnection, (scope, window): &Key, zone: Tz) ->
             [(*scope).into(), window.clone().into()],
         ),
     };
-    // One by one: as rows of the database they would take ten times the memory.
+    // One by one: all of them as rows of the database would take ten times the memory.
     let rows = Member::find_by_statement(select).stream(conn).await?;
     let update = |row: Member| Update {
         student: row.student_id.0,
         version: row.version,
         to: row.ranked.then_some((row.score, row.reached_at.0)),
     };
-    Ok(rows.map_ok(update).try_collect().await?)
+    Ok(rows.map_ok(update).map_err(Error::from))
 }
 
 /// A board as a day found it. A standing that has not changed since is what it was; the others are summed anew from the

@@ -20,6 +20,7 @@ use std::{
 };
 
 use chrono_tz::Tz;
+use futures_util::{TryStreamExt, stream::TryChunksError};
 use redis::{Pipeline, Script, Value};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -216,15 +217,20 @@ impl Shared {
         }
         // Every update reaches the board already, so nothing falls between it and the snapshot.
         let updates = snapshot(db.read(), key, self.zone).await?;
-        for updates in updates.chunks(ROWS_AT_ONCE) {
+        let write = |updates: Vec<Update>| async move {
             let mut commands = Pipeline::new();
             self.call(&mut commands, 0, key);
-            for update in updates {
+            for update in &updates {
                 write_update(&mut commands, update);
             }
             commands.ignore();
-            self.fleet.run::<()>(&commands).await?;
-        }
+            self.fleet.run::<()>(&commands).await
+        };
+        // Rows are read while others are written.
+        let chunks = updates
+            .try_chunks(ROWS_AT_ONCE)
+            .map_err(|TryChunksError(_, error)| error);
+        chunks.try_for_each_concurrent(2, write).await?;
         let mut commands = Pipeline::new();
         self.call(&mut commands, 3, key);
         commands.arg(&builder).arg(IDLE.as_millis() as u64).ignore();

@@ -52,8 +52,6 @@ impl Db {
                         .pragma("foreign_keys", "ON")
                         .pragma("temp_store", "MEMORY")
                         .pragma("cache_size", "-16000")
-                        // Large boards are read row by row: fewer waits between the thread that reads and ours.
-                        .row_buffer_size(1_000)
                         // Another process (the command line) may be writing too.
                         .busy_timeout(Duration::from_secs(10))
                 });

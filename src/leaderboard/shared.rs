@@ -83,8 +83,8 @@ impl Shared {
         }
     }
 
-    /// Announces a commit that changes a student's standings. A server that ends before it says more is waited for
-    /// [`FORGOTTEN`] long.
+    /// Announces a commit that changes a student's standings. A server that ends before it says more is waited for half a
+    /// minute.
     pub async fn committing(&self, student: Uuid, version: i64) {
         let now = self.clock.now();
         let mut commands = Pipeline::new();

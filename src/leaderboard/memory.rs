@@ -91,14 +91,18 @@ impl Memory {
     /// What a board says, if it is there or can be had in a moment. All answers are as of one moment.
     pub async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
         let now = self.clock.now();
-        let loaded = lock(&self.loaded)
-            .entry(key)
-            .or_insert_with_key(|key| {
+        let loaded = {
+            let mut boards = lock(&self.loaded);
+            if boards.len() >= MOST && !boards.contains_key(&key) {
+                make_room(&mut boards);
+            }
+            let board = boards.entry(key).or_insert_with_key(|key| {
                 let loaded = Arc::new(Loaded::empty(now));
                 self.build(db.clone(), key.clone(), loaded.clone());
                 loaded
-            })
-            .clone();
+            });
+            board.clone()
+        };
         tokio::time::timeout(MOMENT, loaded.ready.wait()).await.ok()?;
         let mut state = lock(&loaded.state);
         state.used_at = now;
@@ -156,6 +160,23 @@ impl Memory {
     }
 }
 
+/// Boards in memory at most: whoever asks for the boards of all days since 1970 must not fill it.
+const MOST: usize = if cfg!(test) { 20 } else { 10_000 };
+
+/// Drops a tenth of the boards that nobody is just looking at, those first that are quickly built again.
+fn make_room(boards: &mut HashMap<Key, Arc<Loaded>>) {
+    let idle = boards.iter().filter(|(_, loaded)| Arc::strong_count(loaded) == 1);
+    let cost = |loaded: &Loaded| {
+        let state = lock(&loaded.state);
+        (state.index.len(), state.used_at)
+    };
+    let mut idle: Vec<_> = idle.map(|(key, loaded)| (cost(loaded), key.clone())).collect();
+    idle.sort_unstable();
+    for (_, key) in idle.into_iter().take(MOST / 10) {
+        boards.remove(&key);
+    }
+}
+
 impl Loaded {
     fn empty(now: Time) -> Self {
         Self {
@@ -188,5 +209,37 @@ impl Loaded {
         }
         let was = state.index.reached_by(update.student);
         state.index.apply(update).then(|| Move::of(key, &update, was))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{clock::SystemClock, db::Synchronous};
+
+    #[tokio::test]
+    async fn whoever_asks_for_all_boards_there_could_be_does_not_fill_the_memory() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::sqlite(&folder.path().join("empty.db"), Synchronous::Normal).await;
+        let db = db.unwrap_or_else(|_| panic!("SQLite opens"));
+        db.migrate().await.unwrap_or_else(|_| panic!("migrates"));
+        let memory = Memory::new(Arc::new(SystemClock), Tz::UTC);
+        let all = || (Uuid::nil(), "all".to_owned());
+        let student = Update {
+            student: Uuid::from_u128(1),
+            version: 1,
+            to: Some((1000, 0)),
+        };
+        memory.ask(&db, all(), &[]).await.expect("a board");
+        memory.apply(&all(), student).expect("a move");
+        for n in 0..5 * MOST {
+            let day = (Uuid::from_u128(n as u128), "2026-11-26".to_owned());
+            memory.ask(&db, day, &[]).await.expect("a board");
+        }
+        assert!(lock(&memory.loaded).len() <= MOST);
+        let held = memory.held(&all()).expect("the board that has somebody on it stays");
+        assert_eq!(held.len(), 1);
     }
 }

@@ -167,13 +167,11 @@ impl Boards {
         Ok(moves)
     }
 
-    /// Lets this server's audiences know who has moved. A shared board may have moved unseen, or be gone.
+    /// Lets this server's audiences know who has moved. A board may also have moved unseen, or be gone.
     pub fn moved(&self, standings: &[Changed], moves: &[Move]) {
-        if let Index::Shared(_) = &self.index {
-            for changed in standings {
-                if let Some(audience) = lock(&self.audiences).get(&changed.key()) {
-                    audience.changed.notify_one();
-                }
+        for changed in standings {
+            if let Some(audience) = lock(&self.audiences).get(&changed.key()) {
+                audience.changed.notify_one();
             }
         }
         for moved in moves {

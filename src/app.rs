@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    account::{self, profile::Profiles},
+    account::profile::Profiles,
     attempt, audit,
     auth::{revocation::Revocations, token::Keys},
     clock::{Clock, Moment, Time},
@@ -17,6 +17,7 @@ use crate::{
     db::{Db, sql},
     error::{Error, Result},
     fleet::Fleet,
+    jobs::{self, Queue},
     leaderboard::{Boards, board::day_of},
     limit::Limiter,
     mail::Mail,
@@ -44,6 +45,7 @@ pub struct Inner {
     pub papers: Papers,
     pub profiles: Profiles,
     pub boards: Boards,
+    pub jobs: Queue,
     /// What servers share; `None` for a server on its own.
     pub fleet: Option<Fleet>,
     /// The present day in the site's zone; streams wait for the next.
@@ -79,6 +81,7 @@ impl App {
             papers: Papers::default(),
             profiles: Profiles::default(),
             boards: Boards::new(clock.clone(), fleet.clone(), zone),
+            jobs: Queue::new(&db),
             fleet,
             days: watch::Sender::new(day_of(now.at, zone)),
             shutdown: CancellationToken::new(),
@@ -95,14 +98,11 @@ impl App {
         Moment::of(&self.clock)
     }
 
-    /// Does what must be done whether or not anybody asks, until shutdown.
+    /// Does what a server must do whether or not anybody asks, until shutdown.
     pub fn run_in_background(&self, tasks: &TaskTracker) {
         if let Some(fleet) = self.fleet.clone() {
             tasks.spawn(fleet.keep(self.clone()));
         }
-        self.every(tasks, Duration::from_secs(2), |app| async move {
-            attempt::sweep(&app, &app.now()).await.map(drop)
-        });
         self.every(tasks, outbox::RELAY_EVERY, |app| async move {
             outbox::relay(&app).await.map(drop)
         });
@@ -113,9 +113,6 @@ impl App {
             app.notice_the_day();
             Ok(())
         });
-        self.every(tasks, Duration::from_secs(3600), |app| async move {
-            account::own::erase(&app, &app.now()).await.map(drop)
-        });
         self.every(tasks, Duration::from_secs(60), |app| async move {
             let now = app.clock.now();
             app.limiter.prune(now);
@@ -125,13 +122,23 @@ impl App {
         });
     }
 
+    /// Does what one process of the site must do, of those that serve or of workers, until shutdown. Where several do it,
+    /// whoever comes first does.
+    pub fn work_in_background(&self, tasks: &TaskTracker) {
+        jobs::run_in_background(self, tasks);
+        self.every(tasks, Duration::from_secs(2), |app| async move {
+            attempt::sweep(&app, &app.now()).await.map(drop)
+        });
+    }
+
     /// Tells streams when a new day has begun.
     fn notice_the_day(&self) {
         let today = day_of(self.clock.now(), self.zone);
         self.days.send_if_modified(|day| std::mem::replace(day, today) != today);
     }
 
-    fn every<W, F>(&self, tasks: &TaskTracker, period: Duration, work: W)
+    /// Does something again and again until shutdown.
+    pub fn every<W, F>(&self, tasks: &TaskTracker, period: Duration, work: W)
     where
         W: Fn(App) -> F + Send + 'static,
         F: Future<Output = Result<()>> + Send,

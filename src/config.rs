@@ -31,6 +31,16 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "postgres://user:password@host/database; without it an embedded SQLite database is used",
     ),
     (
+        "DATABASE_REPLICA_URL",
+        "",
+        "postgres://… of a replica of DATABASE_URL: staff's analytics are read there, and nothing else",
+    ),
+    (
+        "MARMALADE_REPLICA_LAG_MS",
+        "30000",
+        "how far the replica may lag, in milliseconds; behind that DATABASE_URL is read",
+    ),
+    (
         "REDIS_URL",
         "",
         "redis://user:password@host/0, for several servers on one PostgreSQL; Valkey serves as well",
@@ -106,6 +116,16 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "size of the PostgreSQL connection pool",
     ),
     (
+        "MARMALADE_STATEMENT_TIMEOUT_MS",
+        "30000",
+        "PostgreSQL ends a statement of a server or worker that takes longer, in milliseconds; 0: never",
+    ),
+    (
+        "MARMALADE_SLOW_STATEMENT_MS",
+        "500",
+        "statements that take longer are logged, in milliseconds",
+    ),
+    (
         "MARMALADE_SQLITE_SYNCHRONOUS",
         "full",
         "full: a commit survives the loss of power; normal: only the death of the process",
@@ -157,6 +177,21 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("MARMALADE_MAX_ROOT_FIELDS", "50", "root fields of one operation"),
     ("MARMALADE_MAX_DIRECTIVES", "50", "directives of one operation"),
     (
+        "MARMALADE_WORK",
+        "true",
+        "whether a server does jobs, too; with false `marmalade worker` processes must",
+    ),
+    (
+        "MARMALADE_JOB_RETRY_MS",
+        "1000",
+        "the pause before a job that failed is tried again, in milliseconds; doubled each time",
+    ),
+    (
+        "MARMALADE_JOB_HEARTBEAT_MS",
+        "5000",
+        "how often a worker shows that it lives, in milliseconds; after three it missed its jobs are another's",
+    ),
+    (
         "MARMALADE_OPERATIONS",
         "",
         "a manifest (apollo-persisted-query-manifest, JSON): only the operations in it run, staff's excepted",
@@ -178,6 +213,9 @@ pub const KEYS: &[(&str, &str, &str)] = &[
 #[derive(Clone, Debug)]
 pub struct Config {
     pub database_url: Option<Secret<String>>,
+    pub database_replica_url: Option<Secret<String>>,
+    /// How far the replica may lag.
+    pub replica_lag: Duration,
     pub redis_url: Option<Secret<String>>,
     pub redis_prefix: String,
     pub mode: Mode,
@@ -195,8 +233,15 @@ pub struct Config {
     pub time_zone: Option<Tz>,
     pub demo: bool,
     pub database_connections: u32,
+    /// `None`: a statement may take as long as it does.
+    pub statement_timeout: Option<Duration>,
+    pub slow_statement: Duration,
     pub sqlite_synchronous: Synchronous,
     pub board_tick: Duration,
+    /// Whether a server does jobs, too.
+    pub work: bool,
+    pub job_retry: Duration,
+    pub job_heartbeat: Duration,
     pub limits: Limits,
     pub bounds: Bounds,
     /// The manifest of the operations that may run; without it all may.
@@ -282,7 +327,7 @@ impl Config {
         }
         let figment = Figment::new()
             .merge(Toml::file(file.unwrap_or_else(|| "marmalade.toml".into())))
-            .merge(Env::raw().only(&["DATABASE_URL", "REDIS_URL"]))
+            .merge(Env::raw().only(&["DATABASE_URL", "DATABASE_REPLICA_URL", "REDIS_URL"]))
             .merge(Env::prefixed("MARMALADE_").ignore(&["config"]));
         Self::extract(&figment)
     }
@@ -320,6 +365,10 @@ struct Given {
     #[serde(default)]
     database_url: Option<Secret<String>>,
     #[serde(default)]
+    database_replica_url: Option<Secret<String>>,
+    #[serde(default)]
+    replica_lag_ms: Option<u64>,
+    #[serde(default)]
     redis_url: Option<Secret<String>>,
     #[serde(default)]
     redis_prefix: Option<String>,
@@ -350,9 +399,19 @@ struct Given {
     #[serde(default)]
     database_connections: Option<u32>,
     #[serde(default)]
+    statement_timeout_ms: Option<u64>,
+    #[serde(default)]
+    slow_statement_ms: Option<u64>,
+    #[serde(default)]
     sqlite_synchronous: Option<Synchronous>,
     #[serde(default)]
     board_tick_ms: Option<u64>,
+    #[serde(default)]
+    work: Option<bool>,
+    #[serde(default)]
+    job_retry_ms: Option<u64>,
+    #[serde(default)]
+    job_heartbeat_ms: Option<u64>,
     #[serde(default)]
     limit_requests: Option<Parsed<Rate>>,
     #[serde(default)]
@@ -411,6 +470,14 @@ impl Given {
                 return Err("REDIS_URL is for several servers on one PostgreSQL: set DATABASE_URL, too".into());
             }
         }
+        if let Some(Secret(replica)) = &self.database_replica_url {
+            if self.database_url.is_none() {
+                return Err("DATABASE_REPLICA_URL is a replica of DATABASE_URL: set that, too".into());
+            }
+            if !replica.starts_with("postgres://") && !replica.starts_with("postgresql://") {
+                return Err("DATABASE_REPLICA_URL must begin with postgres://".into());
+            }
+        }
         let redis_prefix = self.redis_prefix.unwrap_or_else(|| "marmalade".to_owned());
         if redis_prefix.is_empty() || redis_prefix.contains(['{', '}']) {
             return Err("MARMALADE_REDIS_PREFIX: at least one character, and no braces".into());
@@ -465,6 +532,9 @@ impl Given {
             database_connections: self.database_connections.unwrap_or(10).max(1),
             sqlite_synchronous: self.sqlite_synchronous.unwrap_or(Synchronous::Full),
             board_tick: Duration::from_millis(self.board_tick_ms.unwrap_or(250).max(1)),
+            work: self.work.unwrap_or(true),
+            job_retry: Duration::from_millis(self.job_retry_ms.unwrap_or(1000).max(1)),
+            job_heartbeat: Duration::from_millis(self.job_heartbeat_ms.unwrap_or(5000).max(1000)),
             limits: Limits {
                 requests: rate(self.limit_requests, limits.requests),
                 answers: rate(self.limit_answers, limits.answers),
@@ -494,6 +564,13 @@ impl Given {
             log: self.log.unwrap_or_else(|| "info,sea_orm_migration=warn".into()),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             database_url: self.database_url,
+            database_replica_url: self.database_replica_url,
+            replica_lag: Duration::from_millis(self.replica_lag_ms.unwrap_or(30_000)),
+            statement_timeout: match self.statement_timeout_ms.unwrap_or(30_000) {
+                0 => None,
+                timeout => Some(Duration::from_millis(timeout)),
+            },
+            slow_statement: Duration::from_millis(self.slow_statement_ms.unwrap_or(500)),
             redis_url: self.redis_url,
             redis_prefix,
         })
@@ -631,6 +708,8 @@ mod tests {
     impl Given {
         const FIELDS: &[&str] = &[
             "database_url",
+            "database_replica_url",
+            "replica_lag_ms",
             "redis_url",
             "redis_prefix",
             "mode",
@@ -646,8 +725,13 @@ mod tests {
             "time_zone",
             "demo",
             "database_connections",
+            "statement_timeout_ms",
+            "slow_statement_ms",
             "sqlite_synchronous",
             "board_tick_ms",
+            "work",
+            "job_retry_ms",
+            "job_heartbeat_ms",
             "limit_requests",
             "limit_answers",
             "limit_batches",

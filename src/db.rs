@@ -9,7 +9,10 @@ use sea_orm::{
     sea_query::{Expr, Func, LikeExpr},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    jobs::Queue,
+};
 
 /// A connection pool to read from and one to write to. On PostgreSQL they are the same; on SQLite the writer is a
 /// single connection, so that writers wait for each other in our queue instead of failing with "database is locked".
@@ -17,6 +20,14 @@ use crate::error::{Error, Result};
 pub struct Db {
     read: DatabaseConnection,
     write: DatabaseConnection,
+    replica: Option<Replica>,
+}
+
+/// A copy of the database that follows it, for questions whose answer may be a little old.
+#[derive(Clone)]
+struct Replica {
+    pool: DatabaseConnection,
+    most_lag: Duration,
 }
 
 /// How SQLite makes a commit durable. See docs/durability.md.
@@ -59,28 +70,64 @@ impl Db {
         };
         let write = connect(1).await?;
         let read = connect(SQLITE_READERS).await?;
-        Ok(Self { read, write })
+        Ok(Self {
+            read,
+            write,
+            replica: None,
+        })
     }
 
-    /// Opens a PostgreSQL database.
-    pub async fn postgres(url: &str, connections: u32) -> Result<Self> {
-        let mut options = ConnectOptions::new(url);
-        options
-            .max_connections(connections)
-            .acquire_timeout(Duration::from_secs(10))
-            .set_application_name("marmalade")
-            .sqlx_logging(false);
-        let pool = Database::connect(options).await?;
+    /// Opens a PostgreSQL database. A statement that takes longer than `statement_timeout` is ended by the server.
+    pub async fn postgres(url: &str, connections: u32, statement_timeout: Option<Duration>) -> Result<Self> {
+        let pool = connect(url, connections, statement_timeout).await?;
         Ok(Self {
             read: pool.clone(),
             write: pool,
+            replica: None,
         })
+    }
+
+    /// The same with a replica for staff's analytics, which is asked while it lags by `most_lag` at most.
+    pub async fn with_replica(self, url: &str, connections: u32, most_lag: Duration) -> Result<Self> {
+        let pool = connect(url, connections, Some(ANALYTICS_TIME)).await?;
+        let replica = Some(Replica { pool, most_lag });
+        Ok(Self { replica, ..self })
+    }
+
+    /// For staff's analytics, and nothing else: the replica, if there is one and it has kept up.
+    pub async fn for_analytics(&self) -> DatabaseConnection {
+        #[derive(sea_orm::FromQueryResult)]
+        struct Lag {
+            seconds: f64,
+        }
+        let Some(replica) = &self.replica else {
+            return self.read.clone();
+        };
+        // While nothing comes, nothing lags. A server that is no replica lags behind nobody.
+        let select = "SELECT CASE WHEN NOT pg_is_in_recovery() \
+                        OR pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 \
+                      ELSE COALESCE(CAST(EXTRACT(EPOCH FROM clock_timestamp() - pg_last_xact_replay_timestamp()) \
+                        AS DOUBLE PRECISION), 1e9) END AS seconds";
+        let lag = <Lag as sea_orm::FromQueryResult>::find_by_statement(sql(&replica.pool, select, []));
+        match lag.one(&replica.pool).await {
+            Ok(Some(lag)) if lag.seconds <= replica.most_lag.as_secs_f64() => replica.pool.clone(),
+            Ok(lag) => {
+                let seconds = lag.map(|lag| lag.seconds);
+                tracing::warn!(seconds, "the replica lags too far behind; the database itself is asked");
+                self.read.clone()
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the replica can't be asked; the database itself is");
+                self.read.clone()
+            }
+        }
     }
 
     /// Brings the schema up to date. Of several servers that start at once one does, and the others wait for it.
     pub async fn migrate(&self) -> Result<()> {
         let turn = self.turn(Turn::Migrate).await?;
         migration::Migrator::up(&self.write, None).await?;
+        Queue::new(self).set_up().await?;
         drop(turn);
         Ok(())
     }
@@ -153,8 +200,28 @@ impl Db {
     /// Closes all connections.
     pub async fn close(&self) -> Result<()> {
         self.read.close_by_ref().await?;
+        if let Some(replica) = &self.replica {
+            replica.pool.close_by_ref().await?;
+        }
         Ok(self.write.close_by_ref().await?)
     }
+}
+
+/// What one question of staff's analytics may take.
+const ANALYTICS_TIME: Duration = Duration::from_secs(30);
+
+async fn connect(url: &str, connections: u32, statement_timeout: Option<Duration>) -> Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .set_application_name("marmalade")
+        .sqlx_logging(false)
+        .map_sqlx_postgres_opts(move |postgres| match statement_timeout {
+            Some(timeout) => postgres.options([("statement_timeout", timeout.as_millis().to_string())]),
+            None => postgres,
+        });
+    Ok(Database::connect(options).await?)
 }
 
 /// Readers of a WAL database never wait for the writer; more of them than cores gain nothing.
@@ -213,6 +280,14 @@ pub fn contains(column: impl ColumnTrait, word: &str) -> Expr {
 pub fn bytes(conn: &impl ConnectionTrait) -> &'static str {
     match conn.get_database_backend() {
         DbBackend::Postgres => "bytea",
+        _ => "BLOB",
+    }
+}
+
+/// The type of an id, for a cast.
+pub fn uuid(conn: &impl ConnectionTrait) -> &'static str {
+    match conn.get_database_backend() {
+        DbBackend::Postgres => "uuid",
         _ => "BLOB",
     }
 }

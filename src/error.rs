@@ -102,6 +102,19 @@ impl Error {
         }
     }
 
+    /// What went wrong, in words for whoever runs the site.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::User(error) => error.message.clone(),
+            Self::Internal(cause) => cause.to_string(),
+            Self::BadInput(message) | Self::TooComplex(message) => message.clone(),
+            Self::NotFound => "There is no such object.".into(),
+            Self::Unauthenticated | Self::Forbidden | Self::CsrfRefused | Self::NotPersisted | Self::RateLimited(_) => {
+                "Refused.".into()
+            }
+        }
+    }
+
     /// A fault of ours, for the log.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(Cause::from(cause.into()))

@@ -30,6 +30,7 @@ use crate::{
     clock::{Moment, Time},
     db::Db,
     error::{Error, Result},
+    jobs::graphql::{Job, JobTotal},
     leaderboard::{
         graphql::{AsOf, Standing},
         loader::RanksThisMorning,
@@ -220,6 +221,7 @@ impl From<crate::error::UserError> for UserError {
     concrete(name = "AttemptConnection", params(Attempt, AttemptTotal)),
     concrete(name = "AuditConnection", params(AuditEntry, AuditTotal)),
     concrete(name = "ChapterConnection", params(Chapter, ChapterTotal)),
+    concrete(name = "JobConnection", params(Job, JobTotal)),
     concrete(name = "QuizConnection", params(Quiz, QuizTotal)),
     concrete(name = "SessionConnection", params(Session, SessionTotal)),
     concrete(name = "StandingConnection", params(Standing, AsOf)),

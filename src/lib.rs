@@ -9,6 +9,7 @@
 //! | [`attempt`] | a student takes a quiz: start, answers, submit, review |
 //! | [`leaderboard`] | boards, ranks and their streams |
 //! | [`dashboard`] | a student's progress |
+//! | [`jobs`] | what is done while nobody waits for it: letters, what is due every day |
 //! | [`import`] | question banks from spreadsheets |
 //! | [`audit`] | who did what: a log that shows when it was tampered with |
 //! | [`demo`] | content and students to try things out with |
@@ -38,6 +39,7 @@ pub mod fleet;
 pub mod graphql;
 pub mod http;
 pub mod import;
+pub mod jobs;
 pub mod leaderboard;
 pub mod limit;
 pub mod mail;

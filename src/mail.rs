@@ -1,7 +1,7 @@
 //! Mail: over SMTP, or into a folder where none is configured. A letter may hold a link that is as good as a password,
 //! so none is ever logged.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use lettre::{
     AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
@@ -35,9 +35,6 @@ pub struct Letter {
     pub text: String,
 }
 
-/// A server that is busy gets another chance.
-const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(5), Duration::from_secs(60)];
-
 impl Mail {
     /// Mail as it is configured.
     pub fn new(config: &Config) -> Result<Self> {
@@ -61,31 +58,19 @@ impl Mail {
         format!("{}/{page}#token={token}", self.0.site)
     }
 
-    /// Sends a letter in the background: nobody waits for a mail server, or learns from the time whether one was asked.
-    pub fn post(&self, letter: Letter) {
-        let mail = self.clone();
-        tokio::spawn(async move {
-            for pause in PAUSES {
-                tokio::time::sleep(pause).await;
-                match mail.send(&letter).await {
-                    Ok(()) => return,
-                    Err(error) => tracing::warn!(%error, subject = letter.subject, "a letter could not be sent"),
-                }
-            }
-            tracing::error!(subject = letter.subject, "a letter was given up");
-        });
-    }
-
-    async fn send(&self, letter: &Letter) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// Sends a letter. For a job to do: nobody waits for a mail server, or learns from the time whether one was asked.
+    pub async fn send(&self, letter: Letter) -> Result<()> {
+        let to = letter.to.parse().map_err(Error::internal)?;
         let message = Message::builder()
             .from(self.0.from.clone())
-            .to(letter.to.parse()?)
+            .to(to)
             .subject(letter.subject)
             .header(ContentType::TEXT_PLAIN)
-            .body(letter.text.clone())?;
+            .body(letter.text)
+            .map_err(Error::internal)?;
         match &self.0.transport {
-            Transport::Smtp(smtp) => drop(smtp.send(message).await?),
-            Transport::Folder(folder) => drop(folder.send(message).await?),
+            Transport::Smtp(smtp) => drop(smtp.send(message).await.map_err(Error::internal)?),
+            Transport::Folder(folder) => drop(folder.send(message).await.map_err(Error::internal)?),
         }
         Ok(())
     }

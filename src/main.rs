@@ -31,6 +31,8 @@ struct Arguments {
 enum Command {
     /// Serve the API (the default)
     Serve,
+    /// Do jobs, and serve nothing: for servers that run with MARMALADE_WORK=false
+    Worker,
     /// Change the database's schema, or see where it stands
     Migrate {
         #[command(subcommand)]
@@ -129,7 +131,7 @@ impl From<RoleName> for Role {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let config = match Config::load() {
+    let mut config = match Config::load() {
         Ok(config) => config,
         Err(error) => {
             eprintln!("The configuration can't be used.\n{error}");
@@ -137,10 +139,15 @@ async fn main() -> ExitCode {
         }
     };
     log_as(&config);
-    match run(arguments.command.unwrap_or(Command::Serve), config).await {
+    let command = arguments.command.unwrap_or(Command::Serve);
+    if !matches!(command, Command::Serve | Command::Worker) {
+        // Proving or changing a whole site takes as long as it takes.
+        config.statement_timeout = None;
+    }
+    match run(command, config).await {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{}", explain(error));
+            eprintln!("{}", error.describe());
             ExitCode::FAILURE
         }
     }
@@ -149,6 +156,7 @@ async fn main() -> ExitCode {
 async fn run(command: Command, config: Config) -> Result<ExitCode> {
     match command {
         Command::Serve => serve::serve(serve::open(config).await?, asked_to_stop()).await?,
+        Command::Worker => serve::work(serve::open(config).await?, asked_to_stop()).await?,
         Command::Migrate { direction } => migrate(&config, direction).await?,
         Command::Schema => print!("{}", schema::sdl()),
         Command::Config => {
@@ -302,20 +310,5 @@ fn log_as(config: &Config) {
     match config.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
-    }
-}
-
-/// What the person at the terminal is told. Here, and only here, a cause is shown: its reader is the operator.
-fn explain(error: Error) -> String {
-    match error {
-        Error::User(error) => error.message,
-        Error::NotFound => "There is no such object.".into(),
-        Error::BadInput(message) | Error::TooComplex(message) => message,
-        Error::Internal(cause) => cause.to_string(),
-        Error::Unauthenticated
-        | Error::Forbidden
-        | Error::CsrfRefused
-        | Error::NotPersisted
-        | Error::RateLimited(_) => "Refused.".into(),
     }
 }

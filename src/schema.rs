@@ -27,6 +27,7 @@ use crate::{
     entity::{AttemptId, ChapterId, QuizId, SubjectId, UserId},
     error::{Error, Result, of_request},
     graphql::{Caller, Loaders},
+    jobs::graphql::{JobMutation, JobQuery, JobSubscription},
     leaderboard::{
         self, board,
         graphql::{Board, BoardQuery, BoardSubscription},
@@ -52,16 +53,17 @@ pub struct Query(
     DashboardQuery,
     BoardQuery,
     AuditQuery,
+    JobQuery,
     LimitQuery,
 );
 
 /// What can be changed. Outcomes that a person can act on are in the payload's `errors`.
 #[derive(MergedObject, Default)]
-pub struct Mutation(AccountMutation, AttemptMutation);
+pub struct Mutation(AccountMutation, AttemptMutation, JobMutation);
 
 /// What can be followed. Every stream begins with the present state and goes on with each new one.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(BoardSubscription);
+pub struct Subscription(BoardSubscription, JobSubscription);
 
 /// Builds the schema. Request data (the app, the viewer, loaders) is added by [`run`]; what an operation may cost has
 /// been judged when it was admitted, all but its complexity, which `Judge` sees to.

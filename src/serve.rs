@@ -39,7 +39,14 @@ pub async fn open_database(config: &Config) -> Result<Db> {
 /// Opens the configured database as it is.
 pub async fn connect(config: &Config) -> Result<Db> {
     Ok(match &config.database_url {
-        Some(Secret(url)) => Db::postgres(url, config.database_connections).await?,
+        Some(Secret(url)) => {
+            let (connections, timeout) = (config.database_connections, config.statement_timeout);
+            let db = Db::postgres(url, connections, timeout).await?;
+            match &config.database_replica_url {
+                Some(Secret(url)) => db.with_replica(url, connections, config.replica_lag).await?,
+                None => db,
+            }
+        }
         None => {
             make_private(&config.data_dir)?;
             Db::sqlite(&config.data_dir.join("marmalade.db"), config.sqlite_synchronous).await?
@@ -99,6 +106,9 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
 
     let tasks = TaskTracker::new();
     app.run_in_background(&tasks);
+    if app.config.work {
+        app.work_in_background(&tasks);
+    }
     let shutdown = app.shutdown.clone();
     tokio::spawn(async move {
         stop.await;
@@ -121,6 +131,25 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     drop(only);
     app.db.close().await?;
     Ok(())
+}
+
+/// Does jobs until `stop` is done, and serves nothing.
+pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    if app.config.mode == Mode::Production {
+        must_be_safe(&app).await?;
+    }
+    let tasks = TaskTracker::new();
+    if let Some(fleet) = app.fleet.clone() {
+        tasks.spawn(fleet.keep(app.clone()));
+    }
+    app.work_in_background(&tasks);
+    println!("Marmalade works, and serves nothing");
+    stop.await;
+    tracing::info!("stopping");
+    app.shutdown.cancel();
+    tasks.close();
+    tasks.wait().await;
+    app.db.close().await
 }
 
 /// What `marmalade check --deploy` finds: warnings are logged, with an error nothing is served.

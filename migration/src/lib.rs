@@ -23,6 +23,7 @@ mod m20261123_000007_outbox;
 mod m20261124_000008_own_account;
 mod m20261125_000009_audit;
 mod m20261125_000010_suspension;
+mod m20261126_000011_jobs;
 
 pub struct Migrator;
 
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000008_own_account::MIGRATION),
             Box::new(m20261125_000009_audit::Migration),
             Box::new(m20261125_000010_suspension::MIGRATION),
+            Box::new(m20261126_000011_jobs::MIGRATION),
         ]
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter};
+use uuid::Uuid;
 
 use super::{Profile, hash_of, taken};
 use crate::{
@@ -13,10 +14,11 @@ use crate::{
         session::{self, Ending},
         token,
     },
-    clock::Moment,
+    clock::{Moment, Time},
     db::sql,
-    entity::{UserId, link::Purpose},
+    entity::{UserId, link::Purpose, user},
     error::{Error, Result},
+    jobs::{self, Job},
     mail::Letter,
     outbox, text,
 };
@@ -26,10 +28,32 @@ const RESET_LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// How long a link to a new e-mail address is good for.
 const EMAIL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// Sends a link to a new password, if the address has an account. Whether it has one shows neither in the answer nor in
-/// the time: the same single statement runs, and nobody waits for the letter.
+/// Wants a link to a new password sent, if the address has an account. Whether it has one shows neither in the answer
+/// nor in the time: the same single statement runs, and the letter is a job.
 pub async fn request_password_reset(app: &App, email: &str, now: &Moment) -> Result<()> {
     let email = text::email("email", email)?;
+    let job = Job::PasswordResetLetter { email: email.clone() };
+    let insert = sql(
+        app.db.write(),
+        "INSERT INTO job_outbox (id, job, created_at) \
+         SELECT CAST($1 AS {uuid}), CAST($2 AS TEXT), CAST($3 AS BIGINT) FROM users \
+         WHERE email = $4 AND deleted_at IS NULL AND suspended_at IS NULL"
+            .replace("{uuid}", crate::db::uuid(app.db.write())),
+        [
+            now.id::<Uuid>().into(),
+            jobs::text(&job)?.into(),
+            now.at.into(),
+            email.into(),
+        ],
+    );
+    app.db.write().execute_raw(insert).await?;
+    app.jobs.wake();
+    Ok(())
+}
+
+/// Sends a link to a new password. Each time it is another: only its hash is stored, so none can be sent twice.
+pub async fn send_password_reset(app: &App, email: String, asked_at: Time, now: &Moment) -> Result<()> {
+    let expires_at = asked_at + RESET_LIFETIME;
     let token = token::random(now);
     let insert = sql(
         app.db.write(),
@@ -40,22 +64,26 @@ pub async fn request_password_reset(app: &App, email: &str, now: &Moment) -> Res
         [
             token::hash(&token).into(),
             now.at.into(),
-            (now.at + RESET_LIFETIME).into(),
+            expires_at.into(),
             email.clone().into(),
         ],
     );
-    if Owner::find_by_statement(insert).one(app.db.write()).await?.is_some() {
-        let link = app.mail.link("reset-password", &token);
-        app.mail.post(Letter {
+    let owner = Owner::find_by_statement(insert).one(app.db.write()).await?;
+    if owner.is_none() || expires_at <= now.at {
+        return Ok(());
+    }
+    let link = app.mail.link("reset-password", &token);
+    let text = format!(
+        "Somebody, most likely you, asked for a new password.\n\n{link}\n\nThe link works once, within 30 minutes. \
+         If it was not you, do nothing: your password stays.\n"
+    );
+    app.mail
+        .send(Letter {
             to: email,
             subject: "A new password",
-            text: format!(
-                "Somebody, most likely you, asked for a new password.\n\n{link}\n\nThe link works once, within 30 minutes. \
-                 If it was not you, do nothing: your password stays.\n"
-            ),
-        });
-    }
-    Ok(())
+            text,
+        })
+        .await
 }
 
 /// Sets a new password by a link, and signs everybody out.
@@ -82,7 +110,7 @@ pub async fn reset_password(app: &App, token: &str, password: String, source: &S
     Ok(())
 }
 
-/// Sends a link to the address that the viewer's account is to have, and a word of warning to the one it has.
+/// Wants a link sent to the address that the viewer's account is to have, and a word of warning to the one it has.
 pub async fn request_email_change(
     app: &App,
     viewer: &Viewer,
@@ -92,6 +120,31 @@ pub async fn request_email_change(
 ) -> Result<()> {
     let email = text::email("email", email)?;
     let account = super::with_password(app, viewer, password).await?;
+    let (user, old) = (account.id, account.email);
+    let tx = app.db.begin().await?;
+    jobs::want(&tx, &Job::EmailConfirmationLetter { user, email }, now).await?;
+    jobs::want(&tx, &Job::EmailChangeWarning { email: old }, now).await?;
+    tx.commit().await?;
+    app.jobs.wake();
+    Ok(())
+}
+
+/// Sends a link that proves that somebody reads the address which an account is to have.
+pub async fn send_email_confirmation(
+    app: &App,
+    user: UserId,
+    email: String,
+    asked_at: Time,
+    now: &Moment,
+) -> Result<()> {
+    let expires_at = asked_at + EMAIL_LIFETIME;
+    let account = user::Entity::active()
+        .filter(user::Column::Id.eq(user))
+        .one(app.db.read())
+        .await?;
+    let Some(account) = account.filter(|_| expires_at > now.at) else {
+        return Ok(());
+    };
     let token = token::random(now);
     let insert = sql(
         app.db.write(),
@@ -99,32 +152,39 @@ pub async fn request_email_change(
          VALUES ($1, $2, 'EMAIL_CHANGE', $3, $4, $5)",
         [
             token::hash(&token).into(),
-            account.id.into(),
+            user.into(),
             email.clone().into(),
             now.at.into(),
-            (now.at + EMAIL_LIFETIME).into(),
+            expires_at.into(),
         ],
     );
     app.db.write().execute_raw(insert).await?;
     let link = app.mail.link("confirm-email", &token);
-    app.mail.post(Letter {
-        to: email,
-        subject: "Confirm your e-mail address",
-        text: format!(
-            "{} asked to use this address from now on.\n\n{link}\n\nThe link works once, within 24 hours. If it was not \
-             you, do nothing.\n",
-            account.handle
-        ),
-    });
-    app.mail.post(Letter {
-        to: account.email,
-        subject: "Your e-mail address is about to change",
-        text:
-            "Somebody who knows your password asked to change the e-mail address of your account. If it was not you, \
-               change your password now.\n"
+    let text = format!(
+        "{} asked to use this address from now on.\n\n{link}\n\nThe link works once, within 24 hours. If it was not \
+         you, do nothing.\n",
+        account.handle
+    );
+    app.mail
+        .send(Letter {
+            to: email,
+            subject: "Confirm your e-mail address",
+            text,
+        })
+        .await
+}
+
+/// Warns whoever reads the address that an account has now.
+pub async fn send_email_change_warning(app: &App, email: String) -> Result<()> {
+    app.mail
+        .send(Letter {
+            to: email,
+            subject: "Your e-mail address is about to change",
+            text: "Somebody who knows your password asked to change the e-mail address of your account. If it was not \
+                   you, change your password now.\n"
                 .to_owned(),
-    });
-    Ok(())
+        })
+        .await
 }
 
 /// Gives an account the address that its owner has just proved to read.

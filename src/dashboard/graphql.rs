@@ -3,7 +3,10 @@
 use async_graphql::{Context, Object, SimpleObject};
 use chrono::NaiveDate;
 
-use super::{Dashboard, OfChapter, OfDay, OfSubject, Sums};
+use super::{
+    Dashboard, OfChapter, OfDay, OfSubject, Sums,
+    daily::{self, DailyMetrics},
+};
 use crate::{
     attempt::graphql::Attempt,
     auth::guard::Needs,
@@ -127,6 +130,21 @@ pub struct DashboardQuery;
 
 #[Object]
 impl DashboardQuery {
+    /// What happened on each day from `from` to `until`, the oldest first. A day is there once it is over. For staff.
+    #[graphql(guard = "Needs::Staff", complexity = "1 + 366 * child_complexity")]
+    async fn daily_metrics(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first day, in the site's time zone.")] from: NaiveDate,
+        #[graphql(desc = "The last day; at most a year later.")] until: NaiveDate,
+    ) -> Result<Option<Vec<DailyMetrics>>> {
+        if (until - from).num_days() > 366 {
+            return Err(Error::BadInput("Ask for 366 days at most.".into()));
+        }
+        let conn = ctx.app().db.for_analytics().await;
+        daily::days(&conn, from, until).await.map(Some)
+    }
+
     /// The viewer's own progress.
     #[graphql(guard = "Needs::SignedIn")]
     async fn dashboard(

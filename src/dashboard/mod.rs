@@ -1,5 +1,6 @@
 //! A student's progress, from roll-ups that every submit keeps exact.
 
+pub mod daily;
 pub mod graphql;
 
 use std::collections::BTreeMap;

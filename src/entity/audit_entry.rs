@@ -66,6 +66,8 @@ pub enum Action {
     QuizPublished,
     /// Staff changed what attempts are worth.
     ScoreChanged,
+    /// Staff had a job that was given up run again.
+    JobRetried,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

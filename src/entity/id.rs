@@ -56,6 +56,7 @@ ids! {
     ChoiceId = "choice",
     AttemptId = "attempt",
     AuditEntryId = "audit",
+    JobId = "job",
 }
 
 /// `prefix_` and the bytes in URL-safe base64.

@@ -156,6 +156,9 @@ try {
 
   // After a quarter of an hour a browser has dropped the access cookie: its lifetime is the cookie's.
   const dropAccess = () => browser.clearCookies({ name: 'access_token' });
+  // GraphiQL still shows the answer from before until the new one is there, so that the answer alone proves nothing.
+  const oneRefresh = async tab =>
+    (await tab.waitForResponse(answer => answer.url().endsWith('/auth/refresh'), { timeout: 10_000 })).status();
   const refreshes = tab => {
     const seen = [];
     tab.on('response', answer => answer.url().endsWith('/auth/refresh') && seen.push(answer.status()));
@@ -163,28 +166,28 @@ try {
   };
 
   await check('an expired session goes on without the page noticing', async () => {
-    const seen = refreshes(page);
     const url = page.url();
     await openTab('Quizzes');
     await page.evaluate(() => (window.sameDocument = true));
     await dropAccess();
     await openTab('Boards');
+    const refreshed = oneRefresh(page);
     await run('Boards');
+    assert.equal(await refreshed, 200);
     const shown = await answered('"standings"');
     assert(!shown.includes('UNAUTHENTICATED'), shown);
     assert.equal(page.url(), url);
     assert(await page.evaluate(() => window.sameDocument), 'the page was loaded anew');
-    assert.deepEqual(seen, [200]);
   });
 
   await check('a bad access cookie is replaced in the same way', async () => {
-    const seen = refreshes(page);
     const [{ domain, path }] = (await browser.cookies()).filter(cookie => cookie.name === 'access_token');
     await browser.addCookies([{ name: 'access_token', value: 'e30.e30.e30', domain, path, httpOnly: true, sameSite: 'Strict' }]);
     await openTab('Boards');
+    const refreshed = oneRefresh(page);
     await run('Boards');
+    assert.equal(await refreshed, 200);
     assert(!(await answered('"standings"')).includes('UNAUTHENTICATED'));
-    assert.deepEqual(seen, [200]);
   });
 
   await check('a subscription goes on after its session expired', async () => {

@@ -11,6 +11,7 @@ mod cross_site;
 mod edge;
 mod examples;
 mod fleet;
+mod jobs;
 mod limits;
 mod migrations;
 mod operations;

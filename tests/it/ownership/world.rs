@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use marmalade::{
     clock::Time,
-    entity::{AttemptId, ChapterId, QuizId, SessionId, SubjectId, UserId, user::Role},
+    entity::{AttemptId, ChapterId, JobId, QuizId, SessionId, SubjectId, UserId, user::Role},
+    jobs::{self, Job},
     leaderboard::board::{Board, Scope, Span, Window},
     outbox::{self, Event},
 };
@@ -133,6 +134,15 @@ impl World {
             },
         )
         .await;
+        db(
+            app,
+            "INSERT INTO daily_metrics VALUES ('2026-11-22', 1, 1, 1, 1, 1)",
+            None,
+        )
+        .await;
+        let now = app.app.now();
+        let wanted = jobs::want(app.app.db.write(), &Job::Purge, &now).await;
+        assert!(wanted.is_ok() && jobs::hand_over(&app.app).await.is_ok());
         let draft = app.draft(2, |_| {}).await;
         let subject = first(app, "SELECT id FROM subjects WHERE deleted_at IS NULL").await;
         let chapter = first(app, "SELECT id FROM chapters LIMIT 1").await;
@@ -191,6 +201,7 @@ impl World {
             ),
             ("ada's session", ada.session_id().encode()),
             ("invented session", SessionId(invented).encode()),
+            ("invented job", JobId(invented).encode()),
         ]);
         let papers = BTreeMap::from([("own", to_change), ("another's", of_bob)]);
         let cast = vec![
@@ -248,6 +259,15 @@ impl World {
             _ => Some("FORBIDDEN"),
         };
         starts.push(root("auditLog", "AuditConnection", Owner::Nobody, admins));
+        let staff = |who: Person| match who {
+            Person::Anonymous => Some("UNAUTHENTICATED"),
+            who => (!who.is_staff()).then_some("FORBIDDEN"),
+        };
+        starts.push(root("jobs", "JobConnection", Owner::Nobody, staff));
+        starts.push(Start {
+            query: "{ dailyMetrics(from: \"2026-11-01\", until: \"2026-11-30\") { $X } }".to_owned(),
+            ..root("dailyMetrics", "DailyMetrics", Owner::Nobody, staff)
+        });
         for (filter, owner) in [("state: DELETED", Owner::Nobody), ("text: \"actor0\"", Owner::Is(Ada))] {
             starts.push(Start {
                 query: format!("{{ users(first: 5, filter: {{{filter}}}) {{ $X }} }}"),
@@ -468,6 +488,10 @@ impl World {
                 case(field, what, format!("userId: {id:?}{more}"), errors, Box::new(refusal));
             }
         }
+        for (what, id) in [("an invented job", "invented job"), ("a thing that is no job", "quiz")] {
+            let id = format!("jobId: {:?}", self.id(id));
+            case("retryJob", what, id, errors, Box::new(nobody));
+        }
         for (what, id) in [
             ("an invented session", "invented session"),
             ("a thing that is no session", "quiz"),
@@ -651,6 +675,12 @@ impl World {
                 });
             }
         }
+        cases.push(Case {
+            field: "jobUpdated",
+            what: "what is done in the background",
+            query: "jobUpdated { id }".to_owned(),
+            refusal: Box::new(everybody),
+        });
         cases
     }
 }

@@ -7,8 +7,9 @@ pub mod socket;
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
+    path::Path,
     sync::{
-        Arc, Mutex, Once,
+        Arc, Mutex, Once, OnceLock,
         atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -41,10 +42,11 @@ use marmalade::{
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ConnectionTrait, EntityTrait,
+    ConnectionTrait, EntityTrait, Statement,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 /// Writes a test once and runs it on both databases.
@@ -89,7 +91,6 @@ impl Clock for TestClock {
 /// Where a test keeps what it has. All of it goes with the test.
 struct Place {
     folder: tempfile::TempDir,
-    #[expect(dead_code, reason = "kept until dropped")]
     database: Option<OwnDatabase>,
 }
 
@@ -137,6 +138,7 @@ pub struct TestApp {
     router: Router,
     statements: Arc<Statements>,
     made: Arc<AtomicUsize>,
+    worker: Arc<OnceLock<()>>,
     place: Arc<Place>,
 }
 
@@ -165,7 +167,7 @@ impl Statements {
 impl TestApp {
     pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let db = Db::sqlite(&folder.path().join("test.db"), Synchronous::Normal).await;
+        let db = Db::sqlite(&folder.path().join("marmalade.db"), Synchronous::Normal).await;
         Self::over(
             db.unwrap_or_else(|_| panic!("SQLite opens")),
             Place { folder, database: None },
@@ -185,7 +187,7 @@ impl TestApp {
             .await
             .expect("a database of its own");
         let (server, _) = url.rsplit_once('/').expect("a database in TEST_DATABASE_URL");
-        let db = Db::postgres(&format!("{server}/{name}"), 8).await;
+        let db = Db::postgres(&format!("{server}/{name}"), 8, None).await;
         let place = Place {
             folder: tempfile::tempdir().expect("a folder"),
             database: Some(OwnDatabase { server: url, name }),
@@ -237,6 +239,7 @@ impl TestApp {
             clock,
             statements,
             made: Arc::default(),
+            worker: Arc::default(),
             place,
         }
     }
@@ -259,6 +262,30 @@ impl TestApp {
 
     pub fn is_postgres(&self) -> bool {
         self.app.db.write().get_database_backend() == sea_orm::DbBackend::Postgres
+    }
+
+    /// Where everything is kept.
+    pub fn folder(&self) -> &Path {
+        self.place.folder.path()
+    }
+
+    /// The address of its own database, if it is PostgreSQL's.
+    pub fn database_url(&self) -> Option<String> {
+        let database = self.place.database.as_ref()?;
+        let (server, _) = database.server.rsplit_once('/')?;
+        Some(format!("{server}/{}", database.name))
+    }
+
+    /// How many rows a select finds.
+    pub async fn count(&self, select: &str) -> usize {
+        let db = self.app.db.write();
+        let select = Statement::from_string(db.get_database_backend(), select);
+        db.query_all_raw(select).await.expect("rows").len()
+    }
+
+    /// The time that it really is, for what other processes are to agree about.
+    pub fn follow_the_clock(&self) {
+        self.clock.0.store(SystemClock.now().0, Ordering::SeqCst);
     }
 
     /// The same person at another server of the site.
@@ -439,8 +466,17 @@ impl TestApp {
         made.await.unwrap_or_else(|_| panic!("a quiz"))
     }
 
+    /// Has jobs done from now on.
+    pub fn work(&self) {
+        self.worker.get_or_init(|| {
+            let tasks = TaskTracker::new();
+            marmalade::jobs::run_in_background(&self.app, &tasks);
+        });
+    }
+
     /// The letter that somebody got, once it has arrived: the newest with this in its subject.
     pub async fn letter(&self, to: &str, subject: &str) -> String {
+        self.work();
         let folder = self.place.folder.path().join("mail");
         for _ in 0..200 {
             let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();

@@ -1,0 +1,105 @@
+//! What happened on each day, for staff: counted once a day is over, and never again.
+
+use async_graphql::SimpleObject;
+use chrono::NaiveDate;
+use sea_orm::{ConnectionTrait, FromQueryResult};
+
+use crate::{
+    app::App,
+    clock::{Moment, Time},
+    db::sql,
+    error::Result,
+    leaderboard::board::{day_of, midnight},
+};
+
+/// The days that are counted at once; more are counted the next time.
+const MOST_DAYS: usize = 400;
+
+/// What happened on one day.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct DailyMetrics {
+    /// The day, in the site's time zone.
+    day: NaiveDate,
+    /// How many accounts were made.
+    new_accounts: i64,
+    /// How many students started an attempt.
+    active_students: i64,
+    /// How many attempts were started.
+    attempts_started: i64,
+    /// How many attempts were submitted, by students or by the clock.
+    attempts_submitted: i64,
+}
+
+#[derive(FromQueryResult)]
+struct Row {
+    day: String,
+    new_accounts: i64,
+    active_students: i64,
+    attempts_started: i64,
+    attempts_submitted: i64,
+}
+
+#[derive(FromQueryResult)]
+struct Extent {
+    last: Option<String>,
+    first: Option<Time>,
+}
+
+/// Counts the days that are over and not counted yet.
+pub async fn count_days(app: &App, now: &Moment) -> Result<()> {
+    let conn = app.db.write();
+    let extent = sql(
+        conn,
+        "SELECT (SELECT max(day) FROM daily_metrics) AS last, (SELECT min(created_at) FROM users) AS first",
+        [],
+    );
+    let Some(extent) = Extent::find_by_statement(extent).one(conn).await? else {
+        return Ok(());
+    };
+    let after_last = extent.last.and_then(|day| day.parse::<NaiveDate>().ok()?.succ_opt());
+    let first = extent.first.map(|at| day_of(at, app.zone));
+    let Some(from) = after_last.or(first) else {
+        return Ok(());
+    };
+    let today = day_of(now.at, app.zone);
+    for day in from.iter_days().take_while(|day| *day < today).take(MOST_DAYS) {
+        let next = day.succ_opt().unwrap_or(day);
+        let (begins, ends) = (midnight(day, app.zone), midnight(next, app.zone));
+        let insert = sql(
+            conn,
+            "INSERT INTO daily_metrics \
+               (day, new_accounts, active_students, attempts_started, attempts_submitted, counted_at) \
+             SELECT CAST($1 AS TEXT), \
+               (SELECT count(*) FROM users WHERE created_at >= $2 AND created_at < $3), \
+               (SELECT count(DISTINCT student_id) FROM attempts WHERE started_at >= $2 AND started_at < $3), \
+               (SELECT count(*) FROM attempts WHERE started_at >= $2 AND started_at < $3), \
+               (SELECT count(*) FROM attempts WHERE submitted_at >= $2 AND submitted_at < $3), \
+               CAST($4 AS BIGINT) \
+             ON CONFLICT (day) DO NOTHING",
+            [day.to_string().into(), begins.into(), ends.into(), now.at.into()],
+        );
+        conn.execute_raw(insert).await?;
+    }
+    Ok(())
+}
+
+/// The days from `from` to `until`, both included, as far as they are counted; the oldest first.
+pub async fn days(conn: &impl ConnectionTrait, from: NaiveDate, until: NaiveDate) -> Result<Vec<DailyMetrics>> {
+    let select = sql(
+        conn,
+        "SELECT day, new_accounts, active_students, attempts_started, attempts_submitted FROM daily_metrics \
+         WHERE day >= $1 AND day <= $2 ORDER BY day",
+        [from.to_string().into(), until.to_string().into()],
+    );
+    let rows = Row::find_by_statement(select).all(conn).await?;
+    let read = |row: Row| {
+        Some(DailyMetrics {
+            day: row.day.parse().ok()?,
+            new_accounts: row.new_accounts,
+            active_students: row.active_students,
+            attempts_started: row.attempts_started,
+            attempts_submitted: row.attempts_submitted,
+        })
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
+}

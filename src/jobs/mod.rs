@@ -1,0 +1,180 @@
+//! What must be done, but not while somebody waits for it: letters, imports, what is due every hour or every day.
+//!
+//! The transaction that causes a job writes one row into `job_outbox` ([`want`]). [`hand_over`] moves it into the queue
+//! ([`queue`]), under the row's own id so that a second time changes nothing, and only then deletes the row: no job is
+//! lost, whatever dies when. The queue does a job at least once; so each may be done twice without harm. See
+//! docs/jobs.md.
+
+pub mod graphql;
+pub mod queue;
+mod record;
+mod schedule;
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, FromQueryResult};
+use serde::{Deserialize, Serialize};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+pub use self::{
+    queue::Queue,
+    record::{Filter, JobRecord, State, count, list, retry},
+    schedule::{SCHEDULES, Schedule, fire},
+};
+use crate::{
+    account::{link, own},
+    app::App,
+    clock::{Moment, Time},
+    dashboard::daily,
+    db::sql,
+    entity::UserId,
+    error::{Error, Result},
+};
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Job {
+    /// A letter with a link to a new password, if the address has an account.
+    PasswordResetLetter { email: String },
+    /// A letter with a link that proves that somebody reads the address which an account is to have.
+    EmailConfirmationLetter { user: UserId, email: String },
+    /// A letter to the address that an account has, before it gets another one.
+    EmailChangeWarning { email: String },
+    /// Counts the days that are over.
+    DailyMetrics,
+    /// Removes what is kept no longer: the personal data of deleted accounts, jobs that are done.
+    Purge,
+}
+
+impl Job {
+    /// What the job is, as the API, logs and metrics name it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::PasswordResetLetter { .. } => Kind::PasswordResetLetter,
+            Self::EmailConfirmationLetter { .. } => Kind::EmailConfirmationLetter,
+            Self::EmailChangeWarning { .. } => Kind::EmailChangeWarning,
+            Self::DailyMetrics => Kind::DailyMetrics,
+            Self::Purge => Kind::Purge,
+        }
+    }
+
+    async fn run(self, app: &App, wanted_at: Time) -> Result<()> {
+        let now = app.now();
+        match self {
+            Self::PasswordResetLetter { email } => link::send_password_reset(app, email, wanted_at, &now).await,
+            Self::EmailConfirmationLetter { user, email } => {
+                link::send_email_confirmation(app, user, email, wanted_at, &now).await
+            }
+            Self::EmailChangeWarning { email } => link::send_email_change_warning(app, email).await,
+            Self::DailyMetrics => daily::count_days(app, &now).await,
+            Self::Purge => {
+                while own::erase(app, &now).await? > 0 {}
+                record::forget_done(app.db.write(), now.at).await
+            }
+        }
+    }
+}
+
+/// The kinds of jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[graphql(name = "JobKind")]
+pub enum Kind {
+    /// A letter with a link to a new password.
+    PasswordResetLetter,
+    /// A letter with a link that proves a new e-mail address.
+    EmailConfirmationLetter,
+    /// A warning that an account gets another e-mail address.
+    EmailChangeWarning,
+    /// Counts the days that are over.
+    DailyMetrics,
+    /// Removes what is kept no longer.
+    Purge,
+}
+
+impl Kind {
+    /// As logs and metrics have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PasswordResetLetter => "password_reset_letter",
+            Self::EmailConfirmationLetter => "email_confirmation_letter",
+            Self::EmailChangeWarning => "email_change_warning",
+            Self::DailyMetrics => "daily_metrics",
+            Self::Purge => "purge",
+        }
+    }
+}
+
+/// Wants a job done, in the transaction that causes it. [`Queue::wake`] after the commit saves it half a second.
+pub async fn want(conn: &impl ConnectionTrait, job: &Job, now: &Moment) -> Result<()> {
+    let insert = sql(
+        conn,
+        "INSERT INTO job_outbox (id, job, created_at) VALUES ($1, $2, $3)",
+        [now.id::<Uuid>().into(), text(job)?.into(), now.at.into()],
+    );
+    conn.execute_raw(insert).await?;
+    Ok(())
+}
+
+/// A job as `job_outbox` holds it.
+pub fn text(job: &Job) -> Result<String> {
+    serde_json::to_string(job).map_err(Error::internal)
+}
+
+#[derive(FromQueryResult)]
+struct Wanted {
+    id: Uuid,
+    job: String,
+    created_at: Time,
+}
+
+/// Moves wanted jobs into the queue. Returns how many there were.
+pub async fn hand_over(app: &App) -> Result<usize> {
+    const AT_ONCE: usize = 100;
+    let conn = app.db.write();
+    let select = format!("SELECT id, job, created_at FROM job_outbox ORDER BY id LIMIT {AT_ONCE}");
+    let rows = Wanted::find_by_statement(sql(conn, select, [])).all(conn).await?;
+    let count = rows.len();
+    for row in rows {
+        match serde_json::from_str(&row.job) {
+            Ok(job) => app.jobs.push(row.id, job, row.created_at).await?,
+            Err(error) => {
+                // A newer release's, which will take it.
+                tracing::warn!(%error, id = %row.id, "a wanted job of an unknown kind is left");
+                continue;
+            }
+        }
+        let delete = sql(conn, "DELETE FROM job_outbox WHERE id = $1", [row.id.into()]);
+        conn.execute_raw(delete).await?;
+    }
+    Ok(count)
+}
+
+/// Does jobs until shutdown, and sees to it that those that are due again and again are wanted.
+pub fn run_in_background(app: &App, tasks: &TaskTracker) {
+    tasks.spawn(queue::work(app.clone()));
+    tasks.spawn(keep_handing_over(app.clone()));
+    app.every(tasks, schedule::LOOK_EVERY, |app| async move {
+        fire(&app, &app.now()).await
+    });
+}
+
+/// How long a job of another process may lie in `job_outbox`.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+async fn keep_handing_over(app: App) {
+    while !app.shutdown.is_cancelled() {
+        tokio::select! {
+            () = app.jobs.wanted() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = app.shutdown.cancelled() => return,
+        }
+        if let Err(error) = hand_over(&app).await {
+            tracing::warn!(
+                cause = error.describe(),
+                "jobs could not be put into the queue, and are tried again"
+            );
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Jobs: none is lost, each is done, what can't be done is seen.
+
+use std::{
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use marmalade::{
+    config::Secret,
+    entity::user::Role,
+    jobs::{self, Filter, Job, SCHEDULES},
+};
+use sea_orm::{ConnectionTrait, Statement};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::Barrier, time::timeout};
+
+use crate::{
+    on_both_databases,
+    support::{Actor, TestApp, socket::Socket},
+};
+
+const RESET: &str =
+    "mutation($email: EmailAddress!) { requestPasswordReset(input: {email: $email}) { errors { code } } }";
+const JOBS: &str = "query($state: JobState) { jobs(state: $state) {
+    nodes { id kind state attempts maxAttempts wantedAt startedAt finishedAt error } } }";
+/// Nothing in a test takes so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn forget_password(app: &TestApp, handle: &str) {
+    app.anyone()
+        .ask(RESET, json!({"email": format!("{handle}@example.com")}))
+        .await;
+}
+
+/// The letters in this state, once there are so many.
+async fn letters_are(staff: &Actor, state: &str, count: usize) -> Vec<Value> {
+    let wait = async {
+        loop {
+            let jobs = staff.ask(JOBS, json!({"state": state})).await["jobs"]["nodes"].take();
+            let jobs = jobs.as_array().expect("a list").iter();
+            let letters: Vec<_> = jobs
+                .filter(|job| job["kind"] == "PASSWORD_RESET_LETTER")
+                .cloned()
+                .collect();
+            if letters.len() == count {
+                return letters;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    match timeout(PATIENCE, wait).await {
+        Ok(letters) => letters,
+        Err(_) => panic!("{count} letters {state}: {}", staff.ask(JOBS, json!({})).await["jobs"]),
+    }
+}
+
+async fn count(app: &TestApp) -> u64 {
+    jobs::count(app.app.db.read(), &Filter::default())
+        .await
+        .unwrap_or_else(|_| panic!("counts"))
+}
+
+/// Letters go to a server that nobody listens at.
+async fn without_mail(app: &TestApp) -> TestApp {
+    app.restarted_with(|config| {
+        config.smtp_url = Some(Secret("smtp://127.0.0.1:1".into()));
+        config.job_retry = Duration::from_millis(5);
+    })
+    .await
+}
+
+on_both_databases! {
+    async fn a_job_is_wanted_queued_and_done(app: TestApp) {
+        let editor = app.actor(Role::Editor).await;
+        app.register("ada").await;
+        forget_password(&app, "ada").await;
+        assert_eq!((app.letters(), count(&app).await), (0, 0), "nobody has come to it");
+        assert_eq!(jobs::hand_over(&app.app).await.ok(), Some(1));
+        let queued = &letters_are(&editor, "QUEUED", 1).await[0];
+        assert_eq!((&queued["kind"], &queued["attempts"]), (&json!("PASSWORD_RESET_LETTER"), &json!(0)));
+        app.work();
+        let done = &letters_are(&editor, "DONE", 1).await[0];
+        assert!(done["error"].is_null() && done["finishedAt"].is_string(), "{done}");
+        assert_eq!(app.letters(), 1);
+    }
+
+    async fn a_job_that_is_handed_over_twice_is_done_once(app: TestApp) {
+        let (now, job) = (app.app.now(), Job::EmailChangeWarning { email: "ada@example.com".into() });
+        // The process died after it had put the job into the queue, and before it deleted the row.
+        assert!(jobs::want(app.app.db.write(), &job, &now).await.is_ok());
+        let select = Statement::from_string(app.app.db.write().get_database_backend(), "SELECT id FROM job_outbox");
+        let row = app.app.db.write().query_one_raw(select).await.expect("rows").expect("a row");
+        let id: uuid::Uuid = row.try_get("", "id").expect("an id");
+        for _ in 0..2 {
+            assert!(app.app.jobs.push(id, job.clone(), now.at).await.is_ok());
+        }
+        assert_eq!(jobs::hand_over(&app.app).await.ok(), Some(1));
+        assert_eq!(jobs::hand_over(&app.app).await.ok(), Some(0));
+        assert_eq!(count(&app).await, 1);
+        app.work();
+        let done = async { while app.letters() == 0 { tokio::time::sleep(Duration::from_millis(20)).await } };
+        timeout(PATIENCE, done).await.expect("a letter");
+        assert_eq!(app.letters(), 1);
+    }
+
+    async fn a_job_that_always_fails_is_given_up_seen_and_run_again(app: TestApp) {
+        let editor = app.actor(Role::Editor).await;
+        app.register("ada").await;
+        let broken = without_mail(&app).await;
+        broken.work();
+        forget_password(&broken, "ada").await;
+        let dead = letters_are(&editor, "DEAD", 1).await[0].clone();
+        assert_eq!((&dead["attempts"], &dead["maxAttempts"]), (&json!(5), &json!(5)));
+        assert!(dead["error"].as_str().is_some_and(|error| !error.is_empty()) && dead["finishedAt"].is_string(), "{dead}");
+        broken.app.shutdown.cancel();
+
+        // Somebody mends the mail server, and runs it again.
+        let retry = "mutation($id: ID!) { retryJob(input: {jobId: $id}) { job { state attempts } errors { code } } }";
+        let retried = editor.ask(retry, json!({"id": dead["id"]})).await["retryJob"].take();
+        assert_eq!(retried, json!({"job": {"state": "QUEUED", "attempts": 0}, "errors": []}));
+        let again = editor.ask(retry, json!({"id": dead["id"]})).await["retryJob"].take();
+        assert_eq!(again, json!({"job": null, "errors": [{"code": "CONFLICT"}]}));
+        app.work();
+        letters_are(&editor, "DONE", 1).await;
+        app.letter("ada@example.com", "A new password").await;
+        let actions = app.actor(Role::Admin).await.ask("{ auditLog { nodes { action objectId } } }", json!({})).await;
+        let log = actions["auditLog"]["nodes"].as_array().expect("a log").clone();
+        assert!(log.contains(&json!({"action": "JOB_RETRIED", "objectId": dead["id"]})), "{log:?}");
+    }
+
+    async fn staff_watch_jobs_go_by(app: TestApp) {
+        let editor = app.actor(Role::Editor).await;
+        app.register("ada").await;
+        let address = app.listen().await;
+        let mut socket = Socket::open(address, &editor.token()).await;
+        socket.subscribe("1", "subscription { jobUpdated { kind state } }").await;
+        forget_password(&app, "ada").await;
+        assert_eq!(jobs::hand_over(&app.app).await.ok(), Some(1));
+        for state in ["QUEUED", "DONE"] {
+            loop {
+            let update = timeout(PATIENCE, socket.event()).await.expect("an event")["jobUpdated"].take();
+            if update["kind"] == "PASSWORD_RESET_LETTER" && update["state"] == state {
+                break;
+            }
+            }
+            app.work();
+        }
+    }
+
+    async fn a_schedule_fires_once_with_three_workers(app: TestApp) {
+        const ROUNDS: u64 = 10;
+        let mut workers = Vec::new();
+        for _ in 0..3 {
+            workers.push(app.restarted_with(|_| {}).await);
+        }
+        for round in 1..=ROUNDS {
+            let barrier = Arc::new(Barrier::new(3));
+            let tasks: Vec<_> = workers
+                .iter()
+                .map(|worker| {
+                    let (app, barrier) = (worker.app.clone(), barrier.clone());
+                    tokio::spawn(async move {
+                        barrier.wait().await;
+                        jobs::fire(&app, &app.now()).await.is_ok()
+                    })
+                })
+                .collect();
+            for task in tasks {
+                assert!(task.await.expect("a task"));
+            }
+            let wanted = app.count("SELECT 1 FROM job_outbox").await as u64;
+            // A day later everything is due again.
+            assert_eq!(wanted, round * SCHEDULES.len() as u64);
+            app.advance(Duration::from_secs(24 * 3600));
+        }
+    }
+
+    async fn days_are_counted_once_they_are_over(app: TestApp) {
+        let (editor, quiz) = (app.actor(Role::Editor).await, app.quiz(2, |_| {}).await);
+        app.student().await.take(quiz, 2).await;
+        let bob = app.student().await;
+        app.advance(Duration::from_secs(24 * 3600));
+        bob.start(quiz).await;
+        let days = "{ dailyMetrics(from: \"2026-11-01\", until: \"2026-11-30\") {
+            day newAccounts activeStudents attemptsStarted attemptsSubmitted } }";
+        assert_eq!(editor.ask(days, json!({})).await["dailyMetrics"], json!([]));
+        for _ in 0..2 {
+            assert!(marmalade::dashboard::daily::count_days(&app.app, &app.app.now()).await.is_ok());
+            let counted = editor.ask(days, json!({})).await["dailyMetrics"].take();
+            let monday = json!({"day": "2026-11-23", "newAccounts": 3, "activeStudents": 1, "attemptsStarted": 1, "attemptsSubmitted": 1});
+            assert_eq!(counted, json!([monday]));
+        }
+    }
+
+    async fn another_worker_finishes_what_a_killed_one_began(app: TestApp) {
+        // A mail server that takes a letter and never says that it has.
+        let deaf = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let smtp = format!("smtp://{}", deaf.local_addr().expect("an address"));
+        app.follow_the_clock();
+        app.register("ada").await;
+        let editor = app.actor(Role::Editor).await;
+        let mut first = Worker::start(&app, Some(&smtp));
+        forget_password(&app, "ada").await;
+        let (_kept, _) = timeout(PATIENCE, deaf.accept()).await.expect("it begins").expect("a connection");
+        letters_are(&editor, "RUNNING", 1).await;
+        first.kill();
+
+        let _second = Worker::start(&app, None);
+        letters_are(&editor, "DONE", 1).await;
+        app.letter("ada@example.com", "A new password").await;
+    }
+}
+
+/// A `marmalade worker`.
+struct Worker(Child);
+
+impl Worker {
+    fn start(app: &TestApp, smtp: Option<&str>) -> Self {
+        let mut worker = Command::new(env!("CARGO_BIN_EXE_marmalade"));
+        worker
+            .arg("worker")
+            .current_dir(app.folder())
+            .env("MARMALADE_MODE", "development")
+            .env("MARMALADE_DATA_DIR", app.folder())
+            .env("MARMALADE_LOG", "warn")
+            .env("MARMALADE_JOB_HEARTBEAT_MS", "1000")
+            .env_remove("REDIS_URL")
+            .stdout(Stdio::null());
+        match app.database_url() {
+            Some(url) => worker.env("DATABASE_URL", url),
+            None => worker.env_remove("DATABASE_URL"),
+        };
+        if let Some(smtp) = smtp {
+            worker.env("MARMALADE_SMTP_URL", smtp);
+        }
+        Self(worker.spawn().expect("a worker"))
+    }
+
+    /// `kill -9`.
+    fn kill(&mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("dead");
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

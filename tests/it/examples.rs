@@ -9,7 +9,10 @@ mod crowd;
 mod kill;
 
 #[expect(dead_code, reason = "its main is for the command line")]
-#[expect(clippy::duplicate_mod, reason = "each example brings along what it shares with others")]
+#[expect(
+    clippy::duplicate_mod,
+    reason = "each example brings along what it shares with others"
+)]
 #[path = "../../examples/load.rs"]
 mod load;
 

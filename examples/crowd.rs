@@ -17,6 +17,9 @@
 //! from sending a submit (so its own time is in it) to the arrival of the first event that is sure to have it, for
 //! each submit and each listener that it overtakes.
 
+#[path = "server/process.rs"]
+mod process;
+
 use std::{
     error::Error,
     fmt,
@@ -177,18 +180,12 @@ impl Server {
         Ok(Self { process, ticks })
     }
 
-    /// Resident memory in KiB, where there is a /proc.
     fn resident(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.trim().trim_end_matches("kB").trim().parse().ok()
+        process::resident(self.process.id())
     }
 
-    /// Seconds of processor time, at the usual 100 ticks a second.
     fn processor(&self) -> Option<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).ok()?;
-        let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-        Some((fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?) / 100.0)
+        process::processor(self.process.id())
     }
 }
 

@@ -26,13 +26,14 @@
 //!     --fault 'pg_ctl restart -D … -m immediate'
 //! ```
 
+#[path = "server/mod.rs"]
+pub mod server;
+
 use std::{
     collections::{BTreeMap, HashMap},
     error::Error,
     fmt,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -40,8 +41,8 @@ use std::{
 use clap::Parser;
 use futures_util::future::{join_all, try_join_all};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use serde_json::{Value, json};
+use server::{Ground, Place, Server};
 use tokio::sync::Notify;
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
@@ -58,24 +59,17 @@ pub struct Plan {
     /// The server dies at a random moment up to so many milliseconds after the first answer was acknowledged
     #[arg(long, default_value_t = 800)]
     pub longest: u64,
-    /// A PostgreSQL server to make a database on; without it the embedded database is used
-    #[arg(long)]
-    pub postgres: Option<String>,
+    #[command(flatten)]
+    pub ground: Ground,
     /// How many servers there are
     #[arg(long, default_value_t = 1)]
     pub servers: usize,
-    /// What several servers share ranks, limits and live events over
-    #[arg(long)]
-    pub redis: Option<String>,
     /// A shell command that harms what the servers stand on; in some rounds it runs instead of a kill
     #[arg(long = "fault")]
     pub faults: Vec<String>,
     /// Repeats the choices of another run (the moments of the machine can't be repeated)
     #[arg(long)]
     pub seed: Option<u64>,
-    /// The server's program
-    #[arg(long, default_value = "target/release/marmalade")]
-    pub program: PathBuf,
 }
 
 #[tokio::main]
@@ -124,7 +118,13 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(String)) -> Result<Tally> {
     let seed = plan.seed.unwrap_or_else(rand::random);
     tell(format!("--seed {seed}"));
     let mut chance = StdRng::seed_from_u64(seed);
-    let place = Place::new(plan).await?;
+    // Students here are faster than any.
+    let limits = marmalade::config::KEYS.iter().filter(|(key, default, _)| {
+        key.starts_with("MARMALADE_LIMIT_") && default.parse::<marmalade::limit::Rate>().is_ok()
+    });
+    let unlimited = limits.map(|(key, ..)| (*key, "1000000/1s")).collect();
+    let place = Place::new(&plan.ground, unlimited).await?;
+    let fleet = plan.servers > 1;
     let mut students: Vec<_> = (0..plan.students)
         .map(|n| Student::new(n, StdRng::seed_from_u64(chance.random())))
         .collect();
@@ -175,7 +175,7 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(String)) -> Result<Tally> {
         let (harmed, worked) = tokio::join!(harm, work);
         harmed?;
         worked.into_iter().collect::<Result<()>>()?;
-        place.wait_for_the_database().await?;
+        place.wait_for_the_database(fleet).await?;
         if servers.len() == 1 {
             place.verify()?;
         }
@@ -207,7 +207,7 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(String)) -> Result<Tally> {
     for server in &mut servers {
         server.kill()?;
     }
-    place.wait_for_the_database().await?;
+    place.wait_for_the_database(false).await?;
     place.verify()?;
     place.clear().await?;
     Ok(tally)
@@ -238,182 +238,6 @@ async fn same_board(students: &[Student], servers: &[Server]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Where the server keeps what it has.
-struct Place<'a> {
-    plan: &'a Plan,
-    folder: tempfile::TempDir,
-    database: Option<String>,
-}
-
-impl<'a> Place<'a> {
-    async fn new(plan: &'a Plan) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let name = |_| format!("marmalade_kill_{}", uuid::Uuid::new_v4().simple());
-        let database = plan.postgres.as_ref().map(name);
-        let place = Self { plan, folder, database };
-        place.admin(|name| format!("CREATE DATABASE {name}")).await?;
-        Ok(place)
-    }
-
-    /// Does something about the database that is not the server's to do.
-    async fn admin(&self, statement: impl FnOnce(&str) -> String) -> Result<()> {
-        if let (Some(url), Some(name)) = (&self.plan.postgres, &self.database) {
-            let admin = sea_orm::Database::connect(url).await?;
-            admin.execute_unprepared(&statement(name)).await?;
-            admin.close().await?;
-        }
-        Ok(())
-    }
-
-    async fn clear(self) -> Result<()> {
-        self.admin(|name| format!("DROP DATABASE {name} WITH (FORCE)")).await
-    }
-
-    fn command(&self, command: &str) -> Result<Command> {
-        let mut process = Command::new(&self.plan.program);
-        process
-            .arg(command)
-            .current_dir(self.folder.path())
-            .env("MARMALADE_MODE", "development")
-            .env("MARMALADE_LISTEN", "127.0.0.1:0")
-            .env("MARMALADE_DATA_DIR", self.folder.path())
-            .env("MARMALADE_LOG", "warn");
-        // Students here are faster than any.
-        for (key, default, _) in marmalade::config::KEYS {
-            if key.starts_with("MARMALADE_LIMIT_") && default.parse::<marmalade::limit::Rate>().is_ok() {
-                process.env(key, "1000000/1s");
-            }
-        }
-        match (&self.plan.postgres, &self.database) {
-            (Some(url), Some(name)) => {
-                let (server, _) = url.rsplit_once('/').ok_or("a database in --postgres")?;
-                process.env("DATABASE_URL", format!("{server}/{name}"))
-            }
-            _ => process.env_remove("DATABASE_URL"),
-        };
-        match (&self.plan.redis, &self.database) {
-            (Some(url), Some(name)) => process.env("REDIS_URL", url).env("MARMALADE_REDIS_PREFIX", name),
-            _ => process.env_remove("REDIS_URL"),
-        };
-        Ok(process)
-    }
-
-    async fn start(&self) -> Result<Server> {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.folder.path().join("log"))?;
-        let process = self
-            .command("serve")?
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .map_err(|error| format!("{}: {error}", self.plan.program.display()))?;
-        let folder = self.folder.path().to_owned();
-        tokio::task::spawn_blocking(move || Server::announced(process, &folder)).await?
-    }
-
-    /// What the server asked of PostgreSQL before it died is finished or undone by itself, a moment later.
-    async fn wait_for_the_database(&self) -> Result<()> {
-        #[derive(FromQueryResult)]
-        struct Connections {
-            count: i64,
-        }
-        let (Some(url), Some(name)) = (&self.plan.postgres, &self.database) else {
-            return Ok(());
-        };
-        // The connections of servers that live stay, but wait for work.
-        let busy = if self.plan.servers > 1 {
-            "AND state <> 'idle' AND wait_event_type IS DISTINCT FROM 'Client'"
-        } else {
-            ""
-        };
-        let select = format!("SELECT count(*) AS count FROM pg_stat_activity WHERE datname = '{name}' {busy}");
-        for _ in 0..1000 {
-            // PostgreSQL itself may be starting.
-            if let Ok(admin) = sea_orm::Database::connect(url).await {
-                let count = Statement::from_string(admin.get_database_backend(), &select);
-                let left = Connections::find_by_statement(count).one(&admin).await?;
-                admin.close().await?;
-                if left.is_none_or(|left| left.count == 0) {
-                    return Ok(());
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Err("PostgreSQL still works for a server that is dead".into())
-    }
-
-    fn verify(&self) -> Result<()> {
-        let output = self.command("verify")?.output()?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = [output.stdout, output.stderr].concat();
-        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-        Err(format!(
-            "verify found: {}\nThe servers have logged:\n{log}",
-            String::from_utf8_lossy(&said)
-        )
-        .into())
-    }
-}
-
-/// A serving process.
-struct Server {
-    process: Child,
-    url: String,
-    /// Kept open: a server that can't print would stop.
-    _stdout: BufReader<ChildStdout>,
-}
-
-impl Server {
-    /// Waits until the server says where it listens.
-    fn announced(mut process: Child, folder: &Path) -> Result<Self> {
-        let mut stdout = BufReader::new(process.stdout.take().ok_or("no output")?);
-        let mut line = String::new();
-        stdout.read_line(&mut line)?;
-        match line.trim().strip_prefix("Marmalade serves on ") {
-            Some(url) => Ok(Self {
-                process,
-                url: url.to_owned(),
-                _stdout: stdout,
-            }),
-            None => {
-                process.kill()?;
-                process.wait()?;
-                let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-                Err(format!("the server did not start: {line}{log}").into())
-            }
-        }
-    }
-
-    /// Waits until the server says that it can work.
-    async fn until_ready(&self) -> Result<()> {
-        for _ in 0..300 {
-            let ready = reqwest::get(format!("{}/readyz", self.url)).await;
-            if ready.is_ok_and(|reply| reply.status().is_success()) {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Err("a server does not get ready".into())
-    }
-
-    /// `kill -9`: nothing of the server's own runs any more.
-    fn kill(&mut self) -> Result<()> {
-        self.process.kill()?;
-        self.process.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill().ok();
-    }
 }
 
 /// What the students of one round and whoever kills their server tell each other.

@@ -9,6 +9,14 @@ mod crowd;
 mod kill;
 
 #[expect(dead_code, reason = "its main is for the command line")]
+#[expect(
+    clippy::duplicate_mod,
+    reason = "each example brings along what it shares with others"
+)]
+#[path = "../../examples/load.rs"]
+mod load;
+
+#[expect(dead_code, reason = "its main is for the command line")]
 #[path = "../../examples/play.rs"]
 mod play;
 
@@ -37,17 +45,41 @@ on_both_databases! {
             rounds: 3,
             students: 4,
             longest: 400,
-            postgres: app.is_postgres().then(|| std::env::var("TEST_DATABASE_URL").expect("a server")),
+            ground: kill::server::Ground {
+                postgres: postgres_of(&app),
+                redis: None,
+                program: env!("CARGO_BIN_EXE_marmalade").into(),
+            },
             servers: 1,
-            redis: None,
             faults: Vec::new(),
             seed: None,
-            program: env!("CARGO_BIN_EXE_marmalade").into(),
         };
         let tally = kill::run(&plan, |_| {}).await.unwrap_or_else(|broken| panic!("{broken}"));
         assert_eq!(tally.rounds, 3);
         assert!(tally.saves >= 3, "{tally}");
     }
+
+    async fn a_few_students_meet_no_error_under_load(app: TestApp) {
+        let plan = load::Plan {
+            students: 6,
+            seconds: 5,
+            seed: None,
+            ground: load::server::Ground {
+                postgres: postgres_of(&app),
+                redis: None,
+                program: env!("CARGO_BIN_EXE_marmalade").into(),
+            },
+        };
+        let report = load::run(&plan, |_| {}).await.unwrap_or_else(|broken| panic!("{broken}"));
+        assert_eq!(report.errors(), 0, "{report}");
+        assert!(report.submits() >= 6, "{report}");
+    }
+}
+
+/// The PostgreSQL server that a test runs on.
+fn postgres_of(app: &crate::support::TestApp) -> Option<String> {
+    app.is_postgres()
+        .then(|| std::env::var("TEST_DATABASE_URL").expect("a server"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,12 +91,14 @@ async fn a_fleet_keeps_the_word_of_a_killed_server() {
         rounds: 2,
         students: 4,
         longest: 400,
-        postgres: Some(postgres),
+        ground: kill::server::Ground {
+            postgres: Some(postgres),
+            redis: Some(redis),
+            program: env!("CARGO_BIN_EXE_marmalade").into(),
+        },
         servers: 2,
-        redis: Some(redis),
         faults: Vec::new(),
         seed: None,
-        program: env!("CARGO_BIN_EXE_marmalade").into(),
     };
     let tally = kill::run(&plan, |_| {})
         .await

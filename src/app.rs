@@ -24,6 +24,7 @@ use crate::{
     operation::persisted::Operations,
     outbox,
     quiz::paper::Papers,
+    telemetry,
 };
 
 /// The application.
@@ -65,6 +66,7 @@ impl Deref for App {
 impl App {
     /// Puts the application together over a migrated database.
     pub async fn new(config: Config, secrets: &[Secret<String>], db: Db, clock: Arc<dyn Clock>) -> Result<Self> {
+        telemetry::record();
         let now = Moment::of(&clock);
         let zone = site_zone(&db, config.time_zone, now.at).await?;
         let fleet = match &config.redis_url {
@@ -111,6 +113,10 @@ impl App {
         });
         self.every(tasks, self.config.board_tick, |app| async move {
             app.notice_the_day();
+            Ok(())
+        });
+        self.every(tasks, Duration::from_secs(5), |_| async {
+            telemetry::tidy();
             Ok(())
         });
         self.every(tasks, Duration::from_secs(60), |app| async move {

@@ -202,6 +202,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "requests for explanations (uses of Attempt.review) per student",
     ),
     (
+        "MARMALADE_METRICS_TOKEN",
+        "",
+        "who asks for /metrics must have it as a bearer token; without one nobody is told in production, everybody in development",
+    ),
+    (
         "MARMALADE_LOG",
         "info,sea_orm_migration=warn",
         "what is logged, e.g. warn,marmalade=debug",
@@ -246,6 +251,7 @@ pub struct Config {
     pub bounds: Bounds,
     /// The manifest of the operations that may run; without it all may.
     pub operations: Option<PathBuf>,
+    pub metrics_token: Option<Secret<String>>,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -451,6 +457,8 @@ struct Given {
     #[serde(default)]
     limit_reviews: Option<Parsed<Rate>>,
     #[serde(default)]
+    metrics_token: Option<Secret<String>>,
+    #[serde(default)]
     log: Option<String>,
     #[serde(default)]
     log_format: Option<LogFormat>,
@@ -477,6 +485,13 @@ impl Given {
             if !replica.starts_with("postgres://") && !replica.starts_with("postgresql://") {
                 return Err("DATABASE_REPLICA_URL must begin with postgres://".into());
             }
+        }
+        if self
+            .metrics_token
+            .as_ref()
+            .is_some_and(|Secret(token)| token.len() < 16)
+        {
+            return Err("MARMALADE_METRICS_TOKEN must have at least 16 characters".into());
         }
         let redis_prefix = self.redis_prefix.unwrap_or_else(|| "marmalade".to_owned());
         if redis_prefix.is_empty() || redis_prefix.contains(['{', '}']) {
@@ -561,6 +576,7 @@ impl Given {
                 directives: self.max_directives.unwrap_or(bounds.directives),
             },
             operations: self.operations,
+            metrics_token: self.metrics_token,
             log: self.log.unwrap_or_else(|| "info,sea_orm_migration=warn".into()),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             database_url: self.database_url,
@@ -751,6 +767,7 @@ mod tests {
             "max_directives",
             "operations",
             "limit_reviews",
+            "metrics_token",
             "log",
             "log_format",
         ];

@@ -4,14 +4,15 @@ use std::{path::Path, time::Duration};
 
 use migration::MigratorTrait;
 use sea_orm::{
-    ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    ExprTrait, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    ExprTrait, RuntimeErr, SqliteTransactionMode, SqlxError, Statement, TransactionOptions, TransactionTrait, Value,
     sea_query::{Expr, Func, LikeExpr},
 };
 
 use crate::{
     error::{Error, Result},
     jobs::Queue,
+    telemetry,
 };
 
 /// A connection pool to read from and one to write to. On PostgreSQL they are the same; on SQLite the writer is a
@@ -162,6 +163,17 @@ impl Db {
         Ok(self.write.begin_with_options(immediate).await?)
     }
 
+    /// Calls `look` with every pool of connections, by name.
+    pub fn pools(&self, look: impl Fn(&'static str, &DatabaseConnection)) {
+        look("write", &self.write);
+        if self.write.get_database_backend() == DbBackend::Sqlite {
+            look("read", &self.read);
+        }
+        if let Some(replica) = &self.replica {
+            look("replica", &replica.pool);
+        }
+    }
+
     /// Calls `observer` with every statement, in transactions too.
     pub fn observe(&mut self, observer: impl Fn(&sea_orm::metric::Info<'_>) + Send + Sync + Clone + 'static) {
         self.write.set_metric_callback(observer.clone());
@@ -289,6 +301,48 @@ pub fn uuid(conn: &impl ConnectionTrait) -> &'static str {
     match conn.get_database_backend() {
         DbBackend::Postgres => "uuid",
         _ => "BLOB",
+    }
+}
+
+/// How long to wait before each time that something is done again.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_millis(800),
+];
+
+/// Does something that may be done twice, and does it again if the database could not finish it: three times at most, a
+/// little later each time. For what every client would send again anyhow.
+pub async fn persistently<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Result<T> {
+    for pause in PAUSES {
+        match work().await {
+            Err(Error::Internal(cause)) if may_pass(&*cause) => {
+                tracing::info!(?cause, "the database could not finish; it is asked again");
+                telemetry::retried();
+                tokio::time::sleep(pause).await;
+            }
+            outcome => return outcome,
+        }
+    }
+    work().await
+}
+
+/// Whether the same again may succeed: the connection was lost, the server is just starting or stopping, or it chose this
+/// transaction to end a deadlock or a conflict. By PostgreSQL's
+/// [codes](https://www.postgresql.org/docs/current/errcodes-appendix.html).
+fn may_pass(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    let Some(DbErr::Conn(error) | DbErr::Exec(error) | DbErr::Query(error)) = cause.downcast_ref::<DbErr>() else {
+        return false;
+    };
+    let RuntimeErr::SqlxError(error) = error else {
+        return false;
+    };
+    match &**error {
+        SqlxError::Io(_) => true,
+        SqlxError::Database(error) => error.code().is_some_and(|code| {
+            code.starts_with("08") || ["40001", "40P01", "57P01", "57P02", "57P03"].contains(&&*code)
+        }),
+        _ => false,
     }
 }
 

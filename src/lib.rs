@@ -49,5 +49,6 @@ pub mod page;
 pub mod quiz;
 pub mod schema;
 pub mod serve;
+pub mod telemetry;
 pub mod text;
 pub mod verify;

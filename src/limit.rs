@@ -30,6 +30,7 @@ use crate::{
     entity::UserId,
     error::{Error, Result},
     fleet::Fleet,
+    telemetry,
 };
 
 /// What is limited. The rate of each is in `Limit::rate`, and nowhere else.
@@ -128,6 +129,23 @@ fn subscriber(address: Option<IpAddr>) -> IpAddr {
 }
 
 impl Limit {
+    /// As metrics have it: the key of the configuration, without what all have in common.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Answer => "answers",
+            Self::Batch => "batches",
+            Self::Submit => "submits",
+            Self::Start => "starts",
+            Self::SignInFailure => "sign_in_failures",
+            Self::SignInFailureOfAddress => "sign_in_failures_of_address",
+            Self::Register => "registers",
+            Self::Letter => "letters",
+            Self::LetterOfAddress => "letters_of_address",
+            Self::Review => "reviews",
+            Self::Export => "exports",
+        }
+    }
+
     fn rate(self, limits: &Limits) -> Rate {
         match self {
             Self::Answer => limits.answers,
@@ -263,6 +281,11 @@ impl Limiter {
 
     /// Counts one request, whatever it asks for, or says how long to wait.
     pub async fn request(&self, who: Who) -> Result<Budget> {
+        let counted = self.count_request(who).await;
+        counted.inspect_err(|_| telemetry::refused("requests"))
+    }
+
+    async fn count_request(&self, who: Who) -> Result<Budget> {
         let rate = self.limits.requests;
         let now = self.requests.clock().0.now();
         if let Some(fleet) = &self.fleet
@@ -306,8 +329,13 @@ impl Limiter {
 
     /// Counts one use, or says how long to wait.
     pub async fn reserve(&self, limit: Limit, who: impl Into<Who>, now: Time) -> Result<Reservation<'_>> {
+        let counted = self.count(limit, who.into(), now).await;
+        counted.inspect_err(|_| telemetry::refused(limit.name()))
+    }
+
+    async fn count(&self, limit: Limit, who: Who, now: Time) -> Result<Reservation<'_>> {
         let rate = limit.rate(&self.limits);
-        let key = (limit, who.into());
+        let key = (limit, who);
         let reservation = |counted| Reservation {
             limiter: self,
             key,

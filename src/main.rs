@@ -15,9 +15,12 @@ use marmalade::{
     deploy::{self, Severity},
     entity::user::Role,
     error::{Error, Result},
-    import, schema, serve, verify,
+    import, schema, serve,
+    telemetry::Traces,
+    verify,
 };
 use migration::{Migrator, MigratorTrait};
+use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// The backend of an exam-preparation site.
 #[derive(Parser)]
@@ -138,7 +141,13 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    log_as(&config);
+    let _traces = match log_as(&config) {
+        Ok(traces) => traces,
+        Err(error) => {
+            eprintln!("Traces can't be sent.\n{}", error.describe());
+            return ExitCode::from(2);
+        }
+    };
     let command = arguments.command.unwrap_or(Command::Serve);
     if !matches!(command, Command::Serve | Command::Worker) {
         // Proving or changing a whole site takes as long as it takes.
@@ -299,16 +308,25 @@ async fn asked_to_stop() {
     }
 }
 
-fn log_as(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).unwrap_or_else(|error| {
+/// Begins to log, and to send traces if a collector is named.
+fn log_as(config: &Config) -> Result<Option<Traces>> {
+    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|error| {
         eprintln!("MARMALADE_LOG: {error}; using info");
-        tracing_subscriber::EnvFilter::new("info")
+        EnvFilter::new("info")
     });
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
+    let traces = Traces::configured()?;
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = match config.log_format {
+        LogFormat::Text => log.boxed(),
+        LogFormat::Json => log.json().boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(log.with_filter(filter))
+        .with(
+            traces
+                .as_ref()
+                .map(|traces| traces.layer().with_filter(LevelFilter::INFO)),
+        )
+        .init();
+    Ok(traces)
 }

@@ -3,7 +3,7 @@
 //! and to the other servers. If the process dies in between, Redis is away, or the change was made by another process
 //! (the command line), the relay delivers it. Delivery twice, or out of order, changes nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use crate::{
     error::{Error, Result},
     fleet::Health,
     leaderboard::Move,
+    telemetry,
 };
 
 /// What happened.
@@ -71,12 +72,12 @@ pub async fn record(conn: &impl ConnectionTrait, event: &Event, now: &Moment) ->
 
 /// Delivers an event right after its commit. If that fails the relay will: the event is recorded.
 pub async fn deliver(app: &App, event: Event) {
-    if let Err(Error::Internal(cause)) = try_deliver(app, &event).await {
+    if let Err(Error::Internal(cause)) = try_deliver(app, &event, Instant::now()).await {
         tracing::debug!(?cause, "what follows a commit is delivered later");
     }
 }
 
-async fn try_deliver(app: &App, event: &Event) -> Result<()> {
+async fn try_deliver(app: &App, event: &Event, began: Instant) -> Result<()> {
     note(app, event).await;
     let moves = match event {
         Event::StandingsChanged {
@@ -88,6 +89,9 @@ async fn try_deliver(app: &App, event: &Event) -> Result<()> {
         Event::AccountChanged { user, .. } => app.boards.account_changed(app.db.read(), *user).await?,
         Event::SessionsEnded { .. } | Event::QuizChanged { .. } => Vec::new(),
     };
+    if matches!(event, Event::StandingsChanged { .. }) {
+        telemetry::ranked(began.elapsed());
+    }
     match &app.fleet {
         Some(fleet) => fleet.publish(Some((event, &moves))).await,
         None => Ok(()),
@@ -150,7 +154,7 @@ pub async fn relay(app: &App) -> Result<usize> {
     let count = rows.len();
     for row in rows {
         match serde_json::from_str(&row.event) {
-            Ok(event) => try_deliver(app, &event).await?,
+            Ok(event) => try_deliver(app, &event, Instant::now()).await?,
             // Written by a newer release; what it tells is in the tables, too.
             Err(error) => tracing::warn!(%error, "an event of an unknown kind was passed over"),
         }

@@ -38,6 +38,7 @@ use crate::{
         self,
         graphql::{CatalogueQuery, Chapter, Quiz, Subject},
     },
+    telemetry,
 };
 
 /// The schema of Marmalade.
@@ -151,6 +152,7 @@ pub fn run(
     viewer: Option<Viewer>,
     caller: Caller,
 ) -> impl Stream<Item = async_graphql::Response> + Send + use<> {
+    let (kind, field) = (admitted.kind(), admitted.field().to_owned());
     let batches = Batches::default();
     let loads = batches.loads();
     let mut request = admitted
@@ -161,7 +163,7 @@ pub fn run(
     if let Some(viewer) = viewer {
         request = request.data(viewer);
     }
-    loads.drive(schema.execute_stream(request))
+    telemetry::measured(kind, field, loads.drive(schema.execute_stream(request)))
 }
 
 /// An object with an id of its own.

@@ -21,7 +21,7 @@ use crate::{
     demo,
     deploy::{self, Severity},
     error::{Error, Result},
-    http,
+    http, telemetry,
 };
 
 /// How long requests that are under way may take when the server stops.
@@ -66,7 +66,8 @@ pub fn make_private(folder: &Path) -> Result<()> {
 /// Puts the application together over the configured database.
 pub async fn open(config: Config) -> Result<App> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let db = open_database(&config).await?;
+    let mut db = open_database(&config).await?;
+    telemetry::observe(&mut db, config.slow_statement);
     let secrets = secrets(&config, &Moment::of(&clock))?;
     App::new(config, &secrets, db, clock).await
 }

@@ -13,6 +13,7 @@ use crate::{
     account::graphql::{User, user},
     auth::guard::Needs,
     dashboard::Recent,
+    db::persistently,
     entity::{
         AttemptId, ChoiceId, QuestionId, QuizId, UserId, answer,
         attempt::{self, State, SubmittedBy},
@@ -480,7 +481,7 @@ impl AttemptMutation {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let quiz = QuizId::decode(&input.quiz_id)?;
         let reserved = app.limiter.reserve(Limit::Start, viewer, now.at).await?;
-        let (started, errors) = as_payload(super::start(app, viewer, quiz, &now).await)?;
+        let (started, errors) = as_payload(persistently(|| super::start(app, viewer, quiz, &now)).await)?;
         let resumed = started.as_ref().is_some_and(|started| started.resumed);
         if resumed {
             reserved.give_back().await;
@@ -503,7 +504,8 @@ impl AttemptMutation {
         let attempt = AttemptId::decode(&input.attempt_id)?;
         let save = save_of(&input.question_id, input.choice_id.as_ref(), input.seq)?;
         let _counted = app.limiter.reserve(Limit::Answer, viewer, now.at).await?;
-        let (saved, errors) = as_payload(answers::save(app, viewer, attempt, &[save], &now).await)?;
+        let (saved, errors) =
+            as_payload(persistently(|| answers::save(app, viewer, attempt, std::slice::from_ref(&save), &now)).await)?;
         let saved = saved.and_then(|saved| saved.into_iter().next());
         let (outcome, answer) = saved.map(told).unzip();
         if outcome == Some(SaveOutcome::NotFound) {
@@ -532,7 +534,7 @@ impl AttemptMutation {
             .collect();
         let saves: Vec<_> = sent.iter().copied().flatten().collect();
         let _counted = app.limiter.reserve(Limit::Batch, viewer, now.at).await?;
-        let (saved, errors) = as_payload(answers::save(app, viewer, attempt, &saves, &now).await)?;
+        let (saved, errors) = as_payload(persistently(|| answers::save(app, viewer, attempt, &saves, &now)).await)?;
         let results = saved.map(|saved| {
             let mut saved = saved.into_iter();
             let result = |(answer, sent): (AnswerInput, Option<Save>)| {
@@ -563,7 +565,8 @@ impl AttemptMutation {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let id = AttemptId::decode(&input.attempt_id)?;
         let reserved = app.limiter.reserve(Limit::Submit, viewer, now.at).await?;
-        let (submitted, errors) = as_payload(super::submit(app, viewer, id, &input.idempotency_key.0, &now).await)?;
+        let (submitted, errors) =
+            as_payload(persistently(|| super::submit(app, viewer, id, &input.idempotency_key.0, &now)).await)?;
         let attempt = match submitted {
             Some(submitted) => {
                 if submitted.replayed {

@@ -1,13 +1,22 @@
-//! What a load balancer asks: is the process alive, and should it get requests?
+//! What machines ask: is the process alive, should it get requests, how is it doing?
 
 use std::time::Duration;
 
-use axum::{extract::State, http::StatusCode};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::FromQueryResult;
+use sha2::{Digest, Sha256};
 
-use super::Server;
-use crate::db::sql;
+use super::{Server, bearer};
+use crate::{
+    config::{Mode, Secret},
+    db::sql,
+    telemetry,
+};
 
 /// A database that takes longer is not there for a student either.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -15,6 +24,28 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The process answers; whether it can do anything is for [`ready`] to say.
 pub async fn alive() -> &'static str {
     "alive\n"
+}
+
+/// What Prometheus asks. In production only who has `MARMALADE_METRICS_TOKEN`, as a bearer token (RFC 6750), is told;
+/// for others there is nothing here.
+pub async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Response {
+    let app = &server.app;
+    let told = match &app.config.metrics_token {
+        Some(Secret(token)) => {
+            let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+            authorization.and_then(bearer).is_some_and(|given| same(given, token))
+        }
+        None => app.config.mode == Mode::Development,
+    };
+    match telemetry::scrape(app).await.filter(|_| told) {
+        Some(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Compares hashes, so that the time tells nothing of the token.
+fn same(given: &str, token: &str) -> bool {
+    Sha256::digest(given) == Sha256::digest(token)
 }
 
 /// Whether requests should come here: the database answers, its schema is as new as this program, and the server is not

@@ -74,6 +74,7 @@ pub fn router(app: App) -> Router {
         ))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
         .route("/graphql/ws", get(socket::handle))
         .route("/", get(|| async { axum::response::Redirect::temporary("/graphiql") }))
         .merge(graphiql::routes())

@@ -12,7 +12,7 @@ use futures_util::{Stream, StreamExt as _, stream::poll_fn};
 use ipnet::IpNet;
 use tracing::{Instrument as _, Span};
 
-use crate::app::App;
+use crate::{app::App, telemetry};
 
 /// The header that tells a client its request's id.
 pub const REQUEST_ID: &str = "x-request-id";
@@ -33,6 +33,7 @@ pub async fn meet(State(app): State<App>, mut request: Request, next: Next) -> R
     let address = connection.map(|ConnectInfo(end)| client(end.ip(), request.headers(), &app.config.trusted_proxies));
     let request_id = new_request_id();
     let span = request_span(&request_id);
+    telemetry::follow(&span, request.headers());
     let header = HeaderValue::from_str(&request_id);
     request.extensions_mut().insert(Peer { request_id, address });
     let mut response = next.run(request).instrument(span).await;

@@ -18,7 +18,7 @@ use crate::{
     error::{self, Error},
     graphql::Caller,
     limit::Who,
-    operation, schema,
+    operation, schema, telemetry,
 };
 
 /// Upgrades to a WebSocket. A browser comes with its cookie, and only from an allowed page; a native app sends its
@@ -46,6 +46,7 @@ pub async fn handle(
     let device = device(&headers, &peer);
     let settings = Settings::default();
     ws::prepare(upgrade, &settings).on_upgrade(move |socket| async move {
+        let _open = telemetry::Open::socket();
         let shutdown = server.app.shutdown.clone();
         let init = async |payload: Payload| {
             let viewer = viewer(&server, identity, &payload).await?;

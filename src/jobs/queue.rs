@@ -1,7 +1,10 @@
 //! The queue: apalis, with its tables in our database. What is the library's stays in this file and in [`super::record`],
 //! which reads its tables.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use apalis::{
     layers::{WorkerBuilderExt, retry::RetryPolicy},
@@ -30,6 +33,7 @@ use crate::{
     clock::Time,
     db::Db,
     error::{Error, Result},
+    telemetry,
 };
 
 /// How often a job is tried before it is given up.
@@ -209,11 +213,16 @@ async fn worker(app: &App) -> Result<()> {
 }
 
 async fn run(queued: Queued, app: Data<App>, id: TaskId, attempt: Attempt) -> Result<(), BoxDynError> {
-    let kind = queued.job.kind().name();
+    let kind = queued.job.kind();
     let attempt = attempt.current();
-    let span = tracing::info_span!("job", kind, %id, attempt);
+    let span = tracing::info_span!("job", kind = kind.name(), %id, attempt);
     async {
+        if attempt == 1 {
+            telemetry::job_waited(kind, app.clock.now().since(queued.wanted_at));
+        }
+        let began = Instant::now();
         let outcome = queued.job.run(&app, queued.wanted_at).await;
+        telemetry::job_ended(kind, outcome.is_ok(), began.elapsed());
         outcome.map_err(|error| {
             let cause = error.describe();
             tracing::warn!(cause, "a job failed");

@@ -127,6 +127,16 @@ pub async fn count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> 
     Ok(count.map_or(0, |count| count.count.unsigned_abs()))
 }
 
+/// How many jobs there are in each state that somebody must do something about.
+pub async fn backlog(conn: &impl ConnectionTrait) -> Result<[(&'static str, u64); 3]> {
+    let of = async |state| count(conn, &Filter { state: Some(state) }).await;
+    Ok([
+        ("queued", of(State::Queued).await?),
+        ("running", of(State::Running).await?),
+        ("dead", of(State::Dead).await?),
+    ])
+}
+
 /// Jobs that are not done, and those that were done since: what a stream of changes looks at.
 pub async fn recent(conn: &impl ConnectionTrait, since: Time) -> Result<Vec<JobRecord>> {
     const MOST: usize = 200;

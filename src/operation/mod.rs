@@ -3,7 +3,10 @@
 pub mod cost;
 pub mod persisted;
 
-use async_graphql::{Request, ServerError, parser::types::OperationType};
+use async_graphql::{
+    Request, ServerError,
+    parser::types::{OperationType, Selection},
+};
 
 use self::cost::holds_nul;
 use crate::{
@@ -17,12 +20,18 @@ use crate::{
 pub struct Admitted {
     request: Request,
     kind: OperationType,
+    field: String,
 }
 
 impl Admitted {
     /// Which kind of operation is asked for.
     pub fn kind(&self) -> OperationType {
         self.kind
+    }
+
+    /// The first field at its root, as the schema names it; for metrics.
+    pub fn field(&self) -> &str {
+        &self.field
     }
 
     /// The request, its document read.
@@ -61,8 +70,20 @@ pub async fn admit(app: &App, viewer: Option<&Viewer>, mut request: Request) -> 
         },
     };
     let kind = operation.1.node.ty;
+    let field = match operation
+        .1
+        .node
+        .selection_set
+        .node
+        .items
+        .first()
+        .map(|first| &first.node)
+    {
+        Some(Selection::Field(field)) => field.node.name.node.to_string(),
+        _ => "fragment".to_owned(),
+    };
     if let Some(hash) = learn {
         app.operations.learn(hash, &request.query).await;
     }
-    Ok(Admitted { request, kind })
+    Ok(Admitted { request, kind, field })
 }

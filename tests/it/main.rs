@@ -13,6 +13,7 @@ mod examples;
 mod fleet;
 mod jobs;
 mod limits;
+mod metrics;
 mod migrations;
 mod operations;
 mod own_account;

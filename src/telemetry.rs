@@ -1,0 +1,412 @@
+//! What an operator sees of a running process: metrics for Prometheus at `/metrics`, and traces for whoever configures an
+//! OpenTelemetry collector. Logs are `tracing`'s, set up in `main.rs`.
+//!
+//! Every metric is described in [`METRICS`]; docs/metrics.md says what to make of them. Names follow Prometheus'
+//! conventions (<https://prometheus.io/docs/practices/naming/>): base units, `_total` for counters.
+
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use async_graphql::{Response, parser::types::OperationType};
+use futures_util::{Stream, StreamExt};
+use metrics::{Unit, counter, gauge, histogram};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use opentelemetry::{propagation::TextMapPropagator, trace::TracerProvider};
+use opentelemetry_otlp::SpanExporter;
+use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
+use sea_orm::{DatabaseConnection, FromQueryResult};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::{Layer, registry::LookupSpan};
+
+use crate::{
+    app::App,
+    clock::Time,
+    db::{Db, sql},
+    error::{Error, Result},
+    fleet::Health,
+    jobs,
+};
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// Every metric: its name, its kind, its unit, what it tells.
+pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
+    (
+        OPERATION,
+        Kind::Histogram,
+        Unit::Seconds,
+        "time of a query or mutation, by kind and first root field",
+    ),
+    (
+        OPERATION_ERRORS,
+        Kind::Counter,
+        Unit::Count,
+        "errors of operations, by first root field and code",
+    ),
+    (
+        STREAM_EVENTS,
+        Kind::Counter,
+        Unit::Count,
+        "events of subscriptions, by root field",
+    ),
+    (
+        REFUSALS,
+        Kind::Counter,
+        Unit::Count,
+        "uses that a limiter refused, by limit",
+    ),
+    (SOCKETS, Kind::Gauge, Unit::Count, "WebSockets that are open"),
+    (
+        STREAMS,
+        Kind::Gauge,
+        Unit::Count,
+        "subscriptions that are open, over whatever transport",
+    ),
+    (STATEMENT, Kind::Histogram, Unit::Seconds, "time of a SQL statement"),
+    (
+        STATEMENT_FAILURES,
+        Kind::Counter,
+        Unit::Count,
+        "SQL statements that failed",
+    ),
+    (
+        SLOW_STATEMENTS,
+        Kind::Counter,
+        Unit::Count,
+        "SQL statements over MARMALADE_SLOW_STATEMENT_MS, each of which is logged",
+    ),
+    (
+        RETRIES,
+        Kind::Counter,
+        Unit::Count,
+        "transactions that were begun again because the database could not finish them",
+    ),
+    (
+        CONNECTIONS,
+        Kind::Gauge,
+        Unit::Count,
+        "connections to the database, by pool and state (idle, busy)",
+    ),
+    (
+        RANK_LAG,
+        Kind::Histogram,
+        Unit::Seconds,
+        "from a commit until its ranks are on the boards of this server",
+    ),
+    (
+        OUTBOX_AGE,
+        Kind::Gauge,
+        Unit::Seconds,
+        "age of the oldest event that has not been delivered",
+    ),
+    (
+        FLEET_HEALTH,
+        Kind::Gauge,
+        Unit::Count,
+        "how this server stands to Redis: 0 away, 1 catching up, 2 well; absent without Redis",
+    ),
+    (
+        JOB_WAIT,
+        Kind::Histogram,
+        Unit::Seconds,
+        "from when a job is wanted until a worker begins, by kind",
+    ),
+    (
+        JOB,
+        Kind::Histogram,
+        Unit::Seconds,
+        "time of one attempt at a job, by kind and outcome (done, failed)",
+    ),
+    (
+        JOBS,
+        Kind::Gauge,
+        Unit::Count,
+        "jobs in the queue, by state (queued, running, dead)",
+    ),
+    (
+        JOB_OUTBOX_AGE,
+        Kind::Gauge,
+        Unit::Seconds,
+        "age of the oldest job that is not in the queue yet",
+    ),
+    (BUILD, Kind::Gauge, Unit::Count, "1, with the version as label"),
+];
+
+const OPERATION: &str = "marmalade_operation_seconds";
+const OPERATION_ERRORS: &str = "marmalade_operation_errors_total";
+const STREAM_EVENTS: &str = "marmalade_stream_events_total";
+const REFUSALS: &str = "marmalade_limiter_refusals_total";
+const SOCKETS: &str = "marmalade_sockets";
+const STREAMS: &str = "marmalade_streams";
+const STATEMENT: &str = "marmalade_statement_seconds";
+const STATEMENT_FAILURES: &str = "marmalade_statement_failures_total";
+const SLOW_STATEMENTS: &str = "marmalade_slow_statements_total";
+const RETRIES: &str = "marmalade_transaction_retries_total";
+const CONNECTIONS: &str = "marmalade_database_connections";
+const RANK_LAG: &str = "marmalade_rank_lag_seconds";
+const OUTBOX_AGE: &str = "marmalade_outbox_oldest_age_seconds";
+const FLEET_HEALTH: &str = "marmalade_fleet_health";
+const JOB_WAIT: &str = "marmalade_job_wait_seconds";
+const JOB: &str = "marmalade_job_seconds";
+const JOBS: &str = "marmalade_jobs";
+const JOB_OUTBOX_AGE: &str = "marmalade_job_outbox_oldest_age_seconds";
+const BUILD: &str = "marmalade_build_info";
+
+/// Upper bounds of the histograms' buckets, in seconds; the promises of the site (200 ms, 1 s, 5 s) are among them.
+const BUCKETS: [f64; 13] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+];
+
+/// The process's metrics: a process has one set of them.
+fn recorded() -> Option<&'static PrometheusHandle> {
+    static RECORDED: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    let install = || {
+        let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).ok()?;
+        let handle = builder.install_recorder().ok()?;
+        for (name, kind, unit, meaning) in METRICS {
+            match kind {
+                Kind::Counter => metrics::describe_counter!(*name, *unit, *meaning),
+                Kind::Gauge => metrics::describe_gauge!(*name, *unit, *meaning),
+                Kind::Histogram => metrics::describe_histogram!(*name, *unit, *meaning),
+            }
+        }
+        gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        Some(handle)
+    };
+    RECORDED.get_or_init(install).as_ref()
+}
+
+/// Begins to record.
+pub fn record() {
+    recorded();
+}
+
+/// Keeps what is recorded small. Call it every few seconds.
+pub fn tidy() {
+    if let Some(recorded) = recorded() {
+        recorded.run_upkeep();
+    }
+}
+
+/// All metrics in Prometheus' text format. What has a present state is looked up now; if the database can't tell, its
+/// gauges are left as they were.
+pub async fn scrape(app: &App) -> Option<String> {
+    let recorded = recorded()?;
+    app.db.pools(|name, pool| connections(name, pool));
+    if let Some(fleet) = &app.fleet {
+        let health = match fleet.health() {
+            Health::Away => 0.0,
+            Health::CatchingUp => 1.0,
+            Health::Well => 2.0,
+        };
+        gauge!(FLEET_HEALTH).set(health);
+    }
+    if let Err(error) = backlog(app).await {
+        tracing::warn!(cause = error.describe(), "the backlog can't be counted");
+    }
+    Some(recorded.render())
+}
+
+fn connections(name: &'static str, pool: &DatabaseConnection) {
+    let (all, idle) = match pool.get_database_backend() {
+        sea_orm::DbBackend::Postgres => {
+            let pool = pool.get_postgres_connection_pool();
+            (pool.size(), pool.num_idle())
+        }
+        _ => {
+            let pool = pool.get_sqlite_connection_pool();
+            (pool.size(), pool.num_idle())
+        }
+    };
+    let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+    gauge!(CONNECTIONS, "pool" => name, "state" => "idle").set(idle);
+    gauge!(CONNECTIONS, "pool" => name, "state" => "busy").set(all.saturating_sub(idle));
+}
+
+#[derive(FromQueryResult)]
+struct Backlog {
+    event: Option<Time>,
+    job: Option<Time>,
+}
+
+async fn backlog(app: &App) -> Result<()> {
+    let conn = app.db.read();
+    let select =
+        "SELECT (SELECT min(created_at) FROM outbox) AS event, (SELECT min(created_at) FROM job_outbox) AS job";
+    let oldest = Backlog::find_by_statement(sql(conn, select, [])).one(conn).await?;
+    let now = app.clock.now();
+    let age = |at: Option<Time>| at.map_or(0.0, |at| now.since(at).as_secs_f64());
+    gauge!(OUTBOX_AGE).set(age(oldest.as_ref().and_then(|oldest| oldest.event)));
+    gauge!(JOB_OUTBOX_AGE).set(age(oldest.and_then(|oldest| oldest.job)));
+    for (state, count) in jobs::backlog(conn).await? {
+        gauge!(JOBS, "state" => state).set(count as f64);
+    }
+    Ok(())
+}
+
+/// Watches the database's statements; those that take longer than `slow` are logged, without their values.
+pub fn observe(db: &mut Db, slow: Duration) {
+    db.observe(move |info| {
+        histogram!(STATEMENT).record(info.elapsed);
+        if info.failed {
+            counter!(STATEMENT_FAILURES).increment(1);
+        }
+        if info.elapsed > slow {
+            counter!(SLOW_STATEMENTS).increment(1);
+            let (ms, statement) = (info.elapsed.as_millis() as u64, &info.statement.sql);
+            tracing::warn!(ms, statement, "slow statement");
+        }
+    });
+}
+
+/// Measures the responses of one operation.
+pub fn measured(
+    kind: OperationType,
+    field: String,
+    responses: impl Stream<Item = Response>,
+) -> impl Stream<Item = Response> {
+    let began = Instant::now();
+    let stream = (kind == OperationType::Subscription).then(|| Open::new(STREAMS));
+    responses.map(move |response| {
+        let _open = &stream;
+        // Names that the schema does not have are anybody's: they must not become labels.
+        let valid = response.errors.iter().all(|error| !error.path.is_empty());
+        let field = if valid { field.clone() } else { "invalid".to_owned() };
+        for error in &response.errors {
+            let code = error
+                .extensions
+                .as_ref()
+                .and_then(|extensions| match extensions.get("code") {
+                    Some(async_graphql::Value::String(code)) => Some(code.clone()),
+                    _ => None,
+                });
+            let code = code.unwrap_or_else(|| "BAD_USER_INPUT".to_owned());
+            counter!(OPERATION_ERRORS, "field" => field.clone(), "code" => code).increment(1);
+        }
+        match kind {
+            OperationType::Subscription => counter!(STREAM_EVENTS, "field" => field).increment(1),
+            OperationType::Query => histogram!(OPERATION, "kind" => "query", "field" => field).record(began.elapsed()),
+            OperationType::Mutation => {
+                histogram!(OPERATION, "kind" => "mutation", "field" => field).record(began.elapsed());
+            }
+        }
+        response
+    })
+}
+
+/// Counts something as open until it is dropped.
+pub struct Open(&'static str);
+
+impl Open {
+    fn new(name: &'static str) -> Self {
+        gauge!(name).increment(1);
+        Self(name)
+    }
+
+    /// A WebSocket.
+    pub fn socket() -> Self {
+        Self::new(SOCKETS)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        gauge!(self.0).decrement(1);
+    }
+}
+
+/// A limiter has refused a use.
+pub fn refused(limit: &'static str) {
+    counter!(REFUSALS, "limit" => limit).increment(1);
+}
+
+/// A transaction is begun again.
+pub fn retried() {
+    counter!(RETRIES).increment(1);
+}
+
+/// What a transaction did is on this server's boards.
+pub fn ranked(lag: Duration) {
+    histogram!(RANK_LAG).record(lag);
+}
+
+/// A worker begins a job for the first time.
+pub fn job_waited(kind: jobs::Kind, wait: Duration) {
+    histogram!(JOB_WAIT, "kind" => kind.name()).record(wait);
+}
+
+/// An attempt at a job has ended.
+pub fn job_ended(kind: jobs::Kind, done: bool, time: Duration) {
+    let outcome = if done { "done" } else { "failed" };
+    histogram!(JOB, "kind" => kind.name(), "outcome" => outcome).record(time);
+}
+
+/// Sends spans to the OpenTelemetry collector that the environment names, by the
+/// [specification's variables](https://opentelemetry.io/docs/specs/otel/protocol/exporter/): `OTEL_EXPORTER_OTLP_ENDPOINT`
+/// turns it on. Dropped, it sends what is left.
+pub struct Traces(SdkTracerProvider);
+
+impl Traces {
+    /// `None` if no collector is named.
+    pub fn configured() -> Result<Option<Self>> {
+        let named = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+        if !named
+            .iter()
+            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        {
+            return Ok(None);
+        }
+        let exporter = SpanExporter::builder().with_http().build().map_err(Error::internal)?;
+        let resource = Resource::builder().with_service_name("marmalade").build();
+        let provider = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_resource(resource)
+            .build();
+        Ok(Some(Self(provider)))
+    }
+
+    /// What makes spans of `tracing` OpenTelemetry's.
+    pub fn layer<S>(&self) -> impl Layer<S> + use<S>
+    where
+        S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+    {
+        tracing_opentelemetry::layer().with_tracer(self.0.tracer("marmalade"))
+    }
+}
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.shutdown() {
+            eprintln!("some traces could not be sent: {error}");
+        }
+    }
+}
+
+/// A span goes on with the trace that the caller has begun, if it says so
+/// ([W3C Trace Context](https://www.w3.org/TR/trace-context/)).
+pub fn follow(span: &Span, headers: &axum::http::HeaderMap) {
+    struct Carrier<'h>(&'h axum::http::HeaderMap);
+    impl opentelemetry::propagation::Extractor for Carrier<'_> {
+        fn get(&self, key: &str) -> Option<&str> {
+            self.0.get(key)?.to_str().ok()
+        }
+
+        fn keys(&self) -> Vec<&str> {
+            self.0.keys().map(|name| name.as_str()).collect()
+        }
+    }
+    if headers.contains_key("traceparent") {
+        // Without a collector there is nothing to follow.
+        span.set_parent(TraceContextPropagator::new().extract(&Carrier(headers)))
+            .ok();
+    }
+}

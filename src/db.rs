@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use migration::MigratorTrait;
+use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     ExprTrait, RuntimeErr, SqliteTransactionMode, SqlxError, Statement, TransactionOptions, TransactionTrait, Value,
@@ -124,10 +124,20 @@ impl Db {
         }
     }
 
-    /// Brings the schema up to date. Of several servers that start at once one does, and the others wait for it.
+    /// Brings the schema up to date. Of several servers that start at once one does, and the others wait for it. A schema
+    /// that is newer than this program is left alone: it keeps what this release needs, so that a server of the previous
+    /// release can still start while the next one is rolled out.
     pub async fn migrate(&self) -> Result<()> {
         let turn = self.turn(Turn::Migrate).await?;
-        migration::Migrator::up(&self.write, None).await?;
+        Migrator::install(&self.write).await?;
+        let applied = Migrator::get_migration_models(&self.write).await?;
+        let is_applied = |name: &str| applied.iter().any(|row| row.version == name);
+        if !Migrator::migrations()
+            .iter()
+            .all(|migration| is_applied(migration.name()))
+        {
+            Migrator::up(&self.write, None).await?;
+        }
         Queue::new(self).set_up().await?;
         drop(turn);
         Ok(())

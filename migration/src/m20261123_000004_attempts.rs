@@ -24,8 +24,10 @@ impl MigrationTrait for Migration {
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         if manager.get_database_backend() == Postgres {
             crate::execute(manager, "ALTER TABLE attempts DROP CONSTRAINT attempt_has_result;").await?;
+            return crate::execute(manager, DOWN).await;
         }
-        crate::execute(manager, DOWN).await
+        // Attempts and results refer to each other: they go in one transaction, which PostgreSQL's migrations are anyway.
+        crate::execute(manager, &format!("BEGIN IMMEDIATE;{DOWN}COMMIT;")).await
     }
 }
 
@@ -95,6 +97,8 @@ CREATE INDEX results_quiz ON results (quiz_id, student_id);
 
 const DOWN: &str = r#"
 DROP TABLE answers;
+DELETE FROM results;
+DELETE FROM attempts;
 DROP TABLE results;
 DROP TABLE attempts;
 "#;

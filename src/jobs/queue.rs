@@ -89,8 +89,19 @@ impl Queue {
     /// `synchronous` off, and a commit would no longer survive the loss of power.
     pub async fn set_up(&self) -> Result<()> {
         match &self.pool {
-            Pool::Sqlite(pool) => SqliteStorage::<()>::migrations().run(pool).await,
-            Pool::Postgres(pool) => PostgresStorage::<()>::migrations().run(pool).await,
+            // A newer release may have brought newer tables.
+            Pool::Sqlite(pool) => {
+                SqliteStorage::<()>::migrations()
+                    .set_ignore_missing(true)
+                    .run(pool)
+                    .await
+            }
+            Pool::Postgres(pool) => {
+                PostgresStorage::<()>::migrations()
+                    .set_ignore_missing(true)
+                    .run(pool)
+                    .await
+            }
         }
         .map_err(|error| Error::internal(format!("the job queue's tables can't be made: {error}")))
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     on_both_databases,
-    support::{Actor, TestApp},
+    support::{Actor, SECRET, TestApp},
 };
 
 #[derive(FromQueryResult)]
@@ -170,7 +170,7 @@ on_both_databases! {
     async fn the_chain_survives_a_new_secret_and_the_loss_of_the_old_one(app: TestApp) {
         write_some(&app, 2).await;
         seal_all(&app).await;
-        let old = "a secret of the tests, long enough";
+        let old = SECRET;
         let new = "a new secret of the tests, long enough";
         let both = app.restarted_with_secrets(&[new, old]).await;
         write_some(&both, 2).await;

@@ -16,7 +16,10 @@ use sea_orm::ConnectionTrait;
 use serde_json::json;
 use tower::ServiceExt;
 
-use crate::{on_both_databases, support::TestApp};
+use crate::{
+    on_both_databases,
+    support::{SECRET, TestApp},
+};
 
 const TOKEN: &str = "the token of the tests";
 
@@ -41,7 +44,7 @@ async fn watched(app: &TestApp) -> App {
     }
     .unwrap_or_else(|_| panic!("the database opens"));
     telemetry::observe(&mut db, Duration::from_nanos(1));
-    let secrets = [Secret("a secret of the tests, long enough".to_owned())];
+    let secrets = [Secret(SECRET.to_owned())];
     App::new(app.app.config.clone(), &secrets, db, app.clock.clone())
         .await
         .unwrap_or_else(|_| panic!("an application"))

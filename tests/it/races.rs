@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::{
-    on_both_databases,
+    on_two_servers_too,
     support::{Actor, TestApp},
 };
 
@@ -62,7 +62,7 @@ async fn submits(app: TestApp, key: impl Fn(usize) -> String + Send + Sync + Cop
     (accepted, refused)
 }
 
-on_both_databases! {
+on_two_servers_too! {
     async fn fifty_submits_with_one_key_are_one(app: TestApp) {
         assert_eq!(submits(app, |_| "the same key".into()).await, (50 * rounds(), 0));
     }

@@ -2,6 +2,7 @@
 //! through the real router.
 
 pub mod fleet;
+pub mod servers;
 pub mod socket;
 
 use std::{
@@ -49,6 +50,25 @@ use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use self::servers::Servers;
+
+/// The same, and on two servers that share a PostgreSQL and a Redis.
+#[macro_export]
+macro_rules! on_two_servers_too {
+    ($($(#[$attribute:meta])* async fn $name:ident($app:ident: TestApp) $body:block)*) => {
+        $crate::on_both_databases! {$($(#[$attribute])* async fn $name($app: TestApp) $body)*}
+
+        mod two_servers {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                if let Some(app) = $crate::support::servers::Servers::two().await {
+                    super::$name(app).await;
+                }
+            })*
+        }
+    };
+}
+
 /// Writes a test once and runs it on both databases.
 #[macro_export]
 macro_rules! on_both_databases {
@@ -74,6 +94,9 @@ macro_rules! on_both_databases {
 
 /// 2026-11-23 is a Monday; 10:00 UTC.
 pub const MONDAY_MORNING: i64 = 1_795_428_000_000_000;
+
+/// What signs the tokens of the tests.
+pub const SECRET: &str = "a secret of the tests that is long enough";
 
 /// A clock that stands still until it is told to move.
 pub struct TestClock(AtomicI64);
@@ -139,6 +162,8 @@ pub struct TestApp {
     statements: Arc<Statements>,
     made: Arc<AtomicUsize>,
     worker: Arc<OnceLock<()>>,
+    /// If there are any, actors use these instead of this process.
+    servers: Option<Arc<Servers>>,
     place: Arc<Place>,
 }
 
@@ -227,7 +252,7 @@ impl TestApp {
         place: Arc<Place>,
     ) -> Self {
         let secrets = match &config.secrets[..] {
-            [] => vec![Secret("a secret of the tests, long enough".to_owned())],
+            [] => vec![Secret(SECRET.to_owned())],
             given => given.to_vec(),
         };
         let app = App::new(config, &secrets, db, clock.clone())
@@ -240,6 +265,7 @@ impl TestApp {
             statements,
             made: Arc::default(),
             worker: Arc::default(),
+            servers: None,
             place,
         }
     }
@@ -517,6 +543,9 @@ impl TestApp {
             .await
             .unwrap_or_else(|_| panic!("verify runs"));
         assert!(findings.is_empty(), "{findings:#?}");
+        if let Some(servers) = &self.servers {
+            servers.verify();
+        }
     }
 }
 
@@ -554,6 +583,9 @@ impl Actor {
     /// A fresh access token, as a client that refreshes in time has one.
     pub fn token(&self) -> String {
         let viewer = self.viewer.as_ref().expect("somebody who is signed in");
+        if self.app.servers.is_some() {
+            self.app.follow_the_clock();
+        }
         let claims = Claims {
             user: viewer.user(),
             session: viewer.session(),
@@ -571,8 +603,16 @@ impl Actor {
             request = request.header("authorization", format!("Bearer {}", self.token()));
         }
         let body = json!({"query": query, "variables": variables}).to_string();
-        let request = request.body(Body::from(body)).expect("a request");
-        self.app.router.clone().oneshot(request).await.expect("a response")
+        let request = request.body(body).expect("a request");
+        if let Some(servers) = &self.app.servers {
+            return servers.send(request).await;
+        }
+        self.app
+            .router
+            .clone()
+            .oneshot(request.map(Body::from))
+            .await
+            .expect("a response")
     }
 
     pub async fn send(&self, query: &str, variables: Value) -> (StatusCode, Value) {

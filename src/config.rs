@@ -166,6 +166,11 @@ pub const KEYS: &[(&str, &str, &str)] = &[
         "5/1h",
         "exports of one's own data per account",
     ),
+    (
+        "MARMALADE_LIMIT_IMPORTS",
+        "6/1h",
+        "question banks sent through the API per account",
+    ),
     ("MARMALADE_MAX_TOKENS", "10000", "words and signs of one document"),
     ("MARMALADE_MAX_DEPTH", "16", "fields below each other in one operation"),
     (
@@ -270,6 +275,7 @@ pub struct Limits {
     pub letters: Rate,
     pub letters_of_address: Rate,
     pub exports: Rate,
+    pub imports: Rate,
     pub reviews: Rate,
 }
 
@@ -287,6 +293,7 @@ impl Default for Limits {
             letters: Rate::new(5, Duration::from_secs(3600)),
             letters_of_address: Rate::new(50, Duration::from_secs(3600)),
             exports: Rate::new(5, Duration::from_secs(3600)),
+            imports: Rate::new(6, Duration::from_secs(3600)),
             reviews: Rate::new(10, Duration::from_secs(3600)),
         }
     }
@@ -441,6 +448,8 @@ struct Given {
     #[serde(default)]
     limit_exports: Option<Parsed<Rate>>,
     #[serde(default)]
+    limit_imports: Option<Parsed<Rate>>,
+    #[serde(default)]
     max_tokens: Option<usize>,
     #[serde(default)]
     max_depth: Option<usize>,
@@ -565,6 +574,7 @@ impl Given {
                 letters: rate(self.limit_letters, limits.letters),
                 letters_of_address: rate(self.limit_letters_of_address, limits.letters_of_address),
                 exports: rate(self.limit_exports, limits.exports),
+                imports: rate(self.limit_imports, limits.imports),
                 reviews: rate(self.limit_reviews, limits.reviews),
             },
             bounds: Bounds {
@@ -759,6 +769,7 @@ mod tests {
             "limit_letters",
             "limit_letters_of_address",
             "limit_exports",
+            "limit_imports",
             "max_tokens",
             "max_depth",
             "max_complexity",

@@ -58,6 +58,8 @@ pub enum Limit {
     Review,
     /// Exporting one's own data.
     Export,
+    /// Sending a question bank.
+    Import,
 }
 
 /// Whose uses are counted together.
@@ -143,6 +145,7 @@ impl Limit {
             Self::LetterOfAddress => "letters_of_address",
             Self::Review => "reviews",
             Self::Export => "exports",
+            Self::Import => "imports",
         }
     }
 
@@ -159,6 +162,7 @@ impl Limit {
             Self::LetterOfAddress => limits.letters_of_address,
             Self::Review => limits.reviews,
             Self::Export => limits.exports,
+            Self::Import => limits.imports,
         }
     }
 }

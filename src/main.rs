@@ -46,7 +46,7 @@ enum Command {
     /// Print every key of the configuration
     Config,
     /// Import questions from a spreadsheet (XLSX or CSV) as a draft
-    Import(import::Job),
+    Import(import::File),
     /// Make accounts and change roles
     User {
         #[command(subcommand)]
@@ -173,8 +173,8 @@ async fn run(command: Command, config: Config) -> Result<ExitCode> {
                 println!("{name}\n    {meaning}\n    default: {default}");
             }
         }
-        Command::Import(job) => {
-            let report = import::run(&serve::open(config).await?, &job, &Source::default()).await?;
+        Command::Import(file) => {
+            let report = import::run(&serve::open(config).await?, &file, &Source::default()).await?;
             print!("{report}");
             return Ok(if report.is_clean() {
                 ExitCode::SUCCESS

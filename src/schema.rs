@@ -27,6 +27,7 @@ use crate::{
     entity::{AttemptId, ChapterId, QuizId, SubjectId, UserId},
     error::{Error, Result, of_request},
     graphql::{Caller, Loaders},
+    import::graphql::{ImportMutation, ImportQuery},
     jobs::graphql::{JobMutation, JobQuery, JobSubscription},
     leaderboard::{
         self, board,
@@ -54,13 +55,14 @@ pub struct Query(
     DashboardQuery,
     BoardQuery,
     AuditQuery,
+    ImportQuery,
     JobQuery,
     LimitQuery,
 );
 
 /// What can be changed. Outcomes that a person can act on are in the payload's `errors`.
 #[derive(MergedObject, Default)]
-pub struct Mutation(AccountMutation, AttemptMutation, JobMutation);
+pub struct Mutation(AccountMutation, AttemptMutation, ImportMutation, JobMutation);
 
 /// What can be followed. Every stream begins with the present state and goes on with each new one.
 #[derive(MergedSubscription, Default)]

@@ -24,6 +24,7 @@ mod m20261124_000008_own_account;
 mod m20261125_000009_audit;
 mod m20261125_000010_suspension;
 mod m20261126_000011_jobs;
+mod m20261126_000012_imports;
 
 pub struct Migrator;
 
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000009_audit::Migration),
             Box::new(m20261125_000010_suspension::MIGRATION),
             Box::new(m20261126_000011_jobs::MIGRATION),
+            Box::new(m20261126_000012_imports::MIGRATION),
         ]
     }
 }

@@ -135,8 +135,10 @@ async fn quizzes(app: &App, now: &Moment) -> Result<Vec<QuizId>> {
                 review_opens: ReviewOpens::AfterSubmit,
                 ..NewQuiz::titled(title, sheet.questions.len())
             };
-            let quiz = import::make_quiz(app, subject, quiz, sheet.questions, &Source::default(), now).await?;
-            author::publish(app, quiz, &Source::default(), now).await?;
+            let (tx, source) = (app.db.begin().await?, Source::default());
+            let quiz = import::make_quiz(&tx, subject, quiz, sheet.questions, &source, now).await?;
+            tx.commit().await?;
+            author::publish(app, quiz, &source, now).await?;
             quizzes.push(quiz);
         }
     }

@@ -57,6 +57,7 @@ ids! {
     AttemptId = "attempt",
     AuditEntryId = "audit",
     JobId = "job",
+    BankImportId = "import",
 }
 
 /// `prefix_` and the bytes in URL-safe base64.

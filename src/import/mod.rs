@@ -3,7 +3,13 @@
 mod bank;
 mod sheet;
 
+pub mod background;
+pub mod graphql;
+
 use std::{fmt, path::PathBuf};
+
+use sea_orm::DatabaseTransaction;
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     bank::{Code, Problem, Question, Sheet, SheetReport, read},
@@ -15,14 +21,13 @@ use crate::{
     clock::Moment,
     entity::QuizId,
     error::{Error, Result},
+    outbox::{self, Event},
     quiz::author::{self, NewQuestion, NewQuiz},
 };
 
-/// What to import, and as what.
+/// As what a file is imported.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Job {
-    /// The spreadsheet: XLSX, or CSV in UTF-8
-    pub file: PathBuf,
+pub struct Order {
     /// The title of the quiz; each further sheet's name is added to it
     #[arg(long)]
     pub quiz: String,
@@ -35,71 +40,97 @@ pub struct Job {
     /// Publish what was imported
     #[arg(long)]
     pub publish: bool,
+}
+
+/// What the command line imports.
+#[derive(Clone, Debug, clap::Args)]
+pub struct File {
+    /// The spreadsheet: XLSX, or CSV in UTF-8
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub order: Order,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
 }
 
+/// What became of a sheet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Imported {
+    #[serde(flatten)]
+    pub report: SheetReport,
+    /// Made of its questions, if it has any.
+    pub quiz: Option<QuizId>,
+}
+
 /// What became of every sheet.
 pub struct Report {
-    sheets: Vec<(SheetReport, Option<QuizId>)>,
+    sheets: Vec<Imported>,
     published: bool,
     json: bool,
 }
 
 /// Imports a file. Rows that can't be used are reported and left out; nothing is imported of a file that can't be read.
-pub async fn run(app: &App, job: &Job, source: &Source) -> Result<Report> {
-    let bytes =
-        std::fs::read(&job.file).map_err(|error| Error::BadInput(format!("{}: {error}", job.file.display())))?;
-    let name = job
-        .file
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let wanted = job.sheet.clone();
-    let sheets = tokio::task::spawn_blocking(move || read(&name, &bytes, wanted.as_deref()))
-        .await
-        .map_err(Error::internal)?
-        .map_err(|error| Error::BadInput(format!("{}: {error}", job.file.display())))?;
+pub async fn run(app: &App, file: &File, source: &Source) -> Result<Report> {
+    let path = file.file.display();
+    let bytes = std::fs::read(&file.file).map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
+    let name = file.file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let sheets = read_apart(name.unwrap_or_default(), bytes, file.order.sheet.clone()).await?;
+    let sheets = sheets.map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
     let now = app.now();
-    let several = sheets.iter().filter(|sheet| !sheet.questions.is_empty()).count() > 1;
-    let mut report = Report {
-        sheets: Vec::new(),
-        published: job.publish,
-        json: job.json,
-    };
-    for sheet in sheets {
-        let title = if several {
-            format!("{}: {}", job.quiz, sheet.report.name)
-        } else {
-            job.quiz.clone()
-        };
-        let quiz = if sheet.questions.is_empty() {
-            None
-        } else {
-            Some(
-                make_quiz(
-                    app,
-                    &job.subject,
-                    NewQuiz::titled(title, sheet.questions.len()),
-                    sheet.questions,
-                    source,
-                    &now,
-                )
-                .await?,
-            )
-        };
-        if let (Some(quiz), true) = (quiz, job.publish) {
-            author::publish(app, quiz, source, &now).await?;
-        }
-        report.sheets.push((sheet.report, quiz));
+    let tx = app.db.begin().await?;
+    let (sheets, events) = import(&tx, sheets, &file.order, source, &now).await?;
+    tx.commit().await?;
+    for event in events {
+        outbox::deliver(app, event).await;
     }
-    Ok(report)
+    Ok(Report {
+        sheets,
+        published: file.order.publish,
+        json: file.json,
+    })
+}
+
+/// Reads a file where it holds nobody up.
+async fn read_apart(name: String, bytes: Vec<u8>, sheet: Option<String>) -> Result<Result<Vec<Sheet>, Unreadable>> {
+    tokio::task::spawn_blocking(move || read(&name, &bytes, sheet.as_deref()))
+        .await
+        .map_err(Error::internal)
+}
+
+/// Makes quizzes of the sheets that have questions. All of a file is imported, or nothing.
+async fn import(
+    tx: &DatabaseTransaction,
+    sheets: Vec<Sheet>,
+    order: &Order,
+    source: &Source,
+    now: &Moment,
+) -> Result<(Vec<Imported>, Vec<Event>)> {
+    let several = sheets.iter().filter(|sheet| !sheet.questions.is_empty()).count() > 1;
+    let (mut imported, mut events) = (Vec::new(), Vec::new());
+    for Sheet { report, questions } in sheets {
+        let mut quiz = None;
+        if !questions.is_empty() {
+            let title = if several {
+                format!("{}: {}", order.quiz, report.name)
+            } else {
+                order.quiz.clone()
+            };
+            let new = NewQuiz::titled(title, questions.len());
+            let id = make_quiz(tx, &order.subject, new, questions, source, now).await?;
+            if order.publish {
+                events.push(author::publish_in(tx, id, source, now).await?);
+            }
+            quiz = Some(id);
+        }
+        imported.push(Imported { report, quiz });
+    }
+    Ok((imported, events))
 }
 
 /// Makes a draft of imported questions.
 pub async fn make_quiz(
-    app: &App,
+    tx: &DatabaseTransaction,
     subject: &str,
     quiz: NewQuiz,
     questions: Vec<Question>,
@@ -107,13 +138,11 @@ pub async fn make_quiz(
     now: &Moment,
 ) -> Result<QuizId> {
     let questions: Vec<_> = questions.into_iter().map(NewQuestion::from).collect();
-    let tx = app.db.begin().await?;
-    let subject = author::subject(&tx, subject, now).await?;
+    let subject = author::subject(tx, subject, now).await?;
     let became = serde_json::json!({"title": quiz.title, "questions": questions.len()});
-    let quiz = author::draft(&tx, subject, quiz, &questions, now).await?;
+    let quiz = author::draft(tx, subject, quiz, &questions, now).await?;
     let imported = Entry::of(Action::QuizImported, quiz.encode()).became(became);
-    audit::record(&tx, source, imported, now).await?;
-    tx.commit().await?;
+    audit::record(tx, source, imported, now).await?;
     Ok(quiz)
 }
 
@@ -133,22 +162,17 @@ impl From<Question> for NewQuestion {
 impl Report {
     /// Whether every row was imported or knowingly skipped.
     pub fn is_clean(&self) -> bool {
-        self.sheets.iter().all(|(report, _)| report.errors.is_empty())
-    }
-
-    /// What became of each sheet, and the quiz made of it.
-    pub fn sheets(&self) -> impl Iterator<Item = (&SheetReport, Option<QuizId>)> {
-        self.sheets.iter().map(|(report, quiz)| (report, *quiz))
+        self.sheets.iter().all(|sheet| sheet.report.errors.is_empty())
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.json {
-            let sheets: Vec<_> = self.sheets.iter().map(|(report, _)| report).collect();
+            let sheets: Vec<_> = self.sheets.iter().map(|sheet| &sheet.report).collect();
             return writeln!(f, "{}", serde_json::to_string_pretty(&sheets).map_err(|_| fmt::Error)?);
         }
-        for (report, quiz) in &self.sheets {
+        for Imported { report, quiz } in &self.sheets {
             writeln!(
                 f,
                 "{}: {} questions imported, {} blank rows",

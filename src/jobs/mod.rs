@@ -28,8 +28,9 @@ use crate::{
     clock::{Moment, Time},
     dashboard::daily,
     db::sql,
-    entity::UserId,
+    entity::{BankImportId, UserId},
     error::{Error, Result},
+    import::background,
 };
 
 /// Something to do.
@@ -42,6 +43,8 @@ pub enum Job {
     EmailConfirmationLetter { user: UserId, email: String },
     /// A letter to the address that an account has, before it gets another one.
     EmailChangeWarning { email: String },
+    /// Reads a question bank, and makes quizzes of it.
+    BankImport { import: BankImportId },
     /// Counts the days that are over.
     DailyMetrics,
     /// Removes what is kept no longer: the personal data of deleted accounts, jobs that are done.
@@ -55,6 +58,7 @@ impl Job {
             Self::PasswordResetLetter { .. } => Kind::PasswordResetLetter,
             Self::EmailConfirmationLetter { .. } => Kind::EmailConfirmationLetter,
             Self::EmailChangeWarning { .. } => Kind::EmailChangeWarning,
+            Self::BankImport { .. } => Kind::BankImport,
             Self::DailyMetrics => Kind::DailyMetrics,
             Self::Purge => Kind::Purge,
         }
@@ -68,6 +72,7 @@ impl Job {
                 link::send_email_confirmation(app, user, email, wanted_at, &now).await
             }
             Self::EmailChangeWarning { email } => link::send_email_change_warning(app, email).await,
+            Self::BankImport { import } => background::carry_out(app, import, &now).await,
             Self::DailyMetrics => daily::count_days(app, &now).await,
             Self::Purge => {
                 while own::erase(app, &now).await? > 0 {}
@@ -87,6 +92,8 @@ pub enum Kind {
     EmailConfirmationLetter,
     /// A warning that an account gets another e-mail address.
     EmailChangeWarning,
+    /// Reads a question bank, and makes quizzes of it.
+    BankImport,
     /// Counts the days that are over.
     DailyMetrics,
     /// Removes what is kept no longer.
@@ -100,6 +107,7 @@ impl Kind {
             Self::PasswordResetLetter => "password_reset_letter",
             Self::EmailConfirmationLetter => "email_confirmation_letter",
             Self::EmailChangeWarning => "email_change_warning",
+            Self::BankImport => "bank_import",
             Self::DailyMetrics => "daily_metrics",
             Self::Purge => "purge",
         }

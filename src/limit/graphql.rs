@@ -80,6 +80,11 @@ impl RateLimit {
     async fn exports(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
         self.of(ctx, Limit::Export).await
     }
+
+    /// Imports of question banks.
+    async fn imports(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
+        self.of(ctx, Limit::Import).await
+    }
 }
 
 /// Where a client stands with its limits.

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, sea_query::Expr,
+};
 
 use super::Marking;
 use crate::{
@@ -229,15 +231,20 @@ async fn chapters(
 }
 
 /// Checks the draft of a quiz and freezes it. From here on its questions never change.
-pub async fn publish(app: &App, quiz: QuizId, source: &Source, now: &Moment) -> Result<RevisionId> {
+pub async fn publish(app: &App, quiz: QuizId, source: &Source, now: &Moment) -> Result<()> {
     let tx = app.db.begin().await?;
-    let draft = revision::Entity::draft_of(quiz)
-        .one(&tx)
-        .await?
-        .ok_or(Error::NotFound)?;
-    let questions = question::Entity::of_revision(draft.id).all(&tx).await?;
+    let published = publish_in(&tx, quiz, source, now).await?;
+    tx.commit().await?;
+    outbox::deliver(app, published).await;
+    Ok(())
+}
+
+/// The same in a transaction. The event is recorded, and to be delivered after the commit.
+pub async fn publish_in(tx: &DatabaseTransaction, quiz: QuizId, source: &Source, now: &Moment) -> Result<Event> {
+    let draft = revision::Entity::draft_of(quiz).one(tx).await?.ok_or(Error::NotFound)?;
+    let questions = question::Entity::of_revision(draft.id).all(tx).await?;
     let mut choices: HashMap<QuestionId, Vec<choice::Model>> = HashMap::new();
-    for choice in choice::Entity::of_revision(draft.id).all(&tx).await? {
+    for choice in choice::Entity::of_revision(draft.id).all(tx).await? {
         choices.entry(choice.question_id).or_default().push(choice);
     }
     if questions.is_empty() {
@@ -252,7 +259,7 @@ pub async fn publish(app: &App, quiz: QuizId, source: &Source, now: &Moment) -> 
             .map_err(|trouble| Error::input("questions", format!("Question {}: {trouble}", question.position + 1)))?;
     }
     let supersede = sql(
-        &tx,
+        tx,
         "UPDATE revisions SET superseded_at = $2 WHERE quiz_id = $1 AND state = 'PUBLISHED' AND superseded_at IS NULL",
         [quiz.into(), now.at.into()],
     );
@@ -262,16 +269,14 @@ pub async fn publish(app: &App, quiz: QuizId, source: &Source, now: &Moment) -> 
         .col_expr(revision::Column::PublishedAt, Expr::value(Some(now.at)))
         .col_expr(revision::Column::QuestionCount, Expr::value(questions.len() as i32))
         .filter(revision::Column::Id.eq(draft.id))
-        .exec(&tx)
+        .exec(tx)
         .await?;
     let published = Entry::of(Action::QuizPublished, quiz.encode())
         .became(serde_json::json!({"revision": draft.number, "questions": questions.len()}));
-    audit::record(&tx, source, published, now).await?;
+    audit::record(tx, source, published, now).await?;
     let event = Event::QuizChanged { quiz };
-    outbox::record(&tx, &event, now).await?;
-    tx.commit().await?;
-    outbox::deliver(app, event).await;
-    Ok(draft.id)
+    outbox::record(tx, &event, now).await?;
+    Ok(event)
 }
 
 /// What is wrong with a question of a draft, if anything: a submit must never fail because of content.

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
 use marmalade::{
     clock::Time,
-    entity::{AttemptId, ChapterId, JobId, QuizId, SessionId, SubjectId, UserId, user::Role},
+    entity::{AttemptId, BankImportId, ChapterId, JobId, QuizId, SessionId, SubjectId, UserId, user::Role},
+    import::background,
     jobs::{self, Job},
     leaderboard::board::{Board, Scope, Span, Window},
     outbox::{self, Event},
 };
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::support::{Actor, Paper, TestApp};
@@ -143,6 +146,17 @@ impl World {
         let now = app.app.now();
         let wanted = jobs::want(app.app.db.write(), &Job::Purge, &now).await;
         assert!(wanted.is_ok() && jobs::hand_over(&app.app).await.is_ok());
+        let import = "mutation($content: String!) { importBank(input: {fileName: \"bank.csv\", content: $content,
+            quizTitle: \"Sent\", subject: \"Physics\", publish: true}) { bankImport { id } errors { message } } }";
+        let rows = "Question,A,B,Answer\nOne?,1,2,1\nOne?,1,2,1\nTwo?,1,,3\n";
+        let content = base64::engine::general_purpose::STANDARD.encode(rows);
+        let sent = editor.ask(import, json!({"content": content})).await["importBank"].take();
+        let import = sent["bankImport"]["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{sent}"))
+            .to_owned();
+        let id = BankImportId::decode(&import).unwrap_or_else(|_| panic!("an import"));
+        assert!(background::carry_out(&app.app, id, &now).await.is_ok());
         let draft = app.draft(2, |_| {}).await;
         let subject = first(app, "SELECT id FROM subjects WHERE deleted_at IS NULL").await;
         let chapter = first(app, "SELECT id FROM chapters LIMIT 1").await;
@@ -202,6 +216,8 @@ impl World {
             ("ada's session", ada.session_id().encode()),
             ("invented session", SessionId(invented).encode()),
             ("invented job", JobId(invented).encode()),
+            ("import", import),
+            ("invented import", BankImportId(invented).encode()),
         ]);
         let papers = BTreeMap::from([("own", to_change), ("another's", of_bob)]);
         let cast = vec![
@@ -264,6 +280,10 @@ impl World {
             who => (!who.is_staff()).then_some("FORBIDDEN"),
         };
         starts.push(root("jobs", "JobConnection", Owner::Nobody, staff));
+        starts.push(Start {
+            query: format!("{{ bankImport(id: {:?}) {{ $X }} }}", self.id("import")),
+            ..root("bankImport", "BankImport", Owner::Nobody, staff)
+        });
         starts.push(Start {
             query: "{ dailyMetrics(from: \"2026-11-01\", until: \"2026-11-30\") { $X } }".to_owned(),
             ..root("dailyMetrics", "DailyMetrics", Owner::Nobody, staff)
@@ -488,6 +508,9 @@ impl World {
                 case(field, what, format!("userId: {id:?}{more}"), errors, Box::new(refusal));
             }
         }
+        // Whoever may, and sends nothing that can be read, is told so and has changed nothing.
+        let nothing = r#"fileName: "bank.csv", content: "?", quizTitle: "A quiz", subject: "Physics""#;
+        case("importBank", "no file", nothing.to_owned(), errors, Box::new(everybody));
         for (what, id) in [("an invented job", "invented job"), ("a thing that is no job", "quiz")] {
             let id = format!("jobId: {:?}", self.id(id));
             case("retryJob", what, id, errors, Box::new(nobody));

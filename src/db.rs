@@ -131,23 +131,29 @@ impl Db {
         if self.write.get_database_backend() != DbBackend::Postgres {
             return Ok(None);
         }
+        let lock = self.lock_of_servers(is_fleet).await?;
+        lock.map(Some).ok_or_else(|| {
+            Error::internal(
+                "another server runs on this database. Stop it first, or give both the same REDIS_URL: they share \
+                 ranks, limits and live events over Redis.",
+            )
+        })
+    }
+
+    /// Takes the lock that servers hold on a PostgreSQL database, for all of a fleet or for oneself alone; it lasts
+    /// until what comes back is dropped. `None` while somebody holds it in a way that excludes this one.
+    pub async fn lock_of_servers(&self, shared: bool) -> Result<Option<DatabaseTransaction>> {
         #[derive(sea_orm::FromQueryResult)]
         struct Lock {
             taken: bool,
         }
         let tx = self.begin().await?;
-        let kind = if is_fleet { "_shared" } else { "" };
+        let kind = if shared { "_shared" } else { "" };
         let lock = format!("SELECT pg_try_advisory_xact_lock{kind}(5134521341) AS taken");
         let taken = <Lock as sea_orm::FromQueryResult>::find_by_statement(sql(&tx, lock, []))
             .one(&tx)
             .await?;
-        if taken.is_some_and(|lock| lock.taken) {
-            return Ok(Some(tx));
-        }
-        Err(Error::internal(
-            "another server runs on this database. Stop it first, or give both the same REDIS_URL: they share ranks, \
-             limits and live events over Redis.",
-        ))
+        Ok(taken.is_some_and(|lock| lock.taken).then_some(tx))
     }
 
     /// Closes all connections.
@@ -155,6 +161,19 @@ impl Db {
         self.read.close_by_ref().await?;
         Ok(self.write.close_by_ref().await?)
     }
+}
+
+/// An embedded database as it is at the first statement, whoever goes on writing into it. It must be there, and is not
+/// changed.
+pub async fn snapshot(file: &Path) -> Result<DatabaseTransaction> {
+    let file = file.to_owned();
+    let mut options = ConnectOptions::new("sqlite://snapshot?mode=ro");
+    options
+        .max_connections(1)
+        .sqlx_logging(false)
+        // A file's name may hold what means something in a URL.
+        .map_sqlx_sqlite_opts(move |sqlite| sqlite.filename(&file).busy_timeout(Duration::from_secs(10)));
+    Ok(Database::connect(options).await?.begin().await?)
 }
 
 /// Readers of a WAL database never wait for the writer; more of them than cores gain nothing.

@@ -12,6 +12,7 @@ use marmalade::{
     audit::{Source, seal},
     backup,
     config::{self, Config, LogFormat},
+    copy,
     deploy::{self, Severity},
     entity::user::Role,
     error::{Error, Result},
@@ -57,6 +58,12 @@ enum Command {
     Backup { file: PathBuf },
     /// Bring a backup into the configured database, which must be empty, and verify it
     Restore { file: PathBuf },
+    /// Copy an embedded database into the PostgreSQL of DATABASE_URL, and verify it; again, it copies what has changed
+    Copy {
+        /// The embedded database; without it, the one in the data folder
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+    },
     /// The audit log
     Audit {
         #[command(subcommand)]
@@ -189,6 +196,13 @@ async fn run(command: Command, config: Config) -> Result<ExitCode> {
         Command::Restore { file } => {
             backup::restore(&config, &file).await?;
             println!("{} is restored", file.display());
+            return prove(config, None).await;
+        }
+        Command::Copy { from } => {
+            for table in copy::copy(&config, from.as_deref()).await? {
+                println!("{table}");
+            }
+            println!("{}", copy::ABOUT_SECRETS);
             return prove(config, None).await;
         }
     }

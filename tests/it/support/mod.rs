@@ -89,7 +89,6 @@ impl Clock for TestClock {
 /// Where a test keeps what it has. All of it goes with the test.
 struct Place {
     folder: tempfile::TempDir,
-    #[expect(dead_code, reason = "kept until dropped")]
     database: Option<OwnDatabase>,
 }
 
@@ -255,6 +254,13 @@ impl TestApp {
     pub async fn restarted_with_secrets(&self, secrets: &[&str]) -> Self {
         let secrets = secrets.iter().map(|secret| Secret((*secret).to_owned())).collect();
         self.restarted_with(|config| config.secrets = secrets).await
+    }
+
+    /// Where its PostgreSQL database is.
+    pub fn database_url(&self) -> Option<Secret<String>> {
+        let database = self.place.database.as_ref()?;
+        let (server, _) = database.server.rsplit_once('/')?;
+        Some(Secret(format!("{server}/{}", database.name)))
     }
 
     pub fn is_postgres(&self) -> bool {

@@ -274,6 +274,14 @@ async fn a_planted_difference_is_mended_or_named() {
         site.at_target(plant).await;
         assert_eq!(changed(&site.copied().await), [(table, 1, 0)], "{plant}");
     }
+    // What only one row may have goes from one to the next in the order of the source.
+    site.at_source(
+        "UPDATE revisions SET superseded_at = 9; \
+         INSERT INTO revisions SELECT randomblob(16), quiz_id, 2, 'PUBLISHED', duration_ms, right_score, wrong_score, \
+           blank_score, question_count, 0, created_at, published_at, NULL FROM revisions",
+    )
+    .await;
+    assert_eq!(changed(&site.copied().await), [("revisions", 2, 0)]);
     // What PostgreSQL makes of a row is looked at again.
     site.at_target(
         "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.text = 'spoilt'; RETURN NEW; END $$; \
@@ -285,6 +293,21 @@ async fn a_planted_difference_is_mended_or_named() {
     assert!(refused.starts_with("questions differs from the source"), "{refused}");
     site.at_target("DROP TRIGGER spoil ON questions").await;
     assert_eq!(changed(&site.copied().await), [("questions", 1, 0)]);
+    // What two rows have exchanged is free at no time.
+    let exchange = "UPDATE users SET handle = '-' WHERE handle = 'ada'; \
+                    UPDATE users SET handle = 'ada' WHERE role = 'STUDENT' AND handle <> '-'; \
+                    UPDATE users SET handle = 'actor' WHERE handle = '-'";
+    site.at_source("UPDATE users SET handle = 'actor' WHERE role = 'STUDENT' AND handle <> 'ada'")
+        .await;
+    site.copied().await;
+    site.at_source(exchange).await;
+    let refused = site.refused().await;
+    assert!(
+        refused.starts_with("users can't be written") && refused.contains("users_handle"),
+        "{refused}"
+    );
+    site.at_source(exchange).await;
+    assert_eq!(changed(&site.copied().await), []);
     // An entry of the audit log is not mended under its seal.
     site.at_target(
         "ALTER TABLE audit_entries DISABLE TRIGGER USER; UPDATE audit_entries SET was = 'x' WHERE seq = 1; \

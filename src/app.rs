@@ -51,7 +51,9 @@ pub struct Inner {
     pub fleet: Option<Fleet>,
     /// The present day in the site's zone; streams wait for the next.
     pub days: watch::Sender<NaiveDate>,
-    /// Cancelled when the server is to stop.
+    /// Cancelled when the server is told to stop; it goes on serving for a moment.
+    pub stopping: CancellationToken,
+    /// Cancelled when the server stops.
     pub shutdown: CancellationToken,
 }
 
@@ -86,6 +88,7 @@ impl App {
             jobs: Queue::new(&db),
             fleet,
             days: watch::Sender::new(day_of(now.at, zone)),
+            stopping: CancellationToken::new(),
             shutdown: CancellationToken::new(),
             revocations,
             zone,

@@ -182,6 +182,16 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ("MARMALADE_MAX_ROOT_FIELDS", "50", "root fields of one operation"),
     ("MARMALADE_MAX_DIRECTIVES", "50", "directives of one operation"),
     (
+        "MARMALADE_STOP_DELAY_MS",
+        "0",
+        "how long a server that is told to stop says so at /readyz and goes on serving, in milliseconds: until the proxy in front has noticed",
+    ),
+    (
+        "MARMALADE_WORKER_LISTEN",
+        "",
+        "address and port at which a `marmalade worker` answers /healthz, /readyz and /metrics; without one it does not listen",
+    ),
+    (
         "MARMALADE_WORK",
         "true",
         "whether a server does jobs, too; with false `marmalade worker` processes must",
@@ -213,7 +223,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "MARMALADE_LOG",
-        "info,sea_orm_migration=warn",
+        "info,sea_orm_migration=warn,sqlx::postgres::notice=warn",
         "what is logged, e.g. warn,marmalade=debug",
     ),
     ("MARMALADE_LOG_FORMAT", "text", "text or json"),
@@ -248,6 +258,8 @@ pub struct Config {
     pub slow_statement: Duration,
     pub sqlite_synchronous: Synchronous,
     pub board_tick: Duration,
+    pub stop_delay: Duration,
+    pub worker_listen: Option<SocketAddr>,
     /// Whether a server does jobs, too.
     pub work: bool,
     pub job_retry: Duration,
@@ -420,6 +432,10 @@ struct Given {
     #[serde(default)]
     board_tick_ms: Option<u64>,
     #[serde(default)]
+    stop_delay_ms: Option<u64>,
+    #[serde(default)]
+    worker_listen: Option<SocketAddr>,
+    #[serde(default)]
     work: Option<bool>,
     #[serde(default)]
     job_retry_ms: Option<u64>,
@@ -556,6 +572,8 @@ impl Given {
             database_connections: self.database_connections.unwrap_or(10).max(1),
             sqlite_synchronous: self.sqlite_synchronous.unwrap_or(Synchronous::Full),
             board_tick: Duration::from_millis(self.board_tick_ms.unwrap_or(250).max(1)),
+            stop_delay: Duration::from_millis(self.stop_delay_ms.unwrap_or(0)),
+            worker_listen: self.worker_listen,
             work: self.work.unwrap_or(true),
             job_retry: Duration::from_millis(self.job_retry_ms.unwrap_or(1000).max(1)),
             job_heartbeat: Duration::from_millis(self.job_heartbeat_ms.unwrap_or(5000).max(1000)),
@@ -587,7 +605,9 @@ impl Given {
             },
             operations: self.operations,
             metrics_token: self.metrics_token,
-            log: self.log.unwrap_or_else(|| "info,sea_orm_migration=warn".into()),
+            log: self
+                .log
+                .unwrap_or_else(|| "info,sea_orm_migration=warn,sqlx::postgres::notice=warn".into()),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             database_url: self.database_url,
             database_replica_url: self.database_replica_url,
@@ -755,6 +775,8 @@ mod tests {
             "slow_statement_ms",
             "sqlite_synchronous",
             "board_tick_ms",
+            "stop_delay_ms",
+            "worker_listen",
             "work",
             "job_retry_ms",
             "job_heartbeat_ms",

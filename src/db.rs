@@ -188,9 +188,12 @@ impl Db {
     pub fn observe(&mut self, observer: impl Fn(&sea_orm::metric::Info<'_>) + Send + Sync + Clone + 'static) {
         self.write.set_metric_callback(observer.clone());
         if self.write.get_database_backend() == DbBackend::Sqlite {
-            self.read.set_metric_callback(observer);
+            self.read.set_metric_callback(observer.clone());
         } else {
             self.read = self.write.clone();
+        }
+        if let Some(replica) = &mut self.replica {
+            replica.pool.set_metric_callback(observer);
         }
     }
 
@@ -200,23 +203,29 @@ impl Db {
         if self.write.get_database_backend() != DbBackend::Postgres {
             return Ok(None);
         }
+        let lock = self.lock_of_servers(is_fleet).await?;
+        lock.map(Some).ok_or_else(|| {
+            Error::internal(
+                "another server runs on this database. Stop it first, or give both the same REDIS_URL: they share \
+                 ranks, limits and live events over Redis.",
+            )
+        })
+    }
+
+    /// Takes the lock that servers hold on a PostgreSQL database, for all of a fleet or for oneself alone; it lasts
+    /// until what comes back is dropped. `None` while somebody holds it in a way that excludes this one.
+    pub async fn lock_of_servers(&self, shared: bool) -> Result<Option<DatabaseTransaction>> {
         #[derive(sea_orm::FromQueryResult)]
         struct Lock {
             taken: bool,
         }
         let tx = self.begin().await?;
-        let kind = if is_fleet { "_shared" } else { "" };
+        let kind = if shared { "_shared" } else { "" };
         let lock = format!("SELECT pg_try_advisory_xact_lock{kind}(5134521341) AS taken");
         let taken = <Lock as sea_orm::FromQueryResult>::find_by_statement(sql(&tx, lock, []))
             .one(&tx)
             .await?;
-        if taken.is_some_and(|lock| lock.taken) {
-            return Ok(Some(tx));
-        }
-        Err(Error::internal(
-            "another server runs on this database. Stop it first, or give both the same REDIS_URL: they share ranks, \
-             limits and live events over Redis.",
-        ))
+        Ok(taken.is_some_and(|lock| lock.taken).then_some(tx))
     }
 
     /// Closes all connections.
@@ -244,6 +253,19 @@ async fn connect(url: &str, connections: u32, statement_timeout: Option<Duration
             None => postgres,
         });
     Ok(Database::connect(options).await?)
+}
+
+/// An embedded database as it is at the first statement, whoever goes on writing into it. It must be there, and is not
+/// changed.
+pub async fn snapshot(file: &Path) -> Result<DatabaseTransaction> {
+    let file = file.to_owned();
+    let mut options = ConnectOptions::new("sqlite://snapshot?mode=ro");
+    options
+        .max_connections(1)
+        .sqlx_logging(false)
+        // A file's name may hold what means something in a URL.
+        .map_sqlx_sqlite_opts(move |sqlite| sqlite.filename(&file).busy_timeout(Duration::from_secs(10)));
+    Ok(Database::connect(options).await?.begin().await?)
 }
 
 /// Readers of a WAL database never wait for the writer; more of them than cores gain nothing.

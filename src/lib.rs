@@ -29,6 +29,7 @@ pub mod backup;
 pub mod batch;
 pub mod clock;
 pub mod config;
+pub mod copy;
 pub mod dashboard;
 pub mod db;
 pub mod demo;

@@ -12,6 +12,7 @@ use marmalade::{
     audit::{Source, seal},
     backup,
     config::{self, Config, LogFormat},
+    copy,
     deploy::{self, Severity},
     entity::user::Role,
     error::{Error, Result},
@@ -62,6 +63,12 @@ enum Command {
     Backup { file: PathBuf },
     /// Bring a backup into the configured database, which must be empty, and verify it
     Restore { file: PathBuf },
+    /// Copy an embedded database into the PostgreSQL of DATABASE_URL, and verify it; again, it copies what has changed
+    Copy {
+        /// The embedded database; without it, the one in the data folder
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
+    },
     /// The audit log
     Audit {
         #[command(subcommand)]
@@ -208,6 +215,13 @@ async fn run(command: Command, config: Config) -> Result<ExitCode> {
             println!("{} is restored", file.display());
             return prove(config, None).await;
         }
+        Command::Copy { from } => {
+            for table in copy::copy(&config, from.as_deref()).await? {
+                println!("{table}");
+            }
+            println!("{}", copy::ABOUT_SECRETS);
+            return prove(config, None).await;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -237,7 +251,7 @@ async fn prove(config: Config, head: Option<&Path>) -> Result<ExitCode> {
 async fn migrate(config: &Config, direction: Direction) -> Result<()> {
     let db = serve::connect(config).await?;
     match direction {
-        Direction::Up => Migrator::up(db.write(), None).await?,
+        Direction::Up => db.migrate().await?,
         Direction::Down { steps } => Migrator::down(db.write(), Some(steps)).await?,
         Direction::Status => {
             for migration in Migrator::get_migration_with_status(db.write()).await? {

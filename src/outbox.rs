@@ -3,7 +3,7 @@
 //! and to the other servers. If the process dies in between, Redis is away, or the change was made by another process
 //! (the command line), the relay delivers it. Delivery twice, or out of order, changes nothing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::{Deserialize, Serialize};
@@ -72,12 +72,13 @@ pub async fn record(conn: &impl ConnectionTrait, event: &Event, now: &Moment) ->
 
 /// Delivers an event right after its commit. If that fails the relay will: the event is recorded.
 pub async fn deliver(app: &App, event: Event) {
-    if let Err(Error::Internal(cause)) = try_deliver(app, &event, Instant::now()).await {
+    let committed = app.clock.now();
+    if let Err(Error::Internal(cause)) = try_deliver(app, &event, committed).await {
         tracing::debug!(?cause, "what follows a commit is delivered later");
     }
 }
 
-async fn try_deliver(app: &App, event: &Event, began: Instant) -> Result<()> {
+async fn try_deliver(app: &App, event: &Event, committed: Time) -> Result<()> {
     note(app, event).await;
     let moves = match event {
         Event::StandingsChanged {
@@ -90,7 +91,7 @@ async fn try_deliver(app: &App, event: &Event, began: Instant) -> Result<()> {
         Event::SessionsEnded { .. } | Event::QuizChanged { .. } => Vec::new(),
     };
     if matches!(event, Event::StandingsChanged { .. }) {
-        telemetry::ranked(began.elapsed());
+        telemetry::ranked(app.clock.now().since(committed));
     }
     match &app.fleet {
         Some(fleet) => fleet.publish(Some((event, &moves))).await,
@@ -131,6 +132,7 @@ pub async fn hear(app: &App, event: &Event, moves: &[Move]) {
 #[derive(FromQueryResult)]
 struct Row {
     event: String,
+    created_at: Time,
 }
 
 /// Claims recorded events by deleting them, and delivers them; what can't be delivered stays. Returns how many there
@@ -145,7 +147,7 @@ pub async fn relay(app: &App) -> Result<usize> {
     let claim = sql(
         conn,
         format!(
-            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT {AT_ONCE} {}) RETURNING event",
+            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT {AT_ONCE} {}) RETURNING event, created_at",
             db::for_update_skip_locked(conn)
         ),
         [],
@@ -154,7 +156,7 @@ pub async fn relay(app: &App) -> Result<usize> {
     let count = rows.len();
     for row in rows {
         match serde_json::from_str(&row.event) {
-            Ok(event) => try_deliver(app, &event, Instant::now()).await?,
+            Ok(event) => try_deliver(app, &event, row.created_at).await?,
             // Written by a newer release; what it tells is in the tables, too.
             Err(error) => tracing::warn!(%error, "an event of an unknown kind was passed over"),
         }

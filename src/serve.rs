@@ -110,12 +110,7 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     if app.config.work {
         app.work_in_background(&tasks);
     }
-    let shutdown = app.shutdown.clone();
-    tokio::spawn(async move {
-        stop.await;
-        tracing::info!("stopping");
-        shutdown.cancel();
-    });
+    tokio::spawn(told_to_stop(app.clone(), stop));
     let room = Arc::new(Semaphore::new(app.config.max_connections));
     let serving = accept(listener, http::router(app.clone()), room, app.shutdown.clone());
     let deadline = async {
@@ -134,7 +129,16 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     Ok(())
 }
 
-/// Does jobs until `stop` is done, and serves nothing.
+/// First whoever asks is told not to send more, then nothing more is taken.
+async fn told_to_stop(app: App, stop: impl Future<Output = ()>) {
+    stop.await;
+    tracing::info!("stopping");
+    app.stopping.cancel();
+    tokio::time::sleep(app.config.stop_delay).await;
+    app.shutdown.cancel();
+}
+
+/// Does jobs until `stop` is done, and serves nothing but what machines ask.
 pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
     if app.config.mode == Mode::Production {
         must_be_safe(&app).await?;
@@ -144,10 +148,22 @@ pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> 
         tasks.spawn(fleet.keep(app.clone()));
     }
     app.work_in_background(&tasks);
-    println!("Marmalade works, and serves nothing");
-    stop.await;
-    tracing::info!("stopping");
-    app.shutdown.cancel();
+    if let Some(address) = app.config.worker_listen {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| Error::internal(format!("{address}: {error}")))?;
+        let address = listener.local_addr().map_err(Error::internal)?;
+        println!("Marmalade works, and tells how it is at http://{address}");
+        let room = Arc::new(Semaphore::new(app.config.max_connections));
+        tasks.spawn(accept(
+            listener,
+            http::machines(app.clone()),
+            room,
+            app.shutdown.clone(),
+        ));
+    } else {
+        println!("Marmalade works");
+    }
+    told_to_stop(app.clone(), stop).await;
     tasks.close();
     tasks.wait().await;
     app.db.close().await
@@ -202,6 +218,7 @@ async fn accept(listener: TcpListener, router: Router, room: Arc<Semaphore>, shu
             }
         };
         // A WebSocket outlives the HTTP connection it began as, so the place goes with the stream itself.
+        let place = (place, telemetry::Open::connection());
         let stream = InspectReader::new(stream, move |_| _ = &place);
         let spoken = CancellationToken::new();
         let first = spoken.clone();

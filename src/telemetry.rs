@@ -138,6 +138,31 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
         Unit::Seconds,
         "age of the oldest job that is not in the queue yet",
     ),
+    (
+        WORKERS,
+        Kind::Gauge,
+        Unit::Count,
+        "processes that do jobs and have shown in the last minute that they live",
+    ),
+    (HTTP_RESPONSES, Kind::Counter, Unit::Count, "HTTP responses, by status"),
+    (
+        OPEN_CONNECTIONS,
+        Kind::Gauge,
+        Unit::Count,
+        "connections of clients that are open, WebSockets included",
+    ),
+    (
+        MOST_CONNECTIONS,
+        Kind::Gauge,
+        Unit::Count,
+        "how many may be open: MARMALADE_MAX_CONNECTIONS",
+    ),
+    (
+        MOST_DATABASE_CONNECTIONS,
+        Kind::Gauge,
+        Unit::Count,
+        "how many connections to the database each pool may have, by pool",
+    ),
     (BUILD, Kind::Gauge, Unit::Count, "1, with the version as label"),
 ];
 
@@ -159,6 +184,11 @@ const JOB_WAIT: &str = "marmalade_job_wait_seconds";
 const JOB: &str = "marmalade_job_seconds";
 const JOBS: &str = "marmalade_jobs";
 const JOB_OUTBOX_AGE: &str = "marmalade_job_outbox_oldest_age_seconds";
+const WORKERS: &str = "marmalade_workers";
+const HTTP_RESPONSES: &str = "marmalade_http_responses_total";
+const OPEN_CONNECTIONS: &str = "marmalade_connections";
+const MOST_CONNECTIONS: &str = "marmalade_connections_max";
+const MOST_DATABASE_CONNECTIONS: &str = "marmalade_database_connections_max";
 const BUILD: &str = "marmalade_build_info";
 
 /// Upper bounds of the histograms' buckets, in seconds; the promises of the site (200 ms, 1 s, 5 s) are among them.
@@ -178,6 +208,10 @@ fn recorded() -> Option<&'static PrometheusHandle> {
                 Kind::Gauge => metrics::describe_gauge!(*name, *unit, *meaning),
                 Kind::Histogram => metrics::describe_histogram!(*name, *unit, *meaning),
             }
+        }
+        // What is counted without a label is there from the start: a first count is a rise.
+        for name in [STATEMENT_FAILURES, SLOW_STATEMENTS, RETRIES] {
+            counter!(name).absolute(0);
         }
         gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Some(handle)
@@ -201,7 +235,8 @@ pub fn tidy() {
 /// gauges are left as they were.
 pub async fn scrape(app: &App) -> Option<String> {
     let recorded = recorded()?;
-    app.db.pools(|name, pool| connections(name, pool));
+    app.db.pools(connections);
+    gauge!(MOST_CONNECTIONS).set(app.config.max_connections as f64);
     if let Some(fleet) = &app.fleet {
         let health = match fleet.health() {
             Health::Away => 0.0,
@@ -217,19 +252,20 @@ pub async fn scrape(app: &App) -> Option<String> {
 }
 
 fn connections(name: &'static str, pool: &DatabaseConnection) {
-    let (all, idle) = match pool.get_database_backend() {
+    let (all, idle, most) = match pool.get_database_backend() {
         sea_orm::DbBackend::Postgres => {
             let pool = pool.get_postgres_connection_pool();
-            (pool.size(), pool.num_idle())
+            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
         }
         _ => {
             let pool = pool.get_sqlite_connection_pool();
-            (pool.size(), pool.num_idle())
+            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
         }
     };
     let idle = u32::try_from(idle).unwrap_or(u32::MAX);
     gauge!(CONNECTIONS, "pool" => name, "state" => "idle").set(idle);
     gauge!(CONNECTIONS, "pool" => name, "state" => "busy").set(all.saturating_sub(idle));
+    gauge!(MOST_DATABASE_CONNECTIONS, "pool" => name).set(most);
 }
 
 #[derive(FromQueryResult)]
@@ -250,6 +286,7 @@ async fn backlog(app: &App) -> Result<()> {
     for (state, count) in jobs::backlog(conn).await? {
         gauge!(JOBS, "state" => state).set(count as f64);
     }
+    gauge!(WORKERS).set(jobs::workers(conn, now).await? as f64);
     Ok(())
 }
 
@@ -312,6 +349,11 @@ impl Open {
         Self(name)
     }
 
+    /// A client's connection.
+    pub fn connection() -> Self {
+        Self::new(OPEN_CONNECTIONS)
+    }
+
     /// A WebSocket.
     pub fn socket() -> Self {
         Self::new(SOCKETS)
@@ -327,6 +369,11 @@ impl Drop for Open {
 /// A limiter has refused a use.
 pub fn refused(limit: &'static str) {
     counter!(REFUSALS, "limit" => limit).increment(1);
+}
+
+/// A response goes out, whatever became of the request.
+pub fn responded(status: u16) {
+    counter!(HTTP_RESPONSES, "status" => status.to_string()).increment(1);
 }
 
 /// A transaction is begun again.
@@ -364,6 +411,11 @@ impl Traces {
             .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
         {
             return Ok(None);
+        }
+        let secure = |name: &&str| std::env::var(name).is_ok_and(|url| url.starts_with("https:"));
+        if let Some(name) = named.iter().find(|name| secure(name)) {
+            let message = format!("{name}: traces are sent over http:// to a collector nearby, which can send them on");
+            return Err(Error::internal(message));
         }
         let exporter = SpanExporter::builder().with_http().build().map_err(Error::internal)?;
         let resource = Resource::builder().with_service_name("marmalade").build();

@@ -55,7 +55,7 @@ pub async fn ready(State(server): State<Server>) -> (StatusCode, &'static str) {
     struct Applied {
         count: i64,
     }
-    if server.app.shutdown.is_cancelled() {
+    if server.app.stopping.is_cancelled() || server.app.shutdown.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
     }
     let conn = server.app.db.write();

@@ -72,9 +72,7 @@ pub fn router(app: App) -> Router {
             StatusCode::SERVICE_UNAVAILABLE,
             REQUEST_TIME,
         ))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .merge(machine_routes())
         .route("/graphql/ws", get(socket::handle))
         .route("/", get(|| async { axum::response::Redirect::temporary("/graphiql") }))
         .merge(graphiql::routes())
@@ -85,6 +83,22 @@ pub fn router(app: App) -> Router {
         .layer(axum::middleware::from_fn(harden))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(peers)
+}
+
+/// What a process that only works answers to machines that look after it.
+pub fn machines(app: App) -> Router {
+    let server = Server {
+        schema: schema::build(),
+        app,
+    };
+    machine_routes().with_state(server)
+}
+
+fn machine_routes() -> Router<Server> {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
 }
 
 /// What scripts of pages of the allowed origins may send and read; nothing is said without one ([CORS protocol][cors]).

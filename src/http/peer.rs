@@ -37,6 +37,7 @@ pub async fn meet(State(app): State<App>, mut request: Request, next: Next) -> R
     let header = HeaderValue::from_str(&request_id);
     request.extensions_mut().insert(Peer { request_id, address });
     let mut response = next.run(request).instrument(span).await;
+    telemetry::responded(response.status().as_u16());
     if let Ok(header) = header {
         response.headers_mut().insert(REQUEST_ID, header);
     }

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 pub use self::{
     queue::Queue,
-    record::{Filter, JobRecord, State, backlog, count, list, retry},
+    record::{Filter, JobRecord, State, backlog, count, list, retry, workers},
     schedule::{SCHEDULES, Schedule, fire},
 };
 use crate::{

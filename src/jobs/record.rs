@@ -137,6 +137,25 @@ pub async fn backlog(conn: &impl ConnectionTrait) -> Result<[(&'static str, u64)
     ])
 }
 
+/// How many processes do jobs: those that have shown within a minute that they live.
+pub async fn workers(conn: &impl ConnectionTrait, now: Time) -> Result<i64> {
+    #[derive(FromQueryResult)]
+    struct Count {
+        count: i64,
+    }
+    let since = (now - Duration::from_secs(60)).0 / 1_000_000;
+    let select = match conn.get_database_backend() {
+        DbBackend::Postgres => {
+            "SELECT count(*) AS count FROM apalis.workers WHERE last_seen > to_timestamp(CAST($1 AS BIGINT))"
+        }
+        _ => "SELECT count(*) AS count FROM Workers WHERE last_seen > $1",
+    };
+    let count = Count::find_by_statement(sql(conn, select, [since.into()]))
+        .one(conn)
+        .await?;
+    Ok(count.map_or(0, |count| count.count))
+}
+
 /// Jobs that are not done, and those that were done since: what a stream of changes looks at.
 pub async fn recent(conn: &impl ConnectionTrait, since: Time) -> Result<Vec<JobRecord>> {
     const MOST: usize = 200;
@@ -186,6 +205,17 @@ pub async fn forget_done(conn: &impl ConnectionTrait, now: Time) -> Result<()> {
         _ => "DELETE FROM Jobs WHERE status = 'Done' AND done_at < $1",
     };
     conn.execute_raw(sql(conn, delete, [before.into()])).await?;
+    // Workers that are long gone; those whose jobs are kept are kept with them.
+    let gone = match conn.get_database_backend() {
+        DbBackend::Postgres => {
+            "DELETE FROM apalis.workers WHERE last_seen < to_timestamp(CAST($1 AS BIGINT)) \
+               AND id NOT IN (SELECT lock_by FROM apalis.jobs WHERE lock_by IS NOT NULL)"
+        }
+        _ => {
+            "DELETE FROM Workers WHERE last_seen < $1 AND id NOT IN (SELECT lock_by FROM Jobs WHERE lock_by IS NOT NULL)"
+        }
+    };
+    conn.execute_raw(sql(conn, gone, [before.into()])).await?;
     Ok(())
 }
 

@@ -6,9 +6,11 @@ use std::{
     time::Duration,
 };
 
+use base64::Engine;
 use marmalade::{
     config::Secret,
-    entity::user::Role,
+    entity::{BankImportId, user::Role},
+    import::background,
     jobs::{self, Filter, Job, SCHEDULES},
 };
 use sea_orm::{ConnectionTrait, Statement};
@@ -111,7 +113,7 @@ on_both_databases! {
         broken.work();
         forget_password(&broken, "ada").await;
         let dead = letters_are(&editor, "DEAD", 1).await[0].clone();
-        assert_eq!((&dead["attempts"], &dead["maxAttempts"]), (&json!(5), &json!(5)));
+        assert_eq!((&dead["attempts"], &dead["maxAttempts"]), (&json!(10), &json!(10)));
         assert!(dead["error"].as_str().is_some_and(|error| !error.is_empty()) && dead["finishedAt"].is_string(), "{dead}");
         broken.app.shutdown.cancel();
 
@@ -247,5 +249,81 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// A question bank as a client sends it.
+const BANK: &str = "mutation($content: String!, $title: String!) { importBank(input: {fileName: \"bank.csv\",
+    content: $content, quizTitle: $title, subject: \"Physics\", publish: true}) { bankImport { id finishedAt } errors { code path } } }";
+const IMPORT: &str = "query($id: ID!) { bankImport(id: $id) { finishedAt error
+    sheets { name questionCount quiz { title questionCount } errors { cell code } warnings { cell code } } } }";
+
+async fn send_bank(staff: &Actor, rows: &str) -> Value {
+    let content = base64::engine::general_purpose::STANDARD.encode(rows);
+    staff.ask(BANK, json!({"content": content, "title": "Sent"})).await["importBank"].take()
+}
+
+/// An import, once it has been read.
+async fn read_import(staff: &Actor, id: &Value) -> Value {
+    let wait = async {
+        loop {
+            let import = staff.ask(IMPORT, json!({"id": id})).await["bankImport"].take();
+            if !import["finishedAt"].is_null() {
+                return import;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.expect("it is read")
+}
+
+on_both_databases! {
+    async fn a_bank_is_read_in_the_background_and_reported_by_cell(app: TestApp) {
+        let editor = app.actor(Role::Editor).await;
+        let rows = "Question,A,B,Answer\nOne?,1,2,1\n=1+1,1,2,1\nTwo?,1,2,2\nThree?,1,2,7\n";
+        let sent = send_bank(&editor, rows).await;
+        assert_eq!((&sent["errors"], &sent["bankImport"]["finishedAt"]), (&json!([]), &Value::Null));
+        app.work();
+        let read = read_import(&editor, &sent["bankImport"]["id"]).await;
+        let sheet = &read["sheets"][0];
+        assert_eq!(sheet["quiz"], json!({"title": "Sent", "questionCount": 2}), "{read}");
+        let refused: Vec<_> = sheet["errors"].as_array().expect("a list").iter().map(|error| error["cell"].clone()).collect();
+        assert!(refused.contains(&json!("D5")), "{read}");
+        // Done again, as after a crash, it changes nothing.
+        let id = BankImportId::decode(sent["bankImport"]["id"].as_str().expect("an id")).unwrap_or_else(|_| panic!("an id"));
+        assert!(background::carry_out(&app.app, id, &app.app.now()).await.is_ok());
+        let quizzes = editor.ask("{ quizzes { totalCount } }", json!({})).await;
+        assert_eq!(quizzes["quizzes"]["totalCount"], 1);
+        assert_eq!(app.count("SELECT 1 FROM bank_imports WHERE content IS NOT NULL").await, 0, "the file is gone");
+    }
+
+    async fn a_bank_that_two_workers_read_at_once_is_imported_once(app: TestApp) {
+        let editor = app.actor(Role::Editor).await;
+        let sent = send_bank(&editor, "Question,A,B,Answer\nOne?,1,2,1\n").await;
+        let id = BankImportId::decode(sent["bankImport"]["id"].as_str().expect("an id")).unwrap_or_else(|_| panic!("an id"));
+        let now = app.app.now();
+        let at_once = (0..8).map(|_| background::carry_out(&app.app, id, &now));
+        for done in futures_util::future::join_all(at_once).await {
+            assert!(done.is_ok());
+        }
+        assert_eq!(app.count("SELECT 1 FROM quizzes").await, 1);
+    }
+
+    async fn a_file_that_is_none_is_refused_or_told_why(app: TestApp) {
+        let editor = app.actor(Role::Editor).await;
+        let bad = editor.ask(BANK, json!({"content": "?", "title": "Sent"})).await["importBank"].take();
+        assert_eq!(bad["errors"], json!([{"code": "BAD_USER_INPUT", "path": ["input", "content"]}]));
+        let untitled = editor.ask(BANK, json!({"content": "MQ==", "title": " "})).await["importBank"].take();
+        assert_eq!(untitled["errors"][0]["path"], json!(["input", "quizTitle"]));
+        app.work();
+        let sent = send_bank(&editor, "nothing of a question bank").await;
+        let read = read_import(&editor, &sent["bankImport"]["id"]).await;
+        assert!(read["error"].is_string() || read["sheets"][0]["questionCount"] == 0, "{read}");
+        // Six an hour; the refused ones were not counted.
+        for _ in 0..5 {
+            assert_eq!(send_bank(&editor, "Question,A,B,Answer\nOne?,1,2,1\n").await["errors"], json!([]));
+        }
+        let content = json!({"content": "MQ==", "title": "Sent"});
+        assert_eq!(editor.send(BANK, content).await.1["errors"][0]["extensions"]["code"], "RATE_LIMITED");
     }
 }

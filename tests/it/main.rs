@@ -7,6 +7,7 @@ mod accounts;
 mod attempts;
 mod audit;
 mod boards;
+mod copying;
 mod cross_site;
 mod edge;
 mod examples;

@@ -45,7 +45,7 @@ impl Move {
     }
 
     fn file(&self) -> PathBuf {
-        self.source.app.config.data_dir.join("test.db")
+        self.source.app.config.data_dir.join("marmalade.db")
     }
 
     async fn copy(&self) -> Result<Vec<Copied>> {
@@ -154,6 +154,15 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
     .await;
     source.sign_in("ada", "wrong").await;
 
+    source.idle().await;
+    site.at_source(
+        "INSERT INTO job_outbox VALUES (randomblob(16), '{\"kind\":\"of_a_newer_release\"}', 7); \
+         INSERT INTO daily_metrics VALUES ('1999-12-31', 1, 2, 3, 4, 5); \
+         INSERT INTO bank_imports SELECT randomblob(16), id, 'bank.csv', x'0001ff', 'A quiz', 'Physics', NULL, TRUE, 7, \
+           NULL, NULL, NULL FROM users LIMIT 1",
+    )
+    .await;
+
     // The test's clock stands still: both sites were made at the same moment.
     site.at_target("UPDATE site SET created_at = created_at + 1").await;
 
@@ -171,7 +180,11 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
         "SELECT CAST(count(*) AS text) AS told FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
     )
     .await;
-    assert_eq!((copied.len() + 1).to_string(), of_source, "all but the migrations'");
+    assert_eq!(
+        (copied.len() + 4).to_string(),
+        of_source,
+        "all but the migrations' and the job library's"
+    );
     site.target.restarted_with(|_| {}).await.verify().await;
 
     let before = versions(&site.target, &copied).await;
@@ -334,12 +347,17 @@ async fn only_a_database_of_this_release_is_copied() {
         ..config.clone()
     };
     assert!(refused(&without, Some(site.file())).await.contains("set DATABASE_URL"));
-    // There is a test.db in the data folder, but no marmalade.db; and none is made.
-    let default = config.data_dir.join("marmalade.db");
-    assert!(refused(&config, None).await.contains("marmalade.db"));
+    // There is no database in the data folder, and none is made.
+    let folder = tempfile::tempdir().expect("a folder");
+    let empty = Config {
+        data_dir: folder.path().to_owned(),
+        ..config.clone()
+    };
+    let default = folder.path().join("marmalade.db");
+    assert!(refused(&empty, None).await.contains("marmalade.db"));
     assert!(!default.exists());
     std::fs::write(&default, "no database, whatever its name says").expect("a file");
-    assert!(refused(&config, None).await.contains("no embedded database"));
+    assert!(refused(&empty, None).await.contains("no embedded database"));
     let without = Config {
         secrets: Vec::new(),
         ..config.clone()
@@ -362,8 +380,10 @@ async fn only_a_database_of_this_release_is_copied() {
         .expect("one comes down");
     site.copied().await;
 
-    site.at_source("CREATE TABLE Jobs (id TEXT NOT NULL PRIMARY KEY); INSERT INTO Jobs VALUES ('one')")
+    site.at_source("INSERT INTO Jobs (job, id, job_type) VALUES ('{}', 'one', 'marmalade')")
         .await;
+    assert!(site.refused().await.starts_with("1 jobs are not done yet"));
+    site.at_source("UPDATE Jobs SET status = 'Done'").await;
     assert_eq!(changed(&site.copied().await), []);
     site.at_source("CREATE TABLE notes (n INTEGER PRIMARY KEY, text TEXT) STRICT")
         .await;

@@ -282,7 +282,7 @@ impl World {
         starts.push(root("jobs", "JobConnection", Owner::Nobody, staff));
         starts.push(Start {
             query: format!("{{ bankImport(id: {:?}) {{ $X }} }}", self.id("import")),
-            ..root("bankImport", "BankImport", Owner::Nobody, staff)
+            ..root("bankImport", "BankImport", Owner::Is(Person::Editor), staff)
         });
         starts.push(Start {
             query: "{ dailyMetrics(from: \"2026-11-01\", until: \"2026-11-30\") { $X } }".to_owned(),

@@ -37,7 +37,7 @@ use marmalade::{
         session::Client,
         user::{self, Role},
     },
-    http,
+    http, jobs,
     limit::Rate,
     quiz::author::{self, NewQuestion, NewQuiz},
 };
@@ -496,8 +496,23 @@ impl TestApp {
     pub fn work(&self) {
         self.worker.get_or_init(|| {
             let tasks = TaskTracker::new();
-            marmalade::jobs::run_in_background(&self.app, &tasks);
+            jobs::run_in_background(&self.app, &tasks);
         });
+    }
+
+    /// Waits until all jobs are done.
+    pub async fn idle(&self) {
+        let left = async || {
+            let mut left = 0;
+            for state in [jobs::State::Queued, jobs::State::Running] {
+                let filter = jobs::Filter { state: Some(state) };
+                left += jobs::count(self.app.db.read(), &filter).await.unwrap_or(1);
+            }
+            left
+        };
+        while left().await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The letter that somebody got, once it has arrived: the newest with this in its subject.

@@ -62,6 +62,7 @@ use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{Message, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig},
 };
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
@@ -82,6 +83,9 @@ pub struct Size {
     /// For how long.
     #[arg(long, default_value_t = 60)]
     pub seconds: usize,
+    /// Letters a second that students without a password want meanwhile; how long their jobs wait is asked of /metrics.
+    #[arg(long, default_value_t = 0)]
+    pub letters: usize,
     /// The server's binary; without it the one that was built beside this tool.
     #[arg(long)]
     pub server: Option<PathBuf>,
@@ -153,6 +157,8 @@ impl Server {
             .env("MARMALADE_DEMO", "false")
             // The whole crowd comes from one address.
             .env("MARMALADE_LIMIT_REQUESTS", "1000000/60s")
+            .env("MARMALADE_LIMIT_LETTERS", "1000000/60s")
+            .env("MARMALADE_LIMIT_LETTERS_OF_ADDRESS", "1000000/60s")
             .env("MARMALADE_LOG", "info,marmalade::leaderboard=debug")
             .env("MARMALADE_LOG_FORMAT", "json")
             .stdout(Stdio::null())
@@ -364,6 +370,45 @@ struct Submit {
 
 type Socket = WebSocketStream<TcpStream>;
 
+/// Somebody forgets a password, so often a second.
+async fn want_letters(address: SocketAddr, a_second: usize) -> Result<()> {
+    let Some(pause) = Duration::from_secs(1).checked_div(u32::try_from(a_second)?) else {
+        return Ok(());
+    };
+    let (http, mut beat) = (reqwest::Client::new(), tokio::time::interval(pause));
+    loop {
+        beat.tick().await;
+        let body = json!({"query": "mutation { requestPasswordReset(input: {email: \"listener0@crowd.example\"}) { errors { code } } }"});
+        let reply: Value = http
+            .post(format!("http://{address}/graphql"))
+            .json(&body)
+            .send()
+            .await?
+            .json()
+            .await?;
+        if reply["data"]["requestPasswordReset"]["errors"] != json!([]) {
+            return Err(format!("no letter: {reply}").into());
+        }
+    }
+}
+
+/// How many letters had begun within how many seconds, by the buckets of the server's histogram.
+async fn waits(address: SocketAddr) -> Result<Vec<(f64, u64)>> {
+    let text = reqwest::get(format!("http://{address}/metrics")).await?.text().await?;
+    let of_letters = |line: &&str| {
+        line.starts_with("marmalade_job_wait_seconds_bucket") && line.contains("\"password_reset_letter\"")
+    };
+    let read = |line: &str| {
+        let (_, rest) = line.split_once("le=\"")?;
+        let (bound, rest) = rest.split_once('"')?;
+        Some((
+            bound.replace("+Inf", "inf").parse().ok()?,
+            rest.rsplit(' ').next()?.parse().ok()?,
+        ))
+    };
+    Ok(text.lines().filter(of_letters).filter_map(read).collect())
+}
+
 impl Crowd {
     /// The load, and what came of it.
     pub async fn listen_and_submit(&self, app: &App, address: SocketAddr, server: Option<&Server>) -> Result<Report> {
@@ -385,7 +430,9 @@ impl Crowd {
             hearing.spawn(hear(i, app.clone(), socket, first, heard.clone(), stop.clone()));
         }
         let (started, processor) = (app.clock.now(), server.and_then(Server::processor));
+        let letters = AbortOnDropHandle::new(tokio::spawn(want_letters(address, self.size.letters)));
         let submits = self.submit(app, address).await?;
+        drop(letters);
         let seconds = app.clock.now().since(started).as_secs_f64();
         let messages = heard.load(Ordering::Relaxed);
         let processor = server
@@ -413,6 +460,12 @@ impl Crowd {
             memory: before.zip(listening).zip(after),
             ..Report::default()
         };
+        if self.size.letters > 0 {
+            report.waits = waits(address).await?;
+            if report.waits.is_empty() {
+                return Err("no letter was wanted".into());
+            }
+        }
         if let Some(server) = server {
             let ticks = server.ticks.lock().expect("not poisoned");
             report.ticks = ticks.len();
@@ -626,6 +679,8 @@ pub struct Report {
     ticks: usize,
     statements_of_a_tick: usize,
     told_by_a_tick: usize,
+    /// Jobs, and how many of them had begun within so many seconds.
+    waits: Vec<(f64, u64)>,
     /// Percentile and milliseconds.
     lags: [(f64, usize); 4],
     /// Events that told a wrong rank.
@@ -640,6 +695,20 @@ impl fmt::Display for Report {
         writeln!(f, "{} submits in {:.1} s", self.submits, self.seconds)?;
         for (percent, lag) in self.lags {
             writeln!(f, "lag, {percent}th percentile: {lag} ms")?;
+        }
+        if let Some((_, all)) = self.waits.last() {
+            let within = |share: f64| {
+                let enough = |(_, begun): &&(f64, u64)| *begun as f64 >= share * *all as f64;
+                self.waits
+                    .iter()
+                    .find(enough)
+                    .map_or(f64::INFINITY, |(seconds, _)| *seconds)
+            };
+            let (half, most, last) = (within(0.5), within(0.95), within(1.0));
+            writeln!(
+                f,
+                "{all} letters: half had begun within {half} s, 95 % within {most} s, all within {last} s"
+            )?;
         }
         writeln!(f, "messages a second: {:.0}", self.messages_a_second)?;
         if self.ticks > 0 {

@@ -135,6 +135,7 @@ async fn measure(plan: &Plan, standings: usize, name: &str) -> Result<String> {
         standings,
         submits: 1,
         seconds: plan.times,
+        letters: 0,
         server: None,
     };
     let crowd = Crowd::seed(&app, &size).await?;

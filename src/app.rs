@@ -118,10 +118,6 @@ impl App {
             app.notice_the_day();
             Ok(())
         });
-        self.every(tasks, Duration::from_secs(5), |_| async {
-            telemetry::tidy();
-            Ok(())
-        });
         self.every(tasks, Duration::from_secs(60), |app| async move {
             let now = app.clock.now();
             app.limiter.prune(now);

@@ -223,7 +223,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "MARMALADE_LOG",
-        "info,sea_orm_migration=warn,sqlx::postgres::notice=warn",
+        "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,apalis_core::worker::context=error",
         "what is logged, e.g. warn,marmalade=debug",
     ),
     ("MARMALADE_LOG_FORMAT", "text", "text or json"),
@@ -518,6 +518,15 @@ impl Given {
         {
             return Err("MARMALADE_METRICS_TOKEN must have at least 16 characters".into());
         }
+        if self.job_retry_ms.is_some_and(|pause| !(1..=300_000).contains(&pause)) {
+            return Err("MARMALADE_JOB_RETRY_MS: 1 to 300000, five minutes".into());
+        }
+        if self
+            .job_heartbeat_ms
+            .is_some_and(|pause| !(1000..=60_000).contains(&pause))
+        {
+            return Err("MARMALADE_JOB_HEARTBEAT_MS: 1000 to 60000, a minute".into());
+        }
         let redis_prefix = self.redis_prefix.unwrap_or_else(|| "marmalade".to_owned());
         if redis_prefix.is_empty() || redis_prefix.contains(['{', '}']) {
             return Err("MARMALADE_REDIS_PREFIX: at least one character, and no braces".into());
@@ -575,8 +584,8 @@ impl Given {
             stop_delay: Duration::from_millis(self.stop_delay_ms.unwrap_or(0)),
             worker_listen: self.worker_listen,
             work: self.work.unwrap_or(true),
-            job_retry: Duration::from_millis(self.job_retry_ms.unwrap_or(1000).max(1)),
-            job_heartbeat: Duration::from_millis(self.job_heartbeat_ms.unwrap_or(5000).max(1000)),
+            job_retry: Duration::from_millis(self.job_retry_ms.unwrap_or(1000)),
+            job_heartbeat: Duration::from_millis(self.job_heartbeat_ms.unwrap_or(5000)),
             limits: Limits {
                 requests: rate(self.limit_requests, limits.requests),
                 answers: rate(self.limit_answers, limits.answers),
@@ -605,9 +614,9 @@ impl Given {
             },
             operations: self.operations,
             metrics_token: self.metrics_token,
-            log: self
-                .log
-                .unwrap_or_else(|| "info,sea_orm_migration=warn,sqlx::postgres::notice=warn".into()),
+            log: self.log.unwrap_or_else(|| {
+                "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,apalis_core::worker::context=error".into()
+            }),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             database_url: self.database_url,
             database_replica_url: self.database_replica_url,

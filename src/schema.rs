@@ -37,7 +37,7 @@ use crate::{
     operation::Admitted,
     quiz::{
         self,
-        graphql::{CatalogueQuery, Chapter, Quiz, Subject},
+        graphql::{CatalogueQuery, Chapter, Quiz, QuizMutation, Subject},
     },
     telemetry,
 };
@@ -62,7 +62,13 @@ pub struct Query(
 
 /// What can be changed. Outcomes that a person can act on are in the payload's `errors`.
 #[derive(MergedObject, Default)]
-pub struct Mutation(AccountMutation, AttemptMutation, ImportMutation, JobMutation);
+pub struct Mutation(
+    AccountMutation,
+    AttemptMutation,
+    ImportMutation,
+    JobMutation,
+    QuizMutation,
+);
 
 /// What can be followed. Every stream begins with the present state and goes on with each new one.
 #[derive(MergedSubscription, Default)]

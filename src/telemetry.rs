@@ -5,7 +5,7 @@
 //! conventions (<https://prometheus.io/docs/practices/naming/>): base units, `_total` for counters.
 
 use std::{
-    sync::OnceLock,
+    sync::{Once, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -219,14 +219,18 @@ fn recorded() -> Option<&'static PrometheusHandle> {
     RECORDED.get_or_init(install).as_ref()
 }
 
-/// Begins to record.
+/// Begins to record, for as long as the process lives.
 pub fn record() {
-    recorded();
+    static TIDIED: Once = Once::new();
+    if let Some(recorded) = recorded() {
+        TIDIED.call_once(|| drop(tokio::spawn(tidy(recorded.clone()))));
+    }
 }
 
-/// Keeps what is recorded small. Call it every few seconds.
-pub fn tidy() {
-    if let Some(recorded) = recorded() {
+/// Keeps what is recorded small: histograms hold every value until somebody asks, or until this.
+async fn tidy(recorded: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(5)).await;
         recorded.run_upkeep();
     }
 }

@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod graphql;
 pub mod loader;
+pub mod regrade;
 pub mod review;
 pub mod score;
 pub mod submit;

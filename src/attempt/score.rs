@@ -77,6 +77,17 @@ pub fn score(marking: Marking, questions: impl IntoIterator<Item = Marked>) -> S
 }
 
 impl Tally {
+    /// By how much it is more than another.
+    pub fn minus(self, other: Self) -> Self {
+        Self {
+            right: self.right - other.right,
+            wrong: self.wrong - other.wrong,
+            blank: self.blank - other.blank,
+            score: self.score - other.score,
+            max_score: self.max_score - other.max_score,
+        }
+    }
+
     fn add(&mut self, marking: Marking, outcome: Outcome) {
         match outcome {
             Outcome::Right => self.right += 1,

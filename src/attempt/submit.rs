@@ -8,7 +8,7 @@ use crate::{
     auth::Viewer,
     clock::{Moment, Time},
     dashboard,
-    db::sql,
+    db::{for_share_of, sql},
     entity::{
         AttemptId, ChapterId, ChoiceId, SubjectId, UserId,
         attempt::{self, GRACE, SubmittedBy},
@@ -90,7 +90,7 @@ async fn settle(app: &App, found: &attempt::Model, key: Option<&str>, now: &Mome
         return Ok(None);
     };
     let submitted_at = closed.submitted_at.unwrap_or(now.at);
-    let answered = answered(&tx, &closed).await?;
+    let answered = answered(&tx, &closed, i32::MAX).await?;
     let score = score::score(answered.marking, answered.questions);
     store_result(&tx, &closed, answered.correction, &score.total, submitted_at).await?;
 
@@ -109,7 +109,7 @@ async fn settle(app: &App, found: &attempt::Model, key: Option<&str>, now: &Mome
     };
     let Score { total, by_chapter } = score;
     let day = day_of(submitted_at, app.zone);
-    dashboard::count(&tx, closed.student_id, answered.subject, day, &total, &by_chapter).await?;
+    dashboard::count(&tx, closed.student_id, answered.subject, day, 1, &total, &by_chapter).await?;
 
     let event = Event::StandingsChanged {
         student: closed.student_id,
@@ -126,14 +126,14 @@ async fn settle(app: &App, found: &attempt::Model, key: Option<&str>, now: &Mome
 }
 
 #[derive(FromQueryResult)]
-struct Student {
-    version: i64,
-    ranked: bool,
+pub(super) struct Student {
+    pub version: i64,
+    pub ranked: bool,
 }
 
 /// Whatever changes a student's results or standings goes through this row first, so that no two such transactions can
 /// mix or wait for each other in a circle.
-async fn lock_student(conn: &impl ConnectionTrait, student: UserId) -> Result<Student> {
+pub(super) async fn lock_student(conn: &impl ConnectionTrait, student: UserId) -> Result<Student> {
     let update = sql(
         conn,
         "UPDATE users SET version = version + 1 WHERE id = $1 RETURNING version, ranked",
@@ -146,7 +146,8 @@ async fn lock_student(conn: &impl ConnectionTrait, student: UserId) -> Result<St
 }
 
 /// The conditional update that only one transaction wins. With a key it is the student's submit, which turns into the
-/// clock's if it comes too late; without one it is the clock's, which must not come too early.
+/// clock's if it comes too late; without one it is the clock's, which must not come too early. The revision is held from
+/// here to the commit: a correction of its key comes before, and the next statement sees it, or finds the result.
 async fn close(
     conn: &impl ConnectionTrait,
     id: AttemptId,
@@ -155,14 +156,18 @@ async fn close(
 ) -> Result<Option<attempt::Model>> {
     let update = sql(
         conn,
-        "UPDATE attempts SET state = 'SUBMITTED', result_id = id, \
+        format!(
+            "UPDATE attempts SET state = 'SUBMITTED', result_id = id, \
            submitted_by = CASE WHEN deadline_at < $3 THEN 'CLOCK' ELSE 'STUDENT' END, \
            submitted_at = CASE WHEN deadline_at < $3 THEN deadline_at ELSE $2 END, \
            late = (deadline_at < $2 AND deadline_at >= $3) \
                OR EXISTS (SELECT 1 FROM answers WHERE answers.attempt_id = attempts.id AND answers.late), \
            idempotency_key = CASE WHEN deadline_at < $3 THEN NULL ELSE $4 END \
          WHERE id = $1 AND state = 'IN_PROGRESS' AND ($4 IS NOT NULL OR deadline_at < $3) \
+           AND EXISTS (SELECT 1 FROM revisions r WHERE r.id = attempts.revision_id {}) \
          RETURNING *",
+            for_share_of(conn, "r")
+        ),
         [
             id.into(),
             now.into(),
@@ -174,11 +179,12 @@ async fn close(
 }
 
 /// What is to be scored.
-struct Answered {
-    subject: SubjectId,
-    correction: i32,
-    marking: Marking,
-    questions: Vec<Marked>,
+pub(super) struct Answered {
+    pub subject: SubjectId,
+    /// The newest correction of the key.
+    pub correction: i32,
+    pub marking: Marking,
+    pub questions: Vec<Marked>,
 }
 
 #[derive(FromQueryResult)]
@@ -193,9 +199,9 @@ struct AnsweredRow {
     chosen: Option<ChoiceId>,
 }
 
-/// The questions with the key and the answers. A statement of its own, after the attempt is closed: on PostgreSQL only
-/// a later statement sees every save that was acknowledged before.
-async fn answered(conn: &impl ConnectionTrait, attempt: &attempt::Model) -> Result<Answered> {
+/// The questions with the answers and the key by its corrections up to number `up_to`. A statement of its own, after the
+/// attempt is closed: on PostgreSQL only a later statement sees every save that was acknowledged before.
+pub(super) async fn answered(conn: &impl ConnectionTrait, attempt: &attempt::Model, up_to: i32) -> Result<Answered> {
     let select = sql(
         conn,
         format!(
@@ -209,7 +215,7 @@ async fn answered(conn: &impl ConnectionTrait, attempt: &attempt::Model) -> Resu
              WHERE r.id = $1",
             right_position("$3")
         ),
-        [attempt.revision_id.into(), attempt.id.into(), i32::MAX.into()],
+        [attempt.revision_id.into(), attempt.id.into(), up_to.into()],
     );
     let rows = AnsweredRow::find_by_statement(select).all(conn).await?;
     let first = rows

@@ -79,12 +79,13 @@ pub struct Recent {
     pub quiz: Published,
 }
 
-/// Adds a result to the student's roll-ups. One statement.
+/// Adds a result to the student's roll-ups; or, with no attempts, by how much one has changed. One statement.
 pub async fn count(
     conn: &impl ConnectionTrait,
     student: UserId,
     subject: SubjectId,
     day: NaiveDate,
+    attempts: i64,
     total: &Tally,
     by_chapter: &BTreeMap<ChapterId, Tally>,
 ) -> Result<()> {
@@ -99,11 +100,11 @@ pub async fn count(
             .iter()
             .map(|(chapter, tally)| (Kind::Chapter, chapter.0, 0, tally)),
     );
-    let mut values: Vec<Value> = vec![student.into()];
+    let mut values: Vec<Value> = vec![student.into(), attempts.into()];
     let mut tuples = Vec::with_capacity(rows.len());
     for (kind, of, day, tally) in rows {
         let places: Vec<_> = (1..=8).map(|i| format!("${}", values.len() + i)).collect();
-        tuples.push(format!("($1, 1, {})", places.join(", ")));
+        tuples.push(format!("($1, $2, {})", places.join(", ")));
         values.extend([kind.into(), of.into(), day.into()]);
         values.extend([tally.right, tally.wrong, tally.blank, tally.score, tally.max_score].map(Value::from));
     }

@@ -37,7 +37,8 @@ pub async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Respon
         }
         None => app.config.mode == Mode::Development,
     };
-    match telemetry::scrape(app).await.filter(|_| told) {
+    let text = if told { telemetry::scrape(app).await } else { None };
+    match text {
         Some(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }

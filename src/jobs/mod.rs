@@ -25,10 +25,11 @@ pub use self::{
 use crate::{
     account::{link, own},
     app::App,
+    attempt::regrade,
     clock::{Moment, Time},
     dashboard::daily,
     db::sql,
-    entity::{BankImportId, UserId},
+    entity::{BankImportId, RevisionId, UserId},
     error::{Error, Result},
     import::background,
 };
@@ -45,6 +46,8 @@ pub enum Job {
     EmailChangeWarning { email: String },
     /// Reads a question bank, and makes quizzes of it.
     BankImport { import: BankImportId },
+    /// Scores the results of a revision anew whose key was corrected.
+    Regrade { revision: RevisionId },
     /// Counts the days that are over.
     DailyMetrics,
     /// Removes what is kept no longer: the personal data of deleted accounts, jobs that are done.
@@ -59,6 +62,7 @@ impl Job {
             Self::EmailConfirmationLetter { .. } => Kind::EmailConfirmationLetter,
             Self::EmailChangeWarning { .. } => Kind::EmailChangeWarning,
             Self::BankImport { .. } => Kind::BankImport,
+            Self::Regrade { .. } => Kind::Regrade,
             Self::DailyMetrics => Kind::DailyMetrics,
             Self::Purge => Kind::Purge,
         }
@@ -72,6 +76,7 @@ impl Job {
                 link::send_email_confirmation(app, user, email, wanted_at, &now).await
             }
             Self::EmailChangeWarning { email } => link::send_email_change_warning(app, email).await,
+            Self::Regrade { revision } => regrade::regrade(app, revision, &now).await,
             Self::BankImport { import } => background::carry_out(app, import, &now).await,
             Self::DailyMetrics => daily::count_days(app, &now).await,
             Self::Purge => {
@@ -94,6 +99,8 @@ pub enum Kind {
     EmailChangeWarning,
     /// Reads a question bank, and makes quizzes of it.
     BankImport,
+    /// Scores results anew whose key was corrected.
+    Regrade,
     /// Counts the days that are over.
     DailyMetrics,
     /// Removes what is kept no longer.
@@ -108,6 +115,7 @@ impl Kind {
             Self::EmailConfirmationLetter => "email_confirmation_letter",
             Self::EmailChangeWarning => "email_change_warning",
             Self::BankImport => "bank_import",
+            Self::Regrade => "regrade",
             Self::DailyMetrics => "daily_metrics",
             Self::Purge => "purge",
         }

@@ -168,8 +168,9 @@ macro_rules! worker {
         WorkerBuilder::new($name)
             .backend($storage.poll_with_interval(LOOK_EVERY))
             .data($app.clone())
-            .concurrency(AT_ONCE)
             .retry(RetryPolicy::retries(MOST_ATTEMPTS - 1).with_backoff(backoff))
+            // Inside of the retries: a job that waits to be tried again takes nobody's place.
+            .concurrency(AT_ONCE)
             .catch_panic()
             .parallelize(tokio::spawn)
             .build(run)

@@ -3,6 +3,7 @@
 //! A standing is the sum, over quizzes, of the student's best ranked result in the window. It was reached when that sum
 //! last changed: at the newest `moved_at` of its bests, or, while every result was worth nothing, at the first of them.
 
+use chrono_tz::Tz;
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 use uuid::Uuid;
 
@@ -36,6 +37,39 @@ pub async fn count(
     let windows = windows.map(Window::key);
     improve_bests(conn, result, &windows).await?;
     sum_up(conn, result, &windows, version).await
+}
+
+/// Counts anew what a result that has changed counted for: the student's best of the quiz in the result's four windows,
+/// and the standings that follow from them. Returns the standings that have changed.
+pub async fn recount(
+    conn: &impl ConnectionTrait,
+    result: &Ranked,
+    windows: [Window; 4],
+    zone: Tz,
+    version: i64,
+) -> Result<Vec<Changed>> {
+    for window in windows {
+        // As if the results had come one after the other: the best is the first of those that are worth the most, and
+        // it moved nothing only if it was the very first and worth nothing.
+        let update = sql(
+            conn,
+            "UPDATE bests SET score = best.score, achieved_at = best.submitted_at, \
+               moved_at = CASE WHEN best.score = 0 AND best.is_first THEN NULL ELSE best.submitted_at END \
+             FROM (SELECT score, submitted_at, submitted_at = MIN(submitted_at) OVER () AS is_first FROM results \
+                   WHERE student_id = $1 AND quiz_id = $2 AND ranked AND submitted_at >= $4 AND submitted_at < $5 \
+                   ORDER BY score DESC, submitted_at LIMIT 1) AS best \
+             WHERE student_id = $1 AND quiz_id = $2 AND window_key = $3",
+            [
+                result.student.into(),
+                result.quiz.into(),
+                window.key().into(),
+                window.starts_at(zone).unwrap_or(Time(i64::MIN)).into(),
+                window.ends_at(zone).unwrap_or(Time(i64::MAX)).into(),
+            ],
+        );
+        conn.execute_raw(update).await?;
+    }
+    sum_up(conn, result, &windows.map(Window::key), version).await
 }
 
 async fn improve_bests(conn: &impl ConnectionTrait, result: &Ranked, windows: &[String; 4]) -> Result<()> {

@@ -6,13 +6,17 @@ use std::{
 };
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
+    sea_query::Expr,
 };
 
-use super::Marking;
+use uuid::Uuid;
+
+use super::{Marking, paper::right_position};
 use crate::{
     app::App,
     audit::{self, Action, Entry, Source},
+    auth::Viewer,
     clock::Moment,
     db::sql,
     entity::{
@@ -21,8 +25,9 @@ use crate::{
         revision, subject,
     },
     error::{Error, Result, UserErrorCode},
+    jobs::{self, Job},
     outbox::{self, Event},
-    text::safe_markdown,
+    text::{self, safe_markdown},
 };
 
 /// A quiz to be made.
@@ -296,4 +301,84 @@ fn check(question: &question::Model, choices: &[choice::Model]) -> Result<(), &'
     } else {
         Ok(())
     }
+}
+
+/// Mends the key of a published question: from now on another choice is the right one, and all results follow. The number
+/// of the correction.
+pub async fn correct(
+    app: &App,
+    viewer: &Viewer,
+    question: QuestionId,
+    choice: ChoiceId,
+    reason: &str,
+    source: &Source,
+    now: &Moment,
+) -> Result<i32> {
+    #[derive(FromQueryResult)]
+    struct Corrected {
+        id: RevisionId,
+        quiz_id: QuizId,
+        correction: i32,
+    }
+    #[derive(FromQueryResult)]
+    struct Place {
+        position: i32,
+        is_right: bool,
+    }
+    let reason = text::reason("reason", reason)?;
+    let tx = app.db.begin().await?;
+    // Submits that are under way hold the revision until their result is stored; later ones find the new key.
+    let revision = sql(
+        &tx,
+        "UPDATE revisions SET correction = correction + 1 \
+         WHERE id = (SELECT revision_id FROM questions WHERE id = $1) AND state = 'PUBLISHED' \
+         RETURNING id, quiz_id, correction",
+        [question.into()],
+    );
+    let revision = Corrected::find_by_statement(revision)
+        .one(&tx)
+        .await?
+        .ok_or(Error::NotFound)?;
+    let place = sql(
+        &tx,
+        format!(
+            "SELECT c.position, c.position = {} AS is_right FROM choices c JOIN questions q ON q.id = c.question_id \
+             WHERE c.question_id = $1 AND c.id = $2",
+            right_position("$3")
+        ),
+        [question.into(), choice.into(), i32::MAX.into()],
+    );
+    let place = Place::find_by_statement(place).one(&tx).await?;
+    let place = place.ok_or_else(|| Error::input("choiceId", "This is no choice of the question."))?;
+    if place.is_right {
+        return Err(Error::input("choiceId", "This is the right choice already."));
+    }
+    let insert = sql(
+        &tx,
+        "INSERT INTO corrections (id, revision_id, number, question_id, right_position, reason, made_by, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        [
+            now.id::<Uuid>().into(),
+            revision.id.into(),
+            revision.correction.into(),
+            question.into(),
+            place.position.into(),
+            reason.into(),
+            viewer.user().into(),
+            now.at.into(),
+        ],
+    );
+    tx.execute_raw(insert).await?;
+    let changed = Entry::of(Action::ScoreChanged, question.encode()).became(serde_json::json!({
+        "correction": revision.correction,
+        "right": choice.encode(),
+    }));
+    audit::record(&tx, source, changed, now).await?;
+    jobs::want(&tx, &Job::Regrade { revision: revision.id }, now).await?;
+    let event = Event::QuizChanged { quiz: revision.quiz_id };
+    outbox::record(&tx, &event, now).await?;
+    tx.commit().await?;
+    outbox::deliver(app, event).await;
+    app.jobs.wake();
+    Ok(revision.correction)
 }

@@ -6,16 +6,16 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
 use super::{
-    Filter, Marking,
+    Filter, Marking, author,
     paper::{self, Paper, Published},
 };
 use crate::{
     auth::guard::Needs,
-    entity::{ChapterId, QuizId, SubjectId, chapter, quiz::ReviewOpens, subject},
-    error::{Error, Result, if_there},
+    entity::{ChapterId, ChoiceId, QuestionId, QuizId, SubjectId, chapter, quiz::ReviewOpens, subject},
+    error::{Error, Result, as_payload, if_there},
     graphql::{
-        Connection, RequestContext, connection, date_time, page_cost, points,
-        scalar::{Markdown, SearchText},
+        Connection, RequestContext, UserError, connection, date_time, page_cost, points,
+        scalar::{Markdown, Reason, SearchText},
     },
     leaderboard::{
         self,
@@ -458,5 +458,54 @@ impl CatalogueQuery {
         let app = ctx.app();
         let published = app.papers.quiz(app.db.read(), QuizId::decode(&id)?).await?;
         Ok(Some(Quiz((*published).clone())))
+    }
+}
+
+/// Which key is wrong, and what is right.
+#[derive(InputObject)]
+pub struct CorrectQuestionInput {
+    /// A question of a published quiz.
+    question_id: ID,
+    /// The choice that is the right one.
+    choice_id: ID,
+    /// Why, for those who ask later.
+    reason: Reason,
+}
+
+/// What became of it.
+#[derive(SimpleObject)]
+pub struct CorrectQuestionPayload {
+    /// The number of the correction. Results say which one they were scored by; they follow within seconds.
+    correction: Option<i32>,
+    /// Why nothing was corrected.
+    errors: Vec<UserError>,
+}
+
+/// Quizzes: mutations.
+#[derive(Default)]
+pub struct QuizMutation;
+
+#[Object]
+impl QuizMutation {
+    /// Mends a wrong key. The questions stay as they were published; every result is scored anew. For staff.
+    #[graphql(guard = "Needs::Staff")]
+    async fn correct_question(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which key is wrong, and what is right.")] input: CorrectQuestionInput,
+    ) -> Result<Option<CorrectQuestionPayload>> {
+        let (question, viewer) = (QuestionId::decode(&input.question_id)?, ctx.viewer()?);
+        let corrected = match ChoiceId::decode(&input.choice_id) {
+            Ok(choice) => {
+                let (app, reason) = (ctx.app(), &input.reason.0);
+                author::correct(app, viewer, question, choice, reason, &ctx.source(), &ctx.now()).await
+            }
+            Err(_) => Err(Error::input("choiceId", "This is no choice of the question.")),
+        };
+        let (correction, errors) = as_payload(corrected)?;
+        Ok(Some(CorrectQuestionPayload {
+            correction,
+            errors: errors.into_iter().map(Into::into).collect(),
+        }))
     }
 }

@@ -119,6 +119,7 @@ async fn a_small_crowd_is_told_nothing_wrong() {
         standings: 300,
         submits: 20,
         seconds: 1,
+        letters: 0,
         server: None,
     };
     let crowd = crowd::Crowd::seed(&app, &size).await.expect("a crowd");

@@ -131,6 +131,22 @@ on_both_databases! {
         assert!(log.contains(&json!({"action": "JOB_RETRIED", "objectId": dead["id"]})), "{log:?}");
     }
 
+    async fn letters_that_wait_for_the_mail_server_hold_nothing_else_up(app: TestApp) {
+        let editor = app.actor(Role::Editor).await;
+        app.register("ada").await;
+        // Between two attempts lies a minute.
+        let broken = without_mail(&app).await;
+        let broken = broken.restarted_with(|config| config.job_retry = Duration::from_secs(60)).await;
+        for _ in 0..40 {
+            assert!(jobs::want(app.app.db.write(), &Job::EmailChangeWarning { email: "ada@example.com".into() }, &app.app.now()).await.is_ok());
+        }
+        assert_eq!(jobs::hand_over(&app.app).await.ok(), Some(40));
+        let sent = send_bank(&editor, "Question,A,B,Answer\nOne?,1,2,1\n").await;
+        broken.work();
+        let read = read_import(&editor, &sent["bankImport"]["id"]).await;
+        assert_eq!(read["sheets"][0]["questionCount"], 1, "{read}");
+    }
+
     async fn staff_watch_jobs_go_by(app: TestApp) {
         let editor = app.actor(Role::Editor).await;
         app.register("ada").await;

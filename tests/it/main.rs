@@ -8,6 +8,7 @@ mod attempts;
 mod audit;
 mod boards;
 mod copying;
+mod corrections;
 mod cross_site;
 mod edge;
 mod examples;

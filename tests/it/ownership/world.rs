@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use marmalade::{
     clock::Time,
-    entity::{AttemptId, BankImportId, ChapterId, JobId, QuizId, SessionId, SubjectId, UserId, user::Role},
+    entity::{AttemptId, BankImportId, ChapterId, JobId, QuestionId, QuizId, SessionId, SubjectId, UserId, user::Role},
     import::background,
     jobs::{self, Job},
     leaderboard::board::{Board, Scope, Span, Window},
@@ -507,6 +507,17 @@ impl World {
                 let refusal: fn(Person) -> Option<&'static str> = if there { everybody } else { nobody };
                 case(field, what, format!("userId: {id:?}{more}"), errors, Box::new(refusal));
             }
+        }
+        let choice = self.papers["own"].questions[0].1[0].clone();
+        for (what, question, there) in [
+            ("a published question", self.papers["own"].questions[0].0.clone(), true),
+            ("an invented question", QuestionId(Uuid::now_v7()).encode(), false),
+            ("a thing that is no question", self.id("quiz").to_owned(), false),
+        ] {
+            // The choice is the right one already, so that nothing changes.
+            let input = format!("questionId: {question:?}, choiceId: {choice:?}, reason: \"a test\"");
+            let refusal: fn(Person) -> Option<&'static str> = if there { everybody } else { nobody };
+            case("correctQuestion", what, input, errors, Box::new(refusal));
         }
         // Whoever may, and sends nothing that can be read, is told so and has changed nothing.
         let nothing = r#"fileName: "bank.csv", content: "?", quizTitle: "A quiz", subject: "Physics""#;

@@ -129,18 +129,21 @@ impl Db {
     /// release can still start while the next one is rolled out.
     pub async fn migrate(&self) -> Result<()> {
         let turn = self.turn(Turn::Migrate).await?;
-        Migrator::install(&self.write).await?;
-        let applied = Migrator::get_migration_models(&self.write).await?;
-        let is_applied = |name: &str| applied.iter().any(|row| row.version == name);
-        if !Migrator::migrations()
-            .iter()
-            .all(|migration| is_applied(migration.name()))
-        {
+        if self.missing_migrations().await? > 0 {
             Migrator::up(&self.write, None).await?;
         }
         Queue::new(self).set_up().await?;
         drop(turn);
         Ok(())
+    }
+
+    /// How many migrations of this program the schema lacks. It may have more.
+    pub async fn missing_migrations(&self) -> Result<usize> {
+        Migrator::install(&self.write).await?;
+        let applied = Migrator::get_migration_models(&self.write).await?;
+        let is_missing = |name: &str| !applied.iter().any(|row| row.version == name);
+        let known = Migrator::migrations();
+        Ok(known.iter().filter(|migration| is_missing(migration.name())).count())
     }
 
     /// Waits until no other server has this turn; it lasts until what comes back is dropped. SQLite serves one server.

@@ -3,8 +3,6 @@
 
 use std::{fmt, net::IpAddr, path::Path};
 
-use migration::{Migrator, MigratorTrait};
-
 use crate::{
     config::{Config, Limits, LogFormat, Mode, Secret},
     db::{Db, Synchronous},
@@ -48,7 +46,7 @@ pub async fn check(config: &Config, db: &Db) -> Result<Vec<Finding>> {
     if let Some(Secret(url)) = &config.redis_url {
         findings.extend(of_redis(&Fleet::new(url, &config.redis_prefix)?).await);
     }
-    let pending = Migrator::get_pending_migrations(db.write()).await?.len();
+    let pending = db.missing_migrations().await?;
     if pending > 0 {
         let message = format!("{pending} migrations are not applied yet; `serve` will apply them");
         findings.push(warning("marmalade migrate up", message));
@@ -87,6 +85,14 @@ pub fn of_config(config: &Config) -> Vec<Finding> {
     if config.demo {
         let message = "an empty database would be filled with accounts whose passwords are public; set it to false";
         findings.push(error("MARMALADE_DEMO", message));
+    }
+    if config.metrics_token.is_none() {
+        let message = "nobody can ask for /metrics, so no alert tells what goes wrong; set a token";
+        findings.push(warning("MARMALADE_METRICS_TOKEN", message));
+    }
+    if config.statement_timeout.is_none() {
+        let message = "a statement may hold its connection for ever; 30000 is enough";
+        findings.push(warning("MARMALADE_STATEMENT_TIMEOUT_MS", message));
     }
     if config.log_format == LogFormat::Text {
         findings.push(warning(
@@ -182,31 +188,27 @@ fn mail(config: &Config, findings: &mut Vec<Finding>) {
 }
 
 fn storage(config: &Config, findings: &mut Vec<Finding>) {
-    match &config.database_url {
-        Some(Secret(url)) => {
-            if !host_is_local(url)
-                && !["require", "verify"]
-                    .iter()
-                    .any(|ssl| url.contains(&format!("sslmode={ssl}")))
-            {
-                let message = "the connection to another machine may be in the clear; add ?sslmode=verify-full";
-                findings.push(warning("DATABASE_URL", message));
-            }
-            if ["postgres", "password", "changeme", "marmalade"]
-                .map(Some)
-                .contains(&password_of(url))
-            {
-                findings.push(error(
-                    "DATABASE_URL",
-                    "the database's password is guessable; choose another",
-                ));
-            }
+    let urls = [
+        ("DATABASE_URL", &config.database_url),
+        ("DATABASE_REPLICA_URL", &config.database_replica_url),
+    ];
+    for (about, url) in urls {
+        let Some(Secret(url)) = url else { continue };
+        let encrypted = ["sslmode=require", "sslmode=verify"]
+            .iter()
+            .any(|mode| url.contains(mode));
+        if !host_is_local(url) && !encrypted {
+            let message = "the connection to another machine may be in the clear; add ?sslmode=verify-full";
+            findings.push(warning(about, message));
         }
-        None if config.sqlite_synchronous == Synchronous::Normal => {
-            let message = "answers that were acknowledged may go with the power; full keeps them";
-            findings.push(warning("MARMALADE_SQLITE_SYNCHRONOUS", message));
+        let guessable = ["postgres", "password", "changeme", "marmalade"];
+        if guessable.map(Some).contains(&password_of(url)) {
+            findings.push(error(about, "the database's password is guessable; choose another"));
         }
-        None => {}
+    }
+    if config.database_url.is_none() && config.sqlite_synchronous == Synchronous::Normal {
+        let message = "answers that were acknowledged may go with the power; full keeps them";
+        findings.push(warning("MARMALADE_SQLITE_SYNCHRONOUS", message));
     }
     if let Some(Secret(url)) = &config.redis_url {
         if !host_is_local(url) && password_of(url).is_none() {

@@ -1,6 +1,6 @@
 //! What operators rely on: probes, the check of a deployment, backups that come back.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use axum::{
     body::{Body, to_bytes},
@@ -13,13 +13,18 @@ use marmalade::{
     db::{Db, Synchronous},
     demo,
     deploy::{self, Severity},
+    entity::user::Role,
     serve, verify,
 };
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+use serde_json::json;
 use tower::ServiceExt;
 
-use crate::{on_both_databases, support::TestApp};
+use crate::{
+    on_both_databases,
+    support::{SECRET, TestApp},
+};
 
 async fn probe(app: &TestApp, path: &str) -> (StatusCode, String) {
     let request = Request::get(path).body(Body::empty()).expect("a request");
@@ -49,6 +54,7 @@ fn careful(folder: &Path) -> Config {
         trusted_proxies: vec!["10.0.0.7/32".parse().expect("a network")],
         time_zone: Some("Asia/Karachi".parse().expect("a zone")),
         log_format: LogFormat::Json,
+        metrics_token: Some(Secret("a token of the tests".into())),
         data_dir: folder.join("data"),
         ..Config::default()
     }
@@ -67,7 +73,7 @@ fn each_planted_misconfiguration_is_found() {
 
     use Severity::{Error, Warning};
     type Plant = fn(&mut Config);
-    let planted: [(&str, Severity, Plant); 28] = [
+    let planted: [(&str, Severity, Plant); 31] = [
         ("MARMALADE_MODE", Error, |c| c.mode = Mode::Development),
         ("MARMALADE_DEMO", Error, |c| c.demo = true),
         ("MARMALADE_SITE_URL", Error, |c| {
@@ -114,6 +120,14 @@ fn each_planted_misconfiguration_is_found() {
             c.sqlite_synchronous = Synchronous::Normal
         }),
         ("MARMALADE_LOG_FORMAT", Warning, |c| c.log_format = LogFormat::Text),
+        ("MARMALADE_METRICS_TOKEN", Warning, |c| c.metrics_token = None),
+        ("MARMALADE_STATEMENT_TIMEOUT_MS", Warning, |c| {
+            c.statement_timeout = None
+        }),
+        ("DATABASE_REPLICA_URL", Warning, |c| {
+            c.database_url = Some(Secret("postgres://site:kq9ZbX3v@127.0.0.1/site".into()));
+            c.database_replica_url = Some(Secret("postgres://site:kq9ZbX3v@db.example/site".into()));
+        }),
         ("MARMALADE_LOG", Warning, |c| c.log = "info,marmalade=trace".into()),
         ("MARMALADE_LISTEN", Warning, |c| {
             c.listen = SocketAddr::from(([0, 0, 0, 0], 80))
@@ -304,4 +318,75 @@ fn cause(error: marmalade::error::Error) -> String {
         marmalade::error::Error::BadInput(message) => message,
         error => format!("{:?}", error.cause()),
     }
+}
+
+/// Of staff's analytics the replica answers, of everything else the database itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_analytics_read_a_replica() {
+    let (Some(app), Some(replica)) = (TestApp::postgres().await, TestApp::postgres().await) else {
+        return;
+    };
+    let planted = "INSERT INTO daily_metrics VALUES ('2026-11-22', 1, 2, 3, 4, 5)";
+    replica.app.db.write().execute_unprepared(planted).await.expect("a row");
+    let url = |app: &TestApp| app.database_url().expect("PostgreSQL");
+    let own = async || {
+        Db::postgres(&url(&app), 2, None)
+            .await
+            .unwrap_or_else(|_| panic!("PostgreSQL opens"))
+    };
+    let lag = Duration::from_secs(30);
+    let db = own()
+        .await
+        .with_replica(&url(&replica), 2, lag)
+        .await
+        .unwrap_or_else(|_| panic!("the replica opens"));
+    let secrets = [Secret(SECRET.to_owned())];
+    let both = App::new(app.app.config.clone(), &secrets, db, app.clock.clone()).await;
+    let both = app.over_app(both.unwrap_or_else(|_| panic!("an application")));
+    // Whoever is asked for and whatever is changed is only in one of the two.
+    let (editor, quiz) = (both.actor(Role::Editor).await, both.quiz(2, |_| {}).await);
+    both.student().await.take(quiz, 2).await;
+    let days = "{ dailyMetrics(from: \"2026-11-01\", until: \"2026-11-30\") { attemptsStarted } }";
+    assert_eq!(
+        editor.ask(days, json!({})).await["dailyMetrics"],
+        json!([{"attemptsStarted": 3}])
+    );
+    assert_eq!(
+        (
+            app.count("SELECT 1 FROM results").await,
+            replica.count("SELECT 1 FROM results").await
+        ),
+        (1, 0)
+    );
+    // A replica that can't be asked is made up for.
+    replica
+        .app
+        .db
+        .write()
+        .execute_unprepared("ALTER TABLE daily_metrics RENAME TO gone")
+        .await
+        .expect("a fault");
+    let gone = own().await.with_replica(&url(&replica), 2, Duration::ZERO).await;
+    let gone = gone.unwrap_or_else(|_| panic!("the replica opens"));
+    let end = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'",
+        url(&replica).rsplit_once('/').expect("a name").1
+    );
+    app.app
+        .db
+        .write()
+        .execute_unprepared(&format!(
+            "ALTER DATABASE {} ALLOW_CONNECTIONS false",
+            url(&replica).rsplit_once('/').expect("a name").1
+        ))
+        .await
+        .expect("closed");
+    app.app.db.write().execute_unprepared(&end).await.expect("ended");
+    let conn = gone.for_analytics().await;
+    let [from, until] = ["2026-11-01", "2026-11-30"].map(|day| day.parse().expect("a day"));
+    let asked = marmalade::dashboard::daily::days(&conn, from, until);
+    assert!(
+        asked.await.is_ok_and(|days| days.is_empty()),
+        "the database itself has no such day"
+    );
 }

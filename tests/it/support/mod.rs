@@ -280,6 +280,15 @@ impl TestApp {
         again
     }
 
+    /// The same site, put together by hand.
+    pub fn over_app(&self, app: App) -> Self {
+        Self {
+            router: http::router(app.clone()),
+            app,
+            ..self.clone()
+        }
+    }
+
     /// The same database under other secrets.
     pub async fn restarted_with_secrets(&self, secrets: &[&str]) -> Self {
         let secrets = secrets.iter().map(|secret| Secret((*secret).to_owned())).collect();

@@ -30,7 +30,7 @@ use crate::{
     config::{Config, Secret},
     db::{self, Db, sql},
     error::{Error, Result},
-    jobs,
+    jobs, serve,
 };
 
 /// What an operator must know who moves a site.
@@ -97,7 +97,7 @@ pub async fn copy(config: &Config, file: Option<&Path>) -> Result<Vec<Copied>> {
     let Some(alone) = db.lock_of_servers(false).await? else {
         return Err(refusal("a server runs on the database of DATABASE_URL; stop it first"));
     };
-    db.migrate().await?;
+    serve::migrate(&db).await?;
     let target = db.begin().await?;
     let tables = tables(&source, &target).await?;
     let names: Vec<_> = tables.iter().map(|table| quoted(&table.name)).collect();

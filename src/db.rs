@@ -11,7 +11,6 @@ use sea_orm::{
 
 use crate::{
     error::{Error, Result},
-    jobs::Queue,
     telemetry,
 };
 
@@ -132,7 +131,6 @@ impl Db {
         if self.missing_migrations().await? > 0 {
             Migrator::up(&self.write, None).await?;
         }
-        Queue::new(self).set_up().await?;
         drop(turn);
         Ok(())
     }

@@ -21,7 +21,9 @@ use crate::{
     demo,
     deploy::{self, Severity},
     error::{Error, Result},
-    http, telemetry,
+    http,
+    jobs::Queue,
+    telemetry,
 };
 
 /// How long requests that are under way may take when the server stops.
@@ -32,8 +34,14 @@ const HEAD: Duration = Duration::from_secs(30);
 /// Opens the configured database; its schema is brought up to date.
 pub async fn open_database(config: &Config) -> Result<Db> {
     let db = connect(config).await?;
-    db.migrate().await?;
+    migrate(&db).await?;
     Ok(db)
+}
+
+/// Brings a database up to date: its schema, and the tables of the job queue.
+pub async fn migrate(db: &Db) -> Result<()> {
+    db.migrate().await?;
+    Queue::new(db).set_up().await
 }
 
 /// Opens the configured database as it is.

@@ -4,6 +4,9 @@
 //! Every metric is described in [`METRICS`]; docs/metrics.md says what to make of them. Names follow Prometheus'
 //! conventions (<https://prometheus.io/docs/practices/naming/>): base units, `_total` for counters.
 
+mod scrape;
+mod traces;
+
 use std::{
     sync::{Once, OnceLock},
     time::{Duration, Instant},
@@ -13,22 +16,12 @@ use async_graphql::{Response, parser::types::OperationType};
 use futures_util::{Stream, StreamExt};
 use metrics::{Unit, counter, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use opentelemetry::{propagation::TextMapPropagator, trace::TracerProvider};
-use opentelemetry_otlp::SpanExporter;
-use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
-use sea_orm::{DatabaseConnection, FromQueryResult};
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::{Layer, registry::LookupSpan};
 
-use crate::{
-    app::App,
-    clock::Time,
-    db::{Db, sql},
-    error::{Error, Result},
-    fleet::Health,
-    jobs,
+pub use self::{
+    scrape::scrape,
+    traces::{Traces, follow},
 };
+use crate::db::Db;
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,65 +228,6 @@ async fn tidy(recorded: PrometheusHandle) {
     }
 }
 
-/// All metrics in Prometheus' text format. What has a present state is looked up now; if the database can't tell, its
-/// gauges are left as they were.
-pub async fn scrape(app: &App) -> Option<String> {
-    let recorded = recorded()?;
-    app.db.pools(connections);
-    gauge!(MOST_CONNECTIONS).set(app.config.max_connections as f64);
-    if let Some(fleet) = &app.fleet {
-        let health = match fleet.health() {
-            Health::Away => 0.0,
-            Health::CatchingUp => 1.0,
-            Health::Well => 2.0,
-        };
-        gauge!(FLEET_HEALTH).set(health);
-    }
-    if let Err(error) = backlog(app).await {
-        tracing::warn!(cause = error.describe(), "the backlog can't be counted");
-    }
-    Some(recorded.render())
-}
-
-fn connections(name: &'static str, pool: &DatabaseConnection) {
-    let (all, idle, most) = match pool.get_database_backend() {
-        sea_orm::DbBackend::Postgres => {
-            let pool = pool.get_postgres_connection_pool();
-            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
-        }
-        _ => {
-            let pool = pool.get_sqlite_connection_pool();
-            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
-        }
-    };
-    let idle = u32::try_from(idle).unwrap_or(u32::MAX);
-    gauge!(CONNECTIONS, "pool" => name, "state" => "idle").set(idle);
-    gauge!(CONNECTIONS, "pool" => name, "state" => "busy").set(all.saturating_sub(idle));
-    gauge!(MOST_DATABASE_CONNECTIONS, "pool" => name).set(most);
-}
-
-#[derive(FromQueryResult)]
-struct Backlog {
-    event: Option<Time>,
-    job: Option<Time>,
-}
-
-async fn backlog(app: &App) -> Result<()> {
-    let conn = app.db.read();
-    let select =
-        "SELECT (SELECT min(created_at) FROM outbox) AS event, (SELECT min(created_at) FROM job_outbox) AS job";
-    let oldest = Backlog::find_by_statement(sql(conn, select, [])).one(conn).await?;
-    let now = app.clock.now();
-    let age = |at: Option<Time>| at.map_or(0.0, |at| now.since(at).as_secs_f64());
-    gauge!(OUTBOX_AGE).set(age(oldest.as_ref().and_then(|oldest| oldest.event)));
-    gauge!(JOB_OUTBOX_AGE).set(age(oldest.and_then(|oldest| oldest.job)));
-    for (state, count) in jobs::backlog(conn).await? {
-        gauge!(JOBS, "state" => state).set(count as f64);
-    }
-    gauge!(WORKERS).set(jobs::workers(conn, now).await? as f64);
-    Ok(())
-}
-
 /// Watches the database's statements; those that take longer than `slow` are logged, without their values.
 pub fn observe(db: &mut Db, slow: Duration) {
     db.observe(move |info| {
@@ -391,78 +325,12 @@ pub fn ranked(lag: Duration) {
 }
 
 /// A worker begins a job for the first time.
-pub fn job_waited(kind: jobs::Kind, wait: Duration) {
-    histogram!(JOB_WAIT, "kind" => kind.name()).record(wait);
+pub fn job_waited(kind: &'static str, wait: Duration) {
+    histogram!(JOB_WAIT, "kind" => kind).record(wait);
 }
 
 /// An attempt at a job has ended.
-pub fn job_ended(kind: jobs::Kind, done: bool, time: Duration) {
+pub fn job_ended(kind: &'static str, done: bool, time: Duration) {
     let outcome = if done { "done" } else { "failed" };
-    histogram!(JOB, "kind" => kind.name(), "outcome" => outcome).record(time);
-}
-
-/// Sends spans to the OpenTelemetry collector that the environment names, by the
-/// [specification's variables](https://opentelemetry.io/docs/specs/otel/protocol/exporter/): `OTEL_EXPORTER_OTLP_ENDPOINT`
-/// turns it on. Dropped, it sends what is left.
-pub struct Traces(SdkTracerProvider);
-
-impl Traces {
-    /// `None` if no collector is named.
-    pub fn configured() -> Result<Option<Self>> {
-        let named = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
-        if !named
-            .iter()
-            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
-        {
-            return Ok(None);
-        }
-        let secure = |name: &&str| std::env::var(name).is_ok_and(|url| url.starts_with("https:"));
-        if let Some(name) = named.iter().find(|name| secure(name)) {
-            let message = format!("{name}: traces are sent over http:// to a collector nearby, which can send them on");
-            return Err(Error::internal(message));
-        }
-        let exporter = SpanExporter::builder().with_http().build().map_err(Error::internal)?;
-        let resource = Resource::builder().with_service_name("marmalade").build();
-        let provider = SdkTracerProvider::builder()
-            .with_batch_exporter(exporter)
-            .with_resource(resource)
-            .build();
-        Ok(Some(Self(provider)))
-    }
-
-    /// What makes spans of `tracing` OpenTelemetry's.
-    pub fn layer<S>(&self) -> impl Layer<S> + use<S>
-    where
-        S: tracing::Subscriber + for<'span> LookupSpan<'span>,
-    {
-        tracing_opentelemetry::layer().with_tracer(self.0.tracer("marmalade"))
-    }
-}
-
-impl Drop for Traces {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.shutdown() {
-            eprintln!("some traces could not be sent: {error}");
-        }
-    }
-}
-
-/// A span goes on with the trace that the caller has begun, if it says so
-/// ([W3C Trace Context](https://www.w3.org/TR/trace-context/)).
-pub fn follow(span: &Span, headers: &axum::http::HeaderMap) {
-    struct Carrier<'h>(&'h axum::http::HeaderMap);
-    impl opentelemetry::propagation::Extractor for Carrier<'_> {
-        fn get(&self, key: &str) -> Option<&str> {
-            self.0.get(key)?.to_str().ok()
-        }
-
-        fn keys(&self) -> Vec<&str> {
-            self.0.keys().map(|name| name.as_str()).collect()
-        }
-    }
-    if headers.contains_key("traceparent") {
-        // Without a collector there is nothing to follow.
-        span.set_parent(TraceContextPropagator::new().extract(&Carrier(headers)))
-            .ok();
-    }
+    histogram!(JOB, "kind" => kind, "outcome" => outcome).record(time);
 }

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::{
     score::{self, Tally},
-    submit::{answered, lock_student},
+    submit::{answered, commit, lock_student},
 };
 use crate::{
     app::App,
@@ -20,7 +20,6 @@ use crate::{
         board::{Window, day_of},
         standings::{self, Ranked},
     },
-    outbox::{self, Event},
 };
 
 #[derive(FromQueryResult)]
@@ -122,16 +121,5 @@ async fn one(app: &App, id: AttemptId, now: &Moment) -> Result<()> {
     let more = total.minus(before.total);
     dashboard::count(&tx, attempt.student_id, new.subject, day, 0, &more, &by_chapter).await?;
 
-    let event = Event::StandingsChanged {
-        student: attempt.student_id,
-        version: student.version,
-        ranked: student.ranked,
-        standings,
-    };
-    outbox::record(&tx, &event, now).await?;
-    let committing = app.boards.committing(attempt.student_id, student.version).await;
-    tx.commit().await?;
-    outbox::deliver(app, event).await;
-    drop(committing);
-    Ok(())
+    commit(app, tx, attempt.student_id, student, standings, now).await
 }

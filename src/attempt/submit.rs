@@ -1,6 +1,9 @@
 //! Submitting: exactly one transaction turns an attempt into a result, whoever asks for it and how often.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
+    QuerySelect,
+};
 
 use super::score::{self, Marked, Score, Tally};
 use crate::{
@@ -19,7 +22,7 @@ use crate::{
         board::{Window, day_of},
         standings::{self, Ranked},
     },
-    outbox::{self, Event},
+    outbox::{self, Changed, Event},
     quiz::{Marking, paper::right_position},
     text,
 };
@@ -111,18 +114,31 @@ async fn settle(app: &App, found: &attempt::Model, key: Option<&str>, now: &Mome
     let day = day_of(submitted_at, app.zone);
     dashboard::count(&tx, closed.student_id, answered.subject, day, 1, &total, &by_chapter).await?;
 
+    commit(app, tx, closed.student_id, student, standings, now).await?;
+    Ok(Some(closed))
+}
+
+/// Commits what has changed a student's standings, and has the boards follow.
+pub(super) async fn commit(
+    app: &App,
+    tx: DatabaseTransaction,
+    id: UserId,
+    student: Student,
+    standings: Vec<Changed>,
+    now: &Moment,
+) -> Result<()> {
     let event = Event::StandingsChanged {
-        student: closed.student_id,
+        student: id,
         version: student.version,
         ranked: student.ranked,
         standings,
     };
     outbox::record(&tx, &event, now).await?;
-    let committing = app.boards.committing(closed.student_id, student.version).await;
+    let committing = app.boards.committing(id, student.version).await;
     tx.commit().await?;
     outbox::deliver(app, event).await;
     drop(committing);
-    Ok(Some(closed))
+    Ok(())
 }
 
 #[derive(FromQueryResult)]

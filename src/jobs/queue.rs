@@ -1,4 +1,4 @@
-//! The queue: apalis, with its tables in our database. What is the library's stays in this file and in [`super::record`],
+//! The queue: apalis, with its tables in our database. What is the library's stays in this file and in `record.rs`,
 //! which reads its tables.
 
 use std::{
@@ -230,11 +230,11 @@ async fn run(queued: Queued, app: Data<App>, id: TaskId, attempt: Attempt) -> Re
     let span = tracing::info_span!("job", kind = kind.name(), %id, attempt);
     async {
         if attempt == 1 {
-            telemetry::job_waited(kind, app.clock.now().since(queued.wanted_at));
+            telemetry::job_waited(kind.name(), app.clock.now().since(queued.wanted_at));
         }
         let began = Instant::now();
         let outcome = queued.job.run(&app, queued.wanted_at).await;
-        telemetry::job_ended(kind, outcome.is_ok(), began.elapsed());
+        telemetry::job_ended(kind.name(), outcome.is_ok(), began.elapsed());
         outcome.map_err(|error| {
             let cause = error.describe();
             tracing::warn!(cause, "a job failed");

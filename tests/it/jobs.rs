@@ -241,7 +241,7 @@ impl Worker {
             .current_dir(app.folder())
             .env("MARMALADE_MODE", "development")
             .env("MARMALADE_DATA_DIR", app.folder())
-            .env("MARMALADE_LOG", "warn")
+            .env("MARMALADE_LOG", "warn,apalis_core::worker::context=error")
             .env("MARMALADE_JOB_HEARTBEAT_MS", "1000")
             .env_remove("REDIS_URL")
             .stdout(Stdio::null());

@@ -40,6 +40,7 @@ use marmalade::{
     http, jobs,
     limit::Rate,
     quiz::author::{self, NewQuestion, NewQuiz},
+    serve,
 };
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -221,7 +222,7 @@ impl TestApp {
     }
 
     async fn over(mut db: Db, place: Place) -> Self {
-        db.migrate().await.unwrap_or_else(|_| panic!("migrates"));
+        serve::migrate(&db).await.unwrap_or_else(|_| panic!("migrates"));
         let statements = Arc::new(Statements::default());
         let noted = statements.clone();
         db.observe(move |info| noted.note(&info.statement.sql));

@@ -1,6 +1,7 @@
 //! Jobs: none is lost, each is done, what can't be done is seen.
 
 use std::{
+    io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -230,11 +231,41 @@ on_both_databases! {
     }
 }
 
+on_both_databases! {
+    async fn a_worker_tells_machines_how_it_is_and_serves_nobody(app: TestApp) {
+        let mut command = Worker::command(&app, None);
+        command.env("MARMALADE_WORKER_LISTEN", "127.0.0.1:0").stdout(Stdio::piped());
+        let mut worker = Worker(command.spawn().expect("a worker"));
+        let mut line = String::new();
+        BufReader::new(worker.0.stdout.take().expect("its output")).read_line(&mut line).expect("its first line");
+        let (_, url) = line.trim().split_once("at ").unwrap_or_else(|| panic!("an address in {line:?}"));
+        for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/graphql", 404), ("/graphiql", 404)] {
+            let answer = reqwest::get(format!("{url}{path}")).await.expect("it answers");
+            assert_eq!(answer.status().as_u16(), status, "{path}");
+        }
+        // Nobody else does jobs here.
+        let told = async {
+            loop {
+                let text = reqwest::get(format!("{url}/metrics")).await.expect("it answers").text().await.expect("a text");
+                if text.lines().any(|line| line == "marmalade_workers 1") {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, told).await.expect("one worker lives");
+    }
+}
+
 /// A `marmalade worker`.
 struct Worker(Child);
 
 impl Worker {
     fn start(app: &TestApp, smtp: Option<&str>) -> Self {
+        Self(Self::command(app, smtp).spawn().expect("a worker"))
+    }
+
+    fn command(app: &TestApp, smtp: Option<&str>) -> Command {
         let mut worker = Command::new(env!("CARGO_BIN_EXE_marmalade"));
         worker
             .arg("worker")
@@ -252,7 +283,7 @@ impl Worker {
         if let Some(smtp) = smtp {
             worker.env("MARMALADE_SMTP_URL", smtp);
         }
-        Self(worker.spawn().expect("a worker"))
+        worker
     }
 
     /// `kill -9`.

@@ -1,10 +1,11 @@
 //! A server that starts and stops.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::Notify,
 };
 
 use crate::{on_both_databases, support::socket::Socket};
@@ -14,6 +15,30 @@ on_both_databases! {
         let serving = marmalade::serve::serve(app.app.clone(), async {});
         let served = tokio::time::timeout(Duration::from_secs(30), serving).await.expect("an end");
         assert!(served.is_ok());
+    }
+
+    async fn a_server_says_that_it_stops_before_it_does(app: TestApp) {
+        let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+        let app = app.restarted_with(|config| (config.listen, config.stop_delay) = (free, Duration::from_secs(2))).await.app;
+        let stop = Arc::new(Notify::new());
+        let told = stop.clone();
+        let serving = tokio::spawn(marmalade::serve::serve(app, async move { told.notified().await }));
+        let ask = async |path: &str| {
+            let answer = reqwest::get(format!("http://{free}{path}")).await.ok()?;
+            Some((answer.status().as_u16(), answer.text().await.expect("a body")))
+        };
+        while ask("/healthz").await.is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(ask("/readyz").await, Some((200, "ready\n".to_owned())));
+        stop.notify_one();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        // The proxy is to send no more; what it still sends is served.
+        assert_eq!(ask("/readyz").await, Some((503, "stopping\n".to_owned())));
+        assert_eq!(ask("/graphql?query=%7B__typename%7D").await.map(|(status, _)| status), Some(403), "no page's link");
+        let served = tokio::time::timeout(Duration::from_secs(30), serving).await.expect("an end").expect("a task");
+        assert!(served.is_ok());
+        assert_eq!(ask("/healthz").await, None);
     }
 
     async fn connections_over_the_bound_wait_for_room(app: TestApp) {

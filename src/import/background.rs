@@ -12,7 +12,7 @@ use crate::{
     entity::{BankImportId, UserId},
     error::{Error, Result},
     jobs::{self, Job},
-    outbox,
+    outbox, text,
 };
 
 /// The largest file, in bytes; as base64 it fits into a request. The command line takes larger ones.
@@ -53,15 +53,14 @@ pub async fn want(
         let message = format!("A file has 1 to {MOST_BYTES} bytes. Import a larger one by the command line.");
         return Err(Error::input("content", message));
     }
-    for (argument, text, most) in [
-        ("fileName", file_name, 200),
-        ("quizTitle", &order.quiz, 120),
-        ("subject", &order.subject, 80),
-    ] {
-        if !(1..=most).contains(&text.trim().chars().count()) {
-            return Err(Error::input(argument, format!("Give 1 to {most} characters.")));
-        }
-    }
+    let file_name = text::name("fileName", file_name, 200)?;
+    let title = text::name("quizTitle", &order.quiz, 120)?;
+    let subject = text::name("subject", &order.subject, 80)?;
+    let sheet = order
+        .sheet
+        .as_deref()
+        .map(|sheet| text::name("sheet", sheet, 200))
+        .transpose()?;
     let tx = app.db.begin().await?;
     let id: BankImportId = now.id();
     let insert = sql(
@@ -74,11 +73,11 @@ pub async fn want(
         [
             id.into(),
             viewer.user().into(),
-            file_name.trim().into(),
+            file_name.into(),
             content.into(),
-            order.quiz.trim().into(),
-            order.subject.trim().into(),
-            order.sheet.clone().into(),
+            title.into(),
+            subject.into(),
+            sheet.into(),
             order.publish.into(),
             now.at.into(),
         ],

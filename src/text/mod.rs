@@ -77,6 +77,19 @@ pub fn reason(argument: &str, text: &str) -> Result<String> {
     }
 }
 
+/// A name on one line, as files, quizzes and subjects have: 1 to `most` characters.
+pub fn name(argument: &str, text: &str, most: usize) -> Result<String> {
+    let text = text.trim();
+    if !(1..=most).contains(&text.chars().count()) {
+        return Err(Error::input(argument, format!("Give 1 to {most} characters.")));
+    }
+    if text.contains(|c| is_unsafe(c) || c == '\n' || c == '\t') {
+        let message = "This holds a control character or a mark that turns the reading direction; type it again.";
+        return Err(Error::input(argument, message));
+    }
+    Ok(text.to_owned())
+}
+
 /// Words to look for.
 pub fn search(argument: &str, text: String) -> Result<String> {
     if text.chars().count() <= 100 {

@@ -362,6 +362,13 @@ on_both_databases! {
         assert_eq!(bad["errors"], json!([{"code": "BAD_USER_INPUT", "path": ["input", "content"]}]));
         let untitled = editor.ask(BANK, json!({"content": "MQ==", "title": " "})).await["importBank"].take();
         assert_eq!(untitled["errors"][0]["path"], json!(["input", "quizTitle"]));
+        for title in ["A\u{0}B", "A\u{202e}B", "A\nB", &"x".repeat(121)] {
+            // As a variable NUL is refused before anything runs.
+            let query = BANK.replace("$title: String!", "$unused: Int").replace("quizTitle: $title", &format!("quizTitle: {}", json!(title)));
+            let (_, refused) = editor.send(&query, json!({"content": "MQ=="})).await;
+            let told = refused["data"]["importBank"]["errors"][0]["path"] == json!(["input", "quizTitle"]);
+            assert!(told || refused["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT", "{refused}");
+        }
         app.work();
         let sent = send_bank(&editor, "nothing of a question bank").await;
         let read = read_import(&editor, &sent["bankImport"]["id"]).await;

@@ -141,6 +141,42 @@ impl Drop for OwnDatabase {
     }
 }
 
+/// A database that is up to date and empty, to copy a test's own from: migrations take a second. One of this process; those
+/// of processes that are gone go with the next one.
+async fn template(admin: &sea_orm::DatabaseConnection, server: &str) -> &'static str {
+    static MADE: tokio::sync::OnceCell<String> = tokio::sync::OnceCell::const_new();
+    let make = async || {
+        let select = "SELECT datname FROM pg_database WHERE datname LIKE 'marmalade_template_%'";
+        let select = Statement::from_string(sea_orm::DbBackend::Postgres, select);
+        for row in admin.query_all_raw(select).await.expect("rows") {
+            let old: String = row.try_get("", "datname").expect("a name");
+            let process = old.rsplit('_').next().unwrap_or_default();
+            let processes = Path::new("/proc");
+            if processes.join("self").exists() && !processes.join(process).exists() {
+                admin
+                    .execute_unprepared(&format!("DROP DATABASE IF EXISTS {old}"))
+                    .await
+                    .ok();
+            }
+        }
+        let name = format!("marmalade_template_{}", std::process::id());
+        admin
+            .execute_unprepared(&format!("DROP DATABASE IF EXISTS {name}"))
+            .await
+            .expect("no such database");
+        admin
+            .execute_unprepared(&format!("CREATE DATABASE {name}"))
+            .await
+            .expect("a database");
+        let db = Db::postgres(&format!("{server}/{name}"), 4, None).await;
+        let db = db.unwrap_or_else(|_| panic!("PostgreSQL opens"));
+        serve::migrate(&db).await.unwrap_or_else(|_| panic!("migrates"));
+        db.close().await.unwrap_or_else(|_| panic!("closes"));
+        name
+    };
+    MADE.get_or_init(make).await
+}
+
 /// The address of a service that a test needs; without it the test is skipped, and that is said once.
 pub fn url_of(variable: &str, service: &str, said: &Once) -> Option<String> {
     let url = std::env::var(variable).ok();
@@ -208,11 +244,12 @@ impl TestApp {
             .await
             .expect("TEST_DATABASE_URL can be reached");
         let name = format!("marmalade_test_{}", uuid::Uuid::now_v7().simple());
+        let (server, _) = url.rsplit_once('/').expect("a database in TEST_DATABASE_URL");
+        let template = template(&admin, server).await;
         admin
-            .execute_unprepared(&format!("CREATE DATABASE {name}"))
+            .execute_unprepared(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
             .await
             .expect("a database of its own");
-        let (server, _) = url.rsplit_once('/').expect("a database in TEST_DATABASE_URL");
         let db = Db::postgres(&format!("{server}/{name}"), 8, None).await;
         let place = Place {
             folder: tempfile::tempdir().expect("a folder"),

@@ -6,7 +6,7 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription
 use chrono::{DateTime, Utc};
 use futures_util::Stream;
 
-use super::{Filter, JobRecord, Kind, State, queue, record};
+use super::{Filter, JobRecord, Kind, State, record};
 use crate::{
     auth::guard::Needs,
     entity::JobId,
@@ -44,7 +44,7 @@ impl Job {
 
     /// How often it is tried before it is given up.
     async fn max_attempts(&self) -> i32 {
-        i32::try_from(queue::MOST_ATTEMPTS).unwrap_or(i32::MAX)
+        self.0.max_attempts
     }
 
     /// When it was wanted.

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 pub use self::{
     queue::Queue,
-    record::{Filter, JobRecord, State, backlog, count, list, retry, workers},
+    record::{Filter, JobRecord, State, backlog, count, forget_done, list, retry, workers},
     schedule::{SCHEDULES, Schedule, fire},
 };
 use crate::{
@@ -81,7 +81,7 @@ impl Job {
             Self::DailyMetrics => daily::count_days(app, &now).await,
             Self::Purge => {
                 while own::erase(app, &now).await? > 0 {}
-                record::forget_done(app.db.write(), now.at).await
+                forget_done(app.db.write(), now.at).await
             }
         }
     }
@@ -145,13 +145,15 @@ struct Wanted {
     created_at: Time,
 }
 
-/// Moves wanted jobs into the queue. Returns how many there were.
+/// How many wanted jobs are read at once.
+const AT_ONCE: usize = 100;
+
+/// Moves wanted jobs into the queue. Returns how many were moved.
 pub async fn hand_over(app: &App) -> Result<usize> {
-    const AT_ONCE: usize = 100;
     let conn = app.db.write();
     let select = format!("SELECT id, job, created_at FROM job_outbox ORDER BY id LIMIT {AT_ONCE}");
     let rows = Wanted::find_by_statement(sql(conn, select, [])).all(conn).await?;
-    let count = rows.len();
+    let mut moved = 0;
     for row in rows {
         match serde_json::from_str(&row.job) {
             Ok(job) => app.jobs.push(row.id, job, row.created_at).await?,
@@ -163,8 +165,9 @@ pub async fn hand_over(app: &App) -> Result<usize> {
         }
         let delete = sql(conn, "DELETE FROM job_outbox WHERE id = $1", [row.id.into()]);
         conn.execute_raw(delete).await?;
+        moved += 1;
     }
-    Ok(count)
+    Ok(moved)
 }
 
 /// Does jobs until shutdown, and sees to it that those that are due again and again are wanted.
@@ -186,7 +189,12 @@ async fn keep_handing_over(app: App) {
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = app.shutdown.cancelled() => return,
         }
-        if let Err(error) = hand_over(&app).await {
+        let handed_over = async {
+            // A flood of letters is not to wait for the next look.
+            while hand_over(&app).await? == AT_ONCE {}
+            Ok::<_, Error>(())
+        };
+        if let Err(error) = handed_over.await {
             tracing::warn!(
                 cause = error.describe(),
                 "jobs could not be put into the queue, and are tried again"

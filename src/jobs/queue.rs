@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// How often a job is tried before it is given up.
-pub const MOST_ATTEMPTS: usize = 10;
+const MOST_ATTEMPTS: usize = 10;
 /// How many jobs one process does at the same time.
 const AT_ONCE: usize = 16;
 /// How long a job may lie in the queue before a worker looks.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::queue::{self, Queued, ulid};
 use crate::{
+    account::own,
     app::App,
     audit::{self, Action, Entry, Source},
     clock::{Moment, Time},
@@ -18,6 +19,8 @@ use crate::{
 
 /// How long jobs that are done are kept.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a letter that was given up is kept: its address is personal, and goes when that of a deleted account does.
+const LETTERS_KEPT: Duration = own::RESTORABLE;
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
@@ -41,6 +44,8 @@ pub struct JobRecord {
     pub job: Option<Queued>,
     pub state: State,
     pub attempts: i32,
+    /// How often it is tried before it is given up.
+    pub max_attempts: i32,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
     pub error: Option<String>,
@@ -58,6 +63,7 @@ struct Row {
     job: String,
     status: String,
     attempts: i32,
+    max_attempts: i32,
     lock_at: Option<i64>,
     done_at: Option<i64>,
     last_result: Option<String>,
@@ -195,7 +201,8 @@ pub async fn retry(app: &App, id: JobId, source: &Source, now: &Moment) -> Resul
     job.read()
 }
 
-/// Forgets jobs that have been done for a week. Those that were given up stay until somebody sees to them.
+/// Forgets jobs that have been done for a week. Those that were given up stay until somebody sees to them, but letters no
+/// longer than personal data may.
 pub async fn forget_done(conn: &impl ConnectionTrait, now: Time) -> Result<()> {
     let before = (now - KEPT).0 / 1_000_000;
     let delete = match conn.get_database_backend() {
@@ -205,6 +212,18 @@ pub async fn forget_done(conn: &impl ConnectionTrait, now: Time) -> Result<()> {
         _ => "DELETE FROM Jobs WHERE status = 'Done' AND done_at < $1",
     };
     conn.execute_raw(sql(conn, delete, [before.into()])).await?;
+    let letters = match conn.get_database_backend() {
+        DbBackend::Postgres => {
+            "DELETE FROM apalis.jobs WHERE status IN ('Failed', 'Killed') \
+               AND done_at < to_timestamp(CAST($1 AS BIGINT)) AND convert_from(job, 'UTF8') LIKE '%\"email\":%'"
+        }
+        _ => {
+            "DELETE FROM Jobs WHERE status IN ('Failed', 'Killed') AND done_at < $1 \
+               AND CAST(job AS TEXT) LIKE '%\"email\":%'"
+        }
+    };
+    let long_ago = (now - LETTERS_KEPT).0 / 1_000_000;
+    conn.execute_raw(sql(conn, letters, [long_ago.into()])).await?;
     // Workers that are long gone; those whose jobs are kept are kept with them.
     let gone = match conn.get_database_backend() {
         DbBackend::Postgres => {
@@ -226,7 +245,7 @@ impl Row {
             "Pending" => State::Queued,
             "Done" => State::Done,
             "Killed" => State::Dead,
-            "Failed" if self.attempts >= queue::MOST_ATTEMPTS as i32 => State::Dead,
+            "Failed" if self.attempts >= self.max_attempts => State::Dead,
             _ => State::Running,
         };
         let failed = state != State::Done && self.last_result.is_some();
@@ -235,6 +254,7 @@ impl Row {
             job: serde_json::from_str(&self.job).ok(),
             state,
             attempts: self.attempts,
+            max_attempts: self.max_attempts,
             started_at: self.lock_at.map(Time),
             finished_at: self
                 .done_at

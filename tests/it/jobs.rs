@@ -132,6 +132,23 @@ on_both_databases! {
         assert!(log.contains(&json!({"action": "JOB_RETRIED", "objectId": dead["id"]})), "{log:?}");
     }
 
+    async fn the_address_of_a_letter_that_was_given_up_goes_after_a_month(app: TestApp) {
+        let editor = app.actor(Role::Editor).await;
+        app.register("ada").await;
+        let broken = without_mail(&app).await;
+        broken.work();
+        forget_password(&broken, "ada").await;
+        letters_are(&editor, "DEAD", 1).await;
+        broken.app.shutdown.cancel();
+        // The queue keeps time by the system's clock.
+        app.follow_the_clock();
+        let [week, month] = [8, 31].map(|days| app.app.clock.now() + Duration::from_secs(days * 24 * 3600));
+        assert!(jobs::forget_done(app.app.db.write(), week).await.is_ok());
+        assert_eq!(letters_are(&editor, "DEAD", 1).await.len(), 1, "somebody may still see to it");
+        assert!(jobs::forget_done(app.app.db.write(), month).await.is_ok());
+        letters_are(&editor, "DEAD", 0).await;
+    }
+
     async fn letters_that_wait_for_the_mail_server_hold_nothing_else_up(app: TestApp) {
         let editor = app.actor(Role::Editor).await;
         app.register("ada").await;

@@ -32,9 +32,13 @@ on_both_databases! {
         }
         assert_eq!(ask("/readyz").await, Some((200, "ready\n".to_owned())));
         stop.notify_one();
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let told = async {
+            while ask("/readyz").await != Some((503, "stopping\n".to_owned())) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), told).await.expect("it says so while it still answers");
         // The proxy is to send no more; what it still sends is served.
-        assert_eq!(ask("/readyz").await, Some((503, "stopping\n".to_owned())));
         assert_eq!(ask("/graphql?query=%7B__typename%7D").await.map(|(status, _)| status), Some(403), "no page's link");
         let served = tokio::time::timeout(Duration::from_secs(30), serving).await.expect("an end").expect("a task");
         assert!(served.is_ok());

@@ -5,7 +5,8 @@ use std::{path::Path, time::Duration};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    ExprTrait, RuntimeErr, SqliteTransactionMode, SqlxError, Statement, TransactionOptions, TransactionTrait, Value,
+    ExecResult, ExprTrait, QueryResult, RuntimeErr, SqliteTransactionMode, SqlxError, Statement, TransactionOptions,
+    TransactionTrait, Value,
     sea_query::{Expr, Func, LikeExpr},
 };
 
@@ -18,15 +19,20 @@ use crate::{
 /// single connection, so that writers wait for each other in our queue instead of failing with "database is locked".
 #[derive(Clone)]
 pub struct Db {
-    read: DatabaseConnection,
+    read: Reader,
     write: DatabaseConnection,
     replica: Option<Replica>,
 }
 
+/// A pool for statements that change nothing. What the database could not finish is asked again, as [`persistently`]
+/// does it: a reader notices nothing of a lost connection.
+#[derive(Clone, Debug)]
+pub struct Reader(DatabaseConnection);
+
 /// A copy of the database that follows it, for questions whose answer may be a little old.
 #[derive(Clone)]
 struct Replica {
-    pool: DatabaseConnection,
+    pool: Reader,
     most_lag: Duration,
 }
 
@@ -69,7 +75,7 @@ impl Db {
             Database::connect(options)
         };
         let write = connect(1).await?;
-        let read = connect(SQLITE_READERS).await?;
+        let read = Reader(connect(SQLITE_READERS).await?);
         Ok(Self {
             read,
             write,
@@ -81,7 +87,7 @@ impl Db {
     pub async fn postgres(url: &str, connections: u32, statement_timeout: Option<Duration>) -> Result<Self> {
         let pool = connect(url, connections, statement_timeout).await?;
         Ok(Self {
-            read: pool.clone(),
+            read: Reader(pool.clone()),
             write: pool,
             replica: None,
         })
@@ -89,13 +95,13 @@ impl Db {
 
     /// The same with a replica for staff's analytics, which is asked while it lags by `most_lag` at most.
     pub async fn with_replica(self, url: &str, connections: u32, most_lag: Duration) -> Result<Self> {
-        let pool = connect(url, connections, Some(ANALYTICS_TIME)).await?;
+        let pool = Reader(connect(url, connections, Some(ANALYTICS_TIME)).await?);
         let replica = Some(Replica { pool, most_lag });
         Ok(Self { replica, ..self })
     }
 
     /// For staff's analytics, and nothing else: the replica, if there is one and it has kept up.
-    pub async fn for_analytics(&self) -> DatabaseConnection {
+    pub async fn for_analytics(&self) -> Reader {
         #[derive(sea_orm::FromQueryResult)]
         struct Lag {
             seconds: f64,
@@ -155,7 +161,7 @@ impl Db {
     }
 
     /// For statements that change nothing.
-    pub fn read(&self) -> &DatabaseConnection {
+    pub fn read(&self) -> &Reader {
         &self.read
     }
 
@@ -178,10 +184,10 @@ impl Db {
     pub fn pools(&self, look: impl Fn(&'static str, &DatabaseConnection)) {
         look("write", &self.write);
         if self.write.get_database_backend() == DbBackend::Sqlite {
-            look("read", &self.read);
+            look("read", &self.read.0);
         }
         if let Some(replica) = &self.replica {
-            look("replica", &replica.pool);
+            look("replica", &replica.pool.0);
         }
     }
 
@@ -189,12 +195,12 @@ impl Db {
     pub fn observe(&mut self, observer: impl Fn(&sea_orm::metric::Info<'_>) + Send + Sync + Clone + 'static) {
         self.write.set_metric_callback(observer.clone());
         if self.write.get_database_backend() == DbBackend::Sqlite {
-            self.read.set_metric_callback(observer.clone());
+            self.read.0.set_metric_callback(observer.clone());
         } else {
-            self.read = self.write.clone();
+            self.read = Reader(self.write.clone());
         }
         if let Some(replica) = &mut self.replica {
-            replica.pool.set_metric_callback(observer);
+            replica.pool.0.set_metric_callback(observer);
         }
     }
 
@@ -231,9 +237,9 @@ impl Db {
 
     /// Closes all connections.
     pub async fn close(&self) -> Result<()> {
-        self.read.close_by_ref().await?;
+        self.read.0.close_by_ref().await?;
         if let Some(replica) = &self.replica {
-            replica.pool.close_by_ref().await?;
+            replica.pool.0.close_by_ref().await?;
         }
         Ok(self.write.close_by_ref().await?)
     }
@@ -337,6 +343,36 @@ pub fn uuid(conn: &impl ConnectionTrait) -> &'static str {
     }
 }
 
+impl Reader {
+    /// The pool itself, for rows that come one by one: what came of them can't be taken back and asked for again.
+    pub fn pool(&self) -> &DatabaseConnection {
+        &self.0
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Reader {
+    fn get_database_backend(&self) -> DbBackend {
+        self.0.get_database_backend()
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> std::result::Result<Option<QueryResult>, DbErr> {
+        again(itself, || self.0.query_one_raw(statement.clone())).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> std::result::Result<Vec<QueryResult>, DbErr> {
+        again(itself, || self.0.query_all_raw(statement.clone())).await
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> std::result::Result<ExecResult, DbErr> {
+        self.0.execute_raw(statement).await
+    }
+
+    async fn execute_unprepared(&self, statements: &str) -> std::result::Result<ExecResult, DbErr> {
+        self.0.execute_unprepared(statements).await
+    }
+}
+
 /// How long to wait before each time that something is done again.
 const PAUSES: [Duration; 3] = [
     Duration::from_millis(50),
@@ -345,16 +381,28 @@ const PAUSES: [Duration; 3] = [
 ];
 
 /// Does something that may be done twice, and does it again if the database could not finish it: three times at most, a
-/// little later each time. For what every client would send again anyhow.
+/// little later each time. For what every client would send again anyhow; a [`Reader`] does it by itself.
 pub async fn persistently<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Result<T> {
+    again(|error| error.cause()?.downcast_ref(), work).await
+}
+
+fn itself(error: &DbErr) -> Option<&DbErr> {
+    Some(error)
+}
+
+async fn again<T, E, F: Future<Output = std::result::Result<T, E>>>(
+    cause: impl Fn(&E) -> Option<&DbErr>,
+    work: impl Fn() -> F,
+) -> std::result::Result<T, E> {
     for pause in PAUSES {
-        match work().await {
-            Err(Error::Internal(cause)) if may_pass(&*cause) => {
+        let outcome = work().await;
+        match outcome.as_ref().err().and_then(&cause) {
+            Some(cause) if may_pass(cause) => {
                 tracing::info!(?cause, "the database could not finish; it is asked again");
                 telemetry::retried();
                 tokio::time::sleep(pause).await;
             }
-            outcome => return outcome,
+            _ => return outcome,
         }
     }
     work().await
@@ -363,11 +411,11 @@ pub async fn persistently<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F
 /// Whether the same again may succeed: the connection was lost, the server is just starting or stopping, or it chose this
 /// transaction to end a deadlock or a conflict. By PostgreSQL's
 /// [codes](https://www.postgresql.org/docs/current/errcodes-appendix.html).
-fn may_pass(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    let Some(DbErr::Conn(error) | DbErr::Exec(error) | DbErr::Query(error)) = cause.downcast_ref::<DbErr>() else {
-        return false;
-    };
-    let RuntimeErr::SqlxError(error) = error else {
+fn may_pass(cause: &DbErr) -> bool {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = cause
+    else {
         return false;
     };
     match &**error {

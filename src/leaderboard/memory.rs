@@ -191,7 +191,7 @@ impl Loaded {
 
     /// Builds the index from one snapshot of the tables, then applies what came meanwhile.
     async fn build(&self, db: &Db, key: &Key, zone: Tz) -> Result<()> {
-        let updates: Vec<_> = snapshot(db.read(), key, zone).await?.try_collect().await?;
+        let updates: Vec<_> = snapshot(db.read().pool(), key, zone).await?.try_collect().await?;
         let index = RankIndex::from_updates(updates);
         let mut state = lock(&self.state);
         state.index = index;

@@ -216,7 +216,7 @@ impl Shared {
             return Ok(());
         }
         // Every update reaches the board already, so nothing falls between it and the snapshot.
-        let updates = snapshot(db.read(), key, self.zone).await?;
+        let updates = snapshot(db.read().pool(), key, self.zone).await?;
         let write = |updates: Vec<Update>| async move {
             let mut commands = Pipeline::new();
             self.call(&mut commands, 0, key);

@@ -1,6 +1,13 @@
 //! What an operator sees of a server.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     body::{Body, to_bytes},
@@ -132,46 +139,64 @@ fn alerts_and_the_dashboard_use_metrics_that_there_are() {
     }
 }
 
-/// Students notice nothing of connections that PostgreSQL ends.
+/// Students notice nothing of connections that PostgreSQL ends, in whatever they were doing. Each request loses its
+/// connections once at most: the next are ended when every student has had another answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_connections_are_made_up_for() {
     let Some(app) = TestApp::postgres().await else { return };
     let (quiz, url) = (app.quiz(2, |_| {}).await, app.database_url().expect("PostgreSQL"));
-    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let stopped = stop.clone();
+    let mut students = Vec::new();
+    for _ in 0..4 {
+        students.push(app.student().await);
+    }
+    let answered: Arc<[AtomicUsize]> = students.iter().map(|_| AtomicUsize::new(0)).collect();
+    let counts = answered.clone();
     let enemy = tokio::spawn(async move {
         let other = Db::postgres(&url, 1, None)
             .await
             .unwrap_or_else(|_| panic!("PostgreSQL opens"));
-        let mut ended = 0;
-        while !stopped.load(std::sync::atomic::Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_millis(40)).await;
-            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                       WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'";
-            let end = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, end);
-            ended += other.write().query_all_raw(end).await.expect("rows").len();
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'";
+        let count = || counts.iter().map(|count| count.load(Ordering::SeqCst));
+        let (mut ended, mut before) = (0, vec![0; counts.len()]);
+        while count().any(|count| count < OPERATIONS) {
+            if count()
+                .zip(&before)
+                .all(|(now, before)| now > *before || now == OPERATIONS)
+            {
+                before = count().collect();
+                let end = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, end);
+                ended += other.write().query_all_raw(end).await.expect("rows").len();
+            }
+            tokio::time::sleep(Duration::from_millis(3)).await;
         }
         ended
     });
-    let mut students = Vec::new();
-    for _ in 0..4 {
-        let (ada, paper) = (app.student().await, None::<()>);
-        let _ = paper;
-        students.push(ada);
-    }
-    let work = students.into_iter().map(|ada| async move {
-        let paper = ada.start(quiz).await;
-        for seq in 1..=60 {
-            let saved = ada.save(&paper, 0, 0, seq).await;
+    let work = students.iter().zip(&*answered).map(|(student, answered)| async move {
+        let paper = student.start(quiz).await;
+        answered.fetch_add(1, Ordering::SeqCst);
+        for seq in 1..=SAVES {
+            let saved = student.save(&paper, 0, 0, seq).await;
             assert!(saved["errors"] == json!([]), "{saved}");
+            student
+                .ask(
+                    "{ viewer { attempts(first: 5) { nodes { id } totalCount } } }",
+                    json!({}),
+                )
+                .await;
+            answered.fetch_add(2, Ordering::SeqCst);
         }
-        ada.submit(&paper, "a key of eight").await
+        let submitted = student.submit(&paper, "a key of eight").await;
+        answered.fetch_add(1, Ordering::SeqCst);
+        submitted
     });
     for submitted in futures_util::future::join_all(work).await {
         assert_eq!(submitted["errors"], json!([]), "{submitted}");
     }
-    stop.store(true, std::sync::atomic::Ordering::SeqCst);
     let ended = enemy.await.expect("a task");
     assert!(ended > 0, "no connection was ended");
     app.verify().await;
+
+    const SAVES: i64 = 40;
+    const OPERATIONS: usize = 2 * SAVES as usize + 2;
 }

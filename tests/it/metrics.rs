@@ -139,6 +139,35 @@ fn alerts_and_the_dashboard_use_metrics_that_there_are() {
     }
 }
 
+/// What is read is asked for again when PostgreSQL ends the connection in the midst of it.
+#[tokio::test]
+async fn a_read_that_was_cut_off_is_read_again() {
+    let Some(app) = TestApp::postgres().await else { return };
+    let db = &app.app.db;
+    let other = Db::postgres(&app.database_url().expect("PostgreSQL"), 1, None)
+        .await
+        .unwrap_or_else(|_| panic!("PostgreSQL opens"));
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active' AND query LIKE '%slow_read%'";
+    let end = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, end);
+    let slow = "SELECT 5 AS slow_read FROM pg_sleep(0.5)";
+    let slow = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, slow);
+    let cut_off = async || {
+        while other.write().query_all_raw(end.clone()).await.expect("rows").is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let (read, ()) = tokio::join!(db.read().query_all_raw(slow.clone()), cut_off());
+    assert_eq!(read.expect("rows").len(), 1);
+    let (read, ()) = tokio::join!(db.read().query_one_raw(slow.clone()), cut_off());
+    let five: i32 = read
+        .expect("a row")
+        .expect("one")
+        .try_get("", "slow_read")
+        .expect("a number");
+    assert_eq!(five, 5);
+}
+
 /// Students notice nothing of connections that PostgreSQL ends, in whatever they were doing. Each request loses its
 /// connections once at most: the next are ended when every student has had another answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -304,17 +304,14 @@ async fn accounts(app: &App, count: usize, name: &str) -> Result<Vec<UserId>> {
     let ids: Vec<_> = (0..count).map(|_| UserId(Uuid::now_v7())).collect();
     for (chunk, start) in ids.chunks(1000).zip((0..).step_by(1000)) {
         let rows = chunk.iter().zip(start..).map(|(id, i)| user::ActiveModel {
-            id: Set(*id),
-            email: Set(format!("{name}{i}@crowd.example")),
-            handle: Set(format!("{name}{i}")),
             avatar: Set(Some(format!("https://img.example/{name}{i}.png"))),
-            password_hash: Set(String::new()),
-            role: Set(Role::Student),
-            opted_out: Set(false),
-            demo: Set(false),
-            version: Set(0),
-            created_at: Set(now.at),
-            ..Default::default()
+            ..user::ActiveModel::student(
+                *id,
+                format!("{name}{i}@crowd.example"),
+                format!("{name}{i}"),
+                String::new(),
+                now.at,
+            )
         });
         user::Entity::insert_many(rows)
             .exec_without_returning(app.db.write())

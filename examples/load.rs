@@ -45,10 +45,7 @@ use marmalade::{
     auth::password,
     config::{Config, Mode, Secret},
     demo,
-    entity::{
-        UserId,
-        user::{self, Role},
-    },
+    entity::{UserId, user},
     serve,
 };
 use rand::{
@@ -56,7 +53,7 @@ use rand::{
     rngs::StdRng,
     seq::{IndexedRandom, SliceRandom},
 };
-use sea_orm::{ActiveValue::Set, EntityTrait};
+use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 use server::{Ground, Place};
 use tokio::{task::JoinSet, time::sleep};
@@ -182,18 +179,9 @@ async fn fill(place: &Place, students: usize) -> Result<()> {
     let hash = password::hash(PASSWORD.into(), now.random()).await.map_err(words)?;
     let all: Vec<_> = (0..students).collect();
     for some in all.chunks(1000) {
-        let rows = some.iter().map(|n| user::ActiveModel {
-            id: Set(UserId(Uuid::now_v7())),
-            email: Set(email(*n)),
-            handle: Set(format!("loader{n}")),
-            avatar: Set(None),
-            password_hash: Set(hash.clone()),
-            role: Set(Role::Student),
-            opted_out: Set(false),
-            demo: Set(false),
-            version: Set(0),
-            created_at: Set(now.at),
-            ..Default::default()
+        let rows = some.iter().map(|n| {
+            let id = UserId(Uuid::now_v7());
+            user::ActiveModel::student(id, email(*n), format!("loader{n}"), hash.clone(), now.at)
         });
         user::Entity::insert_many(rows)
             .exec_without_returning(app.db.write())

@@ -21,7 +21,6 @@ pub use self::{
     scrape::scrape,
     traces::{Traces, follow},
 };
-use crate::db::Db;
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,9 +227,9 @@ async fn tidy(recorded: PrometheusHandle) {
     }
 }
 
-/// Watches the database's statements; those that take longer than `slow` are logged, without their values.
-pub fn observe(db: &mut Db, slow: Duration) {
-    db.observe(move |info| {
+/// Measures each of the database's statements; those that take longer than `slow` are logged, without their values.
+pub fn of_statements(slow: Duration) -> impl Fn(&sea_orm::metric::Info<'_>) + Send + Sync + Clone + 'static {
+    move |info| {
         histogram!(STATEMENT).record(info.elapsed);
         if info.failed {
             counter!(STATEMENT_FAILURES).increment(1);
@@ -240,7 +239,7 @@ pub fn observe(db: &mut Db, slow: Duration) {
             let (ms, statement) = (info.elapsed.as_millis() as u64, &info.statement.sql);
             tracing::warn!(ms, statement, "slow statement");
         }
-    });
+    }
 }
 
 /// Measures the responses of one operation.

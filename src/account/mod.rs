@@ -7,10 +7,7 @@ pub mod own;
 pub mod people;
 pub mod profile;
 
-use sea_orm::{
-    ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, SqlErr,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, SqlErr};
 use serde_json::json;
 
 pub use self::profile::Profile;
@@ -110,22 +107,8 @@ async fn insert(
     now: &Moment,
 ) -> Result<user::Model> {
     let account = user::ActiveModel {
-        id: Set(now.id()),
-        email: Set(email),
-        handle: Set(handle),
-        avatar: Set(None),
-        password_hash: Set(password_hash),
         role: Set(role),
-        opted_out: Set(false),
-        demo: Set(false),
-        version: Set(0),
-        created_at: Set(now.at),
-        access_changed_at: Set(None),
-        suspended_at: Set(None),
-        deleted_at: Set(None),
-        suspension_reason: Set(None),
-        erased_at: Set(None),
-        ranked: NotSet,
+        ..user::ActiveModel::student(now.id(), email, handle, password_hash, now.at)
     };
     let inserted = user::Entity::insert(account).exec_with_returning(conn).await;
     inserted.map_err(taken)

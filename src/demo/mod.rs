@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use sea_orm::{
-    ActiveValue::{NotSet, Set},
-    ConnectionTrait, EntityTrait, PaginatorTrait,
-};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, PaginatorTrait};
 
 use crate::{
     app::App,
@@ -15,7 +12,7 @@ use crate::{
     auth::{Viewer, password},
     clock::Moment,
     entity::{
-        QuizId, UserId,
+        QuizId,
         quiz::ReviewOpens,
         user::{self, Role},
     },
@@ -146,24 +143,10 @@ async fn quizzes(app: &App, now: &Moment) -> Result<Vec<QuizId>> {
 }
 
 async fn account(app: &App, handle: &str, email: &str, role: Role, hash: &str, now: &Moment) -> Result<user::Model> {
-    let id: UserId = now.id();
     let row = user::ActiveModel {
-        id: Set(id),
-        email: Set(email.into()),
-        handle: Set(handle.into()),
-        avatar: Set(None),
-        password_hash: Set(hash.into()),
         role: Set(role),
-        opted_out: Set(false),
         demo: Set(true),
-        version: Set(0),
-        created_at: Set(now.at),
-        access_changed_at: Set(None),
-        suspended_at: Set(None),
-        deleted_at: Set(None),
-        suspension_reason: Set(None),
-        erased_at: Set(None),
-        ranked: NotSet,
+        ..user::ActiveModel::student(now.id(), email.into(), handle.into(), hash.into(), now.at)
     };
     Ok(user::Entity::insert(row).exec_with_returning(app.db.write()).await?)
 }

@@ -1,6 +1,6 @@
 //! Accounts.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{Set, entity::prelude::*};
 
 use super::UserId;
 use crate::{auth::Viewer, clock::Time};
@@ -90,6 +90,25 @@ impl Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl ActiveModel {
+    /// A new account of a student.
+    pub fn student(id: UserId, email: String, handle: String, password_hash: String, created_at: Time) -> Self {
+        Self {
+            id: Set(id),
+            email: Set(email),
+            handle: Set(handle),
+            avatar: Set(None),
+            password_hash: Set(password_hash),
+            role: Set(Role::Student),
+            opted_out: Set(false),
+            demo: Set(false),
+            version: Set(0),
+            created_at: Set(created_at),
+            ..Default::default()
+        }
+    }
+}
 
 impl Entity {
     /// Accounts that are there: neither deleted nor suspended.

@@ -42,10 +42,7 @@ use marmalade::{
     quiz::author::{self, NewQuestion, NewQuiz},
     serve,
 };
-use sea_orm::{
-    ActiveValue::{NotSet, Set},
-    ConnectionTrait, EntityTrait, Statement,
-};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Statement};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
@@ -474,23 +471,10 @@ impl TestApp {
     pub async fn actor(&self, role: Role) -> Actor {
         let now = self.app.now();
         let n = self.made.fetch_add(1, Ordering::SeqCst);
+        let (email, handle) = (format!("actor{n}@example.com"), format!("actor{n}"));
         let row = user::ActiveModel {
-            id: Set(now.id()),
-            email: Set(format!("actor{n}@example.com")),
-            handle: Set(format!("actor{n}")),
-            avatar: Set(None),
-            password_hash: Set("none".into()),
             role: Set(role),
-            opted_out: Set(false),
-            demo: Set(false),
-            version: Set(0),
-            created_at: Set(now.at),
-            access_changed_at: Set(None),
-            suspended_at: Set(None),
-            deleted_at: Set(None),
-            suspension_reason: Set(None),
-            erased_at: Set(None),
-            ranked: NotSet,
+            ..user::ActiveModel::student(now.id(), email, handle, "none".into(), now.at)
         };
         let db = self.app.db.write();
         let account = user::Entity::insert(row)

@@ -80,7 +80,7 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
         RETRIES,
         Kind::Counter,
         Unit::Count,
-        "transactions that were begun again because the database could not finish them",
+        "transactions and questions that the database was asked again because it could not finish them",
     ),
     (
         CONNECTIONS,
@@ -167,7 +167,7 @@ const STREAMS: &str = "marmalade_streams";
 const STATEMENT: &str = "marmalade_statement_seconds";
 const STATEMENT_FAILURES: &str = "marmalade_statement_failures_total";
 const SLOW_STATEMENTS: &str = "marmalade_slow_statements_total";
-const RETRIES: &str = "marmalade_transaction_retries_total";
+const RETRIES: &str = "marmalade_retries_total";
 const CONNECTIONS: &str = "marmalade_database_connections";
 const RANK_LAG: &str = "marmalade_rank_lag_seconds";
 const OUTBOX_AGE: &str = "marmalade_outbox_oldest_age_seconds";
@@ -313,7 +313,7 @@ pub fn responded(status: u16) {
     counter!(HTTP_RESPONSES, "status" => status.to_string()).increment(1);
 }
 
-/// A transaction is begun again.
+/// The database is asked again.
 pub fn retried() {
     counter!(RETRIES).increment(1);
 }

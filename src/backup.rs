@@ -20,9 +20,35 @@ pub async fn backup(config: &Config, file: &Path) -> Result<()> {
     if file.exists() {
         return Err(refusal(format!("{} is there already; name a new file", file.display())));
     }
-    if let Some(Secret(url)) = &config.database_url {
-        return run_tool("pg_dump", url, &["--format=custom", "--no-owner", "--file"], file).await;
+    let database = config.data_dir.join("marmalade.db");
+    if config.database_url.is_none() && !database.exists() {
+        return Err(refusal(format!(
+            "{} is not there, so there is nothing to back up; MARMALADE_DATA_DIR names its folder",
+            database.display()
+        )));
     }
+    make_private(file)?;
+    let written = match &config.database_url {
+        Some(Secret(url)) => run_tool("pg_dump", url, &["--format=custom", "--no-owner", "--file"], file).await,
+        None => copy_into(config, file).await,
+    };
+    if written.is_err() {
+        std::fs::remove_file(file).ok();
+    }
+    written
+}
+
+/// Makes an empty file that only this account of the machine can read: it is to hold hashes of passwords.
+fn make_private(file: &Path) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let made = options.open(file).map(drop);
+    made.map_err(|error| refusal(format!("{}: {error}", file.display())))
+}
+
+async fn copy_into(config: &Config, file: &Path) -> Result<()> {
     let db = serve::connect(config).await?;
     let name = file.to_str().ok_or_else(|| refusal("the file's name is not UTF-8"))?;
     let copy = sql(db.read(), "VACUUM INTO $1", [name.into()]);
@@ -32,6 +58,10 @@ pub async fn backup(config: &Config, file: &Path) -> Result<()> {
         .map_err(Error::internal)?;
     db.close().await
 }
+
+/// What to know when a restored database is to be served with Redis.
+pub const ABOUT_REDIS: &str = "Redis was not looked at. It may hold boards of the database that was lost, newer than \
+                               this one: before you serve this, empty it or take another MARMALADE_REDIS_PREFIX.";
 
 /// Brings a backup into the configured database, which must hold nothing yet.
 pub async fn restore(config: &Config, file: &Path) -> Result<()> {
@@ -50,12 +80,16 @@ pub async fn restore(config: &Config, file: &Path) -> Result<()> {
         return db.close().await;
     }
     let target = config.data_dir.join("marmalade.db");
-    if target.exists() {
-        let message = format!(
-            "{} is there already; choose another MARMALADE_DATA_DIR",
-            target.display()
-        );
-        return Err(refusal(message));
+    // A journal of the database that was lost would be played back into this one.
+    for beside in ["db", "db-wal", "db-shm", "db-journal"] {
+        let there = target.with_extension(beside);
+        if there.exists() {
+            let message = format!(
+                "{} is there already; choose another MARMALADE_DATA_DIR",
+                there.display()
+            );
+            return Err(refusal(message));
+        }
     }
     let head = std::fs::read(file).map_err(|error| refusal(format!("{}: {error}", file.display())))?;
     if !head.starts_with(b"SQLite format 3\0") {
@@ -67,6 +101,8 @@ pub async fn restore(config: &Config, file: &Path) -> Result<()> {
     serve::make_private(&config.data_dir)?;
     // Under another name until it is whole: a half copied database is never opened.
     let half = target.with_extension("half");
+    std::fs::remove_file(&half).ok();
+    make_private(&half)?;
     std::fs::write(&half, head)
         .and_then(|()| std::fs::File::open(&half)?.sync_all())
         .and_then(|()| std::fs::rename(&half, &target))

@@ -85,7 +85,7 @@ impl Db {
 
     /// Opens a PostgreSQL database. A statement that takes longer than `statement_timeout` is ended by the server.
     pub async fn postgres(url: &str, connections: u32, statement_timeout: Option<Duration>) -> Result<Self> {
-        let pool = connect(url, connections, statement_timeout).await?;
+        let pool = Database::connect(options(url, connections, statement_timeout)).await?;
         Ok(Self {
             read: Reader(pool.clone()),
             write: pool,
@@ -95,7 +95,10 @@ impl Db {
 
     /// The same with a replica for staff's analytics, which is asked while it lags by `most_lag` at most.
     pub async fn with_replica(self, url: &str, connections: u32, most_lag: Duration) -> Result<Self> {
-        let pool = Reader(connect(url, connections, Some(ANALYTICS_TIME)).await?);
+        let mut options = options(url, connections, Some(ANALYTICS_TIME));
+        // Nothing waits for it, not even the start.
+        options.connect_lazy(true).acquire_timeout(Duration::from_secs(2));
+        let pool = Reader(Database::connect(options).await?);
         let replica = Some(Replica { pool, most_lag });
         Ok(Self { replica, ..self })
     }
@@ -109,9 +112,9 @@ impl Db {
         let Some(replica) = &self.replica else {
             return self.read.clone();
         };
-        // While nothing comes, nothing lags. A server that is no replica lags behind nobody.
-        let select = "SELECT CASE WHEN NOT pg_is_in_recovery() \
-                        OR pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0 \
+        // A server that is no replica lags behind nobody. One that has replayed all it has received may have lost its
+        // primary; workers write every few seconds, so what it has last replayed tells.
+        let select = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN 0 \
                       ELSE COALESCE(CAST(EXTRACT(EPOCH FROM clock_timestamp() - pg_last_xact_replay_timestamp()) \
                         AS DOUBLE PRECISION), 1e9) END AS seconds";
         let lag = <Lag as sea_orm::FromQueryResult>::find_by_statement(sql(&replica.pool, select, []));
@@ -212,10 +215,9 @@ impl Db {
         }
         let lock = self.lock_of_servers(is_fleet).await?;
         lock.map(Some).ok_or_else(|| {
-            Error::internal(
-                "another server runs on this database. Stop it first, or give both the same REDIS_URL: they share \
-                 ranks, limits and live events over Redis.",
-            )
+            let message = "another server runs on this database. Stop it first, or give both the same REDIS_URL: they \
+                           share ranks, limits and live events over Redis.";
+            Error::BadInput(message.into())
         })
     }
 
@@ -248,7 +250,7 @@ impl Db {
 /// What one question of staff's analytics may take.
 const ANALYTICS_TIME: Duration = Duration::from_secs(30);
 
-async fn connect(url: &str, connections: u32, statement_timeout: Option<Duration>) -> Result<DatabaseConnection> {
+fn options(url: &str, connections: u32, statement_timeout: Option<Duration>) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
@@ -259,7 +261,7 @@ async fn connect(url: &str, connections: u32, statement_timeout: Option<Duration
             Some(timeout) => postgres.options([("statement_timeout", timeout.as_millis().to_string())]),
             None => postgres,
         });
-    Ok(Database::connect(options).await?)
+    options
 }
 
 /// An embedded database as it is at the first statement, whoever goes on writing into it. It must be there, and is not

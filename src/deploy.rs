@@ -43,6 +43,13 @@ impl fmt::Display for Finding {
 /// Everything found, in the configuration and in the database.
 pub async fn check(config: &Config, db: &Db) -> Result<Vec<Finding>> {
     let mut findings = of_config(config);
+    findings.extend(of_services(config, db).await?);
+    Ok(findings)
+}
+
+/// What is unsafe about the database and Redis as they are.
+pub async fn of_services(config: &Config, db: &Db) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
     if let Some(Secret(url)) = &config.redis_url {
         findings.extend(of_redis(&Fleet::new(url, &config.redis_prefix)?).await);
     }

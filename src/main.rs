@@ -156,7 +156,7 @@ async fn main() -> ExitCode {
         }
     };
     let command = arguments.command.unwrap_or(Command::Serve);
-    if !matches!(command, Command::Serve | Command::Worker) {
+    if !matches!(command, Command::Serve | Command::Worker | Command::Check { .. }) {
         // Proving or changing a whole site takes as long as it takes.
         config.statement_timeout = None;
     }
@@ -169,7 +169,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command, config: Config) -> Result<ExitCode> {
+async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
     match command {
         Command::Serve => serve::serve(serve::open(config).await?, asked_to_stop()).await?,
         Command::Worker => serve::work(serve::open(config).await?, asked_to_stop()).await?,
@@ -196,11 +196,12 @@ async fn run(command: Command, config: Config) -> Result<ExitCode> {
         Command::Verify { head } => return prove(config, head.as_deref()).await,
         Command::Check { deploy: false } => println!("the configuration can be used"),
         Command::Check { deploy: true } => {
-            let db = serve::connect(&config).await?;
-            let findings = deploy::check(&config, &db).await?;
-            for finding in &findings {
-                println!("{finding}");
-            }
+            // Said before the database is asked, which may not be there.
+            let mut findings = deploy::of_config(&config);
+            findings.iter().for_each(|finding| println!("{finding}"));
+            let of_services = deploy::of_services(&config, &serve::connect(&config).await?).await?;
+            of_services.iter().for_each(|finding| println!("{finding}"));
+            findings.extend(of_services);
             if findings.iter().any(|finding| finding.severity == Severity::Error) {
                 return Ok(ExitCode::FAILURE);
             }
@@ -213,6 +214,9 @@ async fn run(command: Command, config: Config) -> Result<ExitCode> {
         Command::Restore { file } => {
             backup::restore(&config, &file).await?;
             println!("{} is restored", file.display());
+            if config.redis_url.take().is_some() {
+                println!("{}", backup::ABOUT_REDIS);
+            }
             return prove(config, None).await;
         }
         Command::Copy { from } => {

@@ -8,7 +8,11 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, oneshot::Receiver},
+};
 use tokio_util::{io::InspectReader, sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
@@ -31,10 +35,17 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How long a client may take for the head of a request, and how long a connection is kept without one.
 const HEAD: Duration = Duration::from_secs(30);
 
-/// Opens the configured database; its schema is brought up to date.
+/// Opens the configured database; its schema is brought up to date, which may take longer than a statement may.
 pub async fn open_database(config: &Config) -> Result<Db> {
     let db = connect(config).await?;
-    migrate(&db).await?;
+    match &config.database_url {
+        Some(Secret(url)) => {
+            let patient = Db::postgres(url, 3, None).await?;
+            migrate(&patient).await?;
+            patient.close().await?;
+        }
+        None => migrate(&db).await?,
+    }
     Ok(db)
 }
 
@@ -99,7 +110,7 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     if app.config.mode == Mode::Production {
         must_be_safe(&app).await?;
     }
-    let only = app.db.only_server_or_fleet(app.fleet.is_some()).await?;
+    let alone = app.db.only_server_or_fleet(app.fleet.is_some()).await?;
     if app.config.demo {
         let turn = app.db.turn(Turn::Fill).await?;
         if demo::fill_if_empty(&app).await? {
@@ -119,6 +130,8 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
         app.work_in_background(&tasks);
     }
     tokio::spawn(told_to_stop(app.clone(), stop));
+    let (served, all_served) = tokio::sync::oneshot::channel::<()>();
+    let place = tokio::spawn(keep_place(app.clone(), alone, all_served));
     let room = Arc::new(Semaphore::new(app.config.max_connections));
     let serving = accept(listener, http::router(app.clone()), room, app.shutdown.clone());
     let deadline = async {
@@ -132,8 +145,39 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     tasks.close();
     tasks.wait().await;
     // The database closes when all its connections are back, and this holds one.
-    drop(only);
+    drop(served);
+    let place = place.await.map_err(Error::internal)?;
     app.db.close().await?;
+    place
+}
+
+/// Holds the lock that says which servers are on the database until all is served. It is the database's, and lost with
+/// the connection; then it is taken again. Whoever finds that another server has taken it instead stops.
+async fn keep_place(app: App, mut lock: Option<DatabaseTransaction>, mut all_served: Receiver<()>) -> Result<()> {
+    const LOOK_EVERY: Duration = Duration::from_secs(5);
+    while tokio::time::timeout(LOOK_EVERY, &mut all_served).await.is_err() {
+        let Some(held) = &lock else { continue };
+        if held.execute_unprepared("SELECT 1").await.is_ok() {
+            continue;
+        }
+        tracing::warn!("the lock of the servers was lost with its connection; it is taken again");
+        while let Err(error) = app
+            .db
+            .only_server_or_fleet(app.fleet.is_some())
+            .await
+            .map(|again| lock = again)
+        {
+            if matches!(&error, Error::BadInput(_)) {
+                tracing::error!(cause = error.describe(), "this server stops");
+                app.stopping.cancel();
+                app.shutdown.cancel();
+                return Err(error);
+            }
+            if tokio::time::timeout(LOOK_EVERY, &mut all_served).await.is_ok() {
+                return Ok(());
+            }
+        }
+    }
     Ok(())
 }
 

@@ -25,6 +25,7 @@ mod m20261125_000009_audit;
 mod m20261125_000010_suspension;
 mod m20261126_000011_jobs;
 mod m20261126_000012_imports;
+mod m20261126_000013_credentials;
 
 pub struct Migrator;
 
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000010_suspension::MIGRATION),
             Box::new(m20261126_000011_jobs::MIGRATION),
             Box::new(m20261126_000012_imports::MIGRATION),
+            Box::new(m20261126_000013_credentials::MIGRATION),
         ]
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter};
-use uuid::Uuid;
 
 use super::{Profile, hash_of, taken};
 use crate::{
@@ -29,24 +28,10 @@ const RESET_LIFETIME: Duration = Duration::from_secs(30 * 60);
 const EMAIL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// Wants a link to a new password sent, if the address has an account. Whether it has one shows neither in the answer
-/// nor in the time: the same single statement runs, and the letter is a job.
+/// nor in the time: the letter is a job, and only who does it looks.
 pub async fn request_password_reset(app: &App, email: &str, now: &Moment) -> Result<()> {
     let email = text::email("email", email)?;
-    let job = Job::PasswordResetLetter { email: email.clone() };
-    let insert = sql(
-        app.db.write(),
-        "INSERT INTO job_outbox (id, job, created_at) \
-         SELECT CAST($1 AS {uuid}), CAST($2 AS TEXT), CAST($3 AS BIGINT) FROM users \
-         WHERE email = $4 AND deleted_at IS NULL AND suspended_at IS NULL"
-            .replace("{uuid}", crate::db::uuid(app.db.write())),
-        [
-            now.id::<Uuid>().into(),
-            jobs::text(&job)?.into(),
-            now.at.into(),
-            email.into(),
-        ],
-    );
-    app.db.write().execute_raw(insert).await?;
+    jobs::want(app.db.write(), &Job::PasswordResetLetter { email }, now).await?;
     app.jobs.wake();
     Ok(())
 }
@@ -66,7 +51,7 @@ pub async fn send_password_reset(app: &App, email: String, asked_at: Time, now: 
             .replace("{bytes}", crate::db::bytes(app.db.write())),
         [
             token::hash(&token).into(),
-            now.at.into(),
+            asked_at.into(),
             expires_at.into(),
             email.clone().into(),
         ],
@@ -94,16 +79,10 @@ pub async fn reset_password(app: &App, token: &str, password: String, source: &S
     let hash = hash_of("newPassword", password, now).await?;
     let tx = app.db.begin().await?;
     let (owner, _) = redeem(&tx, token, Purpose::PasswordReset, now).await?;
-    let others = sql(
-        &tx,
-        "UPDATE links SET used_at = $2 WHERE user_id = $1 AND purpose = 'PASSWORD_RESET' AND used_at IS NULL",
-        [owner.into(), now.at.into()],
-    );
-    tx.execute_raw(others).await?;
     let update = sql(
         &tx,
-        "UPDATE users SET password_hash = $2 WHERE id = $1",
-        [owner.into(), hash.into()],
+        "UPDATE users SET password_hash = $2, credentials_changed_at = $3 WHERE id = $1",
+        [owner.into(), hash.into(), now.at.into()],
     );
     tx.execute_raw(update).await?;
     audit::record(&tx, source, Entry::of(Action::PasswordReset, owner.encode()), now).await?;
@@ -119,10 +98,11 @@ pub async fn request_email_change(
     viewer: &Viewer,
     password: String,
     email: &str,
+    source: &Source,
     now: &Moment,
 ) -> Result<()> {
     let email = text::email("email", email)?;
-    let account = super::with_password(app, viewer, password).await?;
+    let account = super::with_password(app, viewer, password, source, now).await?;
     let (user, old) = (account.id, account.email);
     let tx = app.db.begin().await?;
     jobs::want(&tx, &Job::EmailConfirmationLetter { user, email }, now).await?;
@@ -157,7 +137,7 @@ pub async fn send_email_confirmation(
             token::hash(&token).into(),
             user.into(),
             email.clone().into(),
-            now.at.into(),
+            asked_at.into(),
             expires_at.into(),
         ],
     );
@@ -196,8 +176,8 @@ pub async fn confirm_email_change(app: &App, token: &str, source: &Source, now: 
     let (owner, email) = redeem(&tx, token, Purpose::EmailChange, now).await?;
     let update = sql(
         &tx,
-        "UPDATE users SET email = $2 WHERE id = $1 RETURNING id, handle, avatar",
-        [owner.into(), email.into()],
+        "UPDATE users SET email = $2, credentials_changed_at = $3 WHERE id = $1 RETURNING id, handle, avatar",
+        [owner.into(), email.into(), now.at.into()],
     );
     Profile::find_by_statement(update).one(&tx).await.map_err(taken)?;
     // Neither address: the log outlives the account's personal data.
@@ -218,7 +198,8 @@ struct Redeemed {
     email: Option<String>,
 }
 
-/// Uses a link up. Only one of two that come at once gets through.
+/// Uses a link up. Only one of two that come at once gets through, and none that was asked for before the password or the
+/// address was changed: whoever knew the old password may have asked for it.
 async fn redeem(
     conn: &impl ConnectionTrait,
     token: &str,
@@ -229,7 +210,8 @@ async fn redeem(
         conn,
         "UPDATE links SET used_at = $3 \
          WHERE hash = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > $3 \
-           AND user_id IN (SELECT id FROM users WHERE deleted_at IS NULL AND suspended_at IS NULL) \
+           AND user_id IN (SELECT id FROM users WHERE deleted_at IS NULL AND suspended_at IS NULL \
+             AND (credentials_changed_at IS NULL OR credentials_changed_at < links.created_at)) \
          RETURNING user_id, email",
         [token::hash(token).into(), purpose.into(), now.at.into()],
     );

@@ -169,14 +169,24 @@ pub async fn own(conn: &impl ConnectionTrait, viewer: &Viewer) -> Result<user::M
         .ok_or(Error::Unauthenticated)
 }
 
-/// The viewer's account, if this is its password: what can't be undone is asked for again.
-async fn with_password(app: &App, viewer: &Viewer, password: String) -> Result<user::Model> {
+/// The viewer's account, if this is its password: what can't be undone is asked for again. Whoever has stolen a session
+/// guesses no more often than whoever signs in.
+async fn with_password(
+    app: &App,
+    viewer: &Viewer,
+    password: String,
+    source: &Source,
+    now: &Moment,
+) -> Result<user::Model> {
+    let guess = app.limiter.reserve(Limit::SignInFailure, viewer, now.at).await?;
     let account = own(app.db.read(), viewer).await?;
     if password::verify(password, Some(account.password_hash.clone())).await? {
-        Ok(account)
-    } else {
-        Err(Error::input("password", "This is not your password."))
+        guess.give_back().await;
+        return Ok(account);
     }
+    let failed = Entry::of(Action::SignInFailed, account.id.encode());
+    audit::record(app.db.write(), source, failed, now).await?;
+    Err(Error::input("password", "This is not your password."))
 }
 
 async fn hash_of(argument: &str, password: String, now: &Moment) -> Result<String> {

@@ -83,13 +83,13 @@ pub async fn change_password(
     source: &Source,
     now: &Moment,
 ) -> Result<usize> {
-    let account = with_password(app, viewer, old).await?;
+    let account = with_password(app, viewer, old, source, now).await?;
     let hash = hash_of("newPassword", new, now).await?;
     let tx = app.db.begin().await?;
     let update = sql(
         &tx,
-        "UPDATE users SET password_hash = $2 WHERE id = $1",
-        [account.id.into(), hash.into()],
+        "UPDATE users SET password_hash = $2, credentials_changed_at = $3 WHERE id = $1",
+        [account.id.into(), hash.into(), now.at.into()],
     );
     tx.execute_raw(update).await?;
     let changed = Entry::of(Action::PasswordChanged, account.id.encode());
@@ -103,7 +103,7 @@ pub async fn change_password(
 /// Deletes the viewer's account: it leaves every live board and all its sessions end. Staff can restore it for 30 days;
 /// then [`erase`] removes what is personal. Its results stay, without a name.
 pub async fn delete(app: &App, viewer: &Viewer, password: String, source: &Source, now: &Moment) -> Result<()> {
-    let account = with_password(app, viewer, password).await?;
+    let account = with_password(app, viewer, password, source, now).await?;
     let tx = app.db.begin().await?;
     let update = sql(
         &tx,

@@ -48,11 +48,10 @@ pub async fn save(app: &App, viewer: &Viewer, id: AttemptId, saves: &[Save], now
     if saves.is_empty() || saves.len() > MOST {
         return Err(Error::input("answers", format!("Save 1 to {MOST} answers at a time.")));
     }
-    if saves.iter().any(|save| save.seq < 1) {
-        return Err(Error::input(
-            "seq",
-            "`seq` begins at 1 and grows with every save of a question.",
-        ));
+    // Beyond that clients can't read it back: a GraphQL `Int` has 32 bits.
+    if saves.iter().any(|save| !(1..=i64::from(i32::MAX)).contains(&save.seq)) {
+        let message = "`seq` begins at 1, grows with every save of a question, and ends at 2147483647.";
+        return Err(Error::input("seq", message));
     }
     let newest = newest_of_each_question(saves);
     let conn = app.db.write();

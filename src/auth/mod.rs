@@ -22,6 +22,8 @@ pub struct Viewer {
     user: UserId,
     session: SessionId,
     role: Role,
+    /// When the access token was.
+    issued_at: Time,
 }
 
 impl Viewer {
@@ -31,6 +33,7 @@ impl Viewer {
             user: account.id,
             session: SessionId(uuid::Uuid::nil()),
             role: account.role,
+            issued_at: account.created_at,
         }
     }
 
@@ -64,9 +67,9 @@ pub async fn authenticate(app: &App, access_token: &str, now: Time) -> Option<Vi
         user: claims.user,
         session: claims.session,
         role: claims.role,
+        issued_at: claims.issued_at,
     };
     let hears = app.fleet.as_ref().is_none_or(|fleet| fleet.health() == Health::Well);
-    let allowed = app.revocations.allows(&viewer, claims.issued_at)
-        && (hears || revocation::tables_allow(app.db.read(), &viewer, claims.issued_at).await);
+    let allowed = app.revocations.allow(&viewer) && (hears || revocation::tables_allow(app.db.read(), &viewer).await);
     allowed.then_some(viewer)
 }

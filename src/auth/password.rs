@@ -1,6 +1,6 @@
 //! Passwords: argon2id, off the async threads.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use argon2::{
     Argon2,
@@ -11,12 +11,17 @@ use tokio::sync::Semaphore;
 use crate::error::{Error, Result};
 
 /// Hashing takes tens of milliseconds and 19 MiB each: no more at once than there are cores.
-static AT_ONCE: OnceLock<Semaphore> = OnceLock::new();
+static AT_ONCE: OnceLock<Arc<Semaphore>> = OnceLock::new();
 
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let cores = || std::thread::available_parallelism().map_or(2, usize::from);
-    let semaphore = AT_ONCE.get_or_init(|| Semaphore::new(cores()));
-    let _permit = semaphore.acquire().await.map_err(Error::internal)?;
+    let semaphore = AT_ONCE.get_or_init(|| Arc::new(Semaphore::new(cores())));
+    let permit = semaphore.clone().acquire_owned().await.map_err(Error::internal)?;
+    // The work goes on when nobody waits for it any more, and keeps its place.
+    let work = move || {
+        let _permit = permit;
+        work()
+    };
     tokio::task::spawn_blocking(work).await.map_err(Error::internal)
 }
 

@@ -30,6 +30,16 @@ struct State {
     open: HashMap<SessionId, (UserId, Weak<CancellationToken>)>,
 }
 
+impl State {
+    fn allows(&self, viewer: &Viewer) -> bool {
+        !self.sessions.contains_key(&viewer.session)
+            && self
+                .users
+                .get(&viewer.user)
+                .is_none_or(|changed| viewer.issued_at > *changed)
+    }
+}
+
 #[derive(FromQueryResult)]
 struct Changed<I: sea_orm::TryGetable> {
     id: I,
@@ -59,11 +69,9 @@ impl Revocations {
         Ok(())
     }
 
-    /// Whether a token issued at `issued_at` still speaks for the viewer.
-    pub fn allows(&self, viewer: &Viewer, issued_at: Time) -> bool {
-        let state = self.read();
-        !state.sessions.contains_key(&viewer.session)
-            && state.users.get(&viewer.user).is_none_or(|changed| issued_at > *changed)
+    /// Whether the viewer's token is still good.
+    pub fn allow(&self, viewer: &Viewer) -> bool {
+        self.read().allows(viewer)
     }
 
     /// A session was revoked: its tokens are refused and its streams end.
@@ -89,10 +97,10 @@ impl Revocations {
     }
 
     /// What a stream of the viewer's session must watch, and hold as long as it lasts: it is cancelled when the session
-    /// ends.
+    /// ends, at once if it has since the viewer was let in.
     pub fn end_of(&self, viewer: &Viewer) -> Arc<CancellationToken> {
         let mut state = self.write();
-        if state.sessions.contains_key(&viewer.session) {
+        if !state.allows(viewer) {
             let ended = CancellationToken::new();
             ended.cancel();
             return ended.into();
@@ -123,15 +131,14 @@ impl Revocations {
     }
 }
 
-/// Whether the tables say that a token issued at `issued_at` still speaks for the viewer. If they can't be asked, it
-/// does not.
-pub async fn tables_allow(conn: &impl ConnectionTrait, viewer: &Viewer, issued_at: Time) -> bool {
+/// Whether the tables say that the viewer's token is still good. If they can't be asked, it is not.
+pub async fn tables_allow(conn: &impl ConnectionTrait, viewer: &Viewer) -> bool {
     let select = sql(
         conn,
         "SELECT s.id, s.used_at AS at FROM sessions s JOIN users u ON u.id = s.user_id \
          WHERE s.id = $1 AND s.user_id = $2 AND s.revoked_at IS NULL AND u.suspended_at IS NULL AND u.deleted_at IS NULL \
            AND (u.access_changed_at IS NULL OR u.access_changed_at < $3)",
-        [viewer.session.into(), viewer.user.into(), issued_at.into()],
+        [viewer.session.into(), viewer.user.into(), viewer.issued_at.into()],
     );
     matches!(
         Changed::<SessionId>::find_by_statement(select).one(conn).await,
@@ -159,6 +166,7 @@ mod tests {
             user: UserId(Uuid::from_u128(1)),
             session: SessionId(Uuid::from_u128(2)),
             role: Role::Student,
+            issued_at: Time(5),
         };
         let revocations = Revocations::default();
         let (one, other) = (revocations.end_of(&viewer), revocations.end_of(&viewer));
@@ -173,5 +181,14 @@ mod tests {
         drop(revocations.end_of(&viewer));
         revocations.prune(Time(0));
         assert!(revocations.read().open.is_empty());
+
+        // Suspended, or given another role, between the request and its stream.
+        revocations.user_changed(viewer.user, Time(6));
+        assert!(revocations.end_of(&viewer).is_cancelled());
+        let back = Viewer {
+            issued_at: Time(7),
+            ..viewer
+        };
+        assert!(!revocations.end_of(&back).is_cancelled());
     }
 }

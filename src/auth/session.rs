@@ -48,16 +48,16 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    fn new(app: &App, viewer: Viewer, client: Client, refresh: String, now: Time) -> Result<Self> {
+    fn new(app: &App, viewer: Viewer, client: Client, refresh: String) -> Result<Self> {
         let claims = Claims {
             user: viewer.user,
             session: viewer.session,
             role: viewer.role,
-            issued_at: now,
+            issued_at: viewer.issued_at,
         };
         Ok(Self {
             access: app.keys.sign(&claims)?,
-            access_expires_at: now + token::ACCESS_LIFETIME,
+            access_expires_at: viewer.issued_at + token::ACCESS_LIFETIME,
             viewer,
             client,
             refresh,
@@ -93,8 +93,9 @@ pub async fn open(
         user: account.id,
         session: id,
         role: account.role,
+        issued_at: now.at,
     };
-    Tokens::new(app, viewer, client, refresh, now.at)
+    Tokens::new(app, viewer, client, refresh)
 }
 
 /// Exchanges a refresh token for its successor. The first use rotates it; a second one within half a minute gets the
@@ -155,8 +156,9 @@ pub async fn refresh(app: &App, refresh_token: &str, client: Client, source: &So
         user: account.id,
         session: session.id,
         role: account.role,
+        issued_at: now.at,
     };
-    Tokens::new(app, viewer, client, successor, now.at)
+    Tokens::new(app, viewer, client, successor)
 }
 
 /// The viewer's sessions that are still good, the newest first.

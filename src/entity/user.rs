@@ -21,6 +21,8 @@ pub struct Model {
     pub version: i64,
     pub created_at: Time,
     pub access_changed_at: Option<Time>,
+    /// When the password or the address last changed.
+    pub credentials_changed_at: Option<Time>,
     pub suspended_at: Option<Time>,
     /// In an admin's words.
     pub suspension_reason: Option<String>,

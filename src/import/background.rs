@@ -47,6 +47,7 @@ pub async fn want(
     file_name: &str,
     content: Vec<u8>,
     order: &Order,
+    source: &Source,
     now: &Moment,
 ) -> Result<BankImport> {
     if content.is_empty() || content.len() > MOST_BYTES {
@@ -67,8 +68,8 @@ pub async fn want(
         &tx,
         format!(
             "INSERT INTO bank_imports \
-               (id, wanted_by, file_name, content, quiz_title, subject, sheet, publish, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING {COLUMNS}"
+               (id, wanted_by, file_name, content, quiz_title, subject, sheet, publish, created_at, request_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING {COLUMNS}"
         ),
         [
             id.into(),
@@ -80,6 +81,7 @@ pub async fn want(
             sheet.into(),
             order.publish.into(),
             now.at.into(),
+            source.request_id.clone().into(),
         ],
     );
     let wanted = BankImport::find_by_statement(insert).one(&tx).await?;
@@ -111,13 +113,14 @@ struct Wanted {
     subject: String,
     sheet: Option<String>,
     publish: bool,
+    request_id: Option<String>,
 }
 
 /// Reads a file that waits, and makes quizzes of it: all in one transaction, so that it happens once however often it is
 /// begun. What a person must mend is no failure of the job.
 pub async fn carry_out(app: &App, id: BankImportId, now: &Moment) -> Result<()> {
-    let select = "SELECT wanted_by, file_name, content, quiz_title, subject, sheet, publish FROM bank_imports \
-                  WHERE id = $1 AND finished_at IS NULL";
+    let select = "SELECT wanted_by, file_name, content, quiz_title, subject, sheet, publish, request_id \
+                  FROM bank_imports WHERE id = $1 AND finished_at IS NULL";
     let wanted = Wanted::find_by_statement(sql(app.db.read(), select, [id.into()]));
     let Some(wanted) = wanted.one(app.db.read()).await? else {
         return Ok(());
@@ -130,7 +133,7 @@ pub async fn carry_out(app: &App, id: BankImportId, now: &Moment) -> Result<()> 
     };
     let source = Source {
         actor: Some(wanted.wanted_by),
-        request_id: None,
+        request_id: wanted.request_id,
     };
     let sheets = match read_apart(wanted.file_name, wanted.content, order.sheet.clone()).await? {
         Ok(sheets) => sheets,

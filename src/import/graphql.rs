@@ -191,7 +191,10 @@ impl ImportMutation {
             publish: input.publish.unwrap_or(false),
         };
         let wanted = match STANDARD.decode(input.content.as_bytes()) {
-            Ok(content) => background::want(app, viewer, &input.file_name, content, &order, &now).await,
+            Ok(content) => {
+                let source = ctx.source();
+                background::want(app, viewer, &input.file_name, content, &order, &source, &now).await
+            }
             Err(_) => Err(Error::input(
                 "content",
                 "This is not base64. Send the file's bytes in base64.",

@@ -27,7 +27,7 @@ use tracing::Instrument;
 pub use ulid::Ulid;
 use uuid::Uuid;
 
-use super::Job;
+use super::{Job, record};
 use crate::{
     app::App,
     clock::Time,
@@ -203,14 +203,23 @@ async fn worker(app: &App) -> Result<()> {
                 .queue(NAME)
                 .heartbeat_interval(heartbeat);
             let storage = SqliteStorage::<Queued>::new(pool).with_config(config.missed_heartbeats(MISSED_HEARTBEATS));
-            worker!(app, name, storage).boxed()
+            worker!(app, name.clone(), storage).boxed()
         }
         Pool::Postgres(pool) => {
             let config = apalis_postgres::Config::default()
                 .queue(NAME)
                 .heartbeat_interval(heartbeat);
             let storage = PostgresStorage::<Queued>::new(pool).with_config(config.missed_heartbeats(MISSED_HEARTBEATS));
-            worker!(app, name, storage).boxed()
+            worker!(app, name.clone(), storage).boxed()
+        }
+    };
+    // The library shows that a worker lives only while it looks for more jobs; one that has its hands full lives, too.
+    let alive = async {
+        loop {
+            tokio::time::sleep(heartbeat).await;
+            if let Err(error) = record::is_alive(app.db.write(), &name).await {
+                tracing::warn!(cause = error.describe(), "a worker could not show that it lives");
+            }
         }
     };
     let deadline = async {
@@ -219,6 +228,7 @@ async fn worker(app: &App) -> Result<()> {
     };
     tokio::select! {
         ended = work => ended.map_err(Error::internal),
+        () = alive => Ok(()),
         // What was not finished is another worker's once this one's heartbeats are missed.
         () = deadline => Ok(()),
     }
@@ -228,6 +238,10 @@ async fn run(queued: Queued, app: Data<App>, id: TaskId, attempt: Attempt) -> Re
     let kind = queued.job.kind();
     let attempt = attempt.current();
     let span = tracing::info_span!("job", kind = kind.name(), %id, attempt);
+    if attempt > MOST_ATTEMPTS {
+        // The attempts of which nobody heard again count, too: it may be the job that ends its process.
+        return Err("its worker went away each time it was tried".into());
+    }
     async {
         if attempt == 1 {
             telemetry::job_waited(kind.name(), app.clock.now().since(queued.wanted_at));
@@ -235,11 +249,14 @@ async fn run(queued: Queued, app: Data<App>, id: TaskId, attempt: Attempt) -> Re
         let began = Instant::now();
         let outcome = queued.job.run(&app, queued.wanted_at).await;
         telemetry::job_ended(kind.name(), outcome.is_ok(), began.elapsed());
-        outcome.map_err(|error| {
-            let cause = error.describe();
-            tracing::warn!(cause, "a job failed");
-            cause.into()
-        })
+        let Err(error) = outcome else { return Ok(()) };
+        let cause = error.describe();
+        tracing::warn!(cause, "a job failed");
+        // The library keeps it once it gives the job up; staff are to see it before.
+        if let Err(error) = record::failed(app.db.write(), &id.to_string(), attempt, &cause).await {
+            tracing::warn!(cause = error.describe(), "why a job failed could not be kept");
+        }
+        Err(cause.into())
     }
     .instrument(span)
     .await

@@ -162,11 +162,41 @@ pub async fn workers(conn: &impl ConnectionTrait, now: Time) -> Result<i64> {
     Ok(count.map_or(0, |count| count.count))
 }
 
-/// Jobs that are not done, and those that were done since: what a stream of changes looks at.
+/// Keeps why an attempt at a job failed that will be tried again.
+pub async fn failed(conn: &impl ConnectionTrait, id: &str, attempt: usize, cause: &str) -> Result<()> {
+    let update = match conn.get_database_backend() {
+        DbBackend::Postgres => {
+            "UPDATE apalis.jobs SET attempts = $2, last_result = CAST($3 AS JSONB) WHERE id = $1 AND status = 'Running'"
+        }
+        _ => "UPDATE Jobs SET attempts = $2, last_result = $3 WHERE id = $1 AND status = 'Running'",
+    };
+    let result = serde_json::json!({"Err": cause}).to_string();
+    let values = [
+        id.into(),
+        i32::try_from(attempt).unwrap_or(i32::MAX).into(),
+        result.into(),
+    ];
+    conn.execute_raw(sql(conn, update, values)).await?;
+    Ok(())
+}
+
+/// Shows that a worker lives, so that its jobs stay its own.
+pub async fn is_alive(conn: &impl ConnectionTrait, worker: &str) -> Result<()> {
+    let update = match conn.get_database_backend() {
+        DbBackend::Postgres => "UPDATE apalis.workers SET last_seen = now() WHERE id = $1",
+        _ => "UPDATE Workers SET last_seen = strftime('%s', 'now') WHERE id = $1",
+    };
+    conn.execute_raw(sql(conn, update, [worker.into()])).await?;
+    Ok(())
+}
+
+/// Jobs that are not done, and those that were done since: what a stream of changes looks at. If there are too many, those
+/// that only wait are left out.
 pub async fn recent(conn: &impl ConnectionTrait, since: Time) -> Result<Vec<JobRecord>> {
     const MOST: usize = 200;
     let select = format!(
-        "SELECT * FROM {} WHERE done_at IS NULL OR done_at >= $1 ORDER BY id DESC LIMIT {MOST}",
+        "SELECT * FROM {} WHERE done_at IS NULL OR done_at >= $1 \
+         ORDER BY CASE WHEN status = 'Pending' THEN 1 ELSE 0 END, id DESC LIMIT {MOST}",
         table(conn)
     );
     let rows = Row::find_by_statement(sql(conn, select, [since.into()]))

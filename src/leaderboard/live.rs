@@ -175,6 +175,8 @@ pub fn follow(app: App, followed: Followed, watched: Watched) -> impl Stream<Ite
                         if last.is_less_than(&snapshot) {
                             last = Said::of(&snapshot);
                             yield snapshot;
+                        } else if last.is_more_than(&snapshot) {
+                            listening.tell_again();
                         }
                     }
                     day = days.changed() => {
@@ -225,6 +227,11 @@ impl Said {
         let moved = || !next.rows.iter().map(|row| &row.place).eq(&self.places);
         next.stale || self.stale || (next.as_of >= self.as_of && moved())
     }
+
+    /// What a tick tells may be certain of less than a listener has found out by itself, and yet hold what that did not.
+    fn is_more_than(&self, next: &Snapshot) -> bool {
+        next.as_of < self.as_of && !next.rows.iter().map(|row| &row.place).eq(&self.places)
+    }
 }
 
 /// The state that a new listener finds.
@@ -260,6 +267,14 @@ struct Listening {
 }
 
 impl Listening {
+    /// What it was told last did not go on: the next tick is to tell it again.
+    fn tell_again(&self) {
+        if let Some(listener) = lock(&self.audience.listeners).all.get_mut(&self.id) {
+            listener.told = Told::Nothing;
+        }
+        self.audience.changed.notify_one();
+    }
+
     /// The listener has found something out by itself; what a tick has told meanwhile is newer.
     fn is_told(&self, told: Told) {
         if let Some(listener) = lock(&self.audience.listeners).all.get_mut(&self.id)

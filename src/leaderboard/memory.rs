@@ -9,7 +9,7 @@ use std::{
 
 use chrono_tz::Tz;
 use futures_util::TryStreamExt;
-use tokio::sync::SetOnce;
+use tokio::sync::{Semaphore, SetOnce};
 
 use super::{
     IDLE, Key, MOMENT, Move,
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock::{Clock, Time},
     db::Db,
-    error::Result,
+    error::{Error, Result},
 };
 
 /// The boards in memory.
@@ -191,6 +191,9 @@ impl Loaded {
 
     /// Builds the index from one snapshot of the tables, then applies what came meanwhile.
     async fn build(&self, db: &Db, key: &Key, zone: Tz) -> Result<()> {
+        /// Each takes a reader of the database, and a core.
+        static ONE: Semaphore = Semaphore::const_new(1);
+        let _turn = ONE.acquire().await.map_err(Error::internal)?;
         let updates: Vec<_> = snapshot(db.read().pool(), key, zone).await?.try_collect().await?;
         let index = RankIndex::from_updates(updates);
         let mut state = lock(&self.state);

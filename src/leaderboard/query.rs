@@ -99,8 +99,16 @@ impl Question {
 }
 
 async fn ask(app: &App, board: Board, question: &Question) -> Result<Answer> {
-    let answers = app.boards.ask(&app.db, board, std::slice::from_ref(question)).await;
-    if let Some(answer) = answers.and_then(|mut answers| answers.pop()) {
+    let by_index = async || {
+        let answers = app.boards.ask(&app.db, board, std::slice::from_ref(question)).await;
+        answers.and_then(|mut answers| answers.pop())
+    };
+    if let Some(answer) = by_index().await {
+        return Ok(answer);
+    }
+    let _turn = tables::turn().await?;
+    // It may be there by now.
+    if let Some(answer) = by_index().await {
         return Ok(answer);
     }
     let as_of = app.clock.now();

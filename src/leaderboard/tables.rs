@@ -2,7 +2,7 @@
 //! are answered at once, the others wait.
 
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     board::Board,
@@ -15,8 +15,13 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How many questions the database is asked at once.
-static FEW: Semaphore = Semaphore::const_new(4);
+/// How many questions the database is asked at once: half of SQLite's readers, for other things are read as well.
+static FEW: Semaphore = Semaphore::const_new(2);
+
+/// Waits for one's turn to ask.
+pub async fn turn() -> Result<SemaphorePermit<'static>> {
+    FEW.acquire().await.map_err(Error::internal)
+}
 
 #[derive(FromQueryResult)]
 struct Row {
@@ -30,7 +35,6 @@ struct Row {
 
 /// Places of a board in its order, and how many standings it has. One statement.
 pub async fn answer(conn: &impl ConnectionTrait, board: Board, question: &Question) -> Result<(Vec<Place>, u64)> {
-    let _permit = FEW.acquire().await.map_err(Error::internal)?;
     let mut values: Vec<Value> = vec![board.scope.key().into(), board.window.key().into()];
     let mut bind = |value: Value| {
         values.push(value);

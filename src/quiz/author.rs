@@ -324,6 +324,7 @@ pub async fn correct(
     struct Place {
         position: i32,
         is_right: bool,
+        right: ChoiceId,
     }
     let reason = text::reason("reason", reason)?;
     let tx = app.db.begin().await?;
@@ -342,7 +343,9 @@ pub async fn correct(
     let place = sql(
         &tx,
         format!(
-            "SELECT c.position, c.position = {} AS is_right FROM choices c JOIN questions q ON q.id = c.question_id \
+            "SELECT c.position, c.id = r.id AS is_right, r.id AS \"right\" \
+             FROM choices c JOIN questions q ON q.id = c.question_id \
+             JOIN choices r ON r.question_id = q.id AND r.position = {} \
              WHERE c.question_id = $1 AND c.id = $2",
             right_position("$3")
         ),
@@ -369,10 +372,9 @@ pub async fn correct(
         ],
     );
     tx.execute_raw(insert).await?;
-    let changed = Entry::of(Action::ScoreChanged, question.encode()).became(serde_json::json!({
-        "correction": revision.correction,
-        "right": choice.encode(),
-    }));
+    let changed = Entry::of(Action::ScoreChanged, question.encode())
+        .was(serde_json::json!({"correction": revision.correction - 1, "right": place.right.encode()}))
+        .became(serde_json::json!({"correction": revision.correction, "right": choice.encode()}));
     audit::record(&tx, source, changed, now).await?;
     jobs::want(&tx, &Job::Regrade { revision: revision.id }, now).await?;
     let event = Event::QuizChanged { quiz: revision.quiz_id };

@@ -28,6 +28,9 @@ on_both_databases! {
         let (ada, quiz) = (app.student().await, app.quiz(1, |_| {}).await);
         let paper = ada.start(quiz).await;
         ada.save(&paper, 0, 1, 5).await;
+        for seq in [0, 1 << 31] {
+            assert_eq!(ada.save(&paper, 0, 2, seq).await["errors"][0]["code"], "BAD_USER_INPUT", "{seq}");
+        }
         for seq in [5, 4] {
             let stale = ada.save(&paper, 0, 2, seq).await;
             assert_eq!(stale["outcome"], "STALE");

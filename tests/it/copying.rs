@@ -159,7 +159,7 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
         "INSERT INTO job_outbox VALUES (randomblob(16), '{\"kind\":\"of_a_newer_release\"}', 7); \
          INSERT INTO daily_metrics VALUES ('1999-12-31', 1, 2, 3, 4, 5); \
          INSERT INTO bank_imports SELECT randomblob(16), id, 'bank.csv', x'0001ff', 'A quiz', 'Physics', NULL, TRUE, 7, \
-           NULL, NULL, NULL FROM users LIMIT 1",
+           NULL, NULL, NULL, 'a request' FROM users LIMIT 1",
     )
     .await;
 
@@ -383,6 +383,13 @@ async fn only_a_database_of_this_release_is_copied() {
     site.at_source("INSERT INTO Jobs (job, id, job_type) VALUES ('{}', 'one', 'marmalade')")
         .await;
     assert!(site.refused().await.starts_with("1 jobs are not done yet"));
+    site.at_source("UPDATE Jobs SET status = 'Failed', attempts = max_attempts")
+        .await;
+    assert!(site.refused().await.starts_with("1 jobs were given up"));
+    // A letter that was given up is asked for again, if anybody misses it.
+    site.at_source("UPDATE Jobs SET job = '{\"kind\":\"email_change_warning\",\"email\":\"ada@example.com\"}'")
+        .await;
+    assert_eq!(changed(&site.copied().await), []);
     site.at_source("UPDATE Jobs SET status = 'Done'").await;
     assert_eq!(changed(&site.copied().await), []);
     site.at_source("CREATE TABLE notes (n INTEGER PRIMARY KEY, text TEXT) STRICT")

@@ -60,6 +60,11 @@ on_both_databases! {
 
         let corrected = correct(&editor, &of_ada, 0, 1).await;
         assert_eq!(corrected, json!({"correction": 1, "errors": []}));
+        let log = "{ auditLog(filter: {action: SCORE_CHANGED}) { nodes { before after } } }";
+        let log = app.actor(Role::Admin).await.ask(log, json!({})).await["auditLog"]["nodes"].take();
+        let (_, choices) = &of_ada.questions[0];
+        let [before, after] = [(0, &choices[0]), (1, &choices[1])].map(|(n, right)| json!({"correction": n, "right": right}));
+        assert_eq!(log, json!([{"before": before, "after": after}]));
         regraded(&app).await;
         let expected = |points: f64, right: i64, outcome: &str| {
             json!([{"points": points, "correction": 1, "rightCount": right, "wrongCount": 4 - right}, 1, outcome])

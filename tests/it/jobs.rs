@@ -132,6 +132,40 @@ on_both_databases! {
         assert!(log.contains(&json!({"action": "JOB_RETRIED", "objectId": dead["id"]})), "{log:?}");
     }
 
+    async fn staff_see_why_a_job_failed_that_is_tried_again(app: TestApp) {
+        let editor = app.actor(Role::Editor).await;
+        app.register("ada").await;
+        let broken = without_mail(&app).await;
+        let broken = broken.restarted_with(|config| config.job_retry = Duration::from_secs(60)).await;
+        broken.work();
+        forget_password(&broken, "ada").await;
+        let tried = async {
+            loop {
+                let letter = letters_are(&editor, "RUNNING", 1).await[0].clone();
+                if letter["attempts"] == 1 {
+                    return letter;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let letter = timeout(PATIENCE, tried).await.expect("it fails once");
+        assert!(letter["error"].as_str().is_some_and(|error| !error.is_empty()), "{letter}");
+    }
+
+    async fn a_job_whose_workers_all_went_away_is_given_up(app: TestApp) {
+        let editor = app.actor(Role::Editor).await;
+        app.register("ada").await;
+        forget_password(&app, "ada").await;
+        assert_eq!(jobs::hand_over(&app.app).await.ok(), Some(1));
+        let table = if app.is_postgres() { "apalis.jobs" } else { "Jobs" };
+        let lost = format!("UPDATE {table} SET attempts = 10");
+        app.app.db.write().execute_unprepared(&lost).await.expect("ten workers went away");
+        app.work();
+        let dead = letters_are(&editor, "DEAD", 1).await[0].clone();
+        assert_eq!(dead["error"], "its worker went away each time it was tried");
+        assert_eq!(app.letters(), 0);
+    }
+
     async fn the_address_of_a_letter_that_was_given_up_goes_after_a_month(app: TestApp) {
         let editor = app.actor(Role::Editor).await;
         app.register("ada").await;
@@ -245,6 +279,28 @@ on_both_databases! {
         let _second = Worker::start(&app, None);
         letters_are(&editor, "DONE", 1).await;
         app.letter("ada@example.com", "A new password").await;
+    }
+
+    async fn a_worker_that_has_its_hands_full_keeps_its_jobs(app: TestApp) {
+        // As above; more letters than it takes at once.
+        let deaf = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let smtp = format!("smtp://{}", deaf.local_addr().expect("an address"));
+        app.follow_the_clock();
+        let editor = app.actor(Role::Editor).await;
+        for _ in 0..24 {
+            assert!(jobs::want(app.app.db.write(), &Job::EmailChangeWarning { email: "ada@example.com".into() }, &app.app.now()).await.is_ok());
+        }
+        let _first = Worker::start(&app, Some(&smtp));
+        let mut kept = Vec::new();
+        for _ in 0..16 {
+            kept.push(timeout(PATIENCE, deaf.accept()).await.expect("it begins").expect("a connection"));
+        }
+        let _second = Worker::start(&app, None);
+        // Longer than a worker may be silent: what the other has begun stays its own.
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        let running = editor.ask(JOBS, json!({"state": "RUNNING"})).await["jobs"]["nodes"].take();
+        let running = running.as_array().expect("a list").len();
+        assert!(running >= 16, "only {running} are its own still");
     }
 }
 

@@ -320,6 +320,151 @@ fn cause(error: marmalade::error::Error) -> String {
     }
 }
 
+/// The program itself: what it says, and whether it is content.
+fn program(config: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_marmalade"));
+    command.args(arguments).env_clear().envs(config.iter().copied());
+    let output = command.output().expect("it runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn a_careful_deployment_is_told_of_its_migrations_alone() {
+    let folder = private_folder();
+    let data = folder.path().join("data");
+    let config = [
+        ("MARMALADE_MODE", "production"),
+        ("MARMALADE_DATA_DIR", data.to_str().expect("UTF-8")),
+        ("MARMALADE_SITE_URL", "https://exam.example"),
+        ("MARMALADE_ALLOWED_ORIGINS", "https://exam.example"),
+        ("MARMALADE_SECRETS", "kq9ZbX3vT7mWc1RfY5uHj8NdLs2EaPgo"),
+        ("MARMALADE_SMTP_URL", "smtps://site:hush@mail.example"),
+        ("MARMALADE_MAIL_FROM", "exams@exam.example"),
+        ("MARMALADE_TRUSTED_PROXIES", "10.0.0.7/32"),
+        ("MARMALADE_TIME_ZONE", "Asia/Karachi"),
+        ("MARMALADE_LOG_FORMAT", "json"),
+        ("MARMALADE_METRICS_TOKEN", "a token of the tests"),
+    ];
+    let (content, said) = program(&config, &["check", "--deploy"]);
+    let findings: Vec<_> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert!(
+        content && findings.len() == 1 && findings[0].contains("migrate up"),
+        "{said}"
+    );
+    // What the configuration itself says is said although there is no database.
+    let away = [("DATABASE_URL", "postgres://site:postgres@127.0.0.1:1/site")];
+    let (content, said) = program(&away, &["check", "--deploy"]);
+    assert!(!content && said.contains("error: DATABASE_URL: "), "{said}");
+}
+
+#[test]
+fn nothing_is_backed_up_where_nothing_is() {
+    let folder = private_folder();
+    let (data, file) = (folder.path().join("elsewhere"), folder.path().join("backup"));
+    let config = [("MARMALADE_DATA_DIR", data.to_str().expect("UTF-8"))];
+    let (content, said) = program(&config, &["backup", file.to_str().expect("UTF-8")]);
+    assert!(!content && said.contains("there is nothing to back up"), "{said}");
+    assert!(!file.exists() && !data.exists());
+}
+
+/// What a journal of another database would do to a restored one is not tried out.
+#[tokio::test]
+async fn no_backup_comes_back_beside_a_journal() {
+    let folder = private_folder();
+    let config = careful(folder.path());
+    serve::open(config.clone()).await.unwrap_or_else(|_| panic!("it opens"));
+    let file = folder.path().join("backup");
+    assert!(backup::backup(&config, &file).await.is_ok());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&file).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "it holds hashes of passwords");
+    }
+    let other = private_folder();
+    std::fs::write(other.path().join("data/marmalade.db-wal"), "frames").expect("a file");
+    let refused = backup::restore(&careful(other.path()), &file).await;
+    assert!(
+        refused
+            .map_err(cause)
+            .is_err_and(|said| said.contains("db-wal is there already"))
+    );
+}
+
+/// A statement of a migration may take longer than one of a request.
+#[tokio::test]
+async fn a_migration_takes_as_long_as_it_takes() {
+    let Some(app) = TestApp::postgres().await else { return };
+    let url = app.database_url().expect("PostgreSQL");
+    let other = Db::postgres(&url, 1, None)
+        .await
+        .unwrap_or_else(|_| panic!("PostgreSQL opens"));
+    let turn = other
+        .turn(marmalade::db::Turn::Migrate)
+        .await
+        .unwrap_or_else(|_| panic!("a turn"));
+    let config = Config {
+        database_url: Some(Secret(url)),
+        statement_timeout: Some(Duration::from_millis(100)),
+        ..Config::default()
+    };
+    let opened = tokio::spawn(async move { serve::open_database(&config).await.is_ok() });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(!opened.is_finished(), "it waits for whoever migrates");
+    drop(turn);
+    assert!(opened.await.expect("a task"));
+}
+
+/// Whoever loses the lock that says that it is alone takes it again, or stops.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_lost_its_place_to_another_stops() {
+    let Some(app) = TestApp::postgres().await else { return };
+    let url = app.database_url().expect("PostgreSQL");
+    let config = Config {
+        database_url: Some(Secret(url.clone())),
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        ..Config::default()
+    };
+    let other = Db::postgres(&url, 2, None)
+        .await
+        .unwrap_or_else(|_| panic!("PostgreSQL opens"));
+    let serving = serve::open(config).await.unwrap_or_else(|_| panic!("it opens"));
+    let server = tokio::spawn(serve::serve(serving, std::future::pending()));
+    let is_free = async || {
+        let held = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted \
+                    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        app.count(held).await == 0
+    };
+    while is_free().await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Its connections are ended: it takes the lock again.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' \
+               AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND pid <> pg_backend_pid()";
+    other.write().execute_unprepared(end).await.expect("ended");
+    while is_free().await {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // This time another one is there first.
+    other.write().execute_unprepared(end).await.expect("ended");
+    let taken = loop {
+        if let Some(taken) = other
+            .lock_of_servers(false)
+            .await
+            .unwrap_or_else(|_| panic!("it answers"))
+        {
+            break taken;
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(60), server)
+        .await
+        .expect("it stops");
+    let said = ended.expect("a task").map_err(cause).expect_err("it says why");
+    assert!(said.contains("another server runs on this database"), "{said}");
+    drop(taken);
+}
+
 /// Of staff's analytics the replica answers, of everything else the database itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_analytics_read_a_replica() {
@@ -358,6 +503,30 @@ async fn only_analytics_read_a_replica() {
         ),
         (1, 0)
     );
+    // One that lags is not asked. (A replica in truth is tried by hand: here a server says that it is one.)
+    let says = |seconds: u32| {
+        let name = url(&replica).rsplit_once('/').expect("a name").1.to_owned();
+        format!(
+            "CREATE OR REPLACE FUNCTION public.pg_is_in_recovery() RETURNS boolean LANGUAGE sql AS 'SELECT true'; \
+             CREATE OR REPLACE FUNCTION public.pg_last_xact_replay_timestamp() RETURNS timestamptz LANGUAGE sql \
+               AS 'SELECT clock_timestamp() - make_interval(secs => {seconds})'; \
+             ALTER DATABASE {name} SET search_path = public, pg_catalog"
+        )
+    };
+    for (seconds, asked) in [(20, 1), (40, 0)] {
+        replica
+            .app
+            .db
+            .write()
+            .execute_unprepared(&says(seconds))
+            .await
+            .expect("a lag");
+        let db = own().await.with_replica(&url(&replica), 1, lag).await;
+        let conn = db.unwrap_or_else(|_| panic!("opens")).for_analytics().await;
+        let [from, until] = ["2026-11-01", "2026-11-30"].map(|day| day.parse().expect("a day"));
+        let days = marmalade::dashboard::daily::days(&conn, from, until).await;
+        assert_eq!(days.map(|days| days.len()).ok(), Some(asked), "{seconds} s behind");
+    }
     // A replica that can't be asked is made up for.
     replica
         .app

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use marmalade::entity::user::Role;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 
@@ -113,6 +114,53 @@ on_both_databases! {
         let confirmed = app.anyone().ask(confirm, json!({"token": link})).await;
         assert_eq!(confirmed["confirmEmailChange"]["errors"], json!([]));
         assert_eq!(ada.ask("{ viewer { email } }", json!({})).await["viewer"]["email"], "new@example.com");
+    }
+
+    async fn no_link_outlives_the_password_with_which_it_was_asked_for(app: TestApp) {
+        let ada = app.register("ada").await;
+        let ask = "mutation { requestEmailChange(input: {email: \"thief@example.com\", password: \"correct horse\"}) {
+            errors { code } } }";
+        let change = "mutation { changePassword(input: {password: \"correct horse\", newPassword: \"battery staple\"}) {
+            errors { code } } }";
+        let confirm = "mutation($token: String!) { confirmEmailChange(input: {token: $token}) { errors { code } } }";
+        ada.ask(ask, json!({})).await;
+        let by_the_thief = app.link("thief@example.com", "Confirm").await;
+        ask_for_reset(&app, "ada@example.com").await;
+        let forgotten = app.link("ada@example.com", "A new password").await;
+
+        app.advance(Duration::from_secs(1));
+        assert_eq!(ada.ask(change, json!({})).await["changePassword"]["errors"], json!([]));
+        let confirmed = app.anyone().ask(confirm, json!({"token": by_the_thief})).await;
+        assert_eq!(confirmed["confirmEmailChange"]["errors"][0]["code"], "BAD_USER_INPUT");
+        assert_eq!(reset(&app, &forgotten, "another password").await, used_or_old());
+
+        app.advance(Duration::from_secs(1));
+        let letters = app.letters();
+        ask_for_reset(&app, "ada@example.com").await;
+        while app.letters() == letters {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let link = app.link("ada@example.com", "A new password").await;
+        assert_eq!(reset(&app, &link, "another password").await, json!([]));
+    }
+
+    async fn whoever_has_stolen_a_session_guesses_the_password_five_times(app: TestApp) {
+        let ada = app.register("ada").await;
+        let change = "mutation($old: String!) { changePassword(input: {password: $old, newPassword: \"battery staple\"}) {
+            errors { code } } }";
+        for _ in 0..5 {
+            let refused = ada.ask(change, json!({"old": "wrong horse"})).await;
+            assert_eq!(refused["changePassword"]["errors"][0]["code"], "BAD_USER_INPUT");
+        }
+        assert_eq!(ada.send(change, json!({"old": "correct horse"})).await.0, 429);
+        let delete = "mutation { deleteAccount(input: {password: \"correct horse\"}) { errors { code } } }";
+        assert_eq!(ada.send(delete, json!({})).await.0, 429);
+        let admin = app.actor(Role::Admin).await;
+        let failed = "{ auditLog(filter: {action: SIGN_IN_FAILED}, first: 1) { totalCount nodes { actor { handle } } } }";
+        let failed = admin.ask(failed, json!({})).await;
+        assert_eq!(failed["auditLog"], json!({"totalCount": 5, "nodes": [{"actor": {"handle": "ada"}}]}));
+        app.advance(Duration::from_secs(15 * 60));
+        assert_eq!(ada.ask(change, json!({"old": "correct horse"})).await["changePassword"]["errors"], json!([]));
     }
 
     async fn whoever_hides_from_boards_leaves_them_and_comes_back(app: TestApp) {

@@ -205,7 +205,8 @@ impl OwnAccountMutation {
     ) -> Result<Option<AccountPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         may_ask_for_a_letter(ctx, viewer.into()).await?;
-        let asked = link::request_email_change(app, viewer, input.password.0, &input.email.0, &now).await;
+        let asked =
+            link::request_email_change(app, viewer, input.password.0, &input.email.0, &ctx.source(), &now).await;
         AccountPayload::of(asked).map(Some)
     }
 

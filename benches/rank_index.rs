@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use marmalade::leaderboard::index::{RankIndex, Standing, Update};
+use marmalade::ranks::index::{RankIndex, Standing, Update};
 use uuid::Uuid;
 
 const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];

@@ -37,21 +37,21 @@ use std::{
 use clap::Parser;
 use futures_util::{SinkExt, StreamExt, stream};
 use marmalade::{
+    account::session::authenticate,
     app::App,
     attempt::{self, answers::Save},
     audit::Source,
-    auth::{self, token::Claims},
+    auth::{role::Role, token::Claims},
     clock::Time,
-    config::{Config, Mode, Secret},
+    config::{Config, Mode},
     db::sql,
-    entity::{
-        QuizId, SessionId, UserId, standing,
-        user::{self, Role},
-    },
+    entity::{standing, user},
+    id::{QuizId, SessionId, UserId},
     quiz::{
         Marking,
         author::{self, NewQuestion, NewQuiz},
     },
+    secret::Secret,
     serve,
 };
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait};
@@ -329,14 +329,15 @@ pub fn token(app: &App, student: UserId) -> Result<String> {
         role: Role::Student,
         issued_at: app.clock.now(),
     };
-    app.keys.sign(&claims).map_err(|error| words(error).into())
+    let issued = app.keys.issue(&claims).map_err(words)?;
+    Ok(issued.1)
 }
 
 /// Starts the quiz and answers it; what is left is to submit it.
 async fn take(app: &App, student: UserId, quiz: QuizId, right: usize) -> marmalade::error::Result<String> {
     let now = app.now();
     let token = token(app, student).map_err(marmalade::error::Error::internal)?;
-    let viewer = auth::authenticate(app, &token, now.at)
+    let viewer = authenticate(app, &token, now.at)
         .await
         .ok_or(marmalade::error::Error::Unauthenticated)?;
     let attempt = attempt::start(app, &viewer, quiz, &now).await?.attempt;

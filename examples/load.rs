@@ -43,9 +43,11 @@ use std::{
 use clap::Parser;
 use marmalade::{
     auth::password,
-    config::{Config, Mode, Secret},
+    config::{Config, Mode},
     demo,
-    entity::{UserId, user},
+    entity::user,
+    id::UserId,
+    secret::Secret,
     serve,
 };
 use rand::{

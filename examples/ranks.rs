@@ -28,13 +28,14 @@ use crowd::{Crowd, Size, token};
 use marmalade::{
     app::App,
     clock::Time,
-    config::{Config, Limits, Mode, Secret},
-    entity::UserId,
+    config::{Config, Limits, Mode},
     fleet::Health,
     http,
-    leaderboard::board::{Board, Scope, Span, Window},
+    id::UserId,
     limit::Rate,
-    outbox::Changed,
+    ranks::board::{Board, Scope, Span, Window},
+    ranks::question::Changed,
+    secret::Secret,
     serve,
 };
 use sea_orm::ConnectionTrait;
@@ -146,7 +147,7 @@ async fn measure(plan: &Plan, standings: usize, name: &str) -> Result<String> {
 
     let before = memory(plan).await?;
     let begun = Instant::now();
-    while app.boards.ask(&app.db, everything, &[]).await.is_none() {}
+    while app.boards.ranks.ask(&app.db, everything, &[]).await.is_none() {}
     let build = begun.elapsed();
     let bytes = memory(plan).await?.saturating_sub(before) / standings as u64;
 

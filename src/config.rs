@@ -20,7 +20,7 @@ use lettre::{Address, message::Mailbox};
 use serde::{Deserialize, Deserializer, de};
 use tokio::sync::Semaphore;
 
-use crate::{db::Synchronous, limit::Rate, operation::cost::Bounds};
+use crate::{db::Synchronous, limit::Rate, operation::cost::Bounds, secret::Secret};
 
 /// Every key: its name in the environment, its default, what it does. In the file (`marmalade.toml`, or the one that
 /// `MARMALADE_CONFIG` names) a key is the same name in lower case without `MARMALADE_`.
@@ -327,17 +327,6 @@ pub enum Mode {
 pub enum LogFormat {
     Text,
     Json,
-}
-
-/// A value that is never printed.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret<T>(pub T);
-
-impl<T> fmt::Debug for Secret<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
 }
 
 impl Config {

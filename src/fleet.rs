@@ -33,9 +33,9 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::{Error, Result},
-    leaderboard::{self, Move},
     limit,
     outbox::{self, Event},
+    ranks::question::Move,
 };
 
 /// How far this server can rely on Redis.
@@ -238,7 +238,7 @@ impl Fleet {
     /// Gives Redis the scripts.
     async fn teach(&self) -> Result<()> {
         let mut scripts = Pipeline::new();
-        for script in leaderboard::shared::scripts().chain(limit::shared::scripts()) {
+        for script in crate::ranks::shared::scripts().chain(limit::shared::scripts()) {
             scripts.cmd("SCRIPT").arg("LOAD").arg(script).ignore();
         }
         self.try_run(&scripts).await.map_err(Error::internal)

@@ -7,7 +7,6 @@
 //!
 //! A server on its own counts in memory. A fleet counts in Redis, and each of its servers in memory while Redis is away.
 
-pub mod graphql;
 pub mod shared;
 
 use std::{
@@ -27,9 +26,9 @@ use crate::{
     auth::Viewer,
     clock::{Clock, Time},
     config::Limits,
-    entity::UserId,
     error::{Error, Result},
     fleet::Fleet,
+    id::UserId,
     telemetry,
 };
 
@@ -170,8 +169,8 @@ impl Limit {
 /// So many uses in any stretch of time this long. Written as `30/60s`, `10/1h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    uses: usize,
-    per: Duration,
+    pub uses: usize,
+    pub per: Duration,
 }
 
 impl Rate {

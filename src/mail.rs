@@ -9,8 +9,9 @@ use lettre::{
 };
 
 use crate::{
-    config::{Config, Secret},
+    config::Config,
     error::{Error, Result},
+    secret::Secret,
 };
 
 /// Sends letters.

@@ -8,17 +8,20 @@ use std::{
 use clap::{Parser, Subcommand, ValueEnum};
 use marmalade::{
     account::{self, Registration, people},
+    api::schema,
     app::App,
     audit::{Source, seal},
-    backup,
+    auth::role::Role,
     config::{self, Config, LogFormat},
-    copy,
-    deploy::{self, Severity},
-    entity::user::Role,
     error::{Error, Result},
-    import, schema, serve,
+    import,
+    ops::{
+        backup, copy,
+        deploy::{self, Severity},
+        verify,
+    },
+    serve,
     telemetry::Traces,
-    verify,
 };
 use migration::{Migrator, MigratorTrait};
 use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};

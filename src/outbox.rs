@@ -13,10 +13,10 @@ use crate::{
     app::App,
     clock::{Moment, Time},
     db::{self, sql},
-    entity::{QuizId, SessionId, UserId},
     error::{Error, Result},
     fleet::Health,
-    leaderboard::Move,
+    id::{QuizId, SessionId, UserId},
+    ranks::question::{Changed, Move},
     telemetry,
 };
 
@@ -39,22 +39,6 @@ pub enum Event {
     AccountChanged { user: UserId, at: Option<Time> },
     /// A quiz was published, changed, deleted or restored.
     QuizChanged { quiz: QuizId },
-}
-
-/// One standing's new value.
-#[derive(Clone, Debug, Serialize, Deserialize, FromQueryResult)]
-pub struct Changed {
-    pub scope_id: Uuid,
-    pub window_key: String,
-    pub score: i64,
-    pub reached_at: Time,
-}
-
-impl Changed {
-    /// Its board, as the tables call it.
-    pub fn key(&self) -> (Uuid, String) {
-        (self.scope_id, self.window_key.clone())
-    }
 }
 
 /// Records an event in the transaction that causes it.

@@ -20,13 +20,14 @@ use crate::{
     app::App,
     auth::token,
     clock::{Clock, Moment, SystemClock},
-    config::{Config, Mode, Secret},
+    config::{Config, Mode},
     db::{Db, Turn},
     demo,
-    deploy::{self, Severity},
     error::{Error, Result},
     http,
     jobs::Queue,
+    ops::deploy::{self, Severity},
+    secret::Secret,
     telemetry,
 };
 

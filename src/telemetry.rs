@@ -4,7 +4,6 @@
 //! Every metric is described in [`METRICS`]; docs/metrics.md says what to make of them. Names follow Prometheus'
 //! conventions (<https://prometheus.io/docs/practices/naming/>): base units, `_total` for counters.
 
-mod scrape;
 mod traces;
 
 use std::{
@@ -17,10 +16,7 @@ use futures_util::{Stream, StreamExt};
 use metrics::{Unit, counter, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-pub use self::{
-    scrape::scrape,
-    traces::{Traces, follow},
-};
+pub use self::traces::{Traces, follow};
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,19 +164,19 @@ const STATEMENT: &str = "marmalade_statement_seconds";
 const STATEMENT_FAILURES: &str = "marmalade_statement_failures_total";
 const SLOW_STATEMENTS: &str = "marmalade_slow_statements_total";
 const RETRIES: &str = "marmalade_retries_total";
-const CONNECTIONS: &str = "marmalade_database_connections";
+pub const CONNECTIONS: &str = "marmalade_database_connections";
 const RANK_LAG: &str = "marmalade_rank_lag_seconds";
-const OUTBOX_AGE: &str = "marmalade_outbox_oldest_age_seconds";
-const FLEET_HEALTH: &str = "marmalade_fleet_health";
+pub const OUTBOX_AGE: &str = "marmalade_outbox_oldest_age_seconds";
+pub const FLEET_HEALTH: &str = "marmalade_fleet_health";
 const JOB_WAIT: &str = "marmalade_job_wait_seconds";
 const JOB: &str = "marmalade_job_seconds";
-const JOBS: &str = "marmalade_jobs";
-const JOB_OUTBOX_AGE: &str = "marmalade_job_outbox_oldest_age_seconds";
-const WORKERS: &str = "marmalade_workers";
+pub const JOBS: &str = "marmalade_jobs";
+pub const JOB_OUTBOX_AGE: &str = "marmalade_job_outbox_oldest_age_seconds";
+pub const WORKERS: &str = "marmalade_workers";
 const HTTP_RESPONSES: &str = "marmalade_http_responses_total";
 const OPEN_CONNECTIONS: &str = "marmalade_connections";
-const MOST_CONNECTIONS: &str = "marmalade_connections_max";
-const MOST_DATABASE_CONNECTIONS: &str = "marmalade_database_connections_max";
+pub const MOST_CONNECTIONS: &str = "marmalade_connections_max";
+pub const MOST_DATABASE_CONNECTIONS: &str = "marmalade_database_connections_max";
 const BUILD: &str = "marmalade_build_info";
 
 /// Upper bounds of the histograms' buckets, in seconds; the promises of the site (200 ms, 1 s, 5 s) are among them.
@@ -189,7 +185,7 @@ const BUCKETS: [f64; 13] = [
 ];
 
 /// The process's metrics: a process has one set of them.
-fn recorded() -> Option<&'static PrometheusHandle> {
+pub fn recorded() -> Option<&'static PrometheusHandle> {
     static RECORDED: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     let install = || {
         let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).ok()?;

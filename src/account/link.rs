@@ -6,17 +6,15 @@ use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter};
 
 use super::{Profile, hash_of, taken};
 use crate::{
+    account::session::{self, Ending},
     app::App,
     audit::{self, Action, Entry, Source},
-    auth::{
-        Viewer,
-        session::{self, Ending},
-        token,
-    },
+    auth::{Viewer, token},
     clock::{Moment, Time},
     db::sql,
-    entity::{UserId, link::Purpose, user},
+    entity::{link::Purpose, user},
     error::{Error, Result},
+    id::UserId,
     jobs::{self, Job},
     mail::Letter,
     outbox, text,

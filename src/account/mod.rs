@@ -1,28 +1,22 @@
 //! Accounts: who there is, and how they come in.
 
-pub mod graphql;
 pub mod link;
-pub mod loader;
 pub mod own;
 pub mod people;
 pub mod profile;
+pub mod session;
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, SqlErr};
 use serde_json::json;
 
 pub use self::profile::Profile;
+use self::session::{Device, Tokens};
 use crate::{
     app::App,
     audit::{self, Action, Entry, Source},
-    auth::{
-        Viewer, password,
-        session::{self, Device, Tokens},
-    },
+    auth::{Viewer, password, role::Role},
     clock::Moment,
-    entity::{
-        session::Client,
-        user::{self, Role},
-    },
+    entity::{session::Client, user},
     error::{Error, Result, UserErrorCode},
     limit::{Limit, Who},
     text,

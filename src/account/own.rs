@@ -7,19 +7,15 @@ use serde_json::json;
 
 use super::{hash_of, people, taken, with_password};
 use crate::{
+    account::session::{self, Ending},
     app::App,
     audit::{self, Action, Entry, Source},
-    auth::{
-        Viewer,
-        session::{self, Ending},
-    },
+    auth::{Viewer, role::Role},
     clock::Moment,
     db::sql,
-    entity::{
-        UserId,
-        user::{self, Role},
-    },
+    entity::user,
     error::{Error, Result},
+    id::UserId,
     outbox::{self, Event},
     text,
 };

@@ -8,16 +8,15 @@ use serde_json::{Value, json};
 
 use super::own::RESTORABLE;
 use crate::{
+    account::session::{self, Ending},
     app::App,
     audit::{self, Action, Entry, Source},
-    auth::session::{self, Ending},
+    auth::role::Role,
     clock::Moment,
     db::{self, Turn, sql},
-    entity::{
-        UserId,
-        user::{self, Role, State},
-    },
+    entity::user::{self, State},
     error::{Error, Result, UserErrorCode},
+    id::UserId,
     outbox::{self, Event},
     page::{Order, Page, Slice},
     text,

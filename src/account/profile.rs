@@ -9,7 +9,7 @@ use std::{
 use moka::sync::Cache;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 
-use crate::{db::sql, entity::UserId, error::Result};
+use crate::{db::sql, error::Result, id::UserId};
 
 /// What anyone may see of an account.
 #[derive(Clone, Debug, FromQueryResult)]

@@ -11,10 +11,11 @@ use crate::{
     clock::{Moment, Time},
     db,
     entity::{
-        AttemptId, ChoiceId, QuestionId, answer,
+        answer,
         attempt::{self, GRACE},
     },
     error::{Error, Result, UserErrorCode},
+    id::{AttemptId, ChoiceId, QuestionId},
 };
 
 /// The most answers of one batch.

@@ -1,11 +1,8 @@
 //! Attempts: a student takes a quiz against the clock.
 
 pub mod answers;
-pub mod graphql;
-pub mod loader;
 pub mod regrade;
 pub mod review;
-pub mod score;
 pub mod submit;
 pub mod terms;
 
@@ -21,8 +18,9 @@ use crate::{
     auth::Viewer,
     clock::Moment,
     db::sql,
-    entity::{AttemptId, QuizId, UserId, attempt, quiz},
+    entity::{attempt, quiz},
     error::{Error, Result},
+    id::{AttemptId, QuizId, UserId},
     page::{Order, Page, Slice},
 };
 

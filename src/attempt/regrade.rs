@@ -5,21 +5,19 @@ use std::collections::BTreeMap;
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use super::{
-    score::{self, Tally},
-    submit::{answered, commit, lock_student},
-};
+use super::submit::{answered, commit, lock_student};
 use crate::{
     app::App,
+    calendar::day_of,
     clock::Moment,
     dashboard,
     db::sql,
-    entity::{AttemptId, ChapterId, RevisionId, attempt, result},
+    entity::{attempt, result},
     error::Result,
-    leaderboard::{
-        board::{Window, day_of},
-        standings::{self, Ranked},
-    },
+    id::{AttemptId, ChapterId, RevisionId},
+    leaderboard::standings::{self, Ranked},
+    quiz::score::{self, Tally},
+    ranks::board::Window,
 };
 
 #[derive(FromQueryResult)]

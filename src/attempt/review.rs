@@ -4,20 +4,19 @@ use std::{collections::HashMap, sync::Arc};
 
 use sea_orm::FromQueryResult;
 
-use super::{
-    score::{self, Outcome},
-    terms::ReviewPolicy,
-};
+use super::terms::ReviewPolicy;
 use crate::{
     app::App,
     auth::Viewer,
     clock::{Moment, Time},
     db::sql,
-    entity::{ChoiceId, QuestionId, attempt},
+    entity::attempt,
     error::Result,
+    id::{ChoiceId, QuestionId},
     quiz::{
         Marking,
         paper::{Choice, Question},
+        score::{self, Outcome},
     },
 };
 

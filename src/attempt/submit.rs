@@ -5,25 +5,28 @@ use sea_orm::{
     QuerySelect,
 };
 
-use super::score::{self, Marked, Score, Tally};
 use crate::{
     app::App,
     auth::Viewer,
+    calendar::day_of,
     clock::{Moment, Time},
     dashboard,
     db::{for_share_of, sql},
     entity::{
-        AttemptId, ChapterId, ChoiceId, SubjectId, UserId,
         attempt::{self, GRACE, SubmittedBy},
         result,
     },
     error::{Error, Result, UserErrorCode},
-    leaderboard::{
-        board::{Window, day_of},
-        standings::{self, Ranked},
+    id::{AttemptId, ChapterId, ChoiceId, SubjectId, UserId},
+    leaderboard::standings::{self, Ranked},
+    outbox::{self, Event},
+    quiz::{
+        Marking,
+        paper::right_position,
+        score::{self, Marked, Score, Tally},
     },
-    outbox::{self, Changed, Event},
-    quiz::{Marking, paper::right_position},
+    ranks::board::Window,
+    ranks::question::Changed,
     text,
 };
 
@@ -134,7 +137,7 @@ pub(super) async fn commit(
         standings,
     };
     outbox::record(&tx, &event, now).await?;
-    let committing = app.boards.committing(id, student.version).await;
+    let committing = app.boards.ranks.committing(id, student.version).await;
     tx.commit().await?;
     outbox::deliver(app, event).await;
     drop(committing);

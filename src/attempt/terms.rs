@@ -4,11 +4,9 @@ use sea_orm::FromQueryResult;
 
 use crate::{
     clock::Time,
-    entity::{
-        RevisionId,
-        quiz::{self, ReviewOpens},
-    },
+    entity::quiz::{self, ReviewOpens},
     error::{Error, Result, UserErrorCode},
+    id::RevisionId,
 };
 
 /// What a student has done with a quiz so far.
@@ -115,7 +113,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::entity::{QuizId, SubjectId, revision};
+    use crate::{
+        entity::revision,
+        id::{QuizId, SubjectId},
+    };
 
     const NOON: Time = Time(1_800_000_000_000_000);
     const HOUR: Duration = Duration::from_secs(3600);

@@ -5,7 +5,6 @@
 //! An entry is kept for ever and holds nothing that must be erased with an account: ids, roles, times, titles of
 //! quizzes; no address, no name, no free text about a person. See docs/audit.md.
 
-pub mod graphql;
 pub mod seal;
 
 use sea_orm::{
@@ -18,8 +17,9 @@ pub use crate::entity::audit_entry::Action;
 use crate::{
     app::App,
     clock::{Moment, Time},
-    entity::{AuditEntryId, UserId, audit_entry, id},
+    entity::audit_entry,
     error::Result,
+    id::{self, AuditEntryId, UserId},
     page::{Order, Page, Slice},
 };
 

@@ -1,19 +1,16 @@
 //! Who is asking. Only this module can make a [`Viewer`], and whoever holds one has been authenticated.
 
-pub mod guard;
+pub mod cookie;
 pub mod password;
 pub mod revocation;
-pub mod session;
+pub mod role;
 pub mod token;
 
+use self::role::Role;
 use crate::{
-    app::App,
     clock::Time,
-    entity::{
-        SessionId, UserId,
-        user::{self, Role},
-    },
-    fleet::Health,
+    entity::user,
+    id::{SessionId, UserId},
 };
 
 /// Whoever is asking, signed in.
@@ -56,20 +53,4 @@ impl Viewer {
     pub fn is_owner_or_staff(&self, owner: UserId) -> bool {
         self.user == owner || self.role.is_staff()
     }
-}
-
-/// The viewer that an access token names: signed by us, not expired, and its session neither revoked nor its account
-/// suspended, deleted or changed in role since. Costs no statement, but one while a server of a fleet does not hear of
-/// the others.
-pub async fn authenticate(app: &App, access_token: &str, now: Time) -> Option<Viewer> {
-    let claims = app.keys.verify(access_token, now)?;
-    let viewer = Viewer {
-        user: claims.user,
-        session: claims.session,
-        role: claims.role,
-        issued_at: claims.issued_at,
-    };
-    let hears = app.fleet.as_ref().is_none_or(|fleet| fleet.health() == Health::Well);
-    let allowed = app.revocations.allow(&viewer) && (hears || revocation::tables_allow(app.db.read(), &viewer).await);
-    allowed.then_some(viewer)
 }

@@ -14,7 +14,7 @@ use super::{Viewer, token::ACCESS_LIFETIME};
 use crate::{
     clock::Time,
     db::sql,
-    entity::{SessionId, UserId},
+    id::{SessionId, UserId},
 };
 
 /// The revocations that matter still, and the sessions that have streams open.
@@ -158,7 +158,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::entity::user::Role;
+    use crate::auth::role::Role;
 
     #[test]
     fn a_session_whose_streams_are_closed_is_forgotten() {

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::{Viewer, role::Role};
 use crate::{
     clock::{Moment, Time},
-    config::Secret,
-    entity::{SessionId, UserId, user::Role},
     error::{Error, Result},
+    id::{SessionId, UserId},
+    secret::Secret,
 };
 
 /// How long an access token is good for.
@@ -27,6 +28,17 @@ pub struct Claims {
     pub session: SessionId,
     pub role: Role,
     pub issued_at: Time,
+}
+
+impl Claims {
+    fn viewer(&self) -> Viewer {
+        Viewer {
+            user: self.user,
+            session: self.session,
+            role: self.role,
+            issued_at: self.issued_at,
+        }
+    }
 }
 
 /// The claims by their registered names (RFC 7519, section 4.1). Times are seconds, with microseconds as a fraction.
@@ -82,8 +94,8 @@ impl Keys {
         self.audit.get(key_id).map(|key| mac(key, message))
     }
 
-    /// A signed access token.
-    pub fn sign(&self, claims: &Claims) -> Result<String> {
+    /// A signed access token, and the viewer that it names.
+    pub fn issue(&self, claims: &Claims) -> Result<(Viewer, String)> {
         let header = Header {
             kid: Some(self.kid.clone()),
             ..Header::new(Algorithm::HS256)
@@ -95,11 +107,12 @@ impl Keys {
             iat: seconds(claims.issued_at),
             exp: seconds(claims.issued_at + ACCESS_LIFETIME),
         };
-        jsonwebtoken::encode(&header, &registered, &self.signing).map_err(Error::internal)
+        let token = jsonwebtoken::encode(&header, &registered, &self.signing).map_err(Error::internal)?;
+        Ok((claims.viewer(), token))
     }
 
-    /// The claims of a token that we signed and that has not expired at `now`.
-    pub fn verify(&self, token: &str, now: Time) -> Option<Claims> {
+    /// The viewer named by a token that we signed and that has not expired at `now`. Its session may be revoked.
+    pub fn verify(&self, token: &str, now: Time) -> Option<Viewer> {
         let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
         let mut validation = Validation::new(Algorithm::HS256);
         // Expiry is judged below by the clock that was passed in.
@@ -108,12 +121,14 @@ impl Keys {
         let claims = jsonwebtoken::decode::<Registered>(token, self.verifying.get(&kid)?, &validation)
             .ok()?
             .claims;
-        (seconds(now) < claims.exp).then(|| Claims {
+        let exp = claims.exp;
+        let claims = Claims {
             user: UserId(claims.sub),
             session: SessionId(claims.sid),
             role: claims.role,
             issued_at: Time((claims.iat * 1e6).round() as i64),
-        })
+        };
+        (seconds(now) < exp).then(|| claims.viewer())
     }
 
     /// The refresh token that follows `token`. Derived, so that two tabs which refresh at once get the same one. The
@@ -200,17 +215,17 @@ mod tests {
     #[test]
     fn a_token_is_good_for_fifteen_minutes_to_the_microsecond() {
         let (keys, issued_at) = (keys(&["old secret"]), Time(1_800_000_000_123_456));
-        let token = keys.sign(&claims(issued_at)).unwrap_or_default();
+        let (_, token) = keys.issue(&claims(issued_at)).ok().expect("a token");
         let end = issued_at + ACCESS_LIFETIME;
         let read = keys.verify(&token, end - Duration::from_micros(1));
-        assert_eq!(read.map(|claims| claims.issued_at), Some(issued_at));
+        assert_eq!(read.map(|viewer| viewer.issued_at), Some(issued_at));
         assert!(keys.verify(&token, end).is_none());
     }
 
     #[test]
     fn a_new_secret_in_front_signs_nobody_out_and_a_removed_one_does() {
         let now = Time(1_800_000_000_000_000);
-        let token = keys(&["old secret"]).sign(&claims(now)).unwrap_or_default();
+        let (_, token) = keys(&["old secret"]).issue(&claims(now)).ok().expect("a token");
         assert!(keys(&["new secret", "old secret"]).verify(&token, now).is_some());
         assert!(keys(&["new secret"]).verify(&token, now).is_none());
     }
@@ -219,7 +234,7 @@ mod tests {
     fn a_changed_token_is_refused() {
         let now = Time(1_800_000_000_000_000);
         let keys = keys(&["secret"]);
-        let token = keys.sign(&claims(now)).unwrap_or_default();
+        let (_, token) = keys.issue(&claims(now)).ok().expect("a token");
         let parts: Vec<&str> = token.split('.').collect();
         let none = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"none","kid":"{}"}}"#, keys.kid));
         let forged = [

@@ -6,10 +6,10 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use crate::{
     app::App,
+    calendar::{day_of, midnight},
     clock::{Moment, Time},
     db::sql,
     error::Result,
-    leaderboard::board::{day_of, midnight},
 };
 
 /// The days that are counted at once; more are counted the next time.

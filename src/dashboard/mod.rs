@@ -1,7 +1,6 @@
 //! A student's progress, from roll-ups that every submit keeps exact.
 
 pub mod daily;
-pub mod graphql;
 
 use std::collections::BTreeMap;
 
@@ -11,14 +10,14 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    attempt::score::Tally,
     auth::Viewer,
+    calendar::day_of,
     clock::Moment,
     db::sql,
-    entity::{ChapterId, SubjectId, UserId, attempt, quiz, result},
+    entity::{attempt, quiz, result},
     error::Result,
-    leaderboard::board::day_of,
-    quiz::paper::Published,
+    id::{ChapterId, SubjectId, UserId},
+    quiz::{paper::Published, score::Tally},
 };
 
 /// What a roll-up sums over.

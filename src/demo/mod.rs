@@ -9,14 +9,11 @@ use crate::{
     app::App,
     attempt::{self, answers::Save},
     audit::Source,
-    auth::{Viewer, password},
+    auth::{Viewer, password, role::Role},
     clock::Moment,
-    entity::{
-        QuizId,
-        quiz::ReviewOpens,
-        user::{self, Role},
-    },
+    entity::{quiz::ReviewOpens, user},
     error::{Error, Result},
+    id::QuizId,
     import,
     quiz::{
         Marking,

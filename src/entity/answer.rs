@@ -2,8 +2,10 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::{AttemptId, ChoiceId, QuestionId};
-use crate::clock::Time;
+use crate::{
+    clock::Time,
+    id::{AttemptId, ChoiceId, QuestionId},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "answers")]

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use sea_orm::{JoinType, QueryOrder, QuerySelect, SelectTwo, entity::prelude::*};
 
-use super::{AttemptId, QuizId, RevisionId, UserId, result};
-use crate::{auth::Viewer, clock::Time};
+use super::result;
+use crate::{
+    auth::Viewer,
+    clock::Time,
+    id::{AttemptId, QuizId, RevisionId, UserId},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "attempts")]

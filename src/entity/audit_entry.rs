@@ -2,8 +2,10 @@
 
 use sea_orm::{QueryOrder, entity::prelude::*};
 
-use super::{AuditEntryId, UserId};
-use crate::clock::Time;
+use crate::{
+    clock::Time,
+    id::{AuditEntryId, UserId},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "audit_entries")]

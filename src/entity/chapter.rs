@@ -2,8 +2,11 @@
 
 use sea_orm::{QuerySelect, QueryTrait, entity::prelude::*};
 
-use super::{ChapterId, SubjectId, subject};
-use crate::clock::Time;
+use super::subject;
+use crate::{
+    clock::Time,
+    id::{ChapterId, SubjectId},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "chapters")]

@@ -2,7 +2,8 @@
 
 use sea_orm::{QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
-use super::{ChoiceId, QuestionId, RevisionId, question};
+use super::question;
+use crate::id::{ChoiceId, QuestionId, RevisionId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "choices")]

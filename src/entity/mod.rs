@@ -12,7 +12,6 @@ pub mod attempt;
 pub mod audit_entry;
 pub mod chapter;
 pub mod choice;
-pub mod id;
 pub mod link;
 pub mod question;
 pub mod quiz;
@@ -23,5 +22,3 @@ pub mod session;
 pub mod standing;
 pub mod subject;
 pub mod user;
-
-pub use id::*;

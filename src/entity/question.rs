@@ -2,7 +2,7 @@
 
 use sea_orm::{QueryOrder, entity::prelude::*};
 
-use super::{ChapterId, QuestionId, RevisionId};
+use crate::id::{ChapterId, QuestionId, RevisionId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "questions")]

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use sea_orm::{Condition, JoinType, QuerySelect, QueryTrait, SelectTwo, entity::prelude::*};
 
-use super::{QuizId, SubjectId, attempt, revision};
-use crate::{auth::Viewer, clock::Time};
+use super::{attempt, revision};
+use crate::{
+    auth::Viewer,
+    clock::Time,
+    id::{QuizId, SubjectId},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "quizzes")]

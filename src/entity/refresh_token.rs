@@ -2,8 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::SessionId;
-use crate::clock::Time;
+use crate::{clock::Time, id::SessionId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "refresh_tokens")]

@@ -2,8 +2,10 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::{AttemptId, QuizId, UserId};
-use crate::clock::Time;
+use crate::{
+    clock::Time,
+    id::{AttemptId, QuizId, UserId},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "results")]

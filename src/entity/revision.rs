@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use sea_orm::entity::prelude::*;
 
-use super::{QuizId, RevisionId, quiz};
-use crate::clock::Time;
+use super::quiz;
+use crate::{
+    clock::Time,
+    id::{QuizId, RevisionId},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "revisions")]

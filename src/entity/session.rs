@@ -2,8 +2,11 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::{SessionId, UserId};
-use crate::{auth::Viewer, clock::Time};
+use crate::{
+    auth::Viewer,
+    clock::Time,
+    id::{SessionId, UserId},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sessions")]

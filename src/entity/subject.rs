@@ -2,8 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-use super::SubjectId;
-use crate::clock::Time;
+use crate::{clock::Time, id::SubjectId};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "subjects")]

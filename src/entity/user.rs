@@ -2,8 +2,11 @@
 
 use sea_orm::{Set, entity::prelude::*};
 
-use super::UserId;
-use crate::{auth::Viewer, clock::Time};
+use crate::{
+    auth::{Viewer, role::Role},
+    clock::Time,
+    id::UserId,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
@@ -31,37 +34,6 @@ pub struct Model {
     pub erased_at: Option<Time>,
     /// Computed by the database from role, suspension, deletion and choice.
     pub ranked: bool,
-}
-
-/// What an account may do.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    EnumIter,
-    DeriveActiveEnum,
-    async_graphql::Enum,
-    serde::Serialize,
-    serde::Deserialize,
-)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Role {
-    /// Takes quizzes and stands on boards.
-    Student,
-    /// Staff: writes, imports and publishes content.
-    Editor,
-    /// Staff: also manages people and reads the audit log.
-    Admin,
-}
-
-impl Role {
-    /// Editors and admins.
-    pub fn is_staff(self) -> bool {
-        self != Self::Student
-    }
 }
 
 /// Whether an account is there.

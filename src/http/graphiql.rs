@@ -9,7 +9,7 @@ use axum::{
 };
 use rust_embed::RustEmbed;
 
-use super::{Identity, Server};
+use super::identity::{Identity, Server};
 
 #[derive(RustEmbed)]
 #[folder = "src/http/graphiql/assets"]

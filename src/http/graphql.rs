@@ -24,21 +24,24 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::StreamExt;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::time::timeout;
 use tracing::Span;
 
 use super::{
-    BODY_BYTES, BODY_TIME, Identity, Server, cookie, device, end_of, origin_is_allowed,
+    BODY_BYTES, BODY_TIME,
+    identity::{Identity, Server, device, end_of, origin_is_allowed},
+    json::json,
     peer::{Peer, in_span},
     stream::{self, Form},
 };
 use crate::{
+    api::{context::Caller, schema},
     app::App,
+    auth::cookie,
     error::{self, Error},
-    graphql::Caller,
     limit::Who,
-    operation, schema,
+    operation,
 };
 
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
@@ -378,31 +381,6 @@ fn retry_after(response: &GraphQLResponse) -> Option<u64> {
         })
         .collect();
     waits.filter(|_| nothing)?.into_iter().max()
-}
-
-/// The specification wants no `data` at all if there was nothing to run.
-#[derive(Serialize)]
-struct Envelope<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a Value>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [ServerError],
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    extensions: &'a std::collections::BTreeMap<String, Value>,
-}
-
-/// A response as the specification has it, its fields in the order of the query.
-pub fn json(response: &GraphQLResponse) -> Vec<u8> {
-    let nothing_ran = response.data == Value::Null && response.errors.iter().any(|error| error.path.is_empty());
-    let envelope = Envelope {
-        data: (!nothing_ran).then_some(&response.data),
-        errors: &response.errors,
-        extensions: &response.extensions,
-    };
-    serde_json::to_vec(&envelope).unwrap_or_else(|error| {
-        tracing::error!(%error, "a response can't be written as JSON");
-        br#"{"errors":[{"message":"Internal server error","extensions":{"code":"INTERNAL"}}]}"#.to_vec()
-    })
 }
 
 /// Why a request's parameters were not read.

@@ -11,12 +11,11 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::FromQueryResult;
 use sha2::{Digest, Sha256};
 
-use super::{Server, bearer};
-use crate::{
-    config::{Mode, Secret},
-    db::sql,
-    telemetry,
+use super::{
+    identity::{Server, bearer},
+    scrape::scrape,
 };
+use crate::{config::Mode, db::sql, secret::Secret};
 
 /// A database that takes longer is not there for a student either.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -37,7 +36,7 @@ pub async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Respon
         }
         None => app.config.mode == Mode::Development,
     };
-    let text = if told { telemetry::scrape(app).await } else { None };
+    let text = if told { scrape(app).await } else { None };
     match text {
         Some(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),

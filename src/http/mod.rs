@@ -1,27 +1,27 @@
 //! HTTP: routes, and who a request comes from.
 
-pub mod cookie;
 mod graphiql;
 mod graphql;
 mod health;
+mod identity;
+mod json;
 mod peer;
 mod refresh;
+pub mod scrape;
 mod socket;
 mod stream;
 pub mod ws;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
-    Json, Router,
-    extract::{DefaultBodyLimit, FromRef, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
-use serde_json::json;
-use tokio_util::sync::CancellationToken;
 use tower::util::option_layer;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -33,21 +33,12 @@ use tower_http::{
     timeout::TimeoutLayer,
 };
 
-use self::peer::Peer;
+use self::identity::Server;
 use crate::{
+    api::schema::{self},
     app::App,
-    auth::{self, Viewer, session::Device},
     config::Config,
-    error::whole_seconds,
-    schema::{self, Schema},
 };
-
-/// What handlers reach for.
-#[derive(Clone, FromRef)]
-pub struct Server {
-    pub app: App,
-    pub schema: Schema,
-}
 
 /// A request with 200 answers takes 30 KiB.
 const BODY_BYTES: usize = 1024 * 1024;
@@ -67,7 +58,7 @@ pub fn router(app: App) -> Router {
     };
     Router::new()
         .route("/graphql", any(graphql::handle))
-        .route(cookie::REFRESH_PATH, post(refresh::handle))
+        .route(crate::auth::cookie::REFRESH_PATH, post(refresh::handle))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::SERVICE_UNAVAILABLE,
             REQUEST_TIME,
@@ -141,89 +132,4 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
         .or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(message, "a handler panicked");
     StatusCode::INTERNAL_SERVER_ERROR.into_response()
-}
-
-/// Who a request comes from.
-enum Identity {
-    /// It carries no credential, or a cookie that is no longer good.
-    Nobody { stale_cookie: bool },
-    /// By cookie, so perhaps from a page of another site.
-    Cookie(Viewer),
-    /// By bearer token, which no browser sends by itself.
-    Bearer(Viewer),
-    /// By a bearer token that is not good (any more).
-    BadBearer,
-}
-
-impl Identity {
-    async fn of(app: &App, headers: &HeaderMap) -> Self {
-        let now = app.clock.now();
-        if let Some(authorization) = headers.get(header::AUTHORIZATION) {
-            let token = authorization.to_str().ok().and_then(bearer);
-            let viewer = match token {
-                Some(token) => auth::authenticate(app, token, now).await,
-                None => None,
-            };
-            return viewer.map_or(Self::BadBearer, Self::Bearer);
-        }
-        let Some(token) = cookie::access_token(headers) else {
-            return Self::Nobody { stale_cookie: false };
-        };
-        let viewer = auth::authenticate(app, &token, now).await;
-        viewer.map_or(Self::Nobody { stale_cookie: true }, Self::Cookie)
-    }
-
-    fn as_viewer(&self) -> Option<&Viewer> {
-        match self {
-            Self::Cookie(viewer) | Self::Bearer(viewer) => Some(viewer),
-            Self::Nobody { .. } | Self::BadBearer => None,
-        }
-    }
-
-    fn viewer(self) -> Option<Viewer> {
-        match self {
-            Self::Cookie(viewer) | Self::Bearer(viewer) => Some(viewer),
-            Self::Nobody { .. } | Self::BadBearer => None,
-        }
-    }
-}
-
-/// The token of an `Authorization` header (RFC 6750, section 2.1).
-fn bearer(authorization: &str) -> Option<&str> {
-    let (scheme, token) = authorization.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// Whether the page that sends a request may do so in the name of its visitor: one of our own origin, or of an allowed
-/// one. Without an `Origin` there is no telling.
-fn origin_is_allowed(app: &App, headers: &HeaderMap) -> Option<bool> {
-    let origin = headers.get(header::ORIGIN)?.to_str().ok()?;
-    let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let own = own.is_some_and(|host| {
-        let secure = origin.strip_prefix("https://");
-        let plain = origin.strip_prefix("http://").filter(|_| app.config.speaks_plainly());
-        secure.or(plain) == Some(host)
-    });
-    Some(own || app.config.allowed_origins.iter().any(|allowed| allowed == origin))
-}
-
-/// What a stream must watch: it is cancelled when the session that opens it ends.
-fn end_of(app: &App, viewer: Option<&Viewer>) -> Arc<CancellationToken> {
-    viewer.map_or_else(Arc::default, |viewer| app.revocations.end_of(viewer))
-}
-
-/// A refusal by the limiter where no operation was asked for.
-fn too_many_requests(wait: Duration) -> Response {
-    let wait = [(header::RETRY_AFTER, whole_seconds(wait))];
-    let code = Json(json!({"code": "RATE_LIMITED"}));
-    (StatusCode::TOO_MANY_REQUESTS, wait, code).into_response()
-}
-
-/// What is kept of the device that a session is opened from.
-fn device(headers: &HeaderMap, peer: &Peer) -> Device {
-    let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    Device {
-        user_agent: user_agent.map(|agent| agent.chars().take(200).collect()),
-        address: peer.address,
-    }
 }

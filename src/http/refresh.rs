@@ -8,11 +8,15 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{Server, cookie, origin_is_allowed, peer::Peer, too_many_requests};
+use super::{
+    identity::{Server, origin_is_allowed, too_many_requests},
+    peer::Peer,
+};
 use crate::{
+    account::session,
     audit::Source,
-    auth::session,
-    entity::{session::Client, user::Role},
+    auth::{cookie, role::Role},
+    entity::session::Client,
     error::{Error, Result},
     limit::Who,
 };

@@ -8,17 +8,17 @@ use axum::{
 use futures_util::{StreamExt, stream};
 
 use super::{
-    Identity, Server, bearer, device, end_of, origin_is_allowed,
+    identity::{Identity, Server, bearer, device, end_of, origin_is_allowed, too_many_requests},
     peer::{Peer, in_span, new_request_id, request_span},
-    too_many_requests,
     ws::{self, Accepted, Close, Payload, Settings},
 };
 use crate::{
-    auth::{self, Viewer},
+    account::session::authenticate,
+    api::{context::Caller, schema},
+    auth::Viewer,
     error::{self, Error},
-    graphql::Caller,
     limit::Who,
-    operation, schema, telemetry,
+    operation, telemetry,
 };
 
 /// Upgrades to a WebSocket. A browser comes with its cookie, and only from an allowed page; a native app sends its
@@ -92,7 +92,7 @@ pub async fn handle(
 async fn viewer(server: &Server, identity: Identity, payload: &Payload) -> Result<Option<Viewer>, Close> {
     if let Some(authorization) = payload.get("authorization").or_else(|| payload.get("Authorization")) {
         let token = authorization.as_str().and_then(bearer).ok_or(Close::UNAUTHORIZED)?;
-        let viewer = auth::authenticate(&server.app, token, server.app.clock.now()).await;
+        let viewer = authenticate(&server.app, token, server.app.clock.now()).await;
         return viewer.map(Some).ok_or(Close::UNAUTHORIZED);
     }
     match identity {

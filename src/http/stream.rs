@@ -26,7 +26,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::graphql::json;
+use super::json::json;
 
 /// Well below the time after which proxies give up on a silent connection.
 const HEARTBEAT: Duration = Duration::from_secs(12);

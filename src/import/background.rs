@@ -9,8 +9,8 @@ use crate::{
     auth::Viewer,
     clock::{Moment, Time},
     db::sql,
-    entity::{BankImportId, UserId},
     error::{Error, Result},
+    id::{BankImportId, UserId},
     jobs::{self, Job},
     outbox, text,
 };

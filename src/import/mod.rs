@@ -4,7 +4,6 @@ mod bank;
 mod sheet;
 
 pub mod background;
-pub mod graphql;
 
 use std::{fmt, path::PathBuf};
 
@@ -19,8 +18,8 @@ use crate::{
     app::App,
     audit::{self, Action, Entry, Source},
     clock::Moment,
-    entity::QuizId,
     error::{Error, Result},
+    id::QuizId,
     outbox::{self, Event},
     quiz::author::{self, NewQuestion, NewQuiz},
 };

@@ -5,9 +5,8 @@
 //! lost, whatever dies when. The queue does a job at least once; so each may be done twice without harm. See
 //! docs/jobs.md.
 
-pub mod graphql;
 pub mod queue;
-mod record;
+pub mod record;
 mod schedule;
 
 use std::time::Duration;
@@ -29,8 +28,8 @@ use crate::{
     clock::{Moment, Time},
     dashboard::daily,
     db::sql,
-    entity::{BankImportId, RevisionId, UserId},
     error::{Error, Result},
+    id::{BankImportId, RevisionId, UserId},
     import::background,
 };
 

@@ -12,8 +12,8 @@ use crate::{
     audit::{self, Action, Entry, Source},
     clock::{Moment, Time},
     db::sql,
-    entity::JobId,
     error::{Error, Result, UserErrorCode},
+    id::JobId,
     page::{Page, Slice},
 };
 

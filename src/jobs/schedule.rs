@@ -9,10 +9,10 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 use super::{Job, want};
 use crate::{
     app::App,
+    calendar::{day_of, midnight},
     clock::{Moment, Time},
     db::sql,
     error::Result,
-    leaderboard::board::{day_of, midnight},
 };
 
 /// How often a process looks whether something is due.

@@ -17,14 +17,20 @@ use futures_util::Stream;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{
-    Move,
-    board::{Board, Scope, Span, Window},
-    index::{Place, Standing},
-    lock,
-    query::{Answer, Question},
+use crate::{
+    account::Profile,
+    app::App,
+    clock::Time,
+    error::Result,
+    id::UserId,
+    ranks::{
+        board::{Board, Scope, Span, Window},
+        index::{Place, Standing},
+        question::Move,
+        question::{Answer, Question},
+    },
+    sync::lock,
 };
-use crate::{account::Profile, app::App, clock::Time, entity::UserId, error::Result};
 
 /// What a listener wants to know of a board.
 #[derive(Clone, Copy, Debug)]
@@ -238,7 +244,7 @@ impl Said {
 async fn present(app: &App, listening: &Listening) -> Result<Snapshot> {
     let audience = &listening.audience;
     let question = [listening.watched.question()];
-    let answer = app.boards.ask(&app.db, audience.board, &question).await;
+    let answer = app.boards.ranks.ask(&app.db, audience.board, &question).await;
     let Some(Answer { as_of, total, places }) = answer.and_then(|mut answers| answers.pop()) else {
         listening.is_told(Told::Stale);
         // The ticker looks until the index is back.
@@ -316,7 +322,7 @@ async fn tick(app: App, audience: Arc<Audience>) {
         let Some((ids, questions)) = audience.questions() else {
             return;
         };
-        let Some(answers) = app.boards.ask(&app.db, audience.board, &questions).await else {
+        let Some(answers) = app.boards.ranks.ask(&app.db, audience.board, &questions).await else {
             audience.tell_stale(app.clock.now());
             audience.changed.notify_one();
             continue;

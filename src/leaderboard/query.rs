@@ -2,23 +2,22 @@
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use uuid::Uuid;
-
-use super::{
-    board::{Board, Scope, Span, Window},
-    index::{Place, RankIndex, Standing},
-    live::{Row, rows, student_of},
-    tables,
-};
+use super::live::{Row, rows, student_of};
 use crate::{
     account::Profile,
     app::App,
     auth::Viewer,
     clock::{Moment, Time},
     db::sql,
-    entity::UserId,
     error::{Error, Result},
+    id::UserId,
     page::{Page, Slice},
+    ranks::{
+        board::{Board, Scope, Span, Window},
+        index::{Place, Standing},
+        question::{Answer, Question},
+        tables,
+    },
 };
 
 /// Rows of a board at one time.
@@ -66,41 +65,13 @@ pub enum From {
     Rank { rank: u64, first: usize },
 }
 
-/// What is asked of a board. The index answers it, or while that is away the tables.
-#[derive(Clone, Debug)]
-pub enum Question {
-    /// So many places after a key, or the first ones.
-    After(Option<Standing>, usize),
-    /// So many places before a key, or the last ones; the nearest are meant, in the board's order.
-    Before(Option<Standing>, usize),
-    /// So many places from the first one on whose rank is this or a later one.
-    FromRank(u64, usize),
-    /// A student's place, with so many above and below.
-    Around(Uuid, usize, usize),
-}
-
-/// Places in the board's order, and how many it has in all.
-pub struct Answer {
-    pub as_of: Time,
-    pub total: u64,
-    pub places: Vec<Place>,
-}
-
-impl Question {
-    /// What the index says.
-    pub fn of(&self, index: &RankIndex) -> Vec<Place> {
-        match self {
-            Self::After(key, n) => index.after(key.as_ref(), *n),
-            Self::Before(key, n) => index.before(key.as_ref(), *n),
-            Self::FromRank(rank, n) => index.from_rank(*rank, *n),
-            Self::Around(student, above, below) => index.around(*student, *above, *below).unwrap_or_default(),
-        }
-    }
-}
-
 async fn ask(app: &App, board: Board, question: &Question) -> Result<Answer> {
     let by_index = async || {
-        let answers = app.boards.ask(&app.db, board, std::slice::from_ref(question)).await;
+        let answers = app
+            .boards
+            .ranks
+            .ask(&app.db, board, std::slice::from_ref(question))
+            .await;
         answers.and_then(|mut answers| answers.pop())
     };
     if let Some(answer) = by_index().await {

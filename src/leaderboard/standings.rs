@@ -7,13 +7,13 @@ use chrono_tz::Tz;
 use sea_orm::{ConnectionTrait, FromQueryResult, Value};
 use uuid::Uuid;
 
-use super::board::Window;
 use crate::{
     clock::Time,
     db::sql,
-    entity::{QuizId, SubjectId, UserId},
     error::Result,
-    outbox::Changed,
+    id::{QuizId, SubjectId, UserId},
+    ranks::board::Window,
+    ranks::question::Changed,
 };
 
 /// A ranked result.

@@ -20,11 +20,12 @@ use crate::{
     clock::Moment,
     db::sql,
     entity::{
-        ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId, chapter, choice, question,
+        chapter, choice, question,
         quiz::{self, ReviewOpens},
         revision, subject,
     },
     error::{Error, Result, UserErrorCode},
+    id::{ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId},
     jobs::{self, Job},
     outbox::{self, Event},
     text::{self, safe_markdown},

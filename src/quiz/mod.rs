@@ -1,20 +1,19 @@
 //! The catalogue, and how content gets into it.
 
 pub mod author;
-pub mod graphql;
-pub mod loader;
 pub mod paper;
+pub mod score;
 
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, PaginatorTrait, QueryFilter, Select, SelectTwo};
 
+use self::paper::Published;
 use crate::{
     db,
-    entity::{ChapterId, QuizId, SubjectId, chapter, question, quiz, revision, subject},
+    entity::{chapter, question, quiz, revision, subject},
     error::Result,
+    id::{ChapterId, QuizId, SubjectId},
     page::{Order, Page, Slice},
 };
-
-use self::paper::Published;
 
 /// What an answer is worth, in thousandths of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

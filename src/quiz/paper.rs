@@ -8,10 +8,9 @@ use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter};
 
 use crate::{
     db::sql,
-    entity::{
-        ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId, choice, question, quiz, revision, subject,
-    },
+    entity::{choice, question, quiz, revision, subject},
     error::{Error, Result},
+    id::{ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId},
 };
 
 /// A published revision as students see it: no key, no explanations.

@@ -10,7 +10,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use marmalade::config::Secret;
+use marmalade::secret::Secret;
 
 use crate::{on_both_databases, support::TestApp};
 

@@ -78,7 +78,7 @@ on_both_databases! {
     async fn another_students_attempt_is_like_one_that_is_not_there(app: TestApp) {
         let (ada, bob, quiz) = (app.student().await, app.student().await, app.quiz(1, |_| {}).await);
         let paper = ada.start(quiz).await;
-        let invented = marmalade::entity::AttemptId(uuid::Uuid::now_v7()).encode();
+        let invented = marmalade::id::AttemptId(uuid::Uuid::now_v7()).encode();
         for query in ["query($id: ID!) { attempt(id: $id) { id } }", "query($id: ID!) { node(id: $id) { id } }"] {
             let theirs = bob.send(query, json!({"id": paper.attempt})).await;
             assert_eq!(theirs.1["errors"][0]["extensions"]["code"], "NOT_FOUND");
@@ -139,7 +139,7 @@ on_both_databases! {
     }
 
     async fn a_paper_takes_three_statements_cold_and_none_once_known(app: TestApp) {
-        let editor = app.actor(marmalade::entity::user::Role::Editor).await;
+        let editor = app.actor(marmalade::auth::role::Role::Editor).await;
         for questions in [5, 50] {
             let quiz = app.quiz(questions, |_| {}).await;
             let query = "query($id: ID!) { quiz(id: $id) { title questions { text choices { text } } } }";

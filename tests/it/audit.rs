@@ -5,8 +5,9 @@ use std::time::Duration;
 use marmalade::{
     account::{self, Registration},
     audit::{Action, Entry, Source, record, seal},
-    entity::{UserId, user::Role},
-    verify,
+    auth::role::Role,
+    id::UserId,
+    ops::verify,
 };
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use serde_json::{Value, json};

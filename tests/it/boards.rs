@@ -6,11 +6,11 @@ use futures_util::StreamExt;
 use marmalade::{
     clock::{Clock, Time},
     entity::standing,
-    leaderboard::{
+    leaderboard::live::{self, Followed, Watched},
+    ranks::{
         board::{Board, Scope, Span, Window},
         index::{RankIndex, Standing},
-        live::{self, Followed, Watched},
-        query::Question,
+        question::Question,
         tables,
     },
 };
@@ -249,16 +249,16 @@ on_both_databases! {
             "UPDATE rollups SET score = score + 1 WHERE kind = 'CHAPTER'",
             "UPDATE results SET wrong_count = wrong_count + 1",
         ] {
-            let before = marmalade::verify::verify(&app.app).await.unwrap_or_else(|_| panic!("verify runs")).len();
+            let before = marmalade::ops::verify::verify(&app.app).await.unwrap_or_else(|_| panic!("verify runs")).len();
             app.app.db.write().execute_unprepared(fault).await.expect("a fault");
-            let after = marmalade::verify::verify(&app.app).await.unwrap_or_else(|_| panic!("verify runs")).len();
+            let after = marmalade::ops::verify::verify(&app.app).await.unwrap_or_else(|_| panic!("verify runs")).len();
             assert!(after > before, "{fault}");
         }
     }
 
     async fn verify_finds_a_missing_index(app: TestApp) {
         app.app.db.write().execute_unprepared("DROP INDEX standings_order").await.expect("a fault");
-        let findings = marmalade::verify::verify(&app.app).await.unwrap_or_else(|_| panic!("verify runs"));
+        let findings = marmalade::ops::verify::verify(&app.app).await.unwrap_or_else(|_| panic!("verify runs"));
         assert!(findings.iter().any(|finding| finding.contains("standings_order")), "{findings:#?}");
     }
 

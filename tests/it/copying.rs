@@ -10,10 +10,11 @@ use futures_util::FutureExt;
 use marmalade::{
     attempt::{self, answers::Save},
     audit::seal,
-    config::{Config, Secret},
-    copy::{Copied, copy},
+    config::Config,
     demo,
     error::{Error, Result},
+    ops::copy::{Copied, copy},
+    secret::Secret,
 };
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use marmalade::entity::{QuizId, user::Role};
+use marmalade::{auth::role::Role, id::QuizId};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

@@ -22,7 +22,7 @@ mod play;
 
 use std::net::SocketAddr;
 
-use marmalade::{config::Config, entity::QuizId, http, serve};
+use marmalade::{config::Config, http, id::QuizId, serve};
 
 use crate::on_both_databases;
 

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, future::join_all};
 use marmalade::{
+    auth::role::Role,
     config::Limits,
-    entity::user::Role,
-    leaderboard::{
-        board::{Board, Scope, Span, Window},
-        live::{self, Followed, Snapshot, Watched},
-        query::Question,
-        tables,
-    },
+    leaderboard::live::{self, Followed, Snapshot, Watched},
     limit::Rate,
     outbox,
+    ranks::{
+        board::{Board, Scope, Span, Window},
+        question::Question,
+        tables,
+    },
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -61,8 +61,8 @@ async fn rank(server: &Member, actor: &Actor) -> Value {
 }
 
 /// What the index says, if it is there.
-async fn indexed(app: &TestApp, question: Question) -> Option<Vec<marmalade::leaderboard::index::Place>> {
-    let answers = app.app.boards.ask(&app.app.db, board(app), &[question]).await;
+async fn indexed(app: &TestApp, question: Question) -> Option<Vec<marmalade::ranks::index::Place>> {
+    let answers = app.app.boards.ranks.ask(&app.app.db, board(app), &[question]).await;
     answers
         .and_then(|mut answers| answers.pop())
         .map(|answer| answer.places)
@@ -140,7 +140,7 @@ async fn limits_hold_over_all_servers() {
     let paper = ada.start(quiz).await;
     let code = |(_, body): (_, Value)| body["errors"][0]["extensions"]["code"].clone();
     let submit = "mutation($id: ID!, $key: IdempotencyKey!) { submitAttempt(input: {attemptId: $id, idempotencyKey: $key}) { errors { code } } }";
-    let invented = marmalade::entity::AttemptId(uuid::Uuid::now_v7()).encode();
+    let invented = marmalade::id::AttemptId(uuid::Uuid::now_v7()).encode();
     let left = "{ rateLimit { submits { remaining } starts { remaining } requests { remaining } } }";
     assert_eq!(
         servers[1].at(&ada).ask(left, json!({})).await["rateLimit"]["starts"]["remaining"],
@@ -271,7 +271,7 @@ async fn verify_finds_a_board_that_redis_has_otherwise() {
     ada.rank("ALL_TIME").await;
     app.verify().await;
     fleet.spoil_a_board().await;
-    let findings = marmalade::verify::verify(&app.app)
+    let findings = marmalade::ops::verify::verify(&app.app)
         .await
         .unwrap_or_else(|_| panic!("verify runs"));
     assert!(

@@ -9,10 +9,11 @@ use std::{
 
 use base64::Engine;
 use marmalade::{
-    config::Secret,
-    entity::{BankImportId, user::Role},
+    auth::role::Role,
+    id::BankImportId,
     import::background,
     jobs::{self, Filter, Job, SCHEDULES},
+    secret::Secret,
 };
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};

@@ -15,8 +15,9 @@ use axum::{
 };
 use marmalade::{
     app::App,
-    config::{Mode, Secret},
+    config::Mode,
     db::{Db, Synchronous},
+    secret::Secret,
     telemetry::{self, METRICS},
 };
 use sea_orm::ConnectionTrait;
@@ -106,7 +107,7 @@ on_both_databases! {
     async fn every_metric_there_is_was_described(app: TestApp) {
         let watched = watched(&app).await;
         watched.db.read().execute_unprepared("SELECT 1").await.expect("a statement");
-        let text = telemetry::scrape(&watched).await.expect("metrics");
+        let text = marmalade::http::scrape::scrape(&watched).await.expect("metrics");
         assert!(value(&text, "marmalade_statement_seconds_count", &[]) >= 1.0);
         assert!(value(&text, "marmalade_slow_statements_total", &[]) >= 1.0);
         let described: BTreeSet<_> = METRICS.iter().map(|(name, ..)| *name).collect();

@@ -8,13 +8,17 @@ use axum::{
 };
 use marmalade::{
     app::App,
-    backup,
-    config::{Config, LogFormat, Mode, Secret},
+    auth::role::Role,
+    config::{Config, LogFormat, Mode},
     db::{Db, Synchronous},
     demo,
-    deploy::{self, Severity},
-    entity::user::Role,
-    serve, verify,
+    ops::{
+        backup,
+        deploy::{self, Severity},
+        verify,
+    },
+    secret::Secret,
+    serve,
 };
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use marmalade::entity::user::Role;
+use marmalade::auth::role::Role;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ on_both_databases! {
         assert_eq!((&sessions["nodes"][0]["current"], &sessions["nodes"][1]["current"]), (&json!(true), &json!(false)));
         let of_phone = sessions["nodes"][1]["id"].as_str().expect("an id").to_owned();
 
-        let invented = marmalade::entity::SessionId(uuid::Uuid::now_v7()).encode();
+        let invented = marmalade::id::SessionId(uuid::Uuid::now_v7()).encode();
         let refused = bob.send(REVOKE, json!({"id": of_phone})).await;
         assert_eq!(refused.1["errors"][0]["extensions"]["code"], "NOT_FOUND");
         assert_eq!(refused, bob.send(REVOKE, json!({"id": invented})).await);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use marmalade::{
     account::{own, people},
     audit::{Source, seal},
-    entity::user::Role,
+    auth::role::Role,
     error::Error,
 };
 use sea_orm::{ConnectionTrait, Statement};

@@ -19,7 +19,7 @@ use crate::on_both_databases;
 type Objects = BTreeMap<String, Vec<(String, String)>>;
 
 fn objects() -> Objects {
-    let document: ServiceDocument = parse_schema(marmalade::schema::sdl()).expect("the schema parses");
+    let document: ServiceDocument = parse_schema(marmalade::api::schema::sdl()).expect("the schema parses");
     let named = |ty: &Type| ty.to_string().replace(['!', '[', ']'], "");
     let mut objects = Objects::new();
     for definition in document.definitions {

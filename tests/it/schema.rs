@@ -7,7 +7,7 @@ use async_graphql::parser::{
 
 #[test]
 fn everything_has_a_description() {
-    let document = parse_schema(marmalade::schema::sdl()).expect("the schema parses");
+    let document = parse_schema(marmalade::api::schema::sdl()).expect("the schema parses");
     let mut silent = Vec::new();
     let mut counted = 0;
     let mut described = |what: String, description: bool| {
@@ -57,7 +57,7 @@ fn everything_has_a_description() {
 #[test]
 fn schema_graphql_is_up_to_date() {
     let committed = include_str!("../../schema.graphql");
-    let built = marmalade::schema::sdl();
+    let built = marmalade::api::schema::sdl();
     assert!(
         committed == built,
         "run `cargo run -- schema > schema.graphql` and look at the difference"

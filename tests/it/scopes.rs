@@ -6,14 +6,15 @@ use std::time::Duration;
 use async_graphql::dataloader::Loader;
 use marmalade::{
     account::{self, people},
+    api::loader::QuizzesOfAttempts,
     attempt,
     audit::{Source, seal},
-    auth::revocation::tables_allow,
+    auth::{revocation::tables_allow, role::Role},
     demo,
-    entity::{AttemptId, RevisionId, user::Role},
     error::Error,
+    id::{AttemptId, RevisionId},
     page::Page,
-    quiz::{author, loader::QuizzesOfAttempts},
+    quiz::author,
 };
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use serde_json::json;
@@ -241,7 +242,7 @@ on_both_databases! {
         assert_eq!(listed["subjects"]["nodes"][0]["chapters"]["totalCount"], 2);
         let subject = r#"query($id: ID!) { node(id: $id) { ... on Quiz { subject { id } } } }"#;
         let subject = ada.ask(subject, json!({"id": quiz.encode()})).await["node"]["subject"]["id"].take();
-        let subject = marmalade::entity::SubjectId::decode(subject.as_str().expect("an id")).unwrap_or_else(|_| panic!("an id"));
+        let subject = marmalade::id::SubjectId::decode(subject.as_str().expect("an id")).unwrap_or_else(|_| panic!("an id"));
         delete_all(&app, "quizzes").await;
         delete_all(&app, "subjects").await;
         let nothing = json!({"totalCount": 0, "nodes": []});

@@ -19,10 +19,10 @@ import argparse, os, pathlib, re, shutil, subprocess, sys, tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What an operator runs by hand, in whose way no guard stands.
-BY_HAND = ("src/demo", "src/import/bank", "src/import/sheet", "src/import/mod.rs", "src/copy.rs", "src/verify.rs", "src/main.rs", "src/mutants.rs")
+BY_HAND = ("src/demo", "src/import/bank", "src/import/sheet", "src/import/mod.rs", "src/ops/copy.rs", "src/ops/verify.rs", "src/main.rs", "src/mutants.rs")
 # Reasons why a place is no guard: (file, words of its line).
 NO_GUARD = {
-    ("src/auth/guard.rs", "is_staff"): "the arm as a whole is a mutant",
+    ("src/api/guard.rs", "is_staff"): "the arm as a whole is a mutant",
     ("src/auth/mod.rs", "is_staff"): "each call of is_owner_or_staff is a mutant",
 }
 
@@ -181,7 +181,7 @@ class Mutants:
 
     def guards(self, file):
         """`guard = "…"` of a field or an object."""
-        if file.path == "src/auth/guard.rs":
+        if file.path == "src/api/guard.rs":
             return
         for match in file.matches(r"\bguard\b\s*(?:=|\()"):
             whole = re.compile(r'guard = "([^"]+)"').match(file.text, match.start())
@@ -195,7 +195,7 @@ class Mutants:
 
     def needs(self, file):
         """What the guards ask for."""
-        if file.path != "src/auth/guard.rs":
+        if file.path != "src/api/guard.rs":
             return
         arms = list(file.matches(r"Self::(\w+)(?:\([^)]*\))? => ([^,\n]+),"))
         if not arms:
@@ -329,9 +329,9 @@ def copy(mutants, to):
     lib.write_text(lib.read_text() + "\n#[doc(hidden)]\npub mod mutants;\n")
     guarded = ", ".join(f'({n}, "{field}")' for n, field in mutants.guarded)
     (to / "src/mutants.rs").write_text(SWITCHES.replace("/*guarded*/", guarded))
-    replace(to / "src/graphql.rs", "self.data_opt().ok_or(Error::Unauthenticated)",
+    replace(to / "src/api/context.rs", "self.data_opt().ok_or(Error::Unauthenticated)",
             "self.data_opt().or_else(|| crate::mutants::latest(self)).ok_or(Error::Unauthenticated)")
-    replace(to / "src/auth/mod.rs", ".then_some(viewer)", ".then_some(viewer).map(|viewer| crate::mutants::let_in(app, viewer))")
+    replace(to / "src/account/session.rs", ".then_some(viewer)", ".then_some(viewer).map(|viewer| crate::mutants::let_in(app, viewer))")
 
 
 def replace(path, old, new):

@@ -1,9 +1,11 @@
 //! One row: a whole question, or every cell that stands in its way.
 
-use super::Question;
-use super::columns::Columns;
-use super::folded;
-use super::report::{Code, Problem};
+use super::{
+    Question,
+    columns::Columns,
+    folded,
+    report::{Code, Problem},
+};
 use crate::{
     import::sheet::{Cell, Row},
     text::is_unsafe,

@@ -79,7 +79,7 @@ struct Schema(BTreeMap<String, Vec<(String, String)>>);
 
 impl Schema {
     fn read() -> Self {
-        let document = parse_schema(marmalade::schema::sdl()).expect("the schema parses");
+        let document = parse_schema(marmalade::api::schema::sdl()).expect("the schema parses");
         let named = |ty: &Type| ty.to_string().replace(['!', '[', ']'], "");
         let objects = document
             .definitions
@@ -351,7 +351,7 @@ on_both_databases! {
         for (field, _) in schema.fields("Subscription") {
             assert!(named.contains(field.as_str()), "nothing tries Subscription.{field}");
         }
-        let built = marmalade::schema::build();
+        let built = marmalade::api::schema::build();
         let mut wrong = Vec::new();
         for Case { field, what, query, refusal } in &cases {
             for (who, actor) in &world.cast {
@@ -363,7 +363,7 @@ on_both_databases! {
                 let expected = rule.refusal(who, Owner::Nobody).or_else(|| refusal(who));
                 let request = async_graphql::Request::new(format!("subscription {{ {query} }}"));
                 let admitted = marmalade::operation::admit(&app.app, viewer.as_ref(), request).await.expect("a good request");
-                let mut stream = Box::pin(marmalade::schema::run(&built, admitted, &app.app, viewer, Default::default()));
+                let mut stream = Box::pin(marmalade::api::schema::run(&built, admitted, &app.app, viewer, Default::default()));
                 let response = stream.next().await.map(|response| json!(response)).unwrap_or_default();
                 let code = response["errors"][0]["extensions"]["code"].as_str();
                 if code != expected {

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use marmalade::{
+    auth::role::Role,
     clock::Time,
-    entity::{AttemptId, BankImportId, ChapterId, JobId, QuestionId, QuizId, SessionId, SubjectId, UserId, user::Role},
+    id::{AttemptId, BankImportId, ChapterId, JobId, QuestionId, QuizId, SessionId, SubjectId, UserId},
     import::background,
     jobs::{self, Job},
-    leaderboard::board::{Board, Scope, Span, Window},
     outbox::{self, Event},
+    ranks::board::{Board, Scope, Span, Window},
 };
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use serde_json::json;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use marmalade::{config::Secret, fleet::Health};
+use marmalade::{fleet::Health, secret::Secret};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use tokio::{
     io::copy_bidirectional,

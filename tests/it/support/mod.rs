@@ -22,24 +22,20 @@ use axum::{
     http::{Request, Response, StatusCode},
 };
 use marmalade::{
+    account::session::{self, Device},
     app::App,
     audit::Source,
-    auth::{
-        Viewer,
-        session::{self, Device},
-        token::Claims,
-    },
+    auth::{Viewer, role::Role, token::Claims},
     clock::{Clock, SystemClock, Time},
-    config::{Config, Limits, Secret},
+    config::{Config, Limits},
     db::{Db, Synchronous},
-    entity::{
-        QuizId, SessionId, UserId,
-        session::Client,
-        user::{self, Role},
-    },
-    http, jobs,
+    entity::{session::Client, user},
+    http,
+    id::{QuizId, SessionId, UserId},
+    jobs,
     limit::Rate,
     quiz::author::{self, NewQuestion, NewQuiz},
+    secret::Secret,
     serve,
 };
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Statement};
@@ -457,7 +453,7 @@ impl TestApp {
 
     async fn holding(&self, tokens: &Value) -> Option<Actor> {
         let token = tokens["accessToken"].as_str()?;
-        let viewer = marmalade::auth::authenticate(&self.app, token, self.clock.now()).await?;
+        let viewer = session::authenticate(&self.app, token, self.clock.now()).await?;
         Some(Actor {
             app: self.clone(),
             viewer: Some(viewer),
@@ -585,7 +581,7 @@ impl TestApp {
 
     /// `marmalade verify` has nothing to say.
     pub async fn verify(&self) {
-        let findings = marmalade::verify::verify(&self.app)
+        let findings = marmalade::ops::verify::verify(&self.app)
             .await
             .unwrap_or_else(|_| panic!("verify runs"));
         assert!(findings.is_empty(), "{findings:#?}");
@@ -623,7 +619,7 @@ impl Actor {
     /// The viewer that the server takes this actor's token for.
     pub async fn let_in(&self) -> Option<Viewer> {
         self.viewer.as_ref()?;
-        marmalade::auth::authenticate(&self.app.app, &self.token(), self.app.clock.now()).await
+        session::authenticate(&self.app.app, &self.token(), self.app.clock.now()).await
     }
 
     /// A fresh access token, as a client that refreshes in time has one.
@@ -638,7 +634,12 @@ impl Actor {
             role: viewer.role(),
             issued_at: self.app.clock.now(),
         };
-        self.app.app.keys.sign(&claims).unwrap_or_else(|_| panic!("a token"))
+        self.app
+            .app
+            .keys
+            .issue(&claims)
+            .map(|(_, token)| token)
+            .unwrap_or_else(|_| panic!("a token"))
     }
 
     pub async fn post(&self, query: &str, variables: Value) -> Response<Body> {

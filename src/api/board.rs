@@ -1,0 +1,466 @@
+//! Boards in the API.
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription};
+use chrono::{DateTime, Utc};
+use futures_util::{Stream, StreamExt};
+use uuid::Uuid;
+
+use crate::{
+    account::Profile,
+    api::{
+        connection::{Connection, connection, page_cost},
+        context::RequestContext,
+        guard::Needs,
+        payload::{date_time, points},
+        quiz::{Quiz, Subject, quiz, subject},
+        user::User,
+    },
+    clock::Time,
+    error::{Error, Result},
+    id::{self, QuizId, SubjectId},
+    leaderboard::{
+        live::{self, Followed, Row, Snapshot, Watched},
+        query::{self, From as Start, OwnStanding, Standings},
+    },
+    page::Page,
+    ranks::{
+        board::{self, Scope, Span},
+        index::Standing as Key,
+    },
+};
+
+/// A board of the API: one concrete window.
+#[derive(Clone, Copy)]
+pub struct Board(pub board::Board);
+
+/// The board with this id.
+pub async fn board_by_id(ctx: &Context<'_>, id: &str) -> Result<Board> {
+    ctx.viewer()?;
+    let board = board::Board::decode(id).ok_or(Error::NotFound)?;
+    query::existing(ctx.app(), board, &ctx.now()).await.map(Board)
+}
+
+/// Students ranked by their points over a scope (everything, a subject, a quiz) within a window (all time, a month, a
+/// week, a day). Points are the sum over quizzes of the student's best ranked result in the window.
+#[Object(guard = "Needs::SignedIn")]
+impl Board {
+    /// The opaque id. It names this very window, also when that is over.
+    pub async fn id(&self) -> ID {
+        self.0.encode().into()
+    }
+
+    /// The kind of window.
+    async fn window(&self) -> Span {
+        self.0.window.span()
+    }
+
+    /// When the window began; `null` for all time.
+    async fn starts_at(&self, ctx: &Context<'_>) -> Option<DateTime<Utc>> {
+        self.0.window.starts_at(ctx.app().zone).map(date_time)
+    }
+
+    /// When the window is over, exclusively; `null` for all time.
+    async fn ends_at(&self, ctx: &Context<'_>) -> Option<DateTime<Utc>> {
+        self.0.window.ends_at(ctx.app().zone).map(date_time)
+    }
+
+    /// Whether the window is over and the board final.
+    async fn closed(&self, ctx: &Context<'_>) -> bool {
+        let now = ctx.now().at;
+        self.0.window.ends_at(ctx.app().zone).is_some_and(|end| now >= end)
+    }
+
+    /// The board of the window before; `null` for all time.
+    async fn previous(&self) -> Option<Board> {
+        self.0.previous().map(Board)
+    }
+
+    /// Whoever has the first rank of a board that is over, more than one if they share it; nobody before it is over.
+    #[graphql(complexity = "1 + 10 * child_complexity")]
+    async fn winners(&self, ctx: &Context<'_>) -> Result<Vec<Standing>> {
+        let winners = query::winners(ctx.app(), self.0, &ctx.now()).await?;
+        let total = winners.total;
+        Ok(winners
+            .slice
+            .rows
+            .into_iter()
+            .map(|row| Standing::of(self.0, total, row))
+            .collect())
+    }
+
+    /// The subject, if the board is a subject's.
+    async fn subject(&self, ctx: &Context<'_>) -> Result<Option<Subject>> {
+        match self.0.scope {
+            Scope::Subject(id) => subject(ctx, id).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The quiz, if the board is a quiz's.
+    async fn quiz(&self, ctx: &Context<'_>) -> Result<Option<Quiz>> {
+        match self.0.scope {
+            Scope::Quiz(id) => quiz(ctx, id).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The standings, the best first. A student who moves while you page may be met twice or missed, but never within
+    /// one page.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn standings(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Begin with the first standing of this rank or a later one; only with `first`.")]
+        from_rank: Option<i32>,
+    ) -> Result<Connection<Standing, AsOf>> {
+        let page = Page::of((first, last), (after, before), key_of_cursor)?;
+        let start = match from_rank {
+            None => Start::Page(page),
+            Some(_) if page.backward || page.after.is_some() || page.before.is_some() => {
+                return Err(Error::BadInput("`fromRank` goes with `first` alone.".into()));
+            }
+            Some(rank) => Start::Rank {
+                rank: u64::try_from(rank)
+                    .ok()
+                    .filter(|rank| *rank > 0)
+                    .ok_or_else(|| Error::BadInput("`fromRank` begins at 1.".into()))?,
+                first: page.limit,
+            },
+        };
+        Ok(rows(self.0, query::page(ctx.app(), self.0, start).await?))
+    }
+
+    /// The viewer's standing; `null` without a ranked result in the window. Its rank is `null` if the account is not
+    /// ranked.
+    async fn viewer_standing(&self, ctx: &Context<'_>) -> Result<Option<Standing>> {
+        let own = query::own(ctx.app(), ctx.viewer()?, self.0).await?;
+        Ok(own.map(|own| Standing::own(self.0, own)))
+    }
+
+    /// The standings around the viewer's own; empty if the viewer is not on the board.
+    #[graphql(
+        complexity = "1 + (1 + above.unwrap_or(5).clamp(0, 50) as usize + below.unwrap_or(5).clamp(0, 50) as usize) * child_complexity"
+    )]
+    async fn around_viewer(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many above the viewer's, 0 to 50; 5 without it.")] above: Option<i32>,
+        #[graphql(desc = "How many below the viewer's, 0 to 50; 5 without it.")] below: Option<i32>,
+    ) -> Result<Connection<Standing, AsOf>> {
+        let count = |given: Option<i32>| {
+            let bad = || Error::BadInput("`above` and `below` are 0 to 50.".into());
+            usize::try_from(given.unwrap_or(5))
+                .ok()
+                .filter(|count| *count <= 50)
+                .ok_or_else(bad)
+        };
+        let (above, below) = (count(above)?, count(below)?);
+        Ok(rows(
+            self.0,
+            query::around(ctx.app(), ctx.viewer()?, self.0, above, below).await?,
+        ))
+    }
+}
+
+/// Beside standings: how current they are.
+#[derive(SimpleObject)]
+pub struct AsOf {
+    /// Every submit that was committed before this time is in the standings.
+    as_of: DateTime<Utc>,
+    /// How many students the board ranks.
+    total_count: u64,
+}
+
+fn rows(board: board::Board, standings: Standings) -> Connection<Standing, AsOf> {
+    let total = standings.total;
+    let beside = AsOf {
+        as_of: date_time(standings.as_of),
+        total_count: standings.total,
+    };
+    connection(
+        standings.slice,
+        beside,
+        |row: &Row| cursor(&row.place.standing),
+        |row| Standing::of(board, total, row),
+    )
+}
+
+/// A cursor is the key of a standing, never its position.
+fn cursor(key: &Key) -> String {
+    let mut bytes = Vec::with_capacity(32);
+    bytes.extend(key.score.to_be_bytes());
+    bytes.extend(key.reached_at.to_be_bytes());
+    bytes.extend(key.student.as_bytes());
+    id::encode(CURSOR, &bytes)
+}
+
+fn key_of_cursor(cursor: &str) -> Option<Key> {
+    let bytes = id::decode(CURSOR, cursor)?;
+    Some(Key {
+        score: i64::from_be_bytes(bytes.get(..8)?.try_into().ok()?),
+        reached_at: i64::from_be_bytes(bytes.get(8..16)?.try_into().ok()?),
+        student: Uuid::from_slice(bytes.get(16..)?).ok()?,
+    })
+}
+
+const CURSOR: &str = "standing";
+
+/// What a student has on a board.
+pub struct Standing {
+    board: board::Board,
+    total: u64,
+    rank: Option<u64>,
+    score: i64,
+    reached_at: Time,
+    profile: Profile,
+}
+
+impl Standing {
+    /// A row of a board that ranks so many students.
+    fn of(board: board::Board, total: u64, row: Row) -> Self {
+        Self {
+            board,
+            total,
+            rank: Some(row.place.rank),
+            score: row.place.standing.score,
+            reached_at: Time(row.place.standing.reached_at),
+            profile: row.profile,
+        }
+    }
+
+    fn own(board: board::Board, own: OwnStanding) -> Self {
+        Self {
+            board,
+            total: own.total,
+            rank: own.rank,
+            score: own.score,
+            reached_at: own.reached_at,
+            profile: own.profile,
+        }
+    }
+}
+
+/// A row of a board.
+#[Object]
+impl Standing {
+    /// 1 + the number of students with more points: 1, 2, 2, 4. `null` if the account is not ranked.
+    async fn rank(&self) -> Option<u64> {
+        self.rank
+    }
+
+    /// The points.
+    async fn points(&self) -> f64 {
+        points(self.score)
+    }
+
+    /// When the points were reached: within a tie, who was first is listed first.
+    async fn reached_at(&self) -> DateTime<Utc> {
+        date_time(self.reached_at)
+    }
+
+    /// How many percent of the board's students have no more points, this one counted: 100 at the top (the weak percentile
+    /// rank). `null` if the account is not ranked.
+    async fn percentile(&self) -> Option<f64> {
+        let not_above = (self.total + 1).checked_sub(self.rank?)?;
+        (self.total > 0).then(|| 100.0 * not_above as f64 / self.total as f64)
+    }
+
+    /// How many ranks the student has gained since the day began; negative: lost. `null` for whoever had no rank then, on
+    /// a board that is over, and for a while when the day is new.
+    async fn movement(&self, ctx: &Context<'_>) -> Option<i64> {
+        let is_over = self
+            .board
+            .window
+            .ends_at(ctx.app().zone)
+            .is_some_and(|end| ctx.now().at >= end);
+        let rank = self.rank.filter(|_| !is_over)?;
+        let ranks = ctx.loaders().ranks_this_morning();
+        let this_morning = ranks.load_one((self.board, self.profile.id)).await.ok()??;
+        Some(i64::try_from(this_morning).ok()? - i64::try_from(rank).ok()?)
+    }
+
+    /// Whose standing it is.
+    async fn user(&self) -> User {
+        self.profile.clone().into()
+    }
+}
+
+/// Which board a stream follows: one by its id, or the one whose window holds, of a scope.
+#[derive(InputObject)]
+pub struct BoardInput {
+    /// A concrete board; goes with nothing else. Its stream does not go on into the next window.
+    id: Option<ID>,
+    /// The kind of window, all time without it. The stream goes on with the next board when the window is over.
+    window: Option<Span>,
+    /// A subject's board.
+    subject_id: Option<ID>,
+    /// A quiz's board.
+    quiz_id: Option<ID>,
+}
+
+/// The board that the arguments name, still to be followed or already concrete.
+async fn choose(ctx: &Context<'_>, input: BoardInput) -> Result<Followed> {
+    let BoardInput {
+        id,
+        window,
+        subject_id,
+        quiz_id,
+    } = input;
+    let (app, now) = (ctx.app(), ctx.now());
+    if let Some(id) = id {
+        if window.is_some() || subject_id.is_some() || quiz_id.is_some() {
+            return Err(Error::BadInput("`id` names a board; it goes with nothing else.".into()));
+        }
+        let board = board::Board::decode(&id).ok_or(Error::NotFound)?;
+        return query::existing(app, board, &now).await.map(Followed::Concrete);
+    }
+    let scope = match (subject_id, quiz_id) {
+        (None, None) => Scope::Everything,
+        (Some(id), None) => Scope::Subject(SubjectId::decode(&id)?),
+        (None, Some(id)) => Scope::Quiz(QuizId::decode(&id)?),
+        (Some(_), Some(_)) => return Err(Error::BadInput("Give `subjectId` or `quizId`, not both.".into())),
+    };
+    let span = window.unwrap_or(Span::AllTime);
+    query::present(app, scope, span, &now).await?;
+    Ok(Followed::Present(scope, span))
+}
+
+/// Boards: queries.
+#[derive(Default)]
+pub struct BoardQuery;
+
+#[Object]
+impl BoardQuery {
+    /// A board: by its id, or the one of a scope and kind of window that holds now.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn board(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "A concrete board; goes with nothing else.")] id: Option<ID>,
+        #[graphql(desc = "The kind of window; all time without it.")] window: Option<Span>,
+        #[graphql(desc = "A subject's board; without it and `quizId` the one over everything.")] subject_id: Option<ID>,
+        #[graphql(desc = "A quiz's board.")] quiz_id: Option<ID>,
+    ) -> Result<Option<Board>> {
+        let input = BoardInput {
+            id,
+            window,
+            subject_id,
+            quiz_id,
+        };
+        let board = match choose(ctx, input).await? {
+            Followed::Concrete(board) => board,
+            Followed::Present(scope, span) => query::present(ctx.app(), scope, span, &ctx.now()).await?,
+        };
+        Ok(Some(Board(board)))
+    }
+}
+
+fn rows_of(snapshot: &Snapshot) -> impl Iterator<Item = Standing> {
+    let (board, total) = (snapshot.board, snapshot.total);
+    snapshot
+        .rows
+        .iter()
+        .cloned()
+        .map(move |row| Standing::of(board, total, row))
+}
+
+/// The viewer's standing at one time.
+#[derive(SimpleObject)]
+pub struct StandingChanged {
+    /// The board; another one than before when the followed window is over.
+    board: Board,
+    /// Every submit that was committed before this time is in it.
+    as_of: DateTime<Utc>,
+    /// The viewer's standing; `null` while there is none.
+    standing: Option<Standing>,
+    /// Who has passed the viewer since the event before: the nearest first, three at most.
+    overtaken_by: Vec<User>,
+    /// How many students the board ranks.
+    total_count: u64,
+    /// The board can't be had at present: this event says nothing else, the next one will.
+    stale: bool,
+}
+
+impl From<Snapshot> for StandingChanged {
+    fn from(snapshot: Snapshot) -> Self {
+        Self {
+            board: Board(snapshot.board),
+            as_of: date_time(snapshot.as_of),
+            standing: rows_of(&snapshot).next(),
+            overtaken_by: snapshot.overtaken_by.iter().cloned().map(User::from).collect(),
+            total_count: snapshot.total,
+            stale: snapshot.stale,
+        }
+    }
+}
+
+/// The top of a board at one time.
+#[derive(SimpleObject)]
+pub struct BoardChanged {
+    /// The board; another one than before when the followed window is over.
+    board: Board,
+    /// Every submit that was committed before this time is in it.
+    as_of: DateTime<Utc>,
+    /// The first standings, the best first.
+    standings: Vec<Standing>,
+    /// How many students the board ranks.
+    total_count: u64,
+    /// The board can't be had at present: this event says nothing else, the next one will.
+    stale: bool,
+}
+
+impl From<Snapshot> for BoardChanged {
+    fn from(snapshot: Snapshot) -> Self {
+        Self {
+            board: Board(snapshot.board),
+            as_of: date_time(snapshot.as_of),
+            standings: rows_of(&snapshot).collect(),
+            total_count: snapshot.total,
+            stale: snapshot.stale,
+        }
+    }
+}
+
+/// Boards: streams.
+#[derive(Default)]
+pub struct BoardSubscription;
+
+#[Subscription]
+impl BoardSubscription {
+    /// The viewer's standing: as it is, then whenever it moves because of anyone's submit.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn standing_changed(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which board.")] board: BoardInput,
+    ) -> Result<impl Stream<Item = Result<StandingChanged>> + use<>> {
+        // Boxed, as is the stream: the state of a subscription is kept for as long as its socket lives.
+        let followed = Box::pin(choose(ctx, board)).await?;
+        let watched = Watched::Student(ctx.viewer()?.user());
+        let snapshots = Box::pin(live::follow(ctx.app().clone(), followed, watched));
+        Ok(snapshots.map(|snapshot| snapshot.map(StandingChanged::from)))
+    }
+
+    /// The top of a board: as it is, then whenever it changes.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn board_changed(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which board.")] board: BoardInput,
+        #[graphql(desc = "How many standings, 1 to 100; 10 without it.")] first: Option<i32>,
+    ) -> Result<impl Stream<Item = Result<BoardChanged>> + use<>> {
+        let first = first.unwrap_or(10);
+        if !(1..=100).contains(&first) {
+            return Err(Error::BadInput("`first` is 1 to 100.".into()));
+        }
+        // Boxed, as is the stream: the state of a subscription is kept for as long as its socket lives.
+        let followed = Box::pin(choose(ctx, board)).await?;
+        let watched = Watched::Top(usize::try_from(first).unwrap_or(1));
+        let snapshots = Box::pin(live::follow(ctx.app().clone(), followed, watched));
+        Ok(snapshots.map(|snapshot| snapshot.map(BoardChanged::from)))
+    }
+}

@@ -1,0 +1,165 @@
+//! The dashboard in the API.
+
+use async_graphql::{Context, Object, SimpleObject};
+use chrono::NaiveDate;
+
+use crate::{
+    api::{
+        attempt::Attempt,
+        context::RequestContext,
+        guard::Needs,
+        payload::points,
+        quiz::{Chapter, Subject},
+    },
+    dashboard::{
+        Dashboard, OfChapter, OfDay, OfSubject, Sums,
+        daily::{self, DailyMetrics},
+    },
+    error::{Error, Result},
+};
+
+/// Sums over submitted attempts.
+#[derive(SimpleObject)]
+pub struct Progress {
+    /// How many attempts were submitted.
+    attempts: i64,
+    /// How many questions were answered rightly.
+    right_count: i64,
+    /// How many were answered wrongly.
+    wrong_count: i64,
+    /// How many were not answered.
+    blank_count: i64,
+    /// The points.
+    points: f64,
+    /// What all right answers would have been worth.
+    max_points: f64,
+    /// The share of right ones among the answered questions, 0 to 1; `null` before the first answer.
+    accuracy: Option<f64>,
+}
+
+impl From<Sums> for Progress {
+    fn from(sums: Sums) -> Self {
+        let answered = sums.right_count + sums.wrong_count;
+        Self {
+            attempts: sums.attempts,
+            right_count: sums.right_count,
+            wrong_count: sums.wrong_count,
+            blank_count: sums.blank_count,
+            points: points(sums.score),
+            max_points: points(sums.max_score),
+            accuracy: (answered > 0).then(|| sums.right_count as f64 / answered as f64),
+        }
+    }
+}
+
+/// A student's progress, exact as soon as a submit has returned.
+#[derive(SimpleObject)]
+#[graphql(name = "Dashboard")]
+pub struct DashboardOfViewer {
+    /// Over everything.
+    total: Progress,
+    /// By subject, in the order of their names.
+    subjects: Vec<SubjectProgress>,
+    /// By chapter, in the order of their names.
+    chapters: Vec<ChapterProgress>,
+    /// By day in the site's time zone, the oldest first; days without a submit are left out.
+    days: Vec<DayProgress>,
+    /// How many days in a row have a submit, up to today, or to yesterday as long as today has none.
+    streak_days: i64,
+    /// The ten newest submitted attempts.
+    recent_attempts: Vec<Attempt>,
+}
+
+/// Progress in a subject.
+#[derive(SimpleObject)]
+pub struct SubjectProgress {
+    /// The subject.
+    subject: Subject,
+    /// The sums.
+    progress: Progress,
+}
+
+/// Progress in a chapter.
+#[derive(SimpleObject)]
+pub struct ChapterProgress {
+    /// The chapter.
+    chapter: Chapter,
+    /// The sums.
+    progress: Progress,
+}
+
+/// Progress of a day.
+#[derive(SimpleObject)]
+pub struct DayProgress {
+    /// The day in the site's time zone.
+    day: NaiveDate,
+    /// The sums.
+    progress: Progress,
+}
+
+impl From<Dashboard> for DashboardOfViewer {
+    fn from(dashboard: Dashboard) -> Self {
+        let subject = |OfSubject { id, name, sums }| SubjectProgress {
+            subject: Subject::new(id, name),
+            progress: sums.into(),
+        };
+        let chapter = |OfChapter {
+                           id,
+                           subject,
+                           name,
+                           sums,
+                       }| ChapterProgress {
+            chapter: Chapter::new(id, subject, name),
+            progress: sums.into(),
+        };
+        let day = |OfDay { day, sums }| DayProgress {
+            day,
+            progress: sums.into(),
+        };
+        Self {
+            total: dashboard.total.into(),
+            subjects: dashboard.subjects.into_iter().map(subject).collect(),
+            chapters: dashboard.chapters.into_iter().map(chapter).collect(),
+            days: dashboard.days.into_iter().map(day).collect(),
+            streak_days: dashboard.streak,
+            recent_attempts: dashboard.recent.into_iter().map(Attempt::from).collect(),
+        }
+    }
+}
+
+/// Dashboards: queries.
+#[derive(Default)]
+pub struct DashboardQuery;
+
+#[Object]
+impl DashboardQuery {
+    /// What happened on each day from `from` to `until`, the oldest first. A day is there once it is over. For staff.
+    #[graphql(guard = "Needs::Staff", complexity = "1 + 366 * child_complexity")]
+    async fn daily_metrics(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first day, in the site's time zone.")] from: NaiveDate,
+        #[graphql(desc = "The last day; at most a year later.")] until: NaiveDate,
+    ) -> Result<Option<Vec<DailyMetrics>>> {
+        if (until - from).num_days() > 366 {
+            return Err(Error::BadInput("Ask for 366 days at most.".into()));
+        }
+        let conn = ctx.app().db.for_analytics().await;
+        daily::days(&conn, from, until).await.map(Some)
+    }
+
+    /// The viewer's own progress.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn dashboard(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many days back `days` goes, 1 to 366; 30 without it.")] days: Option<i32>,
+    ) -> Result<Option<DashboardOfViewer>> {
+        let days = u32::try_from(days.unwrap_or(30))
+            .ok()
+            .filter(|days| (1..=366).contains(days));
+        let days = days.ok_or_else(|| Error::BadInput("`days` is 1 to 366.".into()))?;
+        let dashboard = crate::dashboard::of_viewer(ctx.app(), ctx.viewer()?, days, &ctx.now()).await?;
+        Ok(Some(dashboard.into()))
+    }
+}

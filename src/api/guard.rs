@@ -1,0 +1,31 @@
+//! Guards for the schema. A guard on a field *replaces* its object's, and one on a subscription runs once.
+
+use async_graphql::{Context, Guard};
+
+use crate::{
+    auth::{Viewer, role::Role},
+    error::Error,
+};
+
+/// What a field asks of whoever reads it.
+#[derive(Clone, Copy, Debug)]
+pub enum Needs {
+    /// Anyone who is signed in.
+    SignedIn,
+    /// An editor or an admin.
+    Staff,
+    /// An admin.
+    Admin,
+}
+
+impl Guard for Needs {
+    async fn check(&self, ctx: &Context<'_>) -> async_graphql::Result<()> {
+        let viewer = ctx.data_opt::<Viewer>().ok_or(Error::Unauthenticated)?;
+        let allowed = match self {
+            Self::SignedIn => true,
+            Self::Staff => viewer.role().is_staff(),
+            Self::Admin => viewer.role() == Role::Admin,
+        };
+        if allowed { Ok(()) } else { Err(Error::Forbidden.into()) }
+    }
+}

@@ -1,0 +1,184 @@
+//! Jobs in the API, for staff.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription};
+use chrono::{DateTime, Utc};
+use futures_util::Stream;
+
+use crate::{
+    api::{
+        connection::{Connection, connection, page_cost},
+        context::RequestContext,
+        guard::Needs,
+        payload::{UserError, date_time},
+    },
+    error::{Result, as_payload},
+    id::JobId,
+    jobs::{Filter, JobRecord, Kind, State, record},
+    page::Page,
+};
+
+/// Something that is done while nobody waits for it.
+#[derive(Clone)]
+pub struct Job(pub(super) JobRecord);
+
+/// Something that is done while nobody waits for it.
+#[Object]
+impl Job {
+    /// The opaque id.
+    async fn id(&self) -> ID {
+        self.0.id.encode().into()
+    }
+
+    /// What is done; `null` for a job of a newer release.
+    async fn kind(&self) -> Option<Kind> {
+        self.0.job.as_ref().map(|queued| queued.job.kind())
+    }
+
+    /// Where it stands.
+    async fn state(&self) -> State {
+        self.0.state
+    }
+
+    /// How often it was tried.
+    async fn attempts(&self) -> i32 {
+        self.0.attempts
+    }
+
+    /// How often it is tried before it is given up.
+    async fn max_attempts(&self) -> i32 {
+        self.0.max_attempts
+    }
+
+    /// When it was wanted.
+    async fn wanted_at(&self) -> Option<DateTime<Utc>> {
+        self.0.job.as_ref().map(|queued| date_time(queued.wanted_at))
+    }
+
+    /// When a worker last took it.
+    async fn started_at(&self) -> Option<DateTime<Utc>> {
+        self.0.started_at.map(date_time)
+    }
+
+    /// When it was done, or given up.
+    async fn finished_at(&self) -> Option<DateTime<Utc>> {
+        self.0.finished_at.map(date_time)
+    }
+
+    /// Why it failed the last time.
+    async fn error(&self) -> Option<&str> {
+        self.0.error.as_deref()
+    }
+}
+
+/// Beside a page of jobs.
+pub struct JobTotal(pub(super) Filter);
+
+#[Object]
+impl JobTotal {
+    /// How many there are in all. Counted only if asked for.
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
+        record::count(ctx.app().db.read(), &self.0).await
+    }
+}
+
+/// Jobs: queries.
+#[derive(Default)]
+pub struct JobQuery;
+
+#[Object]
+impl JobQuery {
+    /// What is done in the background, the newest first. For staff.
+    #[graphql(guard = "Needs::Staff", complexity = "page_cost(first, last, child_complexity)")]
+    async fn jobs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only those in this state.")] state: Option<State>,
+        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+    ) -> Result<Option<Connection<Job, JobTotal>>> {
+        let filter = Filter { state };
+        let page = Page::of((first, last), (after, before), |cursor| JobId::decode(cursor).ok())?;
+        let slice = record::list(ctx.app().db.read(), &filter, &page).await?;
+        Ok(Some(connection(slice, JobTotal(filter), |job| job.id.encode(), Job)))
+    }
+}
+
+/// Which job to run again.
+#[derive(InputObject)]
+pub struct RetryJobInput {
+    /// A job that was given up.
+    job_id: ID,
+}
+
+/// What became of it.
+#[derive(SimpleObject)]
+pub struct RetryJobPayload {
+    /// The job, which waits for a worker again.
+    job: Option<Job>,
+    /// Why it does not.
+    errors: Vec<UserError>,
+}
+
+/// Jobs: mutations.
+#[derive(Default)]
+pub struct JobMutation;
+
+#[Object]
+impl JobMutation {
+    /// Runs a job again that was given up. For staff.
+    #[graphql(guard = "Needs::Staff")]
+    async fn retry_job(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which job.")] input: RetryJobInput,
+    ) -> Result<Option<RetryJobPayload>> {
+        let id = JobId::decode(&input.job_id)?;
+        let (job, errors) = as_payload(record::retry(ctx.app(), id, &ctx.source(), &ctx.now()).await)?;
+        Ok(Some(RetryJobPayload {
+            job: job.map(Job),
+            errors: errors.into_iter().map(Into::into).collect(),
+        }))
+    }
+}
+
+/// How often a stream looks: jobs are done by other processes, too.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Jobs: subscriptions.
+#[derive(Default)]
+pub struct JobSubscription;
+
+#[Subscription]
+impl JobSubscription {
+    /// Jobs that are not done yet, then each job whenever it is wanted, taken, done or given up. For staff.
+    #[graphql(guard = "Needs::Staff")]
+    async fn job_updated(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = Job> + use<>> {
+        let app = ctx.app().clone();
+        Ok(async_stream::stream! {
+            let mut seen = HashMap::new();
+            let mut since = app.clock.now();
+            let mut ticks = tokio::time::interval(LOOK_EVERY);
+            loop {
+                ticks.tick().await;
+                let now = app.clock.now();
+                // A little overlap: whoever finishes a job reads another clock.
+                let Ok(jobs) = record::recent(app.db.read(), since - 10 * LOOK_EVERY).await else {
+                    continue;
+                };
+                since = now;
+                let before = std::mem::take(&mut seen);
+                for job in jobs.into_iter().rev() {
+                    let state = (job.state, job.attempts, job.started_at);
+                    seen.insert(job.id, state);
+                    if before.get(&job.id) != Some(&state) {
+                        yield Job(job);
+                    }
+                }
+            }
+        })
+    }
+}

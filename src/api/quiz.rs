@@ -1,0 +1,512 @@
+//! The catalogue in the API. Nothing here knows a right answer.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+
+use crate::{
+    api::{
+        board::Board,
+        connection::{Connection, connection, page_cost},
+        context::RequestContext,
+        guard::Needs,
+        payload::{UserError, date_time, points},
+        scalar::{Markdown, Reason, SearchText},
+    },
+    entity::{chapter, quiz::ReviewOpens, subject},
+    error::{Error, Result, as_payload, if_there},
+    id::{ChapterId, ChoiceId, QuestionId, QuizId, SubjectId},
+    leaderboard,
+    page::Page,
+    quiz::{
+        Filter, Marking, author,
+        paper::{self, Paper, Published},
+    },
+    ranks::board::{Scope, Span},
+    text,
+};
+
+/// A subject of the catalogue.
+#[derive(Clone)]
+pub struct Subject {
+    id: SubjectId,
+    name: String,
+}
+
+impl Subject {
+    /// A subject whose name is known already.
+    pub fn new(id: SubjectId, name: String) -> Self {
+        Self { id, name }
+    }
+}
+
+impl From<&subject::Model> for Subject {
+    fn from(subject: &subject::Model) -> Self {
+        Self::new(subject.id, subject.name.clone())
+    }
+}
+
+/// The subject with this id.
+pub async fn subject(ctx: &Context<'_>, id: SubjectId) -> Result<Subject> {
+    let found = ctx.loaders().subjects().load_one(id).await?;
+    found.as_ref().map(Subject::from).ok_or(Error::NotFound)
+}
+
+/// A subject: Biology, Chemistry, …
+#[Object]
+impl Subject {
+    /// The opaque id.
+    pub async fn id(&self) -> ID {
+        self.id.encode().into()
+    }
+
+    /// The name; unique.
+    async fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The chapters, in the order in which they were made.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn chapters(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Chapter, ChapterTotal>> {
+        let page = Page::of((first, last), (after, before), |cursor| ChapterId::decode(cursor).ok())?;
+        let slice = crate::quiz::chapters(ctx.app().db.read(), self.id, &page).await?;
+        Ok(connection(
+            slice,
+            ChapterTotal(self.id),
+            |chapter| chapter.id.encode(),
+            Chapter::from,
+        ))
+    }
+
+    /// The subject's board whose window holds now.
+    async fn board(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The kind of window; all time without it.")] window: Option<Span>,
+    ) -> Result<Board> {
+        let span = window.unwrap_or(Span::AllTime);
+        leaderboard::query::present(ctx.app(), Scope::Subject(self.id), span, &ctx.now())
+            .await
+            .map(Board)
+    }
+}
+
+/// Beside a page of chapters.
+pub struct ChapterTotal(pub(super) SubjectId);
+
+#[Object]
+impl ChapterTotal {
+    /// How many there are in all. Counted only if asked for.
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
+        crate::quiz::chapter_count(ctx.app().db.read(), self.0).await
+    }
+}
+
+/// A chapter of a subject.
+#[derive(Clone)]
+pub struct Chapter {
+    id: ChapterId,
+    subject: SubjectId,
+    name: String,
+}
+
+impl Chapter {
+    /// A chapter whose name is known already.
+    pub fn new(id: ChapterId, subject: SubjectId, name: String) -> Self {
+        Self { id, subject, name }
+    }
+}
+
+impl From<chapter::Model> for Chapter {
+    fn from(chapter: chapter::Model) -> Self {
+        Self::new(chapter.id, chapter.subject_id, chapter.name)
+    }
+}
+
+/// The chapter with this id.
+pub async fn chapter(ctx: &Context<'_>, id: ChapterId) -> Result<Chapter> {
+    let found = ctx.loaders().chapters().load_one(id).await?;
+    found.map(Chapter::from).ok_or(Error::NotFound)
+}
+
+/// A chapter: Enzymes, Genetics, …
+#[Object]
+impl Chapter {
+    /// The opaque id.
+    pub async fn id(&self) -> ID {
+        self.id.encode().into()
+    }
+
+    /// The name; unique within the subject.
+    async fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The subject it belongs to.
+    async fn subject(&self, ctx: &Context<'_>) -> Result<Subject> {
+        subject(ctx, self.subject).await
+    }
+}
+
+/// A quiz with its current revision.
+#[derive(Clone)]
+pub struct Quiz(pub(super) Published);
+
+impl From<Published> for Quiz {
+    fn from(published: Published) -> Self {
+        Self(published)
+    }
+}
+
+/// The quiz of the catalogue with this id.
+pub async fn quiz(ctx: &Context<'_>, id: QuizId) -> Result<Quiz> {
+    let found = ctx.loaders().catalogue().load_one(id).await?;
+    found.map(Quiz).ok_or(Error::NotFound)
+}
+
+/// A quiz: questions against the clock. Students see the questions once they have started an attempt.
+#[Object]
+impl Quiz {
+    /// The opaque id.
+    pub async fn id(&self) -> ID {
+        self.0.quiz.id.encode().into()
+    }
+
+    /// The title.
+    async fn title(&self) -> &str {
+        &self.0.quiz.title
+    }
+
+    /// What it is about.
+    async fn description(&self) -> Option<&str> {
+        self.0.quiz.description.as_deref()
+    }
+
+    /// The subject it belongs to.
+    async fn subject(&self, ctx: &Context<'_>) -> Result<Subject> {
+        subject(ctx, self.0.quiz.subject_id).await
+    }
+
+    /// How many questions it asks.
+    async fn question_count(&self) -> i32 {
+        self.0.revision.question_count
+    }
+
+    /// How long an attempt may take, in seconds.
+    async fn duration_seconds(&self) -> u64 {
+        self.0.revision.duration().as_secs()
+    }
+
+    /// What an answer is worth.
+    async fn marking(&self) -> MarkingScheme {
+        MarkingScheme::from(Marking {
+            right: self.0.revision.right_score,
+            wrong: self.0.revision.wrong_score,
+            blank: self.0.revision.blank_score,
+        })
+    }
+
+    /// How often a student may take it; `null`: as often as one likes.
+    async fn max_attempts(&self) -> Option<i32> {
+        self.0.quiz.max_attempts
+    }
+
+    /// The pause between a submit and the next start, in seconds.
+    async fn cooldown_seconds(&self) -> u64 {
+        self.0.quiz.cooldown().as_secs()
+    }
+
+    /// From when it can be started; `null`: since it was published.
+    async fn opens_at(&self) -> Option<DateTime<Utc>> {
+        self.0.quiz.opens_at.map(date_time)
+    }
+
+    /// Until when it can be started and answered; `null`: without end.
+    async fn closes_at(&self) -> Option<DateTime<Utc>> {
+        self.0.quiz.closes_at.map(date_time)
+    }
+
+    /// When reviews can be read.
+    async fn review_opens(&self) -> ReviewOpens {
+        self.0.quiz.review_opens
+    }
+
+    /// When its current revision was published.
+    async fn published_at(&self) -> Option<DateTime<Utc>> {
+        self.0.revision.published_at.map(date_time)
+    }
+
+    /// The questions of the current revision, without their answers. Only for staff: students read the questions of
+    /// their own attempts, or nobody's clock would mean anything.
+    #[graphql(guard = "Needs::Staff", complexity = "20 * child_complexity")]
+    async fn questions(&self, ctx: &Context<'_>) -> Result<Option<Vec<Question>>> {
+        let app = ctx.app();
+        let paper = app.papers.paper_of(app.db.read(), &self.0.revision).await?;
+        Ok(Some(questions(&paper)))
+    }
+
+    /// The quiz's board whose window holds now; `null` once the quiz was deleted.
+    async fn board(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The kind of window; all time without it.")] window: Option<Span>,
+    ) -> Result<Option<Board>> {
+        let (scope, span) = (Scope::Quiz(self.0.quiz.id), window.unwrap_or(Span::AllTime));
+        let board = leaderboard::query::present(ctx.app(), scope, span, &ctx.now()).await;
+        Ok(if_there(board)?.map(Board))
+    }
+}
+
+/// What an answer is worth, in points.
+#[derive(SimpleObject)]
+pub struct MarkingScheme {
+    /// For the right choice.
+    right: f64,
+    /// For a wrong choice; may be negative.
+    wrong: f64,
+    /// For no choice.
+    blank: f64,
+}
+
+impl From<Marking> for MarkingScheme {
+    fn from(marking: Marking) -> Self {
+        Self {
+            right: points(marking.right),
+            wrong: points(marking.wrong),
+            blank: points(marking.blank),
+        }
+    }
+}
+
+/// A question without its answer.
+#[derive(Clone)]
+pub struct Question(pub Arc<paper::Question>);
+
+/// The questions of a paper.
+pub fn questions(paper: &Paper) -> Vec<Question> {
+    paper.questions.iter().cloned().map(Question).collect()
+}
+
+/// A question. Nothing of it tells the right answer: that is only in the review of a submitted attempt.
+#[Object]
+impl Question {
+    /// The opaque id.
+    pub async fn id(&self) -> ID {
+        self.0.id.encode().into()
+    }
+
+    /// Its place in the quiz, from 1.
+    async fn number(&self) -> i32 {
+        self.0.position + 1
+    }
+
+    /// The question.
+    async fn text(&self) -> Markdown {
+        Markdown(self.0.text.clone())
+    }
+
+    /// The path of a picture that belongs to it.
+    async fn image(&self) -> Option<&str> {
+        self.0.image.as_deref()
+    }
+
+    /// The chapter it is from.
+    async fn chapter(&self, ctx: &Context<'_>) -> Result<Option<Chapter>> {
+        match self.0.chapter {
+            Some(id) => chapter(ctx, id).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The choices, of which exactly one is right.
+    async fn choices(&self) -> Vec<Choice> {
+        self.0.choices.iter().cloned().map(Choice::from).collect()
+    }
+}
+
+/// A choice. Nothing of it tells whether it is the right one.
+#[derive(SimpleObject)]
+pub struct Choice {
+    /// The opaque id.
+    id: ID,
+    /// The choice.
+    text: Markdown,
+}
+
+impl From<paper::Choice> for Choice {
+    fn from(choice: paper::Choice) -> Self {
+        Self {
+            id: choice.id.encode().into(),
+            text: Markdown(choice.text),
+        }
+    }
+}
+
+/// Which quizzes are wanted. What is not given does not matter.
+#[derive(InputObject)]
+pub struct QuizFilter {
+    /// Of this subject.
+    subject_id: Option<ID>,
+    /// With a question of this chapter.
+    chapter_id: Option<ID>,
+    /// With all these words in the title, whatever the case.
+    text: Option<SearchText>,
+    /// With at least so many questions.
+    min_questions: Option<i32>,
+    /// With at most so many questions.
+    max_questions: Option<i32>,
+    /// That take at least so many minutes.
+    min_minutes: Option<i32>,
+    /// That take at most so many minutes.
+    max_minutes: Option<i32>,
+}
+
+impl QuizFilter {
+    fn decode(self) -> Result<Filter> {
+        Ok(Filter {
+            subject: self.subject_id.map(|id| SubjectId::decode(&id)).transpose()?,
+            chapter: self.chapter_id.map(|id| ChapterId::decode(&id)).transpose()?,
+            text: self
+                .text
+                .map(|SearchText(text)| text::search("text", text))
+                .transpose()?,
+            questions: (self.min_questions, self.max_questions),
+            minutes: (self.min_minutes, self.max_minutes),
+        })
+    }
+}
+
+/// Beside a page of quizzes.
+pub struct QuizTotal(pub(super) Filter);
+
+#[Object]
+impl QuizTotal {
+    /// How many there are in all. Counted only if asked for.
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
+        crate::quiz::catalogue_count(ctx.app().db.read(), &self.0).await
+    }
+}
+
+/// Beside a page of subjects.
+pub struct SubjectTotal;
+
+#[Object]
+impl SubjectTotal {
+    /// How many there are in all. Counted only if asked for.
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
+        crate::quiz::subject_count(ctx.app().db.read()).await
+    }
+}
+
+/// The catalogue: queries. Open to everyone.
+#[derive(Default)]
+pub struct CatalogueQuery;
+
+#[Object]
+impl CatalogueQuery {
+    /// The subjects, in the order in which they were made.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn subjects(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Subject, SubjectTotal>> {
+        let page = Page::of((first, last), (after, before), |cursor| SubjectId::decode(cursor).ok())?;
+        let slice = crate::quiz::subjects(ctx.app().db.read(), &page).await?;
+        Ok(connection(
+            slice,
+            SubjectTotal,
+            |subject| subject.id.encode(),
+            |subject| Subject::from(&subject),
+        ))
+    }
+
+    /// The published quizzes, the newest first.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn quizzes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which quizzes; all without it.")] filter: Option<QuizFilter>,
+        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Quiz, QuizTotal>> {
+        let filter = filter.map(QuizFilter::decode).transpose()?.unwrap_or_default();
+        let page = Page::of((first, last), (after, before), |cursor| QuizId::decode(cursor).ok())?;
+        let slice = crate::quiz::catalogue(ctx.app().db.read(), &filter, &page).await?;
+        Ok(connection(
+            slice,
+            QuizTotal(filter),
+            |published| published.quiz.id.encode(),
+            Quiz,
+        ))
+    }
+
+    /// A published quiz.
+    async fn quiz(&self, ctx: &Context<'_>, #[graphql(desc = "The id of the quiz.")] id: ID) -> Result<Option<Quiz>> {
+        let app = ctx.app();
+        let published = app.papers.quiz(app.db.read(), QuizId::decode(&id)?).await?;
+        Ok(Some(Quiz((*published).clone())))
+    }
+}
+
+/// Which key is wrong, and what is right.
+#[derive(InputObject)]
+pub struct CorrectQuestionInput {
+    /// A question of a published quiz.
+    question_id: ID,
+    /// The choice that is the right one.
+    choice_id: ID,
+    /// Why, for those who ask later.
+    reason: Reason,
+}
+
+/// What became of it.
+#[derive(SimpleObject)]
+pub struct CorrectQuestionPayload {
+    /// The number of the correction. Results say which one they were scored by; they follow within seconds.
+    correction: Option<i32>,
+    /// Why nothing was corrected.
+    errors: Vec<UserError>,
+}
+
+/// Quizzes: mutations.
+#[derive(Default)]
+pub struct QuizMutation;
+
+#[Object]
+impl QuizMutation {
+    /// Mends a wrong key. The questions stay as they were published; every result is scored anew. For staff.
+    #[graphql(guard = "Needs::Staff")]
+    async fn correct_question(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which key is wrong, and what is right.")] input: CorrectQuestionInput,
+    ) -> Result<Option<CorrectQuestionPayload>> {
+        let (question, viewer) = (QuestionId::decode(&input.question_id)?, ctx.viewer()?);
+        let corrected = match ChoiceId::decode(&input.choice_id) {
+            Ok(choice) => {
+                let (app, reason) = (ctx.app(), &input.reason.0);
+                author::correct(app, viewer, question, choice, reason, &ctx.source(), &ctx.now()).await
+            }
+            Err(_) => Err(Error::input("choiceId", "This is no choice of the question.")),
+        };
+        let (correction, errors) = as_payload(corrected)?;
+        Ok(Some(CorrectQuestionPayload {
+            correction,
+            errors: errors.into_iter().map(Into::into).collect(),
+        }))
+    }
+}

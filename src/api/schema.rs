@@ -1,0 +1,232 @@
+//! The GraphQL schema: the surfaces of the domains put together, and objects by id.
+
+use std::sync::{Arc, OnceLock};
+
+use async_graphql::{
+    Context, ID, Interface, MergedObject, MergedSubscription, Object, PathSegment, ServerError, ValidationResult,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation},
+    value,
+};
+use futures_util::Stream;
+
+use crate::{
+    api::{
+        attempt::{Attempt, AttemptMutation, AttemptQuery},
+        audit::AuditQuery,
+        batch::Batches,
+        board::{Board, BoardQuery, BoardSubscription},
+        context::{Caller, Loaders},
+        dashboard::DashboardQuery,
+        import::{ImportMutation, ImportQuery},
+        job::{JobMutation, JobQuery, JobSubscription},
+        limit::LimitQuery,
+        quiz::{CatalogueQuery, Chapter, Quiz, QuizMutation, Subject},
+        user::{AccountMutation, AccountQuery, User},
+    },
+    app::App,
+    auth::Viewer,
+    config::Mode,
+    error::{Error, Result, of_request},
+    id::{AttemptId, ChapterId, QuizId, SubjectId, UserId},
+    operation::Admitted,
+    telemetry,
+};
+
+/// The schema of Marmalade.
+pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
+
+/// What can be asked.
+#[derive(MergedObject, Default)]
+pub struct Query(
+    NodeQuery,
+    AccountQuery,
+    CatalogueQuery,
+    AttemptQuery,
+    DashboardQuery,
+    BoardQuery,
+    AuditQuery,
+    ImportQuery,
+    JobQuery,
+    LimitQuery,
+);
+
+/// What can be changed. Outcomes that a person can act on are in the payload's `errors`.
+#[derive(MergedObject, Default)]
+pub struct Mutation(
+    AccountMutation,
+    AttemptMutation,
+    ImportMutation,
+    JobMutation,
+    QuizMutation,
+);
+
+/// What can be followed. Every stream begins with the present state and goes on with each new one.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(BoardSubscription, JobSubscription);
+
+/// Builds the schema. Request data (the app, the viewer, loaders) is added by [`run`]; what an operation may cost has
+/// been judged when it was admitted, all but its complexity, which `Judge` sees to.
+pub fn build() -> Schema {
+    async_graphql::Schema::build(Query::default(), Mutation::default(), Subscription::default())
+        .limit_recursive_depth(usize::MAX)
+        .extension(Judge::default())
+        .finish()
+}
+
+/// Tells each operation's cost, refuses what costs too much, and keeps names of the schema to itself in production.
+#[derive(Default)]
+struct Judge(OnceLock<ValidationResult>);
+
+#[async_trait::async_trait]
+impl Extension for Judge {
+    async fn validation(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        next: NextValidation<'_>,
+    ) -> Result<ValidationResult, Vec<ServerError>> {
+        let app: &App = ctx.data_unchecked();
+        let staff = ctx.data_opt::<Viewer>().is_some_and(|viewer| viewer.role().is_staff());
+        let judged = next.run(ctx).await.map_err(|mut errors| {
+            if app.config.mode == Mode::Production && !staff {
+                for error in &mut errors {
+                    if let Some(hint) = error.message.find(" Did you mean") {
+                        error.message.truncate(hint);
+                    }
+                }
+            }
+            errors
+        })?;
+        let allowed = app.config.bounds.complexity;
+        if judged.complexity > allowed {
+            let message = format!(
+                "The operation costs {}; at most {allowed} is allowed. Ask for shorter pages or fewer fields.",
+                judged.complexity
+            );
+            return Err(vec![of_request(Error::TooComplex(message))]);
+        }
+        self.0.get_or_init(|| judged);
+        Ok(judged)
+    }
+
+    async fn execute(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        operation_name: Option<&str>,
+        next: NextExecute<'_>,
+    ) -> async_graphql::Response {
+        let response = next.run(ctx, operation_name).await;
+        let Some(judged) = self.0.get() else { return response };
+        let app: &App = ctx.data_unchecked();
+        let cost = value!({
+            "requested": judged.complexity,
+            "maximum": app.config.bounds.complexity,
+            "depth": judged.depth,
+        });
+        response.extension("cost", cost)
+    }
+}
+
+impl ExtensionFactory for Judge {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self::default())
+    }
+}
+
+/// The text of `schema.graphql`.
+pub fn sdl() -> String {
+    build().sdl_with_options(
+        async_graphql::SDLExportOptions::new()
+            .sorted_fields()
+            .sorted_arguments()
+            .sorted_enum_items(),
+    )
+}
+
+/// Runs an operation: one response for a query or a mutation, one per event for a subscription.
+pub fn run(
+    schema: &Schema,
+    admitted: Admitted,
+    app: &App,
+    viewer: Option<Viewer>,
+    caller: Caller,
+) -> impl Stream<Item = async_graphql::Response> + Send + use<> {
+    let (kind, field) = (admitted.kind(), admitted.field().to_owned());
+    let batches = Batches::default();
+    let loads = batches.loads();
+    let mut request = admitted
+        .into_request()
+        .data(app.clone())
+        .data(caller)
+        .data(Loaders::new(app.clone(), batches));
+    if let Some(viewer) = viewer {
+        request = request.data(viewer);
+    }
+    telemetry::measured(kind, field, loads.drive(schema.execute_stream(request)))
+}
+
+/// An object with an id of its own.
+#[derive(Interface)]
+#[expect(clippy::large_enum_variant, reason = "a node lives for one field of one response")]
+#[graphql(field(name = "id", ty = "ID", desc = "The opaque id of the object."))]
+pub enum Node {
+    User(User),
+    Subject(Subject),
+    Chapter(Chapter),
+    Quiz(Quiz),
+    Attempt(Attempt),
+    Board(Board),
+}
+
+/// Objects by id.
+#[derive(Default)]
+pub struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// The object with this id. One that is not there and one that the viewer may not know of look the same.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id of the object.")] id: ID) -> Result<Option<Node>> {
+        node(ctx, &id).await.map(Some)
+    }
+
+    /// The objects with these ids, in their order; `null` with an error where there is none. At most 100.
+    #[graphql(complexity = "ids.len() * (1 + child_complexity)")]
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The ids of the objects.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>> {
+        if ids.len() > 100 {
+            return Err(Error::BadInput("Ask for 100 nodes at most.".into()));
+        }
+        // All at once, so that the loaders make one statement per kind of object.
+        let found = futures_util::future::join_all(ids.iter().map(|id| node(ctx, id))).await;
+        let nodes = found.into_iter().enumerate().map(|(index, found)| match found {
+            Ok(node) => Some(node),
+            Err(error) => {
+                ctx.add_error(at_item(ctx, error, index));
+                None
+            }
+        });
+        Ok(nodes.collect())
+    }
+}
+
+/// An error about one item of the list that a field returns.
+fn at_item(ctx: &Context<'_>, error: Error, index: usize) -> ServerError {
+    let mut error = ctx.set_error_path(async_graphql::Error::from(error).into_server_error(ctx.item.pos));
+    error.path.push(PathSegment::Index(index));
+    error
+}
+
+async fn node(ctx: &Context<'_>, id: &str) -> Result<Node> {
+    let prefix = id.split_once('_').map_or("", |(prefix, _)| prefix);
+    Ok(match prefix {
+        UserId::PREFIX => super::user::user(ctx, UserId::decode(id)?).await?.into(),
+        SubjectId::PREFIX => super::quiz::subject(ctx, SubjectId::decode(id)?).await?.into(),
+        ChapterId::PREFIX => super::quiz::chapter(ctx, ChapterId::decode(id)?).await?.into(),
+        QuizId::PREFIX => super::quiz::quiz(ctx, QuizId::decode(id)?).await?.into(),
+        AttemptId::PREFIX => super::attempt::attempt(ctx, AttemptId::decode(id)?).await?.into(),
+        crate::ranks::board::Board::PREFIX => super::board::board_by_id(ctx, id).await?.into(),
+        _ => return Err(Error::NotFound),
+    })
+}

@@ -1,0 +1,200 @@
+//! Accounts in the API.
+
+use async_graphql::{Context, ID, MergedObject, Object};
+use chrono::{DateTime, Utc};
+
+use crate::{
+    account::{Profile, session as sessions},
+    api::{
+        attempt::{Attempt, AttemptFilter, AttemptTotal},
+        connection::{Connection, connection, page_cost},
+        context::RequestContext,
+        guard::Needs,
+        own_account::{OwnAccountMutation, OwnAccountQuery},
+        payload::date_time,
+        people::{PeopleMutation, PeopleQuery},
+        scalar::{EmailAddress, Handle, PictureUrl},
+        session::{Session, SessionMutation},
+    },
+    attempt,
+    auth::role::Role,
+    entity::user,
+    error::{Error, Result},
+    id::{AttemptId, SessionId, UserId},
+    page::Page,
+};
+
+/// An account, as others see it. What is only its owner's and staff's is `null` with an error for others.
+#[derive(Clone)]
+pub struct User(pub(super) Profile);
+
+impl From<Profile> for User {
+    fn from(profile: Profile) -> Self {
+        Self(profile)
+    }
+}
+
+/// An account of which only the id is known so far.
+pub async fn user(ctx: &Context<'_>, id: UserId) -> Result<User> {
+    ctx.viewer()?;
+    let found = ctx.loaders().accounts(ctx.viewer().ok()).load_one(id).await?;
+    found.map(|account| User(account.into())).ok_or(Error::NotFound)
+}
+
+impl User {
+    /// The whole account, for its owner and for staff.
+    async fn private(&self, ctx: &Context<'_>) -> Result<user::Model> {
+        self.must_be_readable(ctx)?;
+        let found = ctx.loaders().accounts(ctx.viewer().ok()).load_one(self.0.id).await?;
+        found.ok_or(Error::NotFound)
+    }
+
+    fn must_be_readable(&self, ctx: &Context<'_>) -> Result<()> {
+        let allowed = ctx.viewer()?.is_owner_or_staff(self.0.id);
+        if allowed { Ok(()) } else { Err(Error::Forbidden) }
+    }
+}
+
+/// An account: a student's or a staff member's.
+#[Object]
+impl User {
+    /// The opaque id.
+    pub async fn id(&self) -> ID {
+        self.0.id.encode().into()
+    }
+
+    /// The name that boards show.
+    async fn handle(&self) -> Handle {
+        Handle(self.0.handle.clone())
+    }
+
+    /// A picture.
+    async fn avatar(&self) -> Option<PictureUrl> {
+        self.0.avatar.clone().map(PictureUrl)
+    }
+
+    /// The e-mail address. Only for the account's owner and staff.
+    async fn email(&self, ctx: &Context<'_>) -> Result<Option<EmailAddress>> {
+        self.private(ctx).await.map(|account| Some(EmailAddress(account.email)))
+    }
+
+    /// What the account may do. Only for the account's owner and staff.
+    async fn role(&self, ctx: &Context<'_>) -> Result<Option<Role>> {
+        self.private(ctx).await.map(|account| Some(account.role))
+    }
+
+    /// When the account was made. Only for the account's owner and staff.
+    async fn created_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        self.private(ctx)
+            .await
+            .map(|account| Some(date_time(account.created_at)))
+    }
+
+    /// Whether boards that are still open leave the account out. Only for the account's owner and staff.
+    async fn hidden_from_boards(&self, ctx: &Context<'_>) -> Result<Option<bool>> {
+        self.private(ctx).await.map(|account| Some(account.opted_out))
+    }
+
+    /// When an admin shut the account out, if it is suspended. Only for admins.
+    #[graphql(guard = "Needs::Admin")]
+    async fn suspended_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        self.private(ctx)
+            .await
+            .map(|account| account.suspended_at.map(date_time))
+    }
+
+    /// Why, in that admin's words. Only for admins.
+    #[graphql(guard = "Needs::Admin")]
+    async fn suspension_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        self.private(ctx).await.map(|account| account.suspension_reason)
+    }
+
+    /// When the account was deleted, if it is. It can be restored for 30 days. Only for admins.
+    #[graphql(guard = "Needs::Admin")]
+    async fn deleted_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        self.private(ctx).await.map(|account| account.deleted_at.map(date_time))
+    }
+
+    /// The sign-ins that are still good, the newest first. Only for the account's owner.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn sessions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+    ) -> Result<Option<Connection<Session, SessionTotal>>> {
+        let viewer = ctx.viewer()?;
+        if viewer.user() != self.0.id {
+            return Err(Error::Forbidden);
+        }
+        let page = Page::of((first, last), (after, before), |cursor| SessionId::decode(cursor).ok())?;
+        let slice = sessions::list(ctx.app().db.read(), viewer, ctx.now().at, &page).await?;
+        Ok(Some(connection(
+            slice,
+            SessionTotal,
+            |session| session.id.encode(),
+            Session,
+        )))
+    }
+
+    /// The attempts, the newest first. Only for the account's owner and staff.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn attempts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which attempts; all without it.")] filter: Option<AttemptFilter>,
+        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+    ) -> Result<Option<Connection<Attempt, AttemptTotal>>> {
+        self.must_be_readable(ctx)?;
+        let filter = filter.map(AttemptFilter::decode).transpose()?.unwrap_or_default();
+        let page = Page::of((first, last), (after, before), |cursor| AttemptId::decode(cursor).ok())?;
+        let slice = attempt::list(ctx.app().db.read(), ctx.viewer()?, self.0.id, filter, &page).await?;
+        let total = AttemptTotal {
+            student: self.0.id,
+            filter,
+        };
+        Ok(Some(connection(
+            slice,
+            total,
+            |attempt| attempt.id.encode(),
+            Attempt::from,
+        )))
+    }
+}
+
+/// Beside a page of sessions.
+pub struct SessionTotal;
+
+#[Object]
+impl SessionTotal {
+    /// How many there are in all. Counted only if asked for.
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
+        sessions::count(ctx.app().db.read(), ctx.viewer()?, ctx.now().at).await
+    }
+}
+
+/// Accounts: queries.
+#[derive(MergedObject, Default)]
+pub struct AccountQuery(pub(super) ViewerQuery, OwnAccountQuery, PeopleQuery);
+
+/// Accounts: mutations.
+#[derive(MergedObject, Default)]
+pub struct AccountMutation(pub(super) SessionMutation, OwnAccountMutation, PeopleMutation);
+
+/// Who is asking.
+#[derive(Default)]
+pub struct ViewerQuery;
+
+#[Object]
+impl ViewerQuery {
+    /// Whoever is asking.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        user(ctx, ctx.viewer()?.user()).await.map(Some)
+    }
+}

@@ -1,0 +1,34 @@
+//! Roles: what an account may do.
+
+use sea_orm::{DeriveActiveEnum, EnumIter};
+
+/// What an account may do.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    EnumIter,
+    DeriveActiveEnum,
+    async_graphql::Enum,
+    serde::Serialize,
+    serde::Deserialize,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Role {
+    /// Takes quizzes and stands on boards.
+    Student,
+    /// Staff: writes, imports and publishes content.
+    Editor,
+    /// Staff: also manages people and reads the audit log.
+    Admin,
+}
+
+impl Role {
+    /// Editors and admins.
+    pub fn is_staff(self) -> bool {
+        self != Self::Student
+    }
+}

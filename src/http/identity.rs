@@ -1,0 +1,116 @@
+//! Who a request comes from.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::FromRef,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::peer::Peer;
+use crate::{
+    account::session::{Device, authenticate},
+    api::schema::Schema,
+    app::App,
+    auth::{Viewer, cookie},
+    error::whole_seconds,
+};
+
+/// What handlers reach for.
+#[derive(Clone, FromRef)]
+pub struct Server {
+    pub app: App,
+    pub schema: Schema,
+}
+
+/// Who a request comes from.
+pub enum Identity {
+    /// It carries no credential, or a cookie that is no longer good.
+    Nobody { stale_cookie: bool },
+    /// By cookie, so perhaps from a page of another site.
+    Cookie(Viewer),
+    /// By bearer token, which no browser sends by itself.
+    Bearer(Viewer),
+    /// By a bearer token that is not good (any more).
+    BadBearer,
+}
+
+impl Identity {
+    /// The credential of a request, checked.
+    pub async fn of(app: &App, headers: &HeaderMap) -> Self {
+        let now = app.clock.now();
+        if let Some(authorization) = headers.get(header::AUTHORIZATION) {
+            let token = authorization.to_str().ok().and_then(bearer);
+            let viewer = match token {
+                Some(token) => authenticate(app, token, now).await,
+                None => None,
+            };
+            return viewer.map_or(Self::BadBearer, Self::Bearer);
+        }
+        let Some(token) = cookie::access_token(headers) else {
+            return Self::Nobody { stale_cookie: false };
+        };
+        let viewer = authenticate(app, &token, now).await;
+        viewer.map_or(Self::Nobody { stale_cookie: true }, Self::Cookie)
+    }
+
+    /// The viewer, if the credential is good.
+    pub fn as_viewer(&self) -> Option<&Viewer> {
+        match self {
+            Self::Cookie(viewer) | Self::Bearer(viewer) => Some(viewer),
+            Self::Nobody { .. } | Self::BadBearer => None,
+        }
+    }
+
+    /// The viewer, if the credential is good.
+    pub fn viewer(self) -> Option<Viewer> {
+        match self {
+            Self::Cookie(viewer) | Self::Bearer(viewer) => Some(viewer),
+            Self::Nobody { .. } | Self::BadBearer => None,
+        }
+    }
+}
+
+/// The token of an `Authorization` header (RFC 6750, section 2.1).
+pub fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Whether the page that sends a request may do so in the name of its visitor: one of our own origin, or of an allowed
+/// one. Without an `Origin` there is no telling.
+pub fn origin_is_allowed(app: &App, headers: &HeaderMap) -> Option<bool> {
+    let origin = headers.get(header::ORIGIN)?.to_str().ok()?;
+    let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let own = own.is_some_and(|host| {
+        let secure = origin.strip_prefix("https://");
+        let plain = origin.strip_prefix("http://").filter(|_| app.config.speaks_plainly());
+        secure.or(plain) == Some(host)
+    });
+    Some(own || app.config.allowed_origins.iter().any(|allowed| allowed == origin))
+}
+
+/// What a stream must watch: it is cancelled when the session that opens it ends.
+pub fn end_of(app: &App, viewer: Option<&Viewer>) -> Arc<CancellationToken> {
+    viewer.map_or_else(Arc::default, |viewer| app.revocations.end_of(viewer))
+}
+
+/// A refusal by the limiter where no operation was asked for.
+pub fn too_many_requests(wait: Duration) -> Response {
+    let wait = [(header::RETRY_AFTER, whole_seconds(wait))];
+    let code = Json(json!({"code": "RATE_LIMITED"}));
+    (StatusCode::TOO_MANY_REQUESTS, wait, code).into_response()
+}
+
+/// What is kept of the device that a session is opened from.
+pub fn device(headers: &HeaderMap, peer: &Peer) -> Device {
+    let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    Device {
+        user_agent: user_agent.map(|agent| agent.chars().take(200).collect()),
+        address: peer.address,
+    }
+}

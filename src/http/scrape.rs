@@ -1,0 +1,76 @@
+//! What has a present state, looked up when Prometheus asks.
+
+use metrics::gauge;
+use sea_orm::{DatabaseConnection, FromQueryResult};
+
+use crate::{
+    app::App,
+    clock::Time,
+    db::sql,
+    error::Result,
+    fleet::Health,
+    jobs,
+    telemetry::{
+        CONNECTIONS, FLEET_HEALTH, JOB_OUTBOX_AGE, JOBS, MOST_CONNECTIONS, MOST_DATABASE_CONNECTIONS, OUTBOX_AGE,
+        WORKERS, recorded,
+    },
+};
+
+/// All metrics in Prometheus' text format. What has a present state is looked up now; if the database can't tell, its
+/// gauges are left as they were.
+pub async fn scrape(app: &App) -> Option<String> {
+    let recorded = recorded()?;
+    app.db.pools(connections);
+    gauge!(MOST_CONNECTIONS).set(app.config.max_connections as f64);
+    if let Some(fleet) = &app.fleet {
+        let health = match fleet.health() {
+            Health::Away => 0.0,
+            Health::CatchingUp => 1.0,
+            Health::Well => 2.0,
+        };
+        gauge!(FLEET_HEALTH).set(health);
+    }
+    if let Err(error) = backlog(app).await {
+        tracing::warn!(cause = error.describe(), "the backlog can't be counted");
+    }
+    Some(recorded.render())
+}
+
+fn connections(name: &'static str, pool: &DatabaseConnection) {
+    let (all, idle, most) = match pool.get_database_backend() {
+        sea_orm::DbBackend::Postgres => {
+            let pool = pool.get_postgres_connection_pool();
+            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+        }
+        _ => {
+            let pool = pool.get_sqlite_connection_pool();
+            (pool.size(), pool.num_idle(), pool.options().get_max_connections())
+        }
+    };
+    let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+    gauge!(CONNECTIONS, "pool" => name, "state" => "idle").set(idle);
+    gauge!(CONNECTIONS, "pool" => name, "state" => "busy").set(all.saturating_sub(idle));
+    gauge!(MOST_DATABASE_CONNECTIONS, "pool" => name).set(most);
+}
+
+#[derive(FromQueryResult)]
+struct Backlog {
+    event: Option<Time>,
+    job: Option<Time>,
+}
+
+async fn backlog(app: &App) -> Result<()> {
+    let conn = app.db.read();
+    let select =
+        "SELECT (SELECT min(created_at) FROM outbox) AS event, (SELECT min(created_at) FROM job_outbox) AS job";
+    let oldest = Backlog::find_by_statement(sql(conn, select, [])).one(conn).await?;
+    let now = app.clock.now();
+    let age = |at: Option<Time>| at.map_or(0.0, |at| now.since(at).as_secs_f64());
+    gauge!(OUTBOX_AGE).set(age(oldest.as_ref().and_then(|oldest| oldest.event)));
+    gauge!(JOB_OUTBOX_AGE).set(age(oldest.and_then(|oldest| oldest.job)));
+    for (state, count) in jobs::backlog(conn).await? {
+        gauge!(JOBS, "state" => state).set(count as f64);
+    }
+    gauge!(WORKERS).set(jobs::workers(conn, now).await? as f64);
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! Backups of a serving database, and their way back into an empty one. SQLite copies itself in one read transaction;
+//! PostgreSQL has its own tools, `pg_dump` and `pg_restore`, which must be installed.
+//!
+//! The generated secret is not in a backup; keep it apart from it. Without it everybody signs in again, and seals of the
+//! audit log that were made with it can't be proved any more.
+
+use std::{path::Path, process::Command};
+
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+
+use crate::{
+    config::Config,
+    db::{Db, sql},
+    error::{Error, Result},
+    secret::Secret,
+    serve,
+};
+
+/// Writes a backup into a new file. The server may go on serving.
+pub async fn backup(config: &Config, file: &Path) -> Result<()> {
+    if file.exists() {
+        return Err(refusal(format!("{} is there already; name a new file", file.display())));
+    }
+    let database = config.data_dir.join("marmalade.db");
+    if config.database_url.is_none() && !database.exists() {
+        return Err(refusal(format!(
+            "{} is not there, so there is nothing to back up; MARMALADE_DATA_DIR names its folder",
+            database.display()
+        )));
+    }
+    make_private(file)?;
+    let written = match &config.database_url {
+        Some(Secret(url)) => run_tool("pg_dump", url, &["--format=custom", "--no-owner", "--file"], file).await,
+        None => copy_into(config, file).await,
+    };
+    if written.is_err() {
+        std::fs::remove_file(file).ok();
+    }
+    written
+}
+
+/// Makes an empty file that only this account of the machine can read: it is to hold hashes of passwords.
+fn make_private(file: &Path) -> Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let made = options.open(file).map(drop);
+    made.map_err(|error| refusal(format!("{}: {error}", file.display())))
+}
+
+async fn copy_into(config: &Config, file: &Path) -> Result<()> {
+    let db = serve::connect(config).await?;
+    let name = file.to_str().ok_or_else(|| refusal("the file's name is not UTF-8"))?;
+    let copy = sql(db.read(), "VACUUM INTO $1", [name.into()]);
+    db.read().execute_raw(copy).await?;
+    std::fs::File::open(file)
+        .and_then(|file| file.sync_all())
+        .map_err(Error::internal)?;
+    db.close().await
+}
+
+/// What to know when a restored database is to be served with Redis.
+pub const ABOUT_REDIS: &str = "Redis was not looked at. It may hold boards of the database that was lost, newer than \
+                               this one: before you serve this, empty it or take another MARMALADE_REDIS_PREFIX.";
+
+/// Brings a backup into the configured database, which must hold nothing yet.
+pub async fn restore(config: &Config, file: &Path) -> Result<()> {
+    if let Some(Secret(url)) = &config.database_url {
+        let db = serve::connect(config).await?;
+        let empty = is_empty(&db).await?;
+        db.close().await?;
+        if !empty {
+            return Err(refusal("the database of DATABASE_URL is not empty; make a new one"));
+        }
+        let how = ["--no-owner", "--exit-on-error", "--single-transaction"];
+        run_tool("pg_restore", url, &how, file).await?;
+        // The statistics that the planner lives on are not in a backup.
+        let db = serve::connect(config).await?;
+        db.write().execute_unprepared("ANALYZE").await?;
+        return db.close().await;
+    }
+    let target = config.data_dir.join("marmalade.db");
+    // A journal of the database that was lost would be played back into this one.
+    for beside in ["db", "db-wal", "db-shm", "db-journal"] {
+        let there = target.with_extension(beside);
+        if there.exists() {
+            let message = format!(
+                "{} is there already; choose another MARMALADE_DATA_DIR",
+                there.display()
+            );
+            return Err(refusal(message));
+        }
+    }
+    let head = std::fs::read(file).map_err(|error| refusal(format!("{}: {error}", file.display())))?;
+    if !head.starts_with(b"SQLite format 3\0") {
+        return Err(refusal(format!(
+            "{} is no backup of an embedded database",
+            file.display()
+        )));
+    }
+    serve::make_private(&config.data_dir)?;
+    // Under another name until it is whole: a half copied database is never opened.
+    let half = target.with_extension("half");
+    std::fs::remove_file(&half).ok();
+    make_private(&half)?;
+    std::fs::write(&half, head)
+        .and_then(|()| std::fs::File::open(&half)?.sync_all())
+        .and_then(|()| std::fs::rename(&half, &target))
+        .map_err(Error::internal)
+}
+
+#[derive(FromQueryResult)]
+struct Tables {
+    count: i64,
+}
+
+async fn is_empty(db: &Db) -> Result<bool> {
+    debug_assert_eq!(db.read().get_database_backend(), DbBackend::Postgres);
+    let select = sql(
+        db.read(),
+        "SELECT count(*) AS count FROM information_schema.tables WHERE table_schema = current_schema()",
+        [],
+    );
+    let tables = Tables::find_by_statement(select).one(db.read()).await?;
+    Ok(tables.is_none_or(|tables| tables.count == 0))
+}
+
+/// Runs a tool of PostgreSQL. The password goes through the environment: arguments are for everybody to see.
+async fn run_tool(tool: &'static str, url: &str, how: &[&str], file: &Path) -> Result<()> {
+    let (url, password) = without_password(url);
+    let mut command = Command::new(tool);
+    command.arg("--dbname").arg(url).args(how).arg(file);
+    if let Some(password) = password {
+        let decoded = percent_encoding::percent_decode_str(&password).decode_utf8_lossy();
+        command.env("PGPASSWORD", decoded.as_ref());
+    }
+    let output = tokio::task::spawn_blocking(move || command.output())
+        .await
+        .map_err(Error::internal)?;
+    let output =
+        output.map_err(|error| refusal(format!("{tool} can't be run ({error}); install PostgreSQL's client")))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(refusal(format!("{tool} failed: {}", said.trim())))
+    }
+}
+
+fn without_password(url: &str) -> (String, Option<String>) {
+    let split = || {
+        let (scheme, rest) = url.split_once("://")?;
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (user, host) = rest[..end].rsplit_once('@')?;
+        let (user, password) = user.split_once(':')?;
+        Some((
+            format!("{scheme}://{user}@{host}{}", &rest[end..]),
+            Some(password.to_owned()),
+        ))
+    };
+    split().unwrap_or_else(|| (url.to_owned(), None))
+}
+
+fn refusal(message: impl Into<String>) -> Error {
+    Error::BadInput(message.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_no_argument() {
+        let (url, password) = without_password("postgres://ada:p%40ss@db:5432/site?sslmode=require");
+        assert_eq!(url, "postgres://ada@db:5432/site?sslmode=require");
+        assert_eq!(password.as_deref(), Some("p%40ss"));
+        assert_eq!(without_password("postgres://ada@db/site").1, None);
+    }
+}

@@ -1,0 +1,334 @@
+//! `marmalade check --deploy`: what is unsafe about a configuration and its database, before students find out. In
+//! production mode the server refuses to start with an [`Severity::Error`] and logs each [`Severity::Warning`].
+
+use std::{fmt, net::IpAddr, path::Path};
+
+use crate::{
+    config::{Config, Limits, LogFormat, Mode},
+    db::{Db, Synchronous},
+    demo,
+    error::Result,
+    fleet::Fleet,
+    limit::Rate,
+    secret::Secret,
+};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// It serves, but somebody will be sorry.
+    Warning,
+    /// Not to be served in production.
+    Error,
+}
+
+/// Something that is unsafe, and what to do about it.
+#[derive(Debug)]
+pub struct Finding {
+    pub severity: Severity,
+    /// The key of the configuration, or the command, that mends it.
+    pub about: &'static str,
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        write!(f, "{severity}: {}: {}", self.about, self.message)
+    }
+}
+
+/// Everything found, in the configuration and in the database.
+pub async fn check(config: &Config, db: &Db) -> Result<Vec<Finding>> {
+    let mut findings = of_config(config);
+    findings.extend(of_services(config, db).await?);
+    Ok(findings)
+}
+
+/// What is unsafe about the database and Redis as they are.
+pub async fn of_services(config: &Config, db: &Db) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    if let Some(Secret(url)) = &config.redis_url {
+        findings.extend(of_redis(&Fleet::new(url, &config.redis_prefix)?).await);
+    }
+    let pending = db.missing_migrations().await?;
+    if pending > 0 {
+        let message = format!("{pending} migrations are not applied yet; `serve` will apply them");
+        findings.push(warning("marmalade migrate up", message));
+    } else if demo::is_present(db.read()).await? {
+        let message = "the database holds demo accounts, whose passwords are public; use another database";
+        findings.push(error("DATABASE_URL or MARMALADE_DATA_DIR", message));
+    }
+    Ok(findings)
+}
+
+/// What is unsafe about Redis as it runs.
+async fn of_redis(fleet: &Fleet) -> Option<Finding> {
+    match fleet.eviction().await {
+        Ok(policy) if policy == "noeviction" => None,
+        Ok(policy) => Some(error(
+            "REDIS_URL",
+            format!(
+                "Redis drops keys when its memory is full ({policy}), so ranks would be wrong and limits forgotten; set maxmemory-policy to noeviction"
+            ),
+        )),
+        Err(_) => Some(warning(
+            "REDIS_URL",
+            "Redis can't be asked for its maxmemory-policy, which must be noeviction; without Redis every server is on its own",
+        )),
+    }
+}
+
+/// What is unsafe whatever the database holds.
+pub fn of_config(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    addresses(config, &mut findings);
+    secrets(config, &mut findings);
+    mail(config, &mut findings);
+    storage(config, &mut findings);
+    limits(&config.limits, &mut findings);
+    if config.demo {
+        let message = "an empty database would be filled with accounts whose passwords are public; set it to false";
+        findings.push(error("MARMALADE_DEMO", message));
+    }
+    if config.metrics_token.is_none() {
+        let message = "nobody can ask for /metrics, so no alert tells what goes wrong; set a token";
+        findings.push(warning("MARMALADE_METRICS_TOKEN", message));
+    }
+    if config.statement_timeout.is_none() {
+        let message = "a statement may hold its connection for ever; 30000 is enough";
+        findings.push(warning("MARMALADE_STATEMENT_TIMEOUT_MS", message));
+    }
+    if config.log_format == LogFormat::Text {
+        findings.push(warning(
+            "MARMALADE_LOG_FORMAT",
+            "log lines are text; json can be searched",
+        ));
+    }
+    if ["debug", "trace"].iter().any(|level| config.log.contains(level)) {
+        let message = "debug and trace log what requests hold; info is enough for production";
+        findings.push(warning("MARMALADE_LOG", message));
+    }
+    findings
+}
+
+fn addresses(config: &Config, findings: &mut Vec<Finding>) {
+    let open = !config.listen.ip().is_loopback();
+    if config.mode == Mode::Development {
+        let message = "development mode is for the own machine: cookies are not Secure, demo content loads";
+        findings.push(error("MARMALADE_MODE", message));
+    }
+    if config.site_url.starts_with("http://") {
+        let message = "letters with links that are as good as passwords lead to plain HTTP; begin it with https://";
+        findings.push(error("MARMALADE_SITE_URL", message));
+    }
+    if let Some(origin) = config.allowed_origins.iter().find(|o| o.starts_with("http://")) {
+        let message = format!("whoever is on the way can change the pages of {origin}; use https://");
+        findings.push(error("MARMALADE_ALLOWED_ORIGINS", message));
+    } else if config.allowed_origins.is_empty() {
+        let message = "only pages of the server's own origin can sign in; name the origin of the site";
+        findings.push(warning("MARMALADE_ALLOWED_ORIGINS", message));
+    }
+    if config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        let message = "everybody is trusted to say which address a request comes from, so limits per address hold for nobody; \
+                       name the proxies";
+        findings.push(error("MARMALADE_TRUSTED_PROXIES", message));
+    } else if config.trusted_proxies.is_empty() && !is_public(config.listen.ip()) {
+        let message = "behind a proxy all clients seem to have its address and share the limits of one; name the proxy";
+        findings.push(warning("MARMALADE_TRUSTED_PROXIES", message));
+    }
+    if open && is_public(config.listen.ip()) {
+        let message = "the server speaks plain HTTP to any network; listen on loopback or a private address behind a proxy \
+                       that speaks HTTPS";
+        findings.push(warning("MARMALADE_LISTEN", message));
+    }
+}
+
+/// Reachable from anywhere, as far as the address tells.
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !ip.is_private() && !ip.is_loopback() && !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_unique_local() && !ip.is_loopback() && !ip.is_unicast_link_local(),
+    }
+}
+
+fn secrets(config: &Config, findings: &mut Vec<Finding>) {
+    if config.secrets.is_empty() && config.database_url.is_some() && config.redis_url.is_none() {
+        let message = "the secret is generated into DATA_DIR: a second server, or a container without that folder, would \
+                       sign everybody out; configure one";
+        findings.push(warning("MARMALADE_SECRETS", message));
+    }
+    if config.secrets.iter().any(|Secret(secret)| is_guessable(secret)) {
+        let message = "a secret is guessable, so anybody can sign tokens; make one with `openssl rand -base64 48`";
+        findings.push(error("MARMALADE_SECRETS", message));
+    }
+}
+
+/// Copied from an example, or typed by somebody who held a key down.
+fn is_guessable(secret: &str) -> bool {
+    let lower = secret.to_lowercase();
+    let different = secret.chars().collect::<std::collections::BTreeSet<_>>().len();
+    different < 12
+        || ["change", "secret", "example", "password", "marmalade", "0123456789"]
+            .iter()
+            .any(|word| lower.contains(word))
+}
+
+fn mail(config: &Config, findings: &mut Vec<Finding>) {
+    match &config.smtp_url {
+        None => {
+            let message = "letters go to a folder: nobody who forgot a password will get one";
+            findings.push(warning("MARMALADE_SMTP_URL", message));
+        }
+        Some(Secret(url)) if url.starts_with("smtp://") && !url.contains("tls=required") && !host_is_local(url) => {
+            let message = "letters and the password may travel in the clear; use smtps:// or add ?tls=required";
+            findings.push(error("MARMALADE_SMTP_URL", message));
+        }
+        Some(_) => {}
+    }
+    if config.mail_from.email.domain() == "localhost" {
+        let message = "no mail server accepts letters from localhost; name a sender of the site";
+        findings.push(warning("MARMALADE_MAIL_FROM", message));
+    }
+}
+
+fn storage(config: &Config, findings: &mut Vec<Finding>) {
+    let urls = [
+        ("DATABASE_URL", &config.database_url),
+        ("DATABASE_REPLICA_URL", &config.database_replica_url),
+    ];
+    for (about, url) in urls {
+        let Some(Secret(url)) = url else { continue };
+        let encrypted = ["sslmode=require", "sslmode=verify"]
+            .iter()
+            .any(|mode| url.contains(mode));
+        if !host_is_local(url) && !encrypted {
+            let message = "the connection to another machine may be in the clear; add ?sslmode=verify-full";
+            findings.push(warning(about, message));
+        }
+        let guessable = ["postgres", "password", "changeme", "marmalade"];
+        if guessable.map(Some).contains(&password_of(url)) {
+            findings.push(error(about, "the database's password is guessable; choose another"));
+        }
+    }
+    if config.database_url.is_none() && config.sqlite_synchronous == Synchronous::Normal {
+        let message = "answers that were acknowledged may go with the power; full keeps them";
+        findings.push(warning("MARMALADE_SQLITE_SYNCHRONOUS", message));
+    }
+    if let Some(Secret(url)) = &config.redis_url {
+        if !host_is_local(url) && password_of(url).is_none() {
+            let message = "whoever reaches Redis can change ranks and limits; give it a password";
+            findings.push(error("REDIS_URL", message));
+        }
+        if !host_is_local(url) && !url.starts_with("rediss://") {
+            let message = "the connection to another machine is in the clear; use rediss://";
+            findings.push(warning("REDIS_URL", message));
+        }
+        if config.secrets.is_empty() {
+            let message = "each server of a fleet would sign with a secret of its own and refuse the others' tokens; \
+                           configure one for all";
+            findings.push(error("MARMALADE_SECRETS", message));
+        }
+    }
+    if config.time_zone.is_none() {
+        let message = "boards follow the days of UTC, for good once the database is made; name the site's zone";
+        findings.push(warning("MARMALADE_TIME_ZONE", message));
+    }
+    for (name, severity) in [("secret", Severity::Error), ("", Severity::Warning)] {
+        let file = config.data_dir.join(name);
+        if others_may_read(&file) {
+            findings.push(Finding {
+                severity,
+                about: "MARMALADE_DATA_DIR",
+                message: format!(
+                    "every account of this machine may read {0}; chmod go-rwx {0}",
+                    file.display()
+                ),
+            });
+        }
+    }
+}
+
+#[cfg(unix)]
+fn others_may_read(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(file).is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn others_may_read(_: &Path) -> bool {
+    false
+}
+
+/// What comes after `scheme://`, before the path.
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?']).next().unwrap_or_default()
+}
+
+fn password_of(url: &str) -> Option<&str> {
+    let (user, _) = authority(url).rsplit_once('@')?;
+    Some(user.split_once(':')?.1)
+}
+
+fn host_is_local(url: &str) -> bool {
+    let host = authority(url).rsplit('@').next().unwrap_or_default();
+    ["localhost", "127.0.0.1", "[::1]"]
+        .iter()
+        .any(|local| host.starts_with(local))
+        || host.is_empty()
+}
+
+/// Ten times what is shipped is no tuning any more; where a limit stands between a guesser and an account it is an error.
+fn limits(limits: &Limits, findings: &mut Vec<Finding>) {
+    let shipped = Limits::default();
+    let raised = |now: Rate, then: Rate| now.per_hour() > 10.0 * then.per_hour();
+    for (about, now, then) in [
+        (
+            "MARMALADE_LIMIT_SIGN_IN_FAILURES",
+            limits.sign_in_failures,
+            shipped.sign_in_failures,
+        ),
+        (
+            "MARMALADE_LIMIT_SIGN_IN_FAILURES_OF_ADDRESS",
+            limits.sign_in_failures_of_address,
+            shipped.sign_in_failures_of_address,
+        ),
+    ] {
+        if raised(now, then) {
+            let message = format!("{now} lets passwords be guessed; {then} is shipped");
+            findings.push(error(about, message));
+        }
+    }
+    for (about, now, then) in [
+        ("MARMALADE_LIMIT_REQUESTS", limits.requests, shipped.requests),
+        ("MARMALADE_LIMIT_ANSWERS", limits.answers, shipped.answers),
+        ("MARMALADE_LIMIT_SUBMITS", limits.submits, shipped.submits),
+        ("MARMALADE_LIMIT_STARTS", limits.starts, shipped.starts),
+        ("MARMALADE_LIMIT_REGISTERS", limits.registers, shipped.registers),
+        ("MARMALADE_LIMIT_LETTERS", limits.letters, shipped.letters),
+    ] {
+        if raised(now, then) {
+            let message = format!("{now} is over ten times the {then} that is shipped: it limits nobody");
+            findings.push(warning(about, message));
+        }
+    }
+}
+
+fn error(about: &'static str, message: impl Into<String>) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        about,
+        message: message.into(),
+    }
+}
+
+fn warning(about: &'static str, message: impl Into<String>) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        ..error(about, message)
+    }
+}

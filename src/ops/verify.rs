@@ -1,0 +1,344 @@
+//! Proves that the audit log is whole, and that what is derived agrees with what it is derived from: results are marked anew from the answers, standings
+//! and roll-ups made anew from results and answers, by other means than a submit's, and compared.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    audit,
+    calendar::day_of,
+    clock::Time,
+    db::sql,
+    error::Result,
+    id::{AttemptId, QuizId, SubjectId, UserId},
+    quiz::paper::right_position,
+    ranks::board::Window,
+};
+
+#[derive(FromQueryResult)]
+struct Taken {
+    attempt_id: AttemptId,
+    student_id: UserId,
+    quiz_id: QuizId,
+    subject_id: SubjectId,
+    score: i64,
+    max_score: i64,
+    right_count: i32,
+    wrong_count: i32,
+    blank_count: i32,
+    ranked: bool,
+    submitted_at: Time,
+}
+
+#[derive(FromQueryResult)]
+struct StoredStanding {
+    scope_id: Uuid,
+    window_key: String,
+    student_id: UserId,
+    score: i64,
+    reached_at: Time,
+}
+
+#[derive(FromQueryResult)]
+struct StoredRollup {
+    student_id: UserId,
+    kind: String,
+    of_id: Uuid,
+    day: i32,
+    attempts: i64,
+    right_count: i64,
+    wrong_count: i64,
+    blank_count: i64,
+    score: i64,
+    max_score: i64,
+}
+
+/// Attempts, right, wrong, blank, score and highest possible score.
+type Sums = [i64; 6];
+
+impl Taken {
+    fn sums(&self) -> Sums {
+        let (right, wrong, blank) = (self.right_count, self.wrong_count, self.blank_count);
+        [1, right.into(), wrong.into(), blank.into(), self.score, self.max_score]
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Marked {
+    of_id: Uuid,
+    student_id: UserId,
+    attempts: i64,
+    right_count: i64,
+    wrong_count: i64,
+    blank_count: i64,
+    score: i64,
+    max_score: i64,
+}
+
+impl Marked {
+    fn sums(&self) -> Sums {
+        let (right, wrong, blank) = (self.right_count, self.wrong_count, self.blank_count);
+        [self.attempts, right, wrong, blank, self.score, self.max_score]
+    }
+}
+
+type StandingKey = (UserId, Uuid, String);
+type RollupKey = (UserId, String, Uuid, i32);
+
+/// Every difference found, one line each; none if all agrees.
+pub async fn verify(app: &App) -> Result<Vec<String>> {
+    let conn = app.db.write();
+    let select = sql(
+        conn,
+        "SELECT r.attempt_id, r.student_id, r.quiz_id, q.subject_id, r.score, r.max_score, r.right_count, r.wrong_count, \
+                r.blank_count, r.ranked, r.submitted_at \
+         FROM results r JOIN quizzes q ON q.id = r.quiz_id \
+         ORDER BY r.student_id, r.submitted_at, r.attempt_id",
+        [],
+    );
+    let taken = Taken::find_by_statement(select).all(conn).await?;
+    let mut findings = Vec::new();
+    let stored = taken.iter().map(|result| (result.attempt_id, result.sums())).collect();
+    compare("result", &marked(conn).await?, &stored, &mut findings);
+    compare(
+        "standing",
+        &standings(app, &taken),
+        &stored_standings(conn).await?,
+        &mut findings,
+    );
+    let mut expected = rollups(app, &taken);
+    expected.extend(chapters(conn).await?);
+    compare("roll-up", &expected, &stored_rollups(conn).await?, &mut findings);
+    findings.extend(app.boards.ranks.differences(conn).await?);
+    findings.extend(unused_indexes(app).await?);
+    findings.extend(audit::seal::check(app).await?);
+    Ok(findings)
+}
+
+/// The queries that must never scan, and the index (or one of them) that each has to use: on SQLite and on PostgreSQL.
+const HOT: [(&str, &str, &str); 6] = [
+    (
+        "SELECT id FROM attempts WHERE student_id = (SELECT id FROM users LIMIT 1) ORDER BY id DESC LIMIT 20",
+        "attempts_student",
+        "attempts_student",
+    ),
+    (
+        "SELECT id FROM attempts WHERE state = 'IN_PROGRESS' AND deadline_at < 1 ORDER BY deadline_at LIMIT 20",
+        "attempts_state",
+        "attempts_state",
+    ),
+    (
+        "SELECT id FROM attempts WHERE student_id = (SELECT id FROM users LIMIT 1) AND state = 'SUBMITTED' \
+         ORDER BY id DESC LIMIT 20",
+        "attempts_student_state",
+        // Where hardly any attempt is open, the shorter index does as well.
+        "attempts_student_state|attempts_student",
+    ),
+    (
+        "SELECT score FROM results WHERE student_id = (SELECT id FROM users LIMIT 1) ORDER BY submitted_at DESC LIMIT 20",
+        "results_student_time",
+        "results_student_time",
+    ),
+    (
+        "SELECT seq FROM answers WHERE attempt_id = (SELECT id FROM attempts LIMIT 1)",
+        "sqlite_autoindex_answers_1",
+        "answers_pkey",
+    ),
+    (
+        "SELECT score FROM standings WHERE scope_id = (SELECT id FROM users LIMIT 1) AND window_key = 'all' \
+         ORDER BY score DESC, reached_at, student_id LIMIT 20",
+        "standings_order",
+        "standings_order",
+    ),
+];
+
+#[derive(FromQueryResult)]
+struct SqlitePlan {
+    detail: String,
+}
+
+#[derive(FromQueryResult)]
+struct PostgresPlan {
+    #[sea_orm(from_alias = "QUERY PLAN")]
+    line: String,
+}
+
+/// The hot queries that the database would not answer from their index.
+async fn unused_indexes(app: &App) -> Result<Vec<String>> {
+    let tx = app.db.begin().await?;
+    let postgres = tx.get_database_backend() == DbBackend::Postgres;
+    if postgres {
+        // Small tables are rightly scanned; what matters is what happens when they are not small.
+        tx.execute_unprepared("SET LOCAL enable_seqscan = off").await?;
+        tx.execute_unprepared("SET LOCAL enable_bitmapscan = off").await?;
+        // Nor is sorting a handful of rows to be held against an index that has them in order.
+        tx.execute_unprepared("SET LOCAL enable_sort = off").await?;
+    }
+    let mut findings = Vec::new();
+    for (query, on_sqlite, on_postgres) in HOT {
+        let (index, plan) = if postgres {
+            let explained = PostgresPlan::find_by_statement(sql(&tx, format!("EXPLAIN {query}"), []));
+            let lines = explained.all(&tx).await?.into_iter().map(|plan| plan.line);
+            (on_postgres, lines.collect::<Vec<_>>())
+        } else {
+            let explained = SqlitePlan::find_by_statement(sql(&tx, format!("EXPLAIN QUERY PLAN {query}"), []));
+            let lines = explained.all(&tx).await?.into_iter().map(|plan| plan.detail);
+            (on_sqlite, lines.collect())
+        };
+        let uses = |line: &String| {
+            line.split([' ', '('])
+                .any(|word| index.split('|').any(|index| word == index))
+        };
+        if !plan.iter().any(uses) {
+            findings.push(format!(
+                "index {index} is not used by: {query}\n  {}",
+                plan.join("\n  ")
+            ));
+        }
+    }
+    tx.rollback().await?;
+    Ok(findings)
+}
+
+fn compare<K: Ord + std::fmt::Debug, V: PartialEq + std::fmt::Debug>(
+    what: &str,
+    expected: &BTreeMap<K, V>,
+    stored: &BTreeMap<K, V>,
+    findings: &mut Vec<String>,
+) {
+    for (key, expected) in expected {
+        match stored.get(key) {
+            Some(stored) if stored == expected => {}
+            Some(stored) => findings.push(format!("{what} {key:?}: stored {stored:?}, expected {expected:?}")),
+            None => findings.push(format!("{what} {key:?}: missing, expected {expected:?}")),
+        }
+    }
+    let surplus = stored.iter().filter(|(key, _)| !expected.contains_key(key));
+    findings.extend(surplus.map(|(key, stored)| format!("{what} {key:?}: stored {stored:?}, expected nothing")));
+}
+
+/// Replays the ranked results in order, board by board: the score and when it was reached.
+fn standings(app: &App, taken: &[Taken]) -> BTreeMap<StandingKey, (i64, Time)> {
+    let mut bests: HashMap<(UserId, Uuid, String, QuizId), i64> = HashMap::new();
+    let mut standings: BTreeMap<StandingKey, (i64, Time)> = BTreeMap::new();
+    let mut moved: HashMap<StandingKey, bool> = HashMap::new();
+    for result in taken.iter().filter(|result| result.ranked) {
+        for window in Window::all_at(result.submitted_at, app.zone).map(Window::key) {
+            for scope in [Uuid::nil(), result.subject_id.0, result.quiz_id.0] {
+                let key = (result.student_id, scope, window.clone());
+                let best = bests
+                    .get(&(result.student_id, scope, window.clone(), result.quiz_id))
+                    .copied();
+                if best.is_some_and(|best| best >= result.score) {
+                    continue;
+                }
+                bests.insert((result.student_id, scope, window.clone(), result.quiz_id), result.score);
+                let gain = result.score - best.unwrap_or(0);
+                let standing = standings.entry(key.clone()).or_insert((0, result.submitted_at));
+                standing.0 += gain;
+                // A first result of zero moves nothing; the first result that does sets the time, later ones renew it.
+                if gain != 0 {
+                    let has_moved = moved.entry(key).or_insert(false);
+                    standing.1 = if *has_moved {
+                        standing.1.max(result.submitted_at)
+                    } else {
+                        result.submitted_at
+                    };
+                    *has_moved = true;
+                }
+            }
+        }
+    }
+    standings
+}
+
+/// Sums the results anew.
+fn rollups(app: &App, taken: &[Taken]) -> BTreeMap<RollupKey, Sums> {
+    let mut rollups: BTreeMap<RollupKey, Sums> = BTreeMap::new();
+    for result in taken {
+        let counts = result.sums();
+        let day = day_of(result.submitted_at, app.zone).to_epoch_days();
+        for (kind, of, day) in [
+            ("TOTAL", Uuid::nil(), 0),
+            ("SUBJECT", result.subject_id.0, 0),
+            ("DAY", Uuid::nil(), day),
+        ] {
+            let sums = rollups.entry((result.student_id, kind.into(), of, day)).or_default();
+            for (sum, count) in sums.iter_mut().zip(counts) {
+                *sum += count;
+            }
+        }
+    }
+    rollups
+}
+
+/// What the answers are worth, summed by student and `of`.
+async fn answers(conn: &impl ConnectionTrait, of: &str) -> Result<Vec<Marked>> {
+    let select = format!(
+        "SELECT {of} AS of_id, r.student_id, CAST(COUNT(DISTINCT r.attempt_id) AS BIGINT) AS attempts, \
+           CAST(SUM(CASE WHEN a.choice_id = c.id THEN 1 ELSE 0 END) AS BIGINT) AS right_count, \
+           CAST(SUM(CASE WHEN a.choice_id <> c.id THEN 1 ELSE 0 END) AS BIGINT) AS wrong_count, \
+           CAST(SUM(CASE WHEN a.choice_id IS NULL THEN 1 ELSE 0 END) AS BIGINT) AS blank_count, \
+           CAST(SUM(CASE WHEN a.choice_id IS NULL THEN v.blank_score WHEN a.choice_id = c.id THEN v.right_score \
+             ELSE v.wrong_score END) AS BIGINT) AS score, \
+           CAST(SUM(v.right_score) AS BIGINT) AS max_score \
+         FROM results r \
+         JOIN attempts t ON t.id = r.attempt_id \
+         JOIN revisions v ON v.id = t.revision_id \
+         JOIN questions q ON q.revision_id = v.id \
+         JOIN choices c ON c.question_id = q.id AND c.position = {} \
+         LEFT JOIN answers a ON a.attempt_id = t.id AND a.question_id = q.id \
+         WHERE {of} IS NOT NULL GROUP BY {of}, r.student_id",
+        right_position("r.correction")
+    );
+    Ok(Marked::find_by_statement(sql(conn, select, [])).all(conn).await?)
+}
+
+/// Marks every attempt anew.
+async fn marked(conn: &impl ConnectionTrait) -> Result<BTreeMap<AttemptId, Sums>> {
+    let rows = answers(conn, "r.attempt_id").await?;
+    Ok(rows.iter().map(|row| (AttemptId(row.of_id), row.sums())).collect())
+}
+
+/// Sums the answers by chapter anew.
+async fn chapters(conn: &impl ConnectionTrait) -> Result<BTreeMap<RollupKey, Sums>> {
+    let rows = answers(conn, "q.chapter_id").await?;
+    let key = |row: &Marked| (row.student_id, "CHAPTER".into(), row.of_id, 0);
+    Ok(rows.iter().map(|row| (key(row), row.sums())).collect())
+}
+
+async fn stored_standings(conn: &impl ConnectionTrait) -> Result<BTreeMap<StandingKey, (i64, Time)>> {
+    let select = sql(
+        conn,
+        "SELECT scope_id, window_key, student_id, score, reached_at FROM standings",
+        [],
+    );
+    let rows = StoredStanding::find_by_statement(select).all(conn).await?;
+    let keyed = |row: StoredStanding| {
+        (
+            (row.student_id, row.scope_id, row.window_key),
+            (row.score, row.reached_at),
+        )
+    };
+    Ok(rows.into_iter().map(keyed).collect())
+}
+
+async fn stored_rollups(conn: &impl ConnectionTrait) -> Result<BTreeMap<RollupKey, Sums>> {
+    let select = sql(conn, "SELECT * FROM rollups", []);
+    let rows = StoredRollup::find_by_statement(select).all(conn).await?;
+    let keyed = |row: StoredRollup| {
+        let sums = [
+            row.attempts,
+            row.right_count,
+            row.wrong_count,
+            row.blank_count,
+            row.score,
+            row.max_score,
+        ];
+        ((row.student_id, row.kind, row.of_id, row.day), sums)
+    };
+    Ok(rows.into_iter().map(keyed).collect())
+}

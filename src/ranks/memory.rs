@@ -1,0 +1,248 @@
+//! The index in this process's memory, for one server. A board is built from the tables when it is first asked for and
+//! follows every commit from then on.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use chrono_tz::Tz;
+use futures_util::TryStreamExt;
+use tokio::sync::{Semaphore, SetOnce};
+
+use super::{
+    IDLE, Key, MOMENT, Move,
+    index::{Place, RankIndex, Update},
+    question::{Answer, Question},
+    snapshot::snapshot,
+};
+use crate::{
+    clock::{Clock, Time},
+    db::Db,
+    error::{Error, Result},
+    sync::lock,
+};
+
+/// The boards in memory.
+pub struct Memory {
+    clock: Arc<dyn Clock>,
+    zone: Tz,
+    loaded: Arc<Mutex<HashMap<Key, Arc<Loaded>>>>,
+    commits: Arc<Mutex<Commits>>,
+}
+
+/// A board that is, or is about to be, in memory.
+struct Loaded {
+    ready: SetOnce<()>,
+    state: Mutex<State>,
+}
+
+struct State {
+    index: RankIndex,
+    /// Updates that came while the index was being built; applied after its snapshot.
+    early: Option<Vec<Update>>,
+    used_at: Time,
+}
+
+/// Transactions that change standings and are between their commit and the index: a board is exact up to the first of
+/// them.
+#[derive(Default)]
+struct Commits {
+    last: u64,
+    begun: BTreeSet<(Time, u64)>,
+}
+
+/// Held by a transaction from just before its commit until the boards have heard of it.
+pub struct Committing {
+    commits: Arc<Mutex<Commits>>,
+    key: (Time, u64),
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        lock(&self.commits).begun.remove(&self.key);
+    }
+}
+
+impl Memory {
+    /// No board is in memory yet.
+    pub fn new(clock: Arc<dyn Clock>, zone: Tz) -> Self {
+        Self {
+            clock,
+            zone,
+            loaded: Arc::default(),
+            commits: Arc::default(),
+        }
+    }
+
+    /// Announces a commit that changes standings.
+    pub fn committing(&self) -> Committing {
+        let mut commits = lock(&self.commits);
+        commits.last += 1;
+        let key = (self.clock.now(), commits.last);
+        commits.begun.insert(key);
+        Committing {
+            commits: self.commits.clone(),
+            key,
+        }
+    }
+
+    /// What a board says, if it is there or can be had in a moment. All answers are as of one moment.
+    pub async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
+        let now = self.clock.now();
+        let loaded = {
+            let mut boards = lock(&self.loaded);
+            if boards.len() >= MOST && !boards.contains_key(&key) {
+                make_room(&mut boards);
+            }
+            let board = boards.entry(key).or_insert_with_key(|key| {
+                let loaded = Arc::new(Loaded::empty(now));
+                self.build(db.clone(), key.clone(), loaded.clone());
+                loaded
+            });
+            board.clone()
+        };
+        tokio::time::timeout(MOMENT, loaded.ready.wait()).await.ok()?;
+        let mut state = lock(&loaded.state);
+        state.used_at = now;
+        let (as_of, total) = (self.exact_until(), state.index.len() as u64);
+        let answer = |question: &Question| Answer {
+            as_of,
+            total,
+            places: question.of(&state.index),
+        };
+        Some(questions.iter().map(answer).collect())
+    }
+
+    /// Has a board built, whether or not whoever asked for it waits so long.
+    fn build(&self, db: Db, key: Key, loaded: Arc<Loaded>) {
+        let (boards, zone) = (self.loaded.clone(), self.zone);
+        tokio::spawn(async move {
+            // Every update reaches the board already, so nothing falls between it and the snapshot.
+            match loaded.build(&db, &key, zone).await {
+                Ok(()) => _ = loaded.ready.set(()),
+                Err(error) => {
+                    tracing::error!(board = ?key, cause = ?error.cause(), "a board could not be built");
+                    // The next question tries again.
+                    lock(&boards).remove(&key);
+                }
+            }
+        });
+    }
+
+    /// The time up to which every commit is in the indexes. To be asked for while an index is locked.
+    fn exact_until(&self) -> Time {
+        let now = self.clock.now();
+        match lock(&self.commits).begun.first() {
+            Some((begun, _)) => now.min(*begun - Duration::from_micros(1)),
+            None => now,
+        }
+    }
+
+    /// Applies an update to a board, if it is in memory. What that changed.
+    pub fn apply(&self, key: &Key, update: Update) -> Option<Move> {
+        let loaded = lock(&self.loaded).get(key).cloned()?;
+        loaded.apply(key, update)
+    }
+
+    /// All that is in memory of a board.
+    pub fn held(&self, key: &Key) -> Option<Vec<Place>> {
+        let loaded = lock(&self.loaded).get(key).cloned()?;
+        loaded.ready.get()?;
+        Some(lock(&loaded.state).index.after(None, usize::MAX))
+    }
+
+    /// Drops boards that nobody has asked for in a while.
+    pub fn prune(&self) {
+        let now = self.clock.now();
+        lock(&self.loaded).retain(|_, loaded| now.since(lock(&loaded.state).used_at) < IDLE);
+    }
+}
+
+/// Boards in memory at most: whoever asks for the boards of all days since 1970 must not fill it.
+const MOST: usize = if cfg!(test) { 20 } else { 10_000 };
+
+/// Drops a tenth of the boards that nobody is just looking at, those first that are quickly built again.
+fn make_room(boards: &mut HashMap<Key, Arc<Loaded>>) {
+    let idle = boards.iter().filter(|(_, loaded)| Arc::strong_count(loaded) == 1);
+    let cost = |loaded: &Loaded| {
+        let state = lock(&loaded.state);
+        (state.index.len(), state.used_at)
+    };
+    let mut idle: Vec<_> = idle.map(|(key, loaded)| (cost(loaded), key.clone())).collect();
+    idle.sort_unstable();
+    for (_, key) in idle.into_iter().take(MOST / 10) {
+        boards.remove(&key);
+    }
+}
+
+impl Loaded {
+    fn empty(now: Time) -> Self {
+        Self {
+            ready: SetOnce::new(),
+            state: Mutex::new(State {
+                index: RankIndex::new(),
+                early: Some(Vec::new()),
+                used_at: now,
+            }),
+        }
+    }
+
+    /// Builds the index from one snapshot of the tables, then applies what came meanwhile.
+    async fn build(&self, db: &Db, key: &Key, zone: Tz) -> Result<()> {
+        /// Each takes a reader of the database, and a core.
+        static ONE: Semaphore = Semaphore::const_new(1);
+        let _turn = ONE.acquire().await.map_err(Error::internal)?;
+        let updates: Vec<_> = snapshot(db.read().pool(), key, zone).await?.try_collect().await?;
+        let index = RankIndex::from_updates(updates);
+        let mut state = lock(&self.state);
+        state.index = index;
+        for update in state.early.take().unwrap_or_default() {
+            state.index.apply(update);
+        }
+        Ok(())
+    }
+
+    fn apply(&self, key: &Key, update: Update) -> Option<Move> {
+        let mut state = lock(&self.state);
+        if let Some(early) = &mut state.early {
+            early.push(update);
+            return None;
+        }
+        let was = state.index.reached_by(update.student);
+        state.index.apply(update).then(|| Move::of(key, &update, was))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{clock::SystemClock, db::Synchronous};
+
+    #[tokio::test]
+    async fn whoever_asks_for_all_boards_there_could_be_does_not_fill_the_memory() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let db = Db::sqlite(&folder.path().join("empty.db"), Synchronous::Normal).await;
+        let db = db.unwrap_or_else(|_| panic!("SQLite opens"));
+        db.migrate().await.unwrap_or_else(|_| panic!("migrates"));
+        let memory = Memory::new(Arc::new(SystemClock), Tz::UTC);
+        let all = || (Uuid::nil(), "all".to_owned());
+        let student = Update {
+            student: Uuid::from_u128(1),
+            version: 1,
+            to: Some((1000, 0)),
+        };
+        memory.ask(&db, all(), &[]).await.expect("a board");
+        memory.apply(&all(), student).expect("a move");
+        for n in 0..5 * MOST {
+            let day = (Uuid::from_u128(n as u128), "2026-11-26".to_owned());
+            memory.ask(&db, day, &[]).await.expect("a board");
+        }
+        assert!(lock(&memory.loaded).len() <= MOST);
+        let held = memory.held(&all()).expect("the board that has somebody on it stays");
+        assert_eq!(held.len(), 1);
+    }
+}

@@ -1,0 +1,175 @@
+//! Ranks: derived from standings by an index, in memory or in Redis, never stored.
+
+pub mod board;
+#[cfg(test)]
+mod contract;
+pub mod index;
+pub mod memory;
+pub mod question;
+pub mod shared;
+pub mod snapshot;
+pub mod tables;
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use futures_util::TryStreamExt;
+use sea_orm::{DatabaseConnection, FromQueryResult};
+use uuid::Uuid;
+
+use self::{
+    board::Board,
+    index::Update,
+    memory::Memory,
+    question::{Answer, Changed, Key, Move, Question},
+    shared::Shared,
+    snapshot::snapshot,
+};
+use crate::{
+    clock::Clock,
+    db::{Db, sql},
+    error::Result,
+    fleet::Fleet,
+    id::UserId,
+};
+
+/// The indexes of the boards that somebody looks at. While one is away, questions go to the [`tables`] themselves.
+pub struct Ranks {
+    zone: Tz,
+    index: Index,
+}
+
+/// Where the indexes are. Both answer the same [`Question`]s and take the same [`Update`]s.
+enum Index {
+    /// In this process, for one server.
+    Memory(Memory),
+    /// In Redis, for a fleet.
+    Shared(Shared),
+}
+
+/// Held by a transaction from just before its commit until the boards have heard of it.
+pub struct Committing(#[expect(dead_code, reason = "kept until dropped")] Option<memory::Committing>);
+
+/// A board is dropped when nobody has asked for it that long.
+const IDLE: Duration = Duration::from_secs(15 * 60);
+
+/// How long a question waits for a board that is being built. Most are there by then, and cheaper to ask than the tables.
+const MOMENT: Duration = Duration::from_millis(200);
+
+impl Ranks {
+    /// The indexes of one server, or those of a fleet.
+    pub fn new(clock: Arc<dyn Clock>, fleet: Option<Fleet>, zone: Tz) -> Self {
+        let index = match fleet {
+            Some(fleet) => Index::Shared(Shared::new(fleet, clock, zone)),
+            None => Index::Memory(Memory::new(clock, zone)),
+        };
+        Self { zone, index }
+    }
+
+    /// Announces a commit that changes a student's standings, so that no board claims to be newer than what it shows.
+    pub async fn committing(&self, student: UserId, version: i64) -> Committing {
+        Committing(match &self.index {
+            Index::Memory(memory) => Some(memory.committing()),
+            Index::Shared(shared) => {
+                shared.committing(student.0, version).await;
+                None
+            }
+        })
+    }
+
+    /// What a board's index says, if it is there or can be had in a moment.
+    pub async fn ask(&self, db: &Db, board: Board, questions: &[Question]) -> Option<Vec<Answer>> {
+        self.ask_by(db, board.key(), questions).await
+    }
+
+    /// The same of the board as `day` found it. Whoever has left since is still on it.
+    pub async fn ask_as_of(
+        &self,
+        db: &Db,
+        board: Board,
+        day: NaiveDate,
+        questions: &[Question],
+    ) -> Option<Vec<Answer>> {
+        let (scope, window) = board.key();
+        self.ask_by(db, (scope, format!("{window}@{day}")), questions).await
+    }
+
+    async fn ask_by(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
+        match &self.index {
+            Index::Memory(memory) => memory.ask(db, key, questions).await,
+            Index::Shared(shared) => shared.ask(db, key, questions).await,
+        }
+    }
+
+    /// Applies what a transaction did to a student's standings, and returns what it changed.
+    pub async fn apply(&self, student: UserId, version: i64, ranked: bool, standings: &[Changed]) -> Result<Vec<Move>> {
+        let update = |changed: &Changed| {
+            let to = ranked.then_some((changed.score, changed.reached_at.0));
+            let update = Update {
+                student: student.0,
+                version,
+                to,
+            };
+            (changed.key(), update)
+        };
+        let updates: Vec<_> = standings.iter().map(update).collect();
+        match &self.index {
+            Index::Memory(memory) => {
+                let apply = |(key, update): (Key, Update)| memory.apply(&key, update);
+                Ok(updates.into_iter().filter_map(apply).collect())
+            }
+            Index::Shared(shared) => shared.apply(student.0, version, &updates).await,
+        }
+    }
+
+    /// The boards that an index has otherwise than the tables, one line each. A difference that a commit under way
+    /// explains is gone when it is looked for again.
+    pub async fn differences(&self, conn: &DatabaseConnection) -> Result<Vec<String>> {
+        const PATIENCE: usize = 25;
+        let select = sql(conn, "SELECT DISTINCT scope_id, window_key FROM standings", []);
+        let mut differences = Vec::new();
+        for board in Named::find_by_statement(select).all(conn).await? {
+            let key = (board.scope_id, board.window_key);
+            for round in 1.. {
+                let held = match &self.index {
+                    Index::Memory(memory) => memory.held(&key),
+                    Index::Shared(shared) => shared.held(&key).await?,
+                };
+                let Some(held) = held else { break };
+                let expected: Vec<_> = snapshot(conn, &key, self.zone).await?.try_collect().await?;
+                let expected = index::RankIndex::from_updates(expected).after(None, usize::MAX);
+                if held == expected {
+                    break;
+                }
+                if round == PATIENCE {
+                    let different = held.iter().zip(&expected).find(|(held, expected)| held != expected);
+                    differences.push(format!(
+                        "the index of board {}, {} has {} standings, the tables have {}; the first difference is {different:?}",
+                        key.0,
+                        key.1,
+                        held.len(),
+                        expected.len(),
+                    ));
+                    break;
+                }
+                tokio::time::sleep(MOMENT).await;
+            }
+        }
+        Ok(differences)
+    }
+
+    /// Drops the indexes that nobody has asked for in a while.
+    pub async fn prune(&self) {
+        match &self.index {
+            Index::Memory(memory) => memory.prune(),
+            Index::Shared(shared) => shared.prune().await,
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Named {
+    scope_id: Uuid,
+    window_key: String,
+}

@@ -1,0 +1,395 @@
+//! The index in Redis, for a fleet: all servers ask and update the same board.
+//!
+//! | key of a board | type | holds |
+//! |---|---|---|
+//! | `order` | sorted set | score: the points, negated; member: when they were reached (8 bytes) and whose they are (16) |
+//! | `held` | hash | per student the version and when the points were reached; nothing of the latter for those who left |
+//! | `state` | string | `ready`, or who is building it |
+//!
+//! The set's own order, by score and then by the bytes of the member, is the board's. Scores beyond 2^53 thousandths
+//! would not be exact. Each script touches the keys of one board alone and runs as one; `EVALSHA` finds it by its hash.
+//!
+//! A board is built from the tables by whichever server is asked for it first. Updates reach it from the moment that it
+//! is begun and carry versions, so the rows of the snapshot and what was committed meanwhile may come in any order. It
+//! goes by itself when nobody has asked for it in a while, and with Redis' memory at any time.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, LazyLock, Mutex},
+    time::Duration,
+};
+
+use chrono_tz::Tz;
+use futures_util::{TryStreamExt, stream::TryChunksError};
+use redis::{Pipeline, Script, Value};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::{
+    IDLE, Key, MOMENT, Move,
+    index::{Place, Standing, Update},
+    question::{Answer, Question},
+    snapshot::snapshot,
+};
+use crate::{
+    clock::{Clock, Time},
+    db::Db,
+    error::Result,
+    fleet::{Fleet, Health, unexpected},
+    sync::lock,
+};
+
+const APPLY: &str = include_str!("shared/apply.lua");
+const ASK: &str = include_str!("shared/ask.lua");
+const BEGIN: &str = include_str!("shared/begin.lua");
+const FINISH: &str = include_str!("shared/finish.lua");
+
+static HASHES: LazyLock<[String; 4]> =
+    LazyLock::new(|| [APPLY, ASK, BEGIN, FINISH].map(|script| Script::new(script).get_hash().to_owned()));
+
+/// What Redis must have been given before a board is asked for.
+pub fn scripts() -> impl Iterator<Item = &'static str> {
+    [APPLY, ASK, BEGIN, FINISH].into_iter()
+}
+
+/// How long building a board may take before another server tries.
+const BUILD: Duration = Duration::from_secs(120);
+/// Standings of one call: others wait for it some milliseconds.
+const ROWS_AT_ONCE: usize = 1_000;
+/// Questions of one call.
+const QUESTIONS_AT_ONCE: usize = 500;
+/// How long a commit that was announced and never heard of again holds back what boards claim.
+const FORGOTTEN: Duration = Duration::from_secs(30);
+/// No board has so many standings, and Lua counts that far.
+const MOST: u64 = 1 << 40;
+
+/// The boards of a fleet.
+pub struct Shared {
+    fleet: Fleet,
+    clock: Arc<dyn Clock>,
+    zone: Tz,
+    /// What this server is building.
+    building: Arc<Mutex<HashSet<Key>>>,
+}
+
+impl Shared {
+    /// The boards in the fleet's Redis.
+    pub fn new(fleet: Fleet, clock: Arc<dyn Clock>, zone: Tz) -> Self {
+        Self {
+            fleet,
+            clock,
+            zone,
+            building: Arc::default(),
+        }
+    }
+
+    /// Announces a commit that changes a student's standings. A server that ends before it says more is waited for half a
+    /// minute.
+    pub async fn committing(&self, student: Uuid, version: i64) {
+        let now = self.clock.now();
+        let mut commands = Pipeline::new();
+        commands
+            .cmd("ZADD")
+            .arg(self.commits())
+            .arg(now.0)
+            .arg(commit(student, version))
+            .ignore();
+        // If Redis is away nobody is told anything by it.
+        _ = self.fleet.run::<()>(&commands).await;
+    }
+
+    /// Applies the updates of a student's commit, each to its board. Boards that are not there stay away. What that changed.
+    pub async fn apply(&self, student: Uuid, version: i64, updates: &[(Key, Update)]) -> Result<Vec<Move>> {
+        let mut commands = Pipeline::new();
+        for (key, update) in updates {
+            self.call(&mut commands, 0, key);
+            write_update(&mut commands, update);
+        }
+        let commit = commit(student, version);
+        commands.cmd("ZREM").arg(self.commits()).arg(commit).ignore();
+        let changed: Vec<Value> = self.fleet.run(&commands).await?;
+        let mut moves = Vec::new();
+        for ((key, update), changed) in updates.iter().zip(&changed) {
+            moves.extend(read_was(changed)?.map(|was| Move::of(key, update, was)));
+        }
+        Ok(moves)
+    }
+
+    /// What a board says, if it is there or can be had in a moment.
+    pub async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
+        if self.fleet.health() != Health::Well {
+            return None;
+        }
+        let patience = Instant::now() + MOMENT;
+        loop {
+            match self.look(&key, questions).await {
+                Ok(Some(answers)) => return Some(answers),
+                Ok(None) => self.build(db, &key),
+                Err(_) => return None,
+            }
+            if Instant::now() > patience {
+                return None;
+            }
+            sleep(MOMENT / 10).await;
+        }
+    }
+
+    async fn look(&self, key: &Key, questions: &[Question]) -> Result<Option<Vec<Answer>>> {
+        // Without a question, too: being asked keeps a board.
+        let (first, others) = questions.split_at(questions.len().min(QUESTIONS_AT_ONCE));
+        let Some(mut answers) = self.look_once(key, first).await? else {
+            return Ok(None);
+        };
+        for questions in others.chunks(QUESTIONS_AT_ONCE) {
+            match self.look_once(key, questions).await? {
+                Some(some) => answers.extend(some),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(answers))
+    }
+
+    async fn look_once(&self, key: &Key, questions: &[Question]) -> Result<Option<Vec<Answer>>> {
+        let now = self.clock.now();
+        let mut commands = Pipeline::new();
+        // Before the board: a commit that is announced later is not promised.
+        let since = (now - FORGOTTEN).0;
+        commands
+            .cmd("ZRANGEBYSCORE")
+            .arg(self.commits())
+            .arg(since)
+            .arg("+inf")
+            .arg("WITHSCORES")
+            .arg("LIMIT")
+            .arg(0)
+            .arg(1);
+        self.call(&mut commands, 1, key);
+        commands.arg(IDLE.as_millis() as u64);
+        for question in questions {
+            write_question(&mut commands, question);
+        }
+        let (begun, answers): (Vec<(Vec<u8>, i64)>, Value) = self.fleet.run(&commands).await?;
+        let as_of = begun.first().map_or(now, |(_, begun)| now.min(Time(begun - 1)));
+        read_answers(answers, as_of)
+    }
+
+    /// All that is in Redis of a board; page by page, so that nobody waits.
+    pub async fn held(&self, key: &Key) -> Result<Option<Vec<Place>>> {
+        let mut held: Vec<Place> = Vec::new();
+        loop {
+            let last = held.last().map(|place| place.standing);
+            let page = self.look(key, &[Question::After(last, ROWS_AT_ONCE)]).await?;
+            let Some(Answer { places, .. }) = page.and_then(|mut page| page.pop()) else {
+                return Ok(None);
+            };
+            let is_last = places.len() < ROWS_AT_ONCE;
+            held.extend(places);
+            if is_last {
+                return Ok(Some(held));
+            }
+        }
+    }
+
+    /// Has a board built, unless this server is at it.
+    fn build(&self, db: &Db, key: &Key) {
+        if !lock(&self.building).insert(key.clone()) {
+            return;
+        }
+        let (building, key, db) = (self.building.clone(), key.clone(), db.clone());
+        let builder = Self::new(self.fleet.clone(), self.clock.clone(), self.zone);
+        tokio::spawn(async move {
+            if let Err(crate::error::Error::Internal(cause)) = builder.build_now(&db, &key).await {
+                // The next question tries again.
+                tracing::warn!(board = ?key, ?cause, "a board could not be built");
+            }
+            lock(&building).remove(&key);
+        });
+    }
+
+    async fn build_now(&self, db: &Db, key: &Key) -> Result<()> {
+        let builder = Uuid::new_v4().to_string();
+        let mut commands = Pipeline::new();
+        self.call(&mut commands, 2, key);
+        commands.arg(&builder).arg(BUILD.as_millis() as u64);
+        let (begun,): (i64,) = self.fleet.run(&commands).await?;
+        if begun == 0 {
+            return Ok(());
+        }
+        // Every update reaches the board already, so nothing falls between it and the snapshot.
+        let updates = snapshot(db.read().pool(), key, self.zone).await?;
+        let write = |updates: Vec<Update>| async move {
+            let mut commands = Pipeline::new();
+            self.call(&mut commands, 0, key);
+            for update in &updates {
+                write_update(&mut commands, update);
+            }
+            commands.ignore();
+            self.fleet.run::<()>(&commands).await
+        };
+        // Rows are read while others are written.
+        let chunks = updates
+            .try_chunks(ROWS_AT_ONCE)
+            .map_err(|TryChunksError(_, error)| error);
+        chunks.try_for_each_concurrent(2, write).await?;
+        let mut commands = Pipeline::new();
+        self.call(&mut commands, 3, key);
+        commands.arg(&builder).arg(IDLE.as_millis() as u64).ignore();
+        self.fleet.run(&commands).await
+    }
+
+    /// Forgets commits that were never heard of again.
+    pub async fn prune(&self) {
+        let mut commands = Pipeline::new();
+        let until = (self.clock.now() - FORGOTTEN).0;
+        commands
+            .cmd("ZREMRANGEBYSCORE")
+            .arg(self.commits())
+            .arg("-inf")
+            .arg(until)
+            .ignore();
+        // If Redis is away there is time.
+        _ = self.fleet.run::<()>(&commands).await;
+    }
+
+    fn commits(&self) -> String {
+        self.fleet.key("commits")
+    }
+
+    fn call(&self, commands: &mut Pipeline, script: usize, (scope, window): &Key) {
+        let place = format!("board:{scope}:{window}");
+        commands.cmd("EVALSHA").arg(&HASHES[script]).arg(3);
+        for name in ["order", "held", "state"] {
+            commands.arg(self.fleet.key_at(&place, name));
+        }
+    }
+}
+
+/// What a student's commit is called while it is under way.
+fn commit(student: Uuid, version: i64) -> String {
+    format!("{student}:{version}")
+}
+
+/// A score as it sorts: the highest first.
+fn sorting(score: i64) -> i64 {
+    score.saturating_neg()
+}
+
+/// A time as bytes that sort as it does.
+fn bytes_of(time: i64) -> [u8; 8] {
+    (time as u64 ^ (1 << 63)).to_be_bytes()
+}
+
+fn member(standing: &Standing) -> [u8; 24] {
+    let mut member = [0; 24];
+    member[..8].copy_from_slice(&bytes_of(standing.reached_at));
+    member[8..].copy_from_slice(standing.student.as_bytes());
+    member
+}
+
+fn write_update(commands: &mut Pipeline, update: &Update) {
+    commands.arg(update.student.as_bytes()).arg(update.version);
+    match update.to {
+        Some((score, reached_at)) => commands.arg(sorting(score)).arg(&bytes_of(reached_at)[..]),
+        None => commands.arg(0).arg(""),
+    };
+}
+
+fn write_question(commands: &mut Pipeline, question: &Question) {
+    let number = |n: usize| (n as u64).min(MOST);
+    let mut keyed = |kind: &str, key: &Option<Standing>, n: usize| {
+        commands.arg(kind);
+        match key {
+            Some(key) => commands.arg(sorting(key.score)).arg(&member(key)[..]),
+            None => commands.arg("").arg(""),
+        };
+        commands.arg(number(n));
+    };
+    match question {
+        Question::After(key, n) => keyed("after", key, *n),
+        Question::Before(key, n) => keyed("before", key, *n),
+        Question::FromRank(rank, n) => {
+            commands.arg("rank").arg((*rank).min(MOST)).arg("").arg(number(*n));
+        }
+        Question::Around(student, above, below) => {
+            commands
+                .arg("around")
+                .arg(student.as_bytes())
+                .arg(number(*above))
+                .arg(number(*below));
+        }
+    }
+}
+
+/// What an update has changed, of the one student it was about: nothing, or what they had before.
+fn read_was(changed: &Value) -> Result<Option<Option<(i64, i64)>>> {
+    let Value::Array(changed) = changed else {
+        return if *changed == Value::Nil {
+            Ok(None)
+        } else {
+            Err(unexpected())
+        };
+    };
+    match &changed[..] {
+        [] => Ok(None),
+        [_, Value::BulkString(score), Value::BulkString(reached)] if score.is_empty() && reached.is_empty() => {
+            Ok(Some(None))
+        }
+        [_, Value::BulkString(score), Value::BulkString(reached)] => {
+            let was = || Some((read_score(score)?, read_time(reached.first_chunk()?)));
+            was().map(|was| Some(Some(was))).ok_or_else(unexpected)
+        }
+        _ => Err(unexpected()),
+    }
+}
+
+fn read_answers(value: Value, as_of: Time) -> Result<Option<Vec<Answer>>> {
+    let Value::Array(answers) = value else {
+        return if value == Value::Nil {
+            Ok(None)
+        } else {
+            Err(unexpected())
+        };
+    };
+    let mut answers = answers.into_iter();
+    let Some(Value::Int(total)) = answers.next() else {
+        return Err(unexpected());
+    };
+    let total = total.unsigned_abs();
+    let answer = |value| {
+        let places = read_places(value)?;
+        Ok(Answer { as_of, total, places })
+    };
+    answers.map(answer).collect::<Result<_>>().map(Some)
+}
+
+fn read_places(value: Value) -> Result<Vec<Place>> {
+    let Value::Array(values) = value else {
+        return Err(unexpected());
+    };
+    let [Value::Int(start), Value::Int(rank), rows @ ..] = &values[..] else {
+        return Err(unexpected());
+    };
+    let standings = rows
+        .chunks_exact(2)
+        .map(|row| read_standing(row).ok_or_else(unexpected));
+    let standings: Vec<_> = standings.collect::<Result<_>>()?;
+    Ok(Place::in_order(rank.unsigned_abs(), start.unsigned_abs(), standings))
+}
+
+fn read_standing(row: &[Value]) -> Option<Standing> {
+    let [Value::BulkString(member), Value::BulkString(score)] = row else {
+        return None;
+    };
+    let (reached, student) = member.split_first_chunk::<8>()?;
+    let reached = (read_score(score)?, read_time(reached));
+    Some(Standing::of(Uuid::from_slice(student).ok()?, reached))
+}
+
+fn read_score(sorting_score: &[u8]) -> Option<i64> {
+    let score: f64 = std::str::from_utf8(sorting_score).ok()?.parse().ok()?;
+    Some(sorting(score as i64))
+}
+
+fn read_time(bytes: &[u8; 8]) -> i64 {
+    (u64::from_be_bytes(*bytes) ^ (1 << 63)) as i64
+}

@@ -1,0 +1,82 @@
+//! A board as the tables have it, to build an index from.
+
+use chrono_tz::Tz;
+use futures_util::{Stream, TryStreamExt};
+use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, Statement};
+use uuid::Uuid;
+
+use super::{board::Window, index::Update, question::Key};
+use crate::{
+    calendar::midnight,
+    clock::Time,
+    db::sql,
+    error::{Error, Result},
+    id::UserId,
+};
+
+#[derive(FromQueryResult)]
+struct Member {
+    student_id: UserId,
+    score: i64,
+    reached_at: Time,
+    version: i64,
+    ranked: bool,
+}
+
+/// A board as the tables have it, to build an index from. Whoever is not ranked is there, too: an older update that
+/// comes late must not bring them back.
+pub async fn snapshot<'c>(
+    conn: &'c DatabaseConnection,
+    (scope, window): &Key,
+    zone: Tz,
+) -> Result<impl Stream<Item = Result<Update>> + Send + use<'c>> {
+    let select = match window.split_once('@') {
+        Some((window, day)) => as_of_day(conn, *scope, window, day, zone)?,
+        None => sql(
+            conn,
+            "SELECT s.student_id, s.score, s.reached_at, u.version, u.ranked \
+             FROM standings s JOIN users u ON u.id = s.student_id \
+             WHERE s.scope_id = $1 AND s.window_key = $2",
+            [(*scope).into(), window.clone().into()],
+        ),
+    };
+    // One by one: all of them as rows of the database would take ten times the memory.
+    let rows = Member::find_by_statement(select).stream(conn).await?;
+    let update = |row: Member| Update {
+        student: row.student_id.0,
+        version: row.version,
+        to: row.ranked.then_some((row.score, row.reached_at.0)),
+    };
+    Ok(rows.map_ok(update).map_err(Error::from))
+}
+
+/// A board as a day found it. A standing that has not changed since is what it was; the others are summed anew from the
+/// results before.
+fn as_of_day(conn: &impl ConnectionTrait, scope: Uuid, window: &str, day: &str, zone: Tz) -> Result<Statement> {
+    let unknown = || Error::internal("a board of no day");
+    let morning = midnight(day.parse().map_err(Error::internal)?, zone);
+    let window = Window::of_key(window).ok_or_else(unknown)?;
+    let since = window.starts_at(zone).unwrap_or(Time(0));
+    Ok(sql(
+        conn,
+        "SELECT s.student_id, CASE WHEN s.reached_at < $3 THEN s.score ELSE before.score END AS score, \
+                s.reached_at, u.version, u.ranked \
+         FROM standings s JOIN users u ON u.id = s.student_id LEFT JOIN ( \
+           SELECT best.student_id, CAST(SUM(best.score) AS BIGINT) AS score FROM ( \
+             SELECT r.student_id, r.quiz_id, MAX(r.score) AS score FROM results r JOIN quizzes q ON q.id = r.quiz_id \
+             WHERE r.ranked AND r.submitted_at >= $4 AND r.submitted_at < $3 \
+               AND ($1 = $5 OR q.subject_id = $1 OR r.quiz_id = $1) \
+               AND r.student_id IN (SELECT student_id FROM standings \
+                 WHERE scope_id = $1 AND window_key = $2 AND reached_at >= $3) \
+             GROUP BY r.student_id, r.quiz_id) AS best GROUP BY best.student_id \
+         ) AS before ON before.student_id = s.student_id \
+         WHERE s.scope_id = $1 AND s.window_key = $2 AND (s.reached_at < $3 OR before.score IS NOT NULL)",
+        [
+            scope.into(),
+            window.key().into(),
+            morning.into(),
+            since.into(),
+            Uuid::nil().into(),
+        ],
+    ))
+}

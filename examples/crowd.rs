@@ -40,8 +40,8 @@ use marmalade::{
     account::session::authenticate,
     app::App,
     attempt::{self, answers::Save},
-    audit::Source,
     auth::{role::Role, token::Claims},
+    change::Cause,
     clock::Time,
     config::{Config, Mode},
     db::sql,
@@ -294,7 +294,7 @@ async fn quiz(app: &App) -> marmalade::error::Result<QuizId> {
     let subject = author::subject(&tx, "Crowds", &now).await?;
     let quiz = author::draft(&tx, subject, quiz, &questions, &now).await?;
     tx.commit().await?;
-    author::publish(app, quiz, &Source::default(), &now).await?;
+    author::publish(app, quiz, &Cause::clock(&now)).await?;
     Ok(quiz)
 }
 
@@ -337,7 +337,7 @@ pub fn token(app: &App, student: UserId) -> Result<String> {
 async fn take(app: &App, student: UserId, quiz: QuizId, right: usize) -> marmalade::error::Result<String> {
     let now = app.now();
     let token = token(app, student).map_err(marmalade::error::Error::internal)?;
-    let viewer = authenticate(app, &token, now.at)
+    let viewer = authenticate(app, &app.revocations, &token, now.at)
         .await
         .ok_or(marmalade::error::Error::Unauthenticated)?;
     let attempt = attempt::start(app, &viewer, quiz, &now).await?.attempt;

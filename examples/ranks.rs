@@ -128,7 +128,7 @@ async fn measure(plan: &Plan, standings: usize, name: &str) -> Result<String> {
     let app = serve::open(config).await.map_err(words)?;
     // Before the tokens of students who have never signed in are looked up.
     if let Some(fleet) = app.fleet.clone() {
-        tokio::spawn(fleet.clone().keep(app.clone()));
+        tokio::spawn(marmalade::background::keep_channel(app.clone()));
         fleet.until(Health::Well).await;
     }
     let size = Size {
@@ -206,6 +206,7 @@ async fn update(app: &App, student: UserId, score: i64) -> Result<Duration> {
     };
     let begun = Instant::now();
     app.boards
+        .ranks
         .apply(student, 1_000_000, true, &[changed])
         .await
         .map_err(words)?;

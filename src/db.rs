@@ -310,7 +310,7 @@ pub enum Turn {
 
 /// Waits until no other transaction has this turn, and keeps it to the end of the transaction. SQLite has one writer
 /// and needs no such lock.
-pub async fn take_turn(tx: &DatabaseTransaction, turn: Turn) -> Result<()> {
+pub async fn take_turn(tx: &impl ConnectionTrait, turn: Turn) -> Result<()> {
     if tx.get_database_backend() == DbBackend::Postgres {
         let lock = sql(tx, "SELECT pg_advisory_xact_lock($1)", [(turn as i64).into()]);
         tx.execute_raw(lock).await?;

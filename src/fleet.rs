@@ -8,35 +8,22 @@
 //! Every key begins with the site's prefix. The keys of one board, and those of one limit of one client, share a hash
 //! tag; no command touches two of them, so a cluster may lay them where it likes.
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use redis::{
     Client, ErrorKind, FromRedisValue, Msg, Pipeline, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::{
-    select,
     sync::{Notify, watch},
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+    time::timeout,
 };
 use uuid::Uuid;
 
-use crate::{
-    app::App,
-    error::{Error, Result},
-    limit,
-    outbox::{self, Event},
-    ranks::question::Move,
-};
+use crate::error::{Error, Result};
 
 /// How far this server can rely on Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,34 +47,24 @@ struct Inner {
     /// Tells the own messages from those of others.
     server: Uuid,
     health: watch::Sender<Health>,
-    /// Told when a command failed.
+    /// Notified when a command failed.
     failed: Notify,
-    /// Whether the log has the present trouble already.
-    said: AtomicBool,
+    scripts: Vec<&'static str>,
 }
 
-/// What goes over the channel. Without an event it only says that the channel is alive.
+/// A message of the channel. Without an event it only says that the channel is alive.
 #[derive(Serialize, Deserialize)]
 struct Message {
     from: Uuid,
-    event: Option<Event>,
-    #[serde(default)]
-    moves: Vec<Move>,
+    event: Option<Box<RawValue>>,
 }
 
 /// A command waits no longer: the tables are faster then.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How often a server says something on the channel, if only to hear itself.
-const BEAT: Duration = Duration::from_secs(1);
-/// A channel on which nothing was heard that long is dead, whatever the operating system thinks of its connection.
-const SILENCE: Duration = Duration::from_secs(6);
-/// How long to wait before Redis is tried again.
-const AGAIN: Duration = Duration::from_millis(500);
-
 impl Fleet {
-    /// Over the Redis at `url`. Whether it is there shows later: a server starts without it, too. To be called within a
-    /// runtime.
-    pub fn new(url: &str, prefix: &str) -> Result<Self> {
+    /// Over the Redis at `url`, which is to know these scripts. Whether it is there shows later: a server starts without
+    /// it, too. To be called within a runtime.
+    pub fn new(url: &str, prefix: &str, scripts: Vec<&'static str>) -> Result<Self> {
         let client = Client::open(url).map_err(Error::internal)?;
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
@@ -102,7 +79,7 @@ impl Fleet {
             server: Uuid::new_v4(),
             health: watch::Sender::new(Health::Away),
             failed: Notify::new(),
-            said: AtomicBool::new(false),
+            scripts,
         })))
     }
 
@@ -143,13 +120,12 @@ impl Fleet {
         commands.query_async(&mut self.0.manager.clone()).await
     }
 
-    /// Tells the other servers what has happened, and whom it moved on the boards.
-    pub async fn publish(&self, news: Option<(&Event, &[Move])>) -> Result<()> {
-        let (event, moves) = news.unzip();
+    /// Sends an event to the other servers; without one, a sign of life.
+    pub async fn publish(&self, event: Option<&str>) -> Result<()> {
+        let event = event.map(|json| RawValue::from_string(json.to_owned())).transpose();
         let message = Message {
             from: self.0.server,
-            event: event.cloned(),
-            moves: moves.unwrap_or_default().to_vec(),
+            event: event.map_err(Error::internal)?,
         };
         let text = serde_json::to_string(&message).map_err(Error::internal)?;
         let mut commands = Pipeline::new();
@@ -157,9 +133,32 @@ impl Fleet {
         self.run(&commands).await
     }
 
+    /// A new connection to the channel: the events of other servers, and `None` for each sign of life.
+    pub async fn subscribe(&self) -> Result<impl Stream<Item = Option<String>> + use<>> {
+        let connect = async {
+            let mut channel = self.0.client.get_async_pubsub().await?;
+            channel.subscribe(self.key("events")).await?;
+            Ok::<_, RedisError>(channel)
+        };
+        let channel = timeout(PATIENCE, connect).await.map_err(Error::internal)?;
+        let own = self.0.server;
+        let messages = channel.map_err(Error::internal)?.into_on_message();
+        Ok(messages.map(move |message| event_of(&message, own)))
+    }
+
+    /// Ends when a command fails.
+    pub async fn failed(&self) {
+        self.0.failed.notified().await;
+    }
+
+    /// Says how far Redis can be relied on from now on.
+    pub fn set_health(&self, health: Health) {
+        self.0.health.send_replace(health);
+    }
+
     /// For a command that does its work beside the servers: relies on Redis as it is now.
     pub async fn join(&self) -> Result<()> {
-        self.teach().await.map_err(|error| {
+        self.load_scripts().await.map_err(|error| {
             let cause = error.cause().map(ToString::to_string).unwrap_or_default();
             Error::internal(format!("REDIS_URL: {cause}"))
         })?;
@@ -176,96 +175,27 @@ impl Fleet {
         answer.pop().ok_or_else(unexpected)
     }
 
-    /// Hears what other servers do and answers for [`Health`], until the server stops.
-    pub async fn keep(self, app: App) {
-        loop {
-            let ended = select! {
-                Err(error) = self.follow(&app) => error,
-                () = app.shutdown.cancelled() => return,
-            };
-            self.0.health.send_replace(Health::Away);
-            if !self.0.said.swap(true, Ordering::Relaxed) {
-                tracing::warn!(cause = ?ended.cause(), "Redis is away: boards come from the tables, limits count per server");
-            }
-            // Whoever was let in while others were not heard of is still let in for 15 minutes at most.
-            if let Err(cause) = app.revocations.load(app.db.read(), app.clock.now()).await {
-                tracing::warn!(?cause, "what was revoked could not be read and is tried again");
-            }
-            app.boards.wake();
-            sleep(AGAIN).await;
-        }
-    }
-
-    /// From a new connection to its end.
-    async fn follow(&self, app: &App) -> Result<Infallible> {
-        let connect = async {
-            let mut channel = self.0.client.get_async_pubsub().await?;
-            channel.subscribe(self.key("events")).await?;
-            Ok::<_, RedisError>(channel)
-        };
-        let channel = timeout(PATIENCE, connect).await.map_err(Error::internal)?;
-        let channel = channel.map_err(Error::internal)?;
-        self.teach().await?;
-        // From here on everything is heard. What was missed before is in the tables and in the outbox.
-        self.0.health.send_replace(Health::CatchingUp);
-        catch_up(app).await?;
-        self.0.health.send_replace(Health::Well);
-        self.0.said.store(false, Ordering::Relaxed);
-        tracing::info!("Redis is there");
-        app.boards.wake();
-
-        let (mut messages, mut heard) = (channel.into_on_message(), Instant::now());
-        let mut beats = interval(BEAT);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            select! {
-                message = messages.next() => {
-                    let message = message.ok_or_else(|| Error::internal("the channel was closed"))?;
-                    heard = Instant::now();
-                    self.hear(app, &message).await;
-                }
-                _ = beats.tick() => {
-                    if heard.elapsed() > SILENCE {
-                        return Err(Error::internal("nothing is heard on the channel"));
-                    }
-                    self.publish(None).await?;
-                }
-                () = self.0.failed.notified() => return Err(Error::internal("a command failed")),
-            }
-        }
-    }
-
-    /// Gives Redis the scripts.
-    async fn teach(&self) -> Result<()> {
+    /// Loads the scripts into Redis.
+    pub async fn load_scripts(&self) -> Result<()> {
         let mut scripts = Pipeline::new();
-        for script in crate::ranks::shared::scripts().chain(limit::shared::scripts()) {
-            scripts.cmd("SCRIPT").arg("LOAD").arg(script).ignore();
+        for script in &self.0.scripts {
+            scripts.cmd("SCRIPT").arg("LOAD").arg(*script).ignore();
         }
         self.try_run(&scripts).await.map_err(Error::internal)
     }
-
-    async fn hear(&self, app: &App, message: &Msg) {
-        match serde_json::from_slice(message.get_payload_bytes()) {
-            Ok(Message {
-                from,
-                event: Some(event),
-                moves,
-            }) if from != self.0.server => outbox::hear(app, &event, &moves).await,
-            Ok(_) => {}
-            // Written by a newer release; what it tells is in the tables, too.
-            Err(error) => tracing::warn!(%error, "a message of an unknown kind was passed over"),
-        }
-    }
 }
 
-/// Makes up for what was not heard: what was revoked is read, what was kept is read anew, and what could not be
-/// delivered is.
-async fn catch_up(app: &App) -> Result<()> {
-    app.revocations.load(app.db.read(), app.clock.now()).await?;
-    app.profiles.forget_all();
-    app.papers.forget_all();
-    while outbox::relay(app).await? > 0 {}
-    Ok(())
+/// The event of a message, unless this server has sent it itself.
+fn event_of(message: &Msg, own: Uuid) -> Option<String> {
+    match serde_json::from_slice(message.get_payload_bytes()) {
+        Ok(Message { from, event }) if from != own => Some(event?.get().to_owned()),
+        Ok(_) => None,
+        // Written by a newer release; what it tells is in the tables, too.
+        Err(error) => {
+            tracing::warn!(%error, "a message of an unknown kind was passed over");
+            None
+        }
+    }
 }
 
 /// What Redis answered is not what it should be.

@@ -10,8 +10,9 @@ use marmalade::{
     account::{self, Registration, people},
     api::schema,
     app::App,
-    audit::{Source, seal},
+    audit::seal,
     auth::role::Role,
+    change::Cause,
     config::{self, Config, LogFormat},
     error::{Error, Result},
     import,
@@ -184,7 +185,8 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
             }
         }
         Command::Import(file) => {
-            let report = import::run(&serve::open(config).await?, &file, &Source::default()).await?;
+            let app = serve::open(config).await?;
+            let report = import::run(&app, &file, &Cause::clock(&app.now())).await?;
             print!("{report}");
             return Ok(if report.is_clean() {
                 ExitCode::SUCCESS
@@ -298,12 +300,12 @@ async fn user(app: &App, action: UserAction) -> Result<()> {
                 handle,
                 password: password.trim_end_matches(['\r', '\n']).to_owned(),
             };
-            let account = account::create(app, registration, role.into(), &Source::default(), &app.now()).await?;
+            let account = account::create(app, registration, role.into(), &Cause::clock(&app.now())).await?;
             println!("{} is made", account.email);
         }
         UserAction::SetRole { email, role } => {
             let id = people::with_email(app.db.read(), &email).await?;
-            people::set_role(app, id, role.into(), &Source::default(), &app.now()).await?;
+            people::set_role(app, id, role.into(), &Cause::clock(&app.now())).await?;
             println!("{email} has its new role");
         }
     }

@@ -1,153 +1,172 @@
-//! What must follow a commit. Whatever changes standings, sessions, roles or published content records an event in its
-//! own transaction and delivers it right after the commit: to this server and, if there is a fleet, to the shared boards
-//! and to the other servers. If the process dies in between, Redis is away, or the change was made by another process
-//! (the command line), the relay delivers it. Delivery twice, or out of order, changes nothing.
+//! Events: what must follow a commit. Whatever changes standings, sessions, roles or published content records an event
+//! in its own transaction ([`crate::change::Change::tell`]) and delivers it right after the commit: to the followers in
+//! this process and, if there is a fleet, to the other servers. If the process dies in between, Redis is away, or the
+//! change was made by another process (the command line), the relay delivers it. Delivery twice, or out of order, changes
+//! nothing.
+//!
+//! An event is a [`Topic`] of the domain that it happens in; a [`Follower`] reads those topics that it knows. What is
+//! carried here is JSON, whatever is in it.
 
-use std::time::Duration;
+use std::{any::Any, sync::Arc};
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    app::App,
-    clock::{Moment, Time},
-    db::{self, sql},
+    clock::Time,
+    db::Db,
     error::{Error, Result},
-    fleet::Health,
-    id::{QuizId, SessionId, UserId},
-    ranks::question::{Changed, Move},
-    telemetry,
+    fleet::{Fleet, Health},
 };
 
-/// What happened.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Event {
-    /// A student's standings have new values; absolute, not differences.
-    StandingsChanged {
-        student: UserId,
-        /// Of the transaction: an older one changes nothing.
-        version: i64,
-        ranked: bool,
-        standings: Vec<Changed>,
-    },
-    /// Sessions were signed out or revoked.
-    SessionsEnded { sessions: Vec<SessionId>, at: Time },
-    /// What an account may do changed at this time (its role; it was suspended, deleted or restored); without a time,
-    /// only its profile or whether it is ranked did.
-    AccountChanged { user: UserId, at: Option<Time> },
-    /// A quiz was published, changed, deleted or restored.
-    QuizChanged { quiz: QuizId },
+/// A kind of event, defined by the domain that it happens in.
+pub trait Topic: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Its name in the outbox and on the channel between servers.
+    const KIND: &'static str;
 }
 
-/// Records an event in the transaction that causes it.
-pub async fn record(conn: &impl ConnectionTrait, event: &Event, now: &Moment) -> Result<()> {
-    let id: Uuid = now.id();
-    let text = serde_json::to_string(event).map_err(Error::internal)?;
-    let insert = sql(
-        conn,
-        "INSERT INTO outbox (id, event, created_at) VALUES ($1, $2, $3)",
-        [id.into(), text.into(), now.at.into()],
-    );
-    conn.execute_raw(insert).await?;
-    Ok(())
+/// One event, of any topic.
+#[derive(Clone)]
+pub struct Event {
+    kind: String,
+    json: String,
+    /// The topic itself, where this process has made it.
+    topic: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-/// Delivers an event right after its commit. If that fails the relay will: the event is recorded.
-pub async fn deliver(app: &App, event: Event) {
-    let committed = app.clock.now();
-    if let Err(Error::Internal(cause)) = try_deliver(app, &event, committed).await {
-        tracing::debug!(?cause, "what follows a commit is delivered later");
+#[derive(Serialize)]
+struct Tagged<'t, T> {
+    kind: &'static str,
+    #[serde(flatten)]
+    topic: &'t T,
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    kind: String,
+}
+
+impl Event {
+    /// The event of a topic.
+    pub fn of<T: Topic>(topic: T) -> Result<Self> {
+        let tagged = Tagged {
+            kind: T::KIND,
+            topic: &topic,
+        };
+        Ok(Self {
+            kind: T::KIND.to_owned(),
+            json: serde_json::to_string(&tagged).map_err(Error::internal)?,
+            topic: Some(Arc::new(topic)),
+        })
+    }
+
+    /// The event that was recorded as `json`.
+    pub fn parse(json: String) -> Result<Self, serde_json::Error> {
+        let Kind { kind } = serde_json::from_str(&json)?;
+        Ok(Self {
+            kind,
+            json,
+            topic: None,
+        })
+    }
+
+    /// JSON, as the outbox and the channel carry it.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// Whether this is an event of the topic.
+    pub fn is<T: Topic>(&self) -> bool {
+        self.kind == T::KIND
+    }
+
+    /// The event as the topic, if it is one of it.
+    pub fn read<T: Topic>(&self) -> Option<Arc<T>> {
+        if !self.is::<T>() {
+            return None;
+        }
+        if let Some(topic) = &self.topic {
+            return topic.clone().downcast().ok();
+        }
+        // Written by a newer release; what it tells is in the tables, too.
+        let read = serde_json::from_str(&self.json)
+            .inspect_err(|error| tracing::warn!(%error, kind = self.kind, "an unreadable event was passed over"));
+        read.ok().map(Arc::new)
     }
 }
 
-async fn try_deliver(app: &App, event: &Event, committed: Time) -> Result<()> {
-    note(app, event).await;
-    let moves = match event {
-        Event::StandingsChanged {
-            student,
-            version,
-            ranked,
-            standings,
-        } => app.boards.apply(*student, *version, *ranked, standings).await?,
-        Event::AccountChanged { user, .. } => app.boards.account_changed(app.db.read(), *user).await?,
-        Event::SessionsEnded { .. } | Event::QuizChanged { .. } => Vec::new(),
-    };
-    if matches!(event, Event::StandingsChanged { .. }) {
-        telemetry::ranked(app.clock.now().since(committed));
+/// Keeps something up to date with the events of its topics. Each may come twice, and in any order.
+#[async_trait::async_trait]
+pub trait Follower: Send + Sync {
+    /// Announces an event that is about to be committed. What it returns is dropped once the event was delivered.
+    async fn announce(&self, _event: &Event) -> Option<Box<dyn Send + Sync>> {
+        None
     }
-    match &app.fleet {
-        Some(fleet) => fleet.publish(Some((event, &moves))).await,
-        None => Ok(()),
+
+    /// Takes in an event that this server delivers, and that was committed at that time.
+    async fn follow(&self, event: &Event, committed: Time) -> Result<()>;
+
+    /// Takes in an event that another server has delivered.
+    async fn receive(&self, event: &Event);
+
+    /// Whether the follower itself tells the other servers of such an event.
+    fn publishes(&self, _event: &Event) -> bool {
+        false
+    }
+
+    /// The channel to the other servers came to this health: what was not received while it was away is made up for.
+    async fn channel(&self, _health: Health, _db: &Db, _now: Time) -> Result<()> {
+        Ok(())
     }
 }
 
-/// What this server must do about an event, whoever delivers it.
-async fn note(app: &App, event: &Event) {
-    match event {
-        Event::StandingsChanged { .. } => {}
-        Event::SessionsEnded { sessions, at } => {
-            for session in sessions {
-                app.revocations.session_ended(*session, *at);
+/// Delivers events to the followers in this process and to the other servers.
+pub struct Outbox {
+    followers: Vec<Arc<dyn Follower>>,
+    fleet: Option<Fleet>,
+}
+
+impl Outbox {
+    /// An outbox with these followers, who take in an event in this order.
+    pub fn new(followers: Vec<Arc<dyn Follower>>, fleet: Option<Fleet>) -> Self {
+        Self { followers, fleet }
+    }
+
+    /// Announces events that are about to be committed, until what comes back is dropped.
+    pub async fn announce(&self, events: &[Event]) -> Vec<Box<dyn Send + Sync>> {
+        let mut announced = Vec::new();
+        for event in events {
+            for follower in &self.followers {
+                announced.extend(follower.announce(event).await);
             }
         }
-        Event::AccountChanged { user, at } => {
-            if let Some(at) = at {
-                app.revocations.user_changed(*user, *at);
+        announced
+    }
+
+    /// Delivers an event that was committed at that time.
+    pub async fn deliver(&self, event: &Event, committed: Time) -> Result<()> {
+        for follower in &self.followers {
+            follower.follow(event, committed).await?;
+        }
+        match &self.fleet {
+            Some(fleet) if !self.followers.iter().any(|follower| follower.publishes(event)) => {
+                fleet.publish(Some(event.json())).await
             }
-            app.profiles.forget(*user);
-        }
-        Event::QuizChanged { quiz } => app.papers.forget(*quiz).await,
-    }
-}
-
-/// Another server of the fleet has delivered an event, which moved somebody on the shared boards.
-pub async fn hear(app: &App, event: &Event, moves: &[Move]) {
-    note(app, event).await;
-    match event {
-        Event::StandingsChanged { standings, .. } => app.boards.moved(standings, moves),
-        // Whatever board it was on.
-        Event::AccountChanged { .. } => app.boards.wake(),
-        Event::SessionsEnded { .. } | Event::QuizChanged { .. } => {}
-    }
-}
-
-#[derive(FromQueryResult)]
-struct Row {
-    event: String,
-    created_at: Time,
-}
-
-/// Claims recorded events by deleting them, and delivers them; what can't be delivered stays. Returns how many there
-/// were.
-pub async fn relay(app: &App) -> Result<usize> {
-    const AT_ONCE: usize = 500;
-    if app.fleet.as_ref().is_some_and(|fleet| fleet.health() == Health::Away) {
-        return Ok(0);
-    }
-    let tx = app.db.begin().await?;
-    let conn = &tx;
-    let claim = sql(
-        conn,
-        format!(
-            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT {AT_ONCE} {}) RETURNING event, created_at",
-            db::for_update_skip_locked(conn)
-        ),
-        [],
-    );
-    let rows = Row::find_by_statement(claim).all(conn).await?;
-    let count = rows.len();
-    for row in rows {
-        match serde_json::from_str(&row.event) {
-            Ok(event) => try_deliver(app, &event, row.created_at).await?,
-            // Written by a newer release; what it tells is in the tables, too.
-            Err(error) => tracing::warn!(%error, "an event of an unknown kind was passed over"),
+            _ => Ok(()),
         }
     }
-    tx.commit().await?;
-    Ok(count)
-}
 
-/// How long an event of another process may wait to be noticed.
-pub const RELAY_EVERY: Duration = Duration::from_millis(500);
+    /// Takes in an event that another server has delivered.
+    pub async fn receive(&self, event: &Event) {
+        for follower in &self.followers {
+            follower.receive(event).await;
+        }
+    }
+
+    /// Tells the followers of the health of the channel to the other servers.
+    pub async fn channel(&self, health: Health, db: &Db, now: Time) -> Result<()> {
+        for follower in &self.followers {
+            follower.channel(health, db, now).await?;
+        }
+        Ok(())
+    }
+}

@@ -19,6 +19,7 @@ use tower::ServiceExt;
 use crate::{
     app::App,
     auth::token,
+    background,
     clock::{Clock, Moment, SystemClock},
     config::{Config, Mode},
     db::{Db, Turn},
@@ -126,9 +127,9 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     announce(&app, address).await?;
 
     let tasks = TaskTracker::new();
-    app.run_in_background(&tasks);
+    background::serve(&app, &tasks);
     if app.config.work {
-        app.work_in_background(&tasks);
+        background::work(&app, &tasks);
     }
     tokio::spawn(told_to_stop(app.clone(), stop));
     let (served, all_served) = tokio::sync::oneshot::channel::<()>();
@@ -197,10 +198,8 @@ pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> 
         must_be_safe(&app).await?;
     }
     let tasks = TaskTracker::new();
-    if let Some(fleet) = app.fleet.clone() {
-        tasks.spawn(fleet.keep(app.clone()));
-    }
-    app.work_in_background(&tasks);
+    tasks.spawn(background::keep_channel(app.clone()));
+    background::work(&app, &tasks);
     if let Some(address) = app.config.worker_listen {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| Error::internal(format!("{address}: {error}")))?;

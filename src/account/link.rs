@@ -7,17 +7,18 @@ use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter};
 use super::{Profile, hash_of, taken};
 use crate::{
     account::session::{self, Ending},
-    app::App,
-    audit::{self, Action, Entry, Source},
+    audit::{Action, Entry},
     auth::{Viewer, token},
+    change::{Cause, Change},
     clock::{Moment, Time},
     db::sql,
     entity::{link::Purpose, user},
     error::{Error, Result},
     id::UserId,
-    jobs::{self, Job},
+    jobs::Job,
     mail::Letter,
-    outbox, text,
+    site::Site,
+    text,
 };
 
 /// How long a link to a new password is good for.
@@ -27,26 +28,26 @@ const EMAIL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// Wants a link to a new password sent, if the address has an account. Whether it has one shows neither in the answer
 /// nor in the time: the letter is a job, and only who does it looks.
-pub async fn request_password_reset(app: &App, email: &str, now: &Moment) -> Result<()> {
+pub async fn request_password_reset(site: &Site, email: &str, cause: &Cause) -> Result<()> {
     let email = text::email("email", email)?;
-    jobs::want(app.db.write(), &Job::PasswordResetLetter { email }, now).await?;
-    app.jobs.wake();
-    Ok(())
+    let mut change = Change::begin(site, cause).await?;
+    change.want(&Job::PasswordResetLetter { email }).await?;
+    change.commit().await
 }
 
 /// Sends a link to a new password. Each time it is another: only its hash is stored, so none can be sent twice.
-pub async fn send_password_reset(app: &App, email: String, asked_at: Time, now: &Moment) -> Result<()> {
+pub async fn send_password_reset(site: &Site, email: String, asked_at: Time, now: &Moment) -> Result<()> {
     let expires_at = asked_at + RESET_LIFETIME;
     if expires_at <= now.at {
         return Ok(());
     }
     let token = token::random(now);
     let insert = sql(
-        app.db.write(),
+        site.db.write(),
         "INSERT INTO links (hash, user_id, purpose, created_at, expires_at) \
          SELECT CAST($1 AS {bytes}), id, 'PASSWORD_RESET', CAST($2 AS BIGINT), CAST($3 AS BIGINT) FROM users \
          WHERE email = $4 AND deleted_at IS NULL AND suspended_at IS NULL RETURNING user_id"
-            .replace("{bytes}", crate::db::bytes(app.db.write())),
+            .replace("{bytes}", crate::db::bytes(site.db.write())),
         [
             token::hash(&token).into(),
             asked_at.into(),
@@ -54,16 +55,16 @@ pub async fn send_password_reset(app: &App, email: String, asked_at: Time, now: 
             email.clone().into(),
         ],
     );
-    let owner = Owner::find_by_statement(insert).one(app.db.write()).await?;
+    let owner = Owner::find_by_statement(insert).one(site.db.write()).await?;
     if owner.is_none() {
         return Ok(());
     }
-    let link = app.mail.link("reset-password", &token);
+    let link = site.mail.link("reset-password", &token);
     let text = format!(
         "Somebody, most likely you, asked for a new password.\n\n{link}\n\nThe link works once, within 30 minutes. \
          If it was not you, do nothing: your password stays.\n"
     );
-    app.mail
+    site.mail
         .send(Letter {
             to: email,
             subject: "A new password",
@@ -73,46 +74,42 @@ pub async fn send_password_reset(app: &App, email: String, asked_at: Time, now: 
 }
 
 /// Sets a new password by a link, and signs everybody out.
-pub async fn reset_password(app: &App, token: &str, password: String, source: &Source, now: &Moment) -> Result<()> {
-    let hash = hash_of("newPassword", password, now).await?;
-    let tx = app.db.begin().await?;
-    let (owner, _) = redeem(&tx, token, Purpose::PasswordReset, now).await?;
+pub async fn reset_password(site: &Site, token: &str, password: String, cause: &Cause) -> Result<()> {
+    let hash = hash_of("newPassword", password, &cause.now).await?;
+    let mut change = Change::begin(site, cause).await?;
+    let now = &cause.now;
+    let (owner, _) = redeem(&change, token, Purpose::PasswordReset, now).await?;
     let update = sql(
-        &tx,
+        &change,
         "UPDATE users SET password_hash = $2, credentials_changed_at = $3 WHERE id = $1",
         [owner.into(), hash.into(), now.at.into()],
     );
-    tx.execute_raw(update).await?;
-    audit::record(&tx, source, Entry::of(Action::PasswordReset, owner.encode()), now).await?;
-    let (_, ended) = session::end(&tx, owner, Ending::All, source, now).await?;
-    tx.commit().await?;
-    outbox::deliver(app, ended).await;
-    Ok(())
+    change.execute_raw(update).await?;
+    change.audit(Entry::of(Action::PasswordReset, owner.encode())).await?;
+    session::end(&mut change, owner, Ending::All).await?;
+    change.commit().await
 }
 
 /// Wants a link sent to the address that the viewer's account is to have, and a word of warning to the one it has.
 pub async fn request_email_change(
-    app: &App,
+    site: &Site,
     viewer: &Viewer,
     password: String,
     email: &str,
-    source: &Source,
-    now: &Moment,
+    cause: &Cause,
 ) -> Result<()> {
     let email = text::email("email", email)?;
-    let account = super::with_password(app, viewer, password, source, now).await?;
+    let account = super::with_password(site, viewer, password, cause).await?;
     let (user, old) = (account.id, account.email);
-    let tx = app.db.begin().await?;
-    jobs::want(&tx, &Job::EmailConfirmationLetter { user, email }, now).await?;
-    jobs::want(&tx, &Job::EmailChangeWarning { email: old }, now).await?;
-    tx.commit().await?;
-    app.jobs.wake();
-    Ok(())
+    let mut change = Change::begin(site, cause).await?;
+    change.want(&Job::EmailConfirmationLetter { user, email }).await?;
+    change.want(&Job::EmailChangeWarning { email: old }).await?;
+    change.commit().await
 }
 
 /// Sends a link that proves that somebody reads the address which an account is to have.
 pub async fn send_email_confirmation(
-    app: &App,
+    site: &Site,
     user: UserId,
     email: String,
     asked_at: Time,
@@ -121,14 +118,14 @@ pub async fn send_email_confirmation(
     let expires_at = asked_at + EMAIL_LIFETIME;
     let account = user::Entity::active()
         .filter(user::Column::Id.eq(user))
-        .one(app.db.read())
+        .one(site.db.read())
         .await?;
     let Some(account) = account.filter(|_| expires_at > now.at) else {
         return Ok(());
     };
     let token = token::random(now);
     let insert = sql(
-        app.db.write(),
+        site.db.write(),
         "INSERT INTO links (hash, user_id, purpose, email, created_at, expires_at) \
          VALUES ($1, $2, 'EMAIL_CHANGE', $3, $4, $5)",
         [
@@ -139,14 +136,14 @@ pub async fn send_email_confirmation(
             expires_at.into(),
         ],
     );
-    app.db.write().execute_raw(insert).await?;
-    let link = app.mail.link("confirm-email", &token);
+    site.db.write().execute_raw(insert).await?;
+    let link = site.mail.link("confirm-email", &token);
     let text = format!(
         "{} asked to use this address from now on.\n\n{link}\n\nThe link works once, within 24 hours. If it was not \
          you, do nothing.\n",
         account.handle
     );
-    app.mail
+    site.mail
         .send(Letter {
             to: email,
             subject: "Confirm your e-mail address",
@@ -156,8 +153,8 @@ pub async fn send_email_confirmation(
 }
 
 /// Warns whoever reads the address that an account has now.
-pub async fn send_email_change_warning(app: &App, email: String) -> Result<()> {
-    app.mail
+pub async fn send_email_change_warning(site: &Site, email: String) -> Result<()> {
+    site.mail
         .send(Letter {
             to: email,
             subject: "Your e-mail address is about to change",
@@ -169,19 +166,19 @@ pub async fn send_email_change_warning(app: &App, email: String) -> Result<()> {
 }
 
 /// Gives an account the address that its owner has just proved to read.
-pub async fn confirm_email_change(app: &App, token: &str, source: &Source, now: &Moment) -> Result<()> {
-    let tx = app.db.begin().await?;
-    let (owner, email) = redeem(&tx, token, Purpose::EmailChange, now).await?;
+pub async fn confirm_email_change(site: &Site, token: &str, cause: &Cause) -> Result<()> {
+    let change = Change::begin(site, cause).await?;
+    let now = &cause.now;
+    let (owner, email) = redeem(&change, token, Purpose::EmailChange, now).await?;
     let update = sql(
-        &tx,
+        &change,
         "UPDATE users SET email = $2, credentials_changed_at = $3 WHERE id = $1 RETURNING id, handle, avatar",
         [owner.into(), email.into(), now.at.into()],
     );
-    Profile::find_by_statement(update).one(&tx).await.map_err(taken)?;
+    Profile::find_by_statement(update).one(&change).await.map_err(taken)?;
     // Neither address: the log outlives the account's personal data.
-    audit::record(&tx, source, Entry::of(Action::EmailChanged, owner.encode()), now).await?;
-    tx.commit().await?;
-    Ok(())
+    change.audit(Entry::of(Action::EmailChanged, owner.encode())).await?;
+    change.commit().await
 }
 
 #[derive(FromQueryResult)]

@@ -12,13 +12,14 @@ use serde_json::json;
 pub use self::profile::Profile;
 use self::session::{Device, Tokens};
 use crate::{
-    app::App,
-    audit::{self, Action, Entry, Source},
+    audit::{self, Action, Entry},
     auth::{Viewer, password, role::Role},
+    change::{Cause, Change},
     clock::Moment,
     entity::{session::Client, user},
     error::{Error, Result, UserErrorCode},
     limit::{Limit, Who},
+    site::Site,
     text,
 };
 
@@ -59,34 +60,28 @@ impl Registration {
 
 /// Creates a student's account and signs in.
 pub async fn register(
-    app: &App,
+    site: &Site,
     registration: Registration,
     client: Client,
     device: Device,
     now: &Moment,
 ) -> Result<Tokens> {
-    let _counted = app
+    let _counted = site
         .limiter
         .reserve(Limit::Register, Who::address(device.address), now.at)
         .await?;
-    let account = insert(app.db.write(), registration.checked(now).await?, Role::Student, now).await?;
-    session::open(app, app.db.write(), &account, client, device, now).await
+    let account = insert(site.db.write(), registration.checked(now).await?, Role::Student, now).await?;
+    session::open(site, site.db.write(), &account, client, device, now).await
 }
 
 /// Creates an account of any role, for staff.
-pub async fn create(
-    app: &App,
-    registration: Registration,
-    role: Role,
-    source: &Source,
-    now: &Moment,
-) -> Result<user::Model> {
-    let registration = registration.checked(now).await?;
-    let tx = app.db.begin().await?;
-    let account = insert(&tx, registration, role, now).await?;
+pub async fn create(site: &Site, registration: Registration, role: Role, cause: &Cause) -> Result<user::Model> {
+    let registration = registration.checked(&cause.now).await?;
+    let change = Change::begin(site, cause).await?;
+    let account = insert(&change, registration, role, &cause.now).await?;
     let created = Entry::of(Action::UserCreated, account.id.encode()).became(json!({"role": role}));
-    audit::record(&tx, source, created, now).await?;
-    tx.commit().await?;
+    change.audit(created).await?;
+    change.commit().await?;
     Ok(account)
 }
 
@@ -111,30 +106,29 @@ async fn insert(
 /// Signs in with e-mail address and password. A wrong password and an address without an account look the same and
 /// take the same time.
 pub async fn sign_in(
-    app: &App,
+    site: &Site,
     email: &str,
     password: String,
     client: Client,
     device: Device,
-    source: &Source,
-    now: &Moment,
+    cause: &Cause,
 ) -> Result<Tokens> {
     let email = email.trim().to_lowercase();
     // Reserved before the work, so that a thousand guesses at once are no more than five; given back if it was right.
     let guess = Who::login(&email, device.address);
     let address = Who::address(device.address);
-    let of_address = app
+    let of_address = site
         .limiter
-        .reserve(Limit::SignInFailureOfAddress, address, now.at)
+        .reserve(Limit::SignInFailureOfAddress, address, cause.now.at)
         .await?;
-    let of_account = match app.limiter.reserve(Limit::SignInFailure, guess, now.at).await {
+    let of_account = match site.limiter.reserve(Limit::SignInFailure, guess, cause.now.at).await {
         Ok(reserved) => reserved,
         Err(refused) => {
             of_address.give_back().await;
             return Err(refused);
         }
     };
-    let known = user::Entity::with_email(&email).one(app.db.read()).await?;
+    let known = user::Entity::with_email(&email).one(site.db.read()).await?;
     let account = known.as_ref().filter(|account| account.is_active());
     let hash = account.map(|account| account.password_hash.clone());
     let matches = password::verify(password, hash).await?;
@@ -142,12 +136,12 @@ pub async fn sign_in(
         Some(account) if matches => {
             of_account.give_back().await;
             of_address.give_back().await;
-            session::open(app, app.db.write(), account, client, device, now).await
+            session::open(site, site.db.write(), account, client, device, &cause.now).await
         }
         _ => {
             // An address without an account is kept as a keyed digest: whoever asks for one can find it again.
-            let object = known.map_or_else(|| audit::digest(app, &email), |account| account.id.encode());
-            audit::record(app.db.write(), source, Entry::of(Action::SignInFailed, object), now).await?;
+            let object = known.map_or_else(|| audit::digest(&site.keys, &email), |account| account.id.encode());
+            cause.audit(site, Entry::of(Action::SignInFailed, object)).await?;
             let message = "The e-mail address or the password is wrong.";
             Err(Error::refused(UserErrorCode::BadUserInput, message))
         }
@@ -165,21 +159,15 @@ pub async fn own(conn: &impl ConnectionTrait, viewer: &Viewer) -> Result<user::M
 
 /// The viewer's account, if this is its password: what can't be undone is asked for again. Whoever has stolen a session
 /// guesses no more often than whoever signs in.
-async fn with_password(
-    app: &App,
-    viewer: &Viewer,
-    password: String,
-    source: &Source,
-    now: &Moment,
-) -> Result<user::Model> {
-    let guess = app.limiter.reserve(Limit::SignInFailure, viewer, now.at).await?;
-    let account = own(app.db.read(), viewer).await?;
+async fn with_password(site: &Site, viewer: &Viewer, password: String, cause: &Cause) -> Result<user::Model> {
+    let guess = site.limiter.reserve(Limit::SignInFailure, viewer, cause.now.at).await?;
+    let account = own(site.db.read(), viewer).await?;
     if password::verify(password, Some(account.password_hash.clone())).await? {
         guess.give_back().await;
         return Ok(account);
     }
     let failed = Entry::of(Action::SignInFailed, account.id.encode());
-    audit::record(app.db.write(), source, failed, now).await?;
+    cause.audit(site, failed).await?;
     Err(Error::input("password", "This is not your password."))
 }
 

@@ -8,15 +8,15 @@ use serde_json::json;
 use super::{hash_of, people, taken, with_password};
 use crate::{
     account::session::{self, Ending},
-    app::App,
-    audit::{self, Action, Entry, Source},
-    auth::{Viewer, role::Role},
+    audit::{Action, Entry},
+    auth::{Viewer, revocation::AccountChanged, role::Role},
+    change::{Cause, Change},
     clock::Moment,
     db::sql,
     entity::user,
     error::{Error, Result},
     id::UserId,
-    outbox::{self, Event},
+    site::Site,
     text,
 };
 
@@ -33,7 +33,7 @@ pub struct Changes {
 }
 
 /// Changes the viewer's account.
-pub async fn update(app: &App, viewer: &Viewer, changes: Changes, now: &Moment) -> Result<user::Model> {
+pub async fn update(site: &Site, viewer: &Viewer, changes: Changes, cause: &Cause) -> Result<user::Model> {
     let handle = changes
         .handle
         .map(|handle| text::handle("handle", &handle))
@@ -42,10 +42,10 @@ pub async fn update(app: &App, viewer: &Viewer, changes: Changes, now: &Moment) 
         Some(Some(avatar)) => Some(text::picture("avatar", avatar)?),
         _ => None,
     };
-    let tx = app.db.begin().await?;
+    let mut change = Change::begin(site, cause).await?;
     // The row is what transactions on a student's standings lock first, and the version tells boards which is newer.
     let update = sql(
-        &tx,
+        &change,
         "UPDATE users SET handle = COALESCE($2, handle), \
            avatar = CASE WHEN $3 THEN $4 ELSE avatar END, \
            opted_out = COALESCE($5, opted_out), version = version + 1 \
@@ -58,72 +58,63 @@ pub async fn update(app: &App, viewer: &Viewer, changes: Changes, now: &Moment) 
             changes.opted_out.into(),
         ],
     );
-    let account = user::Model::find_by_statement(update).one(&tx).await.map_err(taken)?;
+    let account = user::Model::find_by_statement(update)
+        .one(&change)
+        .await
+        .map_err(taken)?;
     let account = account.ok_or(Error::Unauthenticated)?;
-    let event = Event::AccountChanged {
+    let changed = AccountChanged {
         user: account.id,
         at: None,
     };
-    outbox::record(&tx, &event, now).await?;
-    tx.commit().await?;
-    outbox::deliver(app, event).await;
+    change.tell(changed).await?;
+    change.commit().await?;
     Ok(account)
 }
 
 /// Sets a new password and ends all other sessions. Returns how many there were.
-pub async fn change_password(
-    app: &App,
-    viewer: &Viewer,
-    old: String,
-    new: String,
-    source: &Source,
-    now: &Moment,
-) -> Result<usize> {
-    let account = with_password(app, viewer, old, source, now).await?;
-    let hash = hash_of("newPassword", new, now).await?;
-    let tx = app.db.begin().await?;
+pub async fn change_password(site: &Site, viewer: &Viewer, old: String, new: String, cause: &Cause) -> Result<usize> {
+    let account = with_password(site, viewer, old, cause).await?;
+    let hash = hash_of("newPassword", new, &cause.now).await?;
+    let mut change = Change::begin(site, cause).await?;
     let update = sql(
-        &tx,
+        &change,
         "UPDATE users SET password_hash = $2, credentials_changed_at = $3 WHERE id = $1",
-        [account.id.into(), hash.into(), now.at.into()],
+        [account.id.into(), hash.into(), cause.now.at.into()],
     );
-    tx.execute_raw(update).await?;
+    change.execute_raw(update).await?;
     let changed = Entry::of(Action::PasswordChanged, account.id.encode());
-    audit::record(&tx, source, changed, now).await?;
-    let (count, ended) = session::end(&tx, account.id, Ending::Others(viewer.session()), source, now).await?;
-    tx.commit().await?;
-    outbox::deliver(app, ended).await;
+    change.audit(changed).await?;
+    let count = session::end(&mut change, account.id, Ending::Others(viewer.session())).await?;
+    change.commit().await?;
     Ok(count)
 }
 
 /// Deletes the viewer's account: it leaves every live board and all its sessions end. Staff can restore it for 30 days;
 /// then [`erase`] removes what is personal. Its results stay, without a name.
-pub async fn delete(app: &App, viewer: &Viewer, password: String, source: &Source, now: &Moment) -> Result<()> {
-    let account = with_password(app, viewer, password, source, now).await?;
-    let tx = app.db.begin().await?;
+pub async fn delete(site: &Site, viewer: &Viewer, password: String, cause: &Cause) -> Result<()> {
+    let account = with_password(site, viewer, password, cause).await?;
+    let mut change = Change::begin(site, cause).await?;
     let update = sql(
-        &tx,
+        &change,
         "UPDATE users SET deleted_at = $2, access_changed_at = $2, version = version + 1 WHERE id = $1",
-        [account.id.into(), now.at.into()],
+        [account.id.into(), cause.now.at.into()],
     );
-    tx.execute_raw(update).await?;
+    change.execute_raw(update).await?;
     if account.role == Role::Admin {
-        people::an_admin_stays(&tx, account.id).await?;
+        people::an_admin_stays(&change, account.id).await?;
     }
     let deleted = Entry::of(Action::UserDeleted, account.id.encode())
         .was(json!({"deletedAt": null}))
-        .became(json!({"deletedAt": now.at.to_utc()}));
-    audit::record(&tx, source, deleted, now).await?;
-    let (_, ended) = session::end(&tx, account.id, Ending::All, source, now).await?;
-    let changed = Event::AccountChanged {
+        .became(json!({"deletedAt": cause.now.at.to_utc()}));
+    change.audit(deleted).await?;
+    session::end(&mut change, account.id, Ending::All).await?;
+    let changed = AccountChanged {
         user: account.id,
-        at: Some(now.at),
+        at: Some(cause.now.at),
     };
-    outbox::record(&tx, &changed, now).await?;
-    tx.commit().await?;
-    outbox::deliver(app, ended).await;
-    outbox::deliver(app, changed).await;
-    Ok(())
+    change.tell(changed).await?;
+    change.commit().await
 }
 
 #[derive(FromQueryResult)]
@@ -132,25 +123,25 @@ struct Due {
 }
 
 /// Removes the personal data of accounts that were deleted 30 days ago. Returns how many there were.
-pub async fn erase(app: &App, now: &Moment) -> Result<usize> {
+pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
     const AT_ONCE: usize = 100;
     let due = sql(
-        app.db.read(),
+        site.db.read(),
         format!("SELECT id FROM users WHERE deleted_at <= $1 AND erased_at IS NULL LIMIT {AT_ONCE}"),
         [(now.at - RESTORABLE).into()],
     );
-    let due = Due::find_by_statement(due).all(app.db.read()).await?;
+    let due = Due::find_by_statement(due).all(site.db.read()).await?;
     for Due { id } in &due {
-        let tx = app.db.begin().await?;
+        let change = Change::begin(site, &Cause::clock(now)).await?;
         // Nobody can register such a handle or address: neither has the form of one.
         let nobody = format!("erased-{}", id.0.simple());
         let account = sql(
-            &tx,
+            &change,
             "UPDATE users SET email = $2, handle = $2, avatar = NULL, suspension_reason = NULL, password_hash = '', \
                erased_at = $3 WHERE id = $1 AND erased_at IS NULL",
             [(*id).into(), nobody.into(), now.at.into()],
         );
-        if tx.execute_raw(account).await?.rows_affected() == 0 {
+        if change.execute_raw(account).await?.rows_affected() == 0 {
             // By another server.
             continue;
         }
@@ -158,17 +149,17 @@ pub async fn erase(app: &App, now: &Moment) -> Result<usize> {
             "UPDATE sessions SET user_agent = NULL, address = NULL WHERE user_id = $1",
             "DELETE FROM links WHERE user_id = $1",
         ] {
-            tx.execute_raw(sql(&tx, statement, [(*id).into()])).await?;
+            change.execute_raw(sql(&change, statement, [(*id).into()])).await?;
         }
-        audit::record(&tx, &Source::default(), Entry::of(Action::UserErased, id.encode()), now).await?;
-        tx.commit().await?;
+        change.audit(Entry::of(Action::UserErased, id.encode())).await?;
+        change.commit().await?;
     }
     Ok(due.len())
 }
 
 /// Everything that is kept about the viewer. Five statements.
-pub async fn export(app: &App, viewer: &Viewer, now: &Moment) -> Result<serde_json::Value> {
-    let conn = app.db.read();
+pub async fn export(site: &Site, viewer: &Viewer, now: &Moment) -> Result<serde_json::Value> {
+    let conn = site.db.read();
     let account = super::own(conn, viewer).await?;
     let sessions = rows(
         conn,

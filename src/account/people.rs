@@ -1,24 +1,21 @@
-//! What admins do about other people's accounts. All of it goes one way (`change`): the row is locked, a function says
+//! What admins do about other people's accounts. All of it goes one way (`alter`): the row is locked, a function says
 //! what becomes of the account or refuses, the change is recorded, and it takes effect at once on tokens and streams.
 
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, FromQueryResult, PaginatorTrait, QueryFilter, Select,
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, FromQueryResult, PaginatorTrait, QueryFilter, Select};
 use serde_json::{Value, json};
 
 use super::own::RESTORABLE;
 use crate::{
     account::session::{self, Ending},
-    app::App,
-    audit::{self, Action, Entry, Source},
-    auth::role::Role,
-    clock::Moment,
+    audit::{Action, Entry},
+    auth::{revocation::AccountChanged, role::Role},
+    change::{Cause, Change},
     db::{self, Turn, sql},
     entity::user::{self, State},
     error::{Error, Result, UserErrorCode},
     id::UserId,
-    outbox::{self, Event},
     page::{Order, Page, Slice},
+    site::Site,
     text,
 };
 
@@ -68,8 +65,8 @@ pub async fn with_email(conn: &impl ConnectionTrait, email: &str) -> Result<User
 }
 
 /// Gives an account another role.
-pub async fn set_role(app: &App, id: UserId, role: Role, source: &Source, now: &Moment) -> Result<user::Model> {
-    change(app, id, Action::RoleChanged, source, now, |account| {
+pub async fn set_role(site: &Site, id: UserId, role: Role, cause: &Cause) -> Result<user::Model> {
+    alter(site, id, Action::RoleChanged, cause, |account| {
         must_be_there(account)?;
         account.role = role;
         Ok(())
@@ -78,11 +75,11 @@ pub async fn set_role(app: &App, id: UserId, role: Role, source: &Source, now: &
 }
 
 /// Shuts an account out: it leaves the boards and can't sign in until it is reinstated.
-pub async fn suspend(app: &App, id: UserId, reason: &str, source: &Source, now: &Moment) -> Result<user::Model> {
+pub async fn suspend(site: &Site, id: UserId, reason: &str, cause: &Cause) -> Result<user::Model> {
     let reason = text::reason("reason", reason)?;
-    change(app, id, Action::UserSuspended, source, now, |account| {
+    alter(site, id, Action::UserSuspended, cause, |account| {
         must_be_there(account)?;
-        account.suspended_at.get_or_insert(now.at);
+        account.suspended_at.get_or_insert(cause.now.at);
         account.suspension_reason = Some(reason);
         Ok(())
     })
@@ -90,8 +87,8 @@ pub async fn suspend(app: &App, id: UserId, reason: &str, source: &Source, now: 
 }
 
 /// Lets a suspended account in again.
-pub async fn reinstate(app: &App, id: UserId, source: &Source, now: &Moment) -> Result<user::Model> {
-    change(app, id, Action::UserReinstated, source, now, |account| {
+pub async fn reinstate(site: &Site, id: UserId, cause: &Cause) -> Result<user::Model> {
+    alter(site, id, Action::UserReinstated, cause, |account| {
         must_be_there(account)?;
         account.suspended_at = None;
         account.suspension_reason = None;
@@ -101,11 +98,11 @@ pub async fn reinstate(app: &App, id: UserId, source: &Source, now: &Moment) -> 
 }
 
 /// Brings a deleted account back, within 30 days. Its sessions stay ended.
-pub async fn restore(app: &App, id: UserId, source: &Source, now: &Moment) -> Result<user::Model> {
-    change(app, id, Action::UserRestored, source, now, |account| {
+pub async fn restore(site: &Site, id: UserId, cause: &Cause) -> Result<user::Model> {
+    alter(site, id, Action::UserRestored, cause, |account| {
         if account
             .deleted_at
-            .is_some_and(|deleted| now.at.since(deleted) >= RESTORABLE)
+            .is_some_and(|deleted| cause.now.at.since(deleted) >= RESTORABLE)
         {
             return Err(conflict(
                 "This account was deleted 30 days ago or earlier: its personal data is gone for good.",
@@ -118,39 +115,37 @@ pub async fn restore(app: &App, id: UserId, source: &Source, now: &Moment) -> Re
 }
 
 /// Ends all sessions of an account. Returns how many there were.
-pub async fn revoke_sessions(app: &App, id: UserId, source: &Source, now: &Moment) -> Result<usize> {
-    let tx = app.db.begin().await?;
-    lock(&tx, id).await?;
-    let (count, ended) = session::end(&tx, id, Ending::All, source, now).await?;
-    tx.commit().await?;
-    outbox::deliver(app, ended).await;
+pub async fn revoke_sessions(site: &Site, id: UserId, cause: &Cause) -> Result<usize> {
+    let mut change = Change::begin(site, cause).await?;
+    lock(&change, id).await?;
+    let count = session::end(&mut change, id, Ending::All).await?;
+    change.commit().await?;
     Ok(count)
 }
 
 /// Changes what an account may do. What `become_of` leaves as it was is neither recorded nor made known.
-async fn change(
-    app: &App,
+async fn alter(
+    site: &Site,
     id: UserId,
     action: Action,
-    source: &Source,
-    now: &Moment,
+    cause: &Cause,
     become_of: impl FnOnce(&mut user::Model) -> Result<()>,
 ) -> Result<user::Model> {
-    let tx = app.db.begin().await?;
-    let before = lock(&tx, id).await?;
+    let mut change = Change::begin(site, cause).await?;
+    let before = lock(&change, id).await?;
     let mut after = before.clone();
     become_of(&mut after)?;
     if after == before {
         return Ok(after);
     }
     if before.is_admin() && !after.is_admin() {
-        if source.actor == Some(id) {
+        if cause.source.actor == Some(id) {
             return Err(conflict("You can't take this away from yourself. Ask another admin."));
         }
-        an_admin_stays(&tx, id).await?;
+        an_admin_stays(&change, id).await?;
     }
     let update = sql(
-        &tx,
+        &change,
         "UPDATE users SET role = $2, suspended_at = $3, suspension_reason = $4, deleted_at = $5, access_changed_at = $6 \
          WHERE id = $1",
         [
@@ -159,21 +154,20 @@ async fn change(
             after.suspended_at.into(),
             after.suspension_reason.clone().into(),
             after.deleted_at.into(),
-            now.at.into(),
+            cause.now.at.into(),
         ],
     );
-    tx.execute_raw(update).await?;
+    change.execute_raw(update).await?;
     let entry = Entry::of(action, id.encode())
         .was(access(&before))
         .became(access(&after));
-    audit::record(&tx, source, entry, now).await?;
-    let event = Event::AccountChanged {
+    change.audit(entry).await?;
+    let changed = AccountChanged {
         user: id,
-        at: Some(now.at),
+        at: Some(cause.now.at),
     };
-    outbox::record(&tx, &event, now).await?;
-    tx.commit().await?;
-    outbox::deliver(app, event).await;
+    change.tell(changed).await?;
+    change.commit().await?;
     Ok(after)
 }
 
@@ -193,7 +187,7 @@ async fn lock(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model> {
 
 /// Refuses to leave the site without an admin. Two admins that take each other's role at the same time come here one
 /// after the other.
-pub(super) async fn an_admin_stays(tx: &DatabaseTransaction, leaving: UserId) -> Result<()> {
+pub(super) async fn an_admin_stays(tx: &impl ConnectionTrait, leaving: UserId) -> Result<()> {
     db::take_turn(tx, Turn::Admins).await?;
     let others = user::Entity::active()
         .filter(user::Column::Role.eq(Role::Admin))

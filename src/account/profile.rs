@@ -9,7 +9,15 @@ use std::{
 use moka::sync::Cache;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 
-use crate::{db::sql, error::Result, id::UserId};
+use crate::{
+    auth::revocation::AccountChanged,
+    clock::Time,
+    db::{Db, sql},
+    error::Result,
+    fleet::Health,
+    id::UserId,
+    outbox::{Event, Follower},
+};
 
 /// What anyone may see of an account.
 #[derive(Clone, Debug, FromQueryResult)]
@@ -68,15 +76,36 @@ impl Profiles {
     }
 
     /// Any account may have changed.
-    pub fn forget_all(&self) {
+    fn forget_all(&self) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.known.invalidate_all();
     }
 
     /// An account has changed: it is asked for anew.
-    pub fn forget(&self, user: UserId) {
+    fn forget(&self, user: UserId) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.known.invalidate(&user);
+    }
+}
+
+#[async_trait::async_trait]
+impl Follower for Profiles {
+    async fn follow(&self, event: &Event, _: Time) -> Result<()> {
+        self.receive(event).await;
+        Ok(())
+    }
+
+    async fn receive(&self, event: &Event) {
+        if let Some(changed) = event.read::<AccountChanged>() {
+            self.forget(changed.user);
+        }
+    }
+
+    async fn channel(&self, health: Health, _: &Db, _: Time) -> Result<()> {
+        if health == Health::CatchingUp {
+            self.forget_all();
+        }
+        Ok(())
     }
 }
 

@@ -10,12 +10,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    app::App,
-    audit::{self, Action, Entry, Source},
+    audit::{Action, Entry},
     auth::{
-        Viewer, revocation,
+        Viewer,
+        revocation::{self, Revocations, SessionsEnded},
         token::{self, Claims, REFRESH_LIFETIME},
     },
+    change::{Cause, Change},
     clock::{Moment, Time},
     db::sql,
     entity::{
@@ -26,8 +27,8 @@ use crate::{
     error::{Error, Result},
     fleet::Health,
     id::{SessionId, UserId},
-    outbox::{self, Event},
     page::{Order, Page, Slice},
+    site::Site,
 };
 
 /// Two tabs that refresh within this time of each other get the same successor.
@@ -50,8 +51,8 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    fn new(app: &App, claims: &Claims, client: Client, refresh: String) -> Result<Self> {
-        let (viewer, access) = app.keys.issue(claims)?;
+    fn new(site: &Site, claims: &Claims, client: Client, refresh: String) -> Result<Self> {
+        let (viewer, access) = site.keys.issue(claims)?;
         Ok(Self {
             viewer,
             client,
@@ -65,16 +66,16 @@ impl Tokens {
 /// The viewer that an access token names: signed by us, not expired, and its session neither revoked nor its account
 /// suspended, deleted or changed in role since. Costs no statement, but one while a server of a fleet does not hear of
 /// the others.
-pub async fn authenticate(app: &App, access_token: &str, now: Time) -> Option<Viewer> {
-    let viewer = app.keys.verify(access_token, now)?;
-    let hears = app.fleet.as_ref().is_none_or(|fleet| fleet.health() == Health::Well);
-    let allowed = app.revocations.allow(&viewer) && (hears || revocation::tables_allow(app.db.read(), &viewer).await);
+pub async fn authenticate(site: &Site, revocations: &Revocations, access_token: &str, now: Time) -> Option<Viewer> {
+    let viewer = site.keys.verify(access_token, now)?;
+    let hears = site.fleet.as_ref().is_none_or(|fleet| fleet.health() == Health::Well);
+    let allowed = revocations.allow(&viewer) && (hears || revocation::tables_allow(site.db.read(), &viewer).await);
     allowed.then_some(viewer)
 }
 
 /// Opens a session for an account whose owner has just proved to be who they say.
 pub async fn open(
-    app: &App,
+    site: &Site,
     conn: &impl ConnectionTrait,
     account: &user::Model,
     client: Client,
@@ -102,28 +103,29 @@ pub async fn open(
         role: account.role,
         issued_at: now.at,
     };
-    Tokens::new(app, &claims, client, refresh)
+    Tokens::new(site, &claims, client, refresh)
 }
 
 /// Exchanges a refresh token for its successor. The first use rotates it; a second one within half a minute gets the
 /// same successor; a later one means that somebody else has it, and ends the whole family.
-pub async fn refresh(app: &App, refresh_token: &str, client: Client, source: &Source, now: &Moment) -> Result<Tokens> {
+pub async fn refresh(site: &Site, refresh_token: &str, client: Client, cause: &Cause) -> Result<Tokens> {
     let hash = token::hash(refresh_token);
-    let tx = app.db.begin().await?;
+    let mut change = Change::begin(site, cause).await?;
+    let now = &cause.now;
     let first_use = refresh_token::Entity::update_many()
         .col_expr(refresh_token::Column::UsedAt, Expr::value(Some(now.at)))
         .filter(refresh_token::Column::Hash.eq(hash.clone()))
         .filter(refresh_token::Column::UsedAt.is_null())
-        .exec(&tx)
+        .exec(&change)
         .await?
         .rows_affected
         == 1;
     let token = refresh_token::Entity::with_hash(&hash)
-        .one(&tx)
+        .one(&change)
         .await?
         .ok_or(Error::Unauthenticated)?;
     let session = session::Entity::of_token(token.session_id)
-        .one(&tx)
+        .one(&change)
         .await?
         .ok_or(Error::Unauthenticated)?;
     if session.revoked_at.is_some() || token.expires_at <= now.at || session.client != client {
@@ -131,41 +133,40 @@ pub async fn refresh(app: &App, refresh_token: &str, client: Client, source: &So
     }
     let account = user::Entity::active()
         .filter(user::Column::Id.eq(session.user_id))
-        .one(&tx)
+        .one(&change)
         .await?
         .ok_or(Error::Unauthenticated)?;
-    let mut successors: Vec<_> = app.keys.successors(refresh_token).collect();
+    let mut successors: Vec<_> = site.keys.successors(refresh_token).collect();
     if first_use {
-        issue(&tx, session.id, &successors[0], now.at).await?;
+        issue(&change, session.id, &successors[0], now.at).await?;
         session::Entity::update_many()
             .col_expr(session::Column::UsedAt, Expr::value(now.at))
             .col_expr(session::Column::ExpiresAt, Expr::value(now.at + REFRESH_LIFETIME))
             .filter(session::Column::Id.eq(session.id))
-            .exec(&tx)
+            .exec(&change)
             .await?;
     } else if token.used_at.is_none_or(|used| now.at.since(used) > SHARED_REFRESH) {
         tracing::warn!(session = %session.id.0, "a refresh token was used again: its session is revoked");
         let reused = Entry::of(Action::RefreshTokenReused, session.id.encode());
-        audit::record(&tx, source, reused, now).await?;
-        let (_, ended) = end(&tx, session.user_id, Ending::One(session.id), source, now).await?;
-        tx.commit().await?;
-        outbox::deliver(app, ended).await;
+        change.audit(reused).await?;
+        end(&mut change, session.user_id, Ending::One(session.id)).await?;
+        change.commit().await?;
         return Err(Error::Unauthenticated);
     } else if successors.len() > 1 {
         // The first tab may have refreshed under another secret.
         let issued = refresh_token::Entity::with_hashes(successors.iter().map(|token| token::hash(token)));
-        let issued: Vec<_> = issued.all(&tx).await?.into_iter().map(|token| token.hash).collect();
+        let issued: Vec<_> = issued.all(&change).await?.into_iter().map(|token| token.hash).collect();
         successors.retain(|token| issued.contains(&token::hash(token)));
     }
     let successor = successors.into_iter().next().ok_or(Error::Unauthenticated)?;
-    tx.commit().await?;
+    change.commit().await?;
     let claims = Claims {
         user: account.id,
         session: session.id,
         role: account.role,
         issued_at: now.at,
     };
-    Tokens::new(app, &claims, client, successor)
+    Tokens::new(site, &claims, client, successor)
 }
 
 /// The viewer's sessions that are still good, the newest first.
@@ -200,46 +201,37 @@ pub enum Ending {
 
 /// Ends sessions of the viewer: their tokens are refused from now on, and their streams end. Returns how many there
 /// were.
-pub async fn revoke(app: &App, viewer: &Viewer, ending: Ending, source: &Source, now: &Moment) -> Result<usize> {
-    let tx = app.db.begin().await?;
-    let (count, ended) = end(&tx, viewer.user(), ending, source, now).await?;
-    tx.commit().await?;
-    outbox::deliver(app, ended).await;
+pub async fn revoke(site: &Site, viewer: &Viewer, ending: Ending, cause: &Cause) -> Result<usize> {
+    let mut change = Change::begin(site, cause).await?;
+    let count = end(&mut change, viewer.user(), ending).await?;
+    change.commit().await?;
     Ok(count)
 }
 
-/// Ends sessions of `owner`. How many, and the event that is to be delivered once this is committed.
-pub async fn end(
-    conn: &impl ConnectionTrait,
-    owner: UserId,
-    ending: Ending,
-    source: &Source,
-    now: &Moment,
-) -> Result<(usize, Event)> {
+/// Ends sessions of `owner`. Returns how many there were.
+pub async fn end(change: &mut Change<'_>, owner: UserId, ending: Ending) -> Result<usize> {
+    let at = change.now().at;
     let (which, session) = match ending {
         Ending::One(session) => ("id = $3", session),
         Ending::Others(session) => ("id <> $3", session),
         Ending::All => ("id <> $3", SessionId(Uuid::nil())),
     };
     let update = sql(
-        conn,
+        change,
         format!(
             "UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL AND {which} RETURNING id"
         ),
-        [owner.into(), now.at.into(), session.into()],
+        [owner.into(), at.into(), session.into()],
     );
-    let ended = Ended::find_by_statement(update).all(conn).await?;
-    let event = Event::SessionsEnded {
-        sessions: ended.iter().map(|row| row.id).collect(),
-        at: now.at,
-    };
-    outbox::record(conn, &event, now).await?;
+    let ended = Ended::find_by_statement(update).all(change).await?;
+    let sessions = ended.iter().map(|row| row.id).collect();
+    change.tell(SessionsEnded { sessions, at }).await?;
     if !ended.is_empty() {
         let sessions: Vec<_> = ended.iter().map(|row| row.id.encode()).collect();
         let revoked = Entry::of(Action::SessionsRevoked, owner.encode()).became(json!({"revoked": sessions}));
-        audit::record(conn, source, revoked, now).await?;
+        change.audit(revoked).await?;
     }
-    Ok((ended.len(), event))
+    Ok(ended.len())
 }
 
 #[derive(FromQueryResult)]

@@ -180,7 +180,7 @@ impl Attempt {
             true => Some(app.limiter.reserve(Limit::Review, viewer, now.at).await?),
             false => None,
         };
-        let review = crate::attempt::review::review(app, viewer, &self.attempt, &now).await?;
+        let review = crate::attempt::review::review(app, &app.papers, viewer, &self.attempt, &now).await?;
         if let (None, Some(reserved)) = (&review, reserved) {
             reserved.give_back().await;
         }

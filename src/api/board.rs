@@ -19,8 +19,9 @@ use crate::{
     error::{Error, Result},
     id::{self, QuizId, SubjectId},
     leaderboard::{
-        live::{self, Followed, Row, Snapshot, Watched},
+        live::{self, Followed, Snapshot, Watched},
         query::{self, From as Start, OwnStanding, Standings},
+        row::Row,
     },
     page::Page,
     ranks::{
@@ -37,7 +38,7 @@ pub struct Board(pub board::Board);
 pub async fn board_by_id(ctx: &Context<'_>, id: &str) -> Result<Board> {
     ctx.viewer()?;
     let board = board::Board::decode(id).ok_or(Error::NotFound)?;
-    query::existing(ctx.app(), board, &ctx.now()).await.map(Board)
+    query::existing(&ctx.app().boards, board, &ctx.now()).await.map(Board)
 }
 
 /// Students ranked by their points over a scope (everything, a subject, a quiz) within a window (all time, a month, a
@@ -78,7 +79,7 @@ impl Board {
     /// Whoever has the first rank of a board that is over, more than one if they share it; nobody before it is over.
     #[graphql(complexity = "1 + 10 * child_complexity")]
     async fn winners(&self, ctx: &Context<'_>) -> Result<Vec<Standing>> {
-        let winners = query::winners(ctx.app(), self.0, &ctx.now()).await?;
+        let winners = query::winners(&ctx.app().boards, self.0, &ctx.now()).await?;
         let total = winners.total;
         Ok(winners
             .slice
@@ -131,13 +132,13 @@ impl Board {
                 first: page.limit,
             },
         };
-        Ok(rows(self.0, query::page(ctx.app(), self.0, start).await?))
+        Ok(rows(self.0, query::page(&ctx.app().boards, self.0, start).await?))
     }
 
     /// The viewer's standing; `null` without a ranked result in the window. Its rank is `null` if the account is not
     /// ranked.
     async fn viewer_standing(&self, ctx: &Context<'_>) -> Result<Option<Standing>> {
-        let own = query::own(ctx.app(), ctx.viewer()?, self.0).await?;
+        let own = query::own(&ctx.app().boards, ctx.viewer()?, self.0).await?;
         Ok(own.map(|own| Standing::own(self.0, own)))
     }
 
@@ -161,7 +162,7 @@ impl Board {
         let (above, below) = (count(above)?, count(below)?);
         Ok(rows(
             self.0,
-            query::around(ctx.app(), ctx.viewer()?, self.0, above, below).await?,
+            query::around(&ctx.app().boards, ctx.viewer()?, self.0, above, below).await?,
         ))
     }
 }
@@ -316,7 +317,7 @@ async fn choose(ctx: &Context<'_>, input: BoardInput) -> Result<Followed> {
             return Err(Error::BadInput("`id` names a board; it goes with nothing else.".into()));
         }
         let board = board::Board::decode(&id).ok_or(Error::NotFound)?;
-        return query::existing(app, board, &now).await.map(Followed::Concrete);
+        return query::existing(&app.boards, board, &now).await.map(Followed::Concrete);
     }
     let scope = match (subject_id, quiz_id) {
         (None, None) => Scope::Everything,
@@ -325,7 +326,7 @@ async fn choose(ctx: &Context<'_>, input: BoardInput) -> Result<Followed> {
         (Some(_), Some(_)) => return Err(Error::BadInput("Give `subjectId` or `quizId`, not both.".into())),
     };
     let span = window.unwrap_or(Span::AllTime);
-    query::present(app, scope, span, &now).await?;
+    query::present(&app.boards, scope, span, &now).await?;
     Ok(Followed::Present(scope, span))
 }
 
@@ -353,7 +354,7 @@ impl BoardQuery {
         };
         let board = match choose(ctx, input).await? {
             Followed::Concrete(board) => board,
-            Followed::Present(scope, span) => query::present(ctx.app(), scope, span, &ctx.now()).await?,
+            Followed::Present(scope, span) => query::present(&ctx.app().boards, scope, span, &ctx.now()).await?,
         };
         Ok(Some(Board(board)))
     }
@@ -441,7 +442,7 @@ impl BoardSubscription {
         // Boxed, as is the stream: the state of a subscription is kept for as long as its socket lives.
         let followed = Box::pin(choose(ctx, board)).await?;
         let watched = Watched::Student(ctx.viewer()?.user());
-        let snapshots = Box::pin(live::follow(ctx.app().clone(), followed, watched));
+        let snapshots = Box::pin(live::follow(ctx.app().boards.clone(), followed, watched));
         Ok(snapshots.map(|snapshot| snapshot.map(StandingChanged::from)))
     }
 
@@ -460,7 +461,7 @@ impl BoardSubscription {
         // Boxed, as is the stream: the state of a subscription is kept for as long as its socket lives.
         let followed = Box::pin(choose(ctx, board)).await?;
         let watched = Watched::Top(usize::try_from(first).unwrap_or(1));
-        let snapshots = Box::pin(live::follow(ctx.app().clone(), followed, watched));
+        let snapshots = Box::pin(live::follow(ctx.app().boards.clone(), followed, watched));
         Ok(snapshots.map(|snapshot| snapshot.map(BoardChanged::from)))
     }
 }

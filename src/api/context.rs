@@ -14,6 +14,7 @@ use crate::{
     app::App,
     audit::Source,
     auth::Viewer,
+    change::Cause,
     clock::Moment,
     db::Db,
     error::{Error, Result},
@@ -127,8 +128,8 @@ pub trait RequestContext<'a> {
     fn loaders(&self) -> &'a Loaders;
     /// Who and what the request is, beside the viewer.
     fn caller(&self) -> &'a Caller;
-    /// What the audit log says of where a change comes from.
-    fn source(&self) -> Source;
+    /// Who asks for a change, in which request, and when.
+    fn cause(&self) -> Cause;
 }
 
 impl<'a> RequestContext<'a> for Context<'a> {
@@ -152,10 +153,13 @@ impl<'a> RequestContext<'a> for Context<'a> {
         self.data_unchecked()
     }
 
-    fn source(&self) -> Source {
-        Source {
-            actor: self.viewer().ok().map(Viewer::user),
-            request_id: Some(self.caller().request_id.clone()),
+    fn cause(&self) -> Cause {
+        Cause {
+            source: Source {
+                actor: self.viewer().ok().map(Viewer::user),
+                request_id: Some(self.caller().request_id.clone()),
+            },
+            now: self.now(),
         }
     }
 }

@@ -195,8 +195,8 @@ impl ImportMutation {
         };
         let wanted = match STANDARD.decode(input.content.as_bytes()) {
             Ok(content) => {
-                let source = ctx.source();
-                background::want(app, viewer, &input.file_name, content, &order, &source, &now).await
+                let cause = ctx.cause();
+                background::want(app, viewer, &input.file_name, content, &order, &cause).await
             }
             Err(_) => Err(Error::input(
                 "content",

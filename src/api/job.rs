@@ -137,7 +137,8 @@ impl JobMutation {
         #[graphql(desc = "Which job.")] input: RetryJobInput,
     ) -> Result<Option<RetryJobPayload>> {
         let id = JobId::decode(&input.job_id)?;
-        let (job, errors) = as_payload(record::retry(ctx.app(), id, &ctx.source(), &ctx.now()).await)?;
+        let cause = ctx.cause();
+        let (job, errors) = as_payload(record::retry(ctx.app(), id, &cause.source, &cause.now).await)?;
         Ok(Some(RetryJobPayload {
             job: job.map(Job),
             errors: errors.into_iter().map(Into::into).collect(),

@@ -145,7 +145,7 @@ impl OwnAccountMutation {
             avatar: input.avatar.map_value(|PictureUrl(avatar)| avatar).into(),
             opted_out: input.hidden_from_boards,
         };
-        let (account, errors) = as_payload(own::update(ctx.app(), ctx.viewer()?, changes, &ctx.now()).await)?;
+        let (account, errors) = as_payload(own::update(ctx.app(), ctx.viewer()?, changes, &ctx.cause()).await)?;
         Ok(Some(UpdateAccountPayload {
             user: account.map(|account| User(account.into())),
             errors: errors.into_iter().map(UserError::from).collect(),
@@ -159,9 +159,8 @@ impl OwnAccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The passwords.")] input: ChangePasswordInput,
     ) -> Result<Option<ChangePasswordPayload>> {
-        let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
-        let changed =
-            own::change_password(app, viewer, input.password.0, input.new_password.0, &ctx.source(), &now).await;
+        let (app, viewer) = (ctx.app(), ctx.viewer()?);
+        let changed = own::change_password(app, viewer, input.password.0, input.new_password.0, &ctx.cause()).await;
         let (revoked, errors) = as_payload(changed)?;
         Ok(Some(ChangePasswordPayload {
             revoked_count: revoked.and_then(|revoked| i32::try_from(revoked).ok()),
@@ -176,9 +175,9 @@ impl OwnAccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Whose password was forgotten.")] input: RequestPasswordResetInput,
     ) -> Result<AccountPayload> {
-        let (app, now) = (ctx.app(), ctx.now());
+        let app = ctx.app();
         may_ask_for_a_letter(ctx, Who::email(&input.email.0)).await?;
-        AccountPayload::of(link::request_password_reset(app, &input.email.0, &now).await)
+        AccountPayload::of(link::request_password_reset(app, &input.email.0, &ctx.cause()).await)
     }
 
     /// Sets a new password by a link, and ends all sessions.
@@ -194,7 +193,7 @@ impl OwnAccountMutation {
             .limiter
             .reserve(Limit::SignInFailureOfAddress, address, now.at)
             .await?;
-        AccountPayload::of(link::reset_password(app, &input.token, input.new_password.0, &ctx.source(), &now).await)
+        AccountPayload::of(link::reset_password(app, &input.token, input.new_password.0, &ctx.cause()).await)
     }
 
     /// Sends a link to a new e-mail address, good once and for a day, and a warning to the present one.
@@ -204,10 +203,9 @@ impl OwnAccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The new address and the password.")] input: RequestEmailChangeInput,
     ) -> Result<Option<AccountPayload>> {
-        let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
+        let (app, viewer) = (ctx.app(), ctx.viewer()?);
         may_ask_for_a_letter(ctx, viewer.into()).await?;
-        let asked =
-            link::request_email_change(app, viewer, input.password.0, &input.email.0, &ctx.source(), &now).await;
+        let asked = link::request_email_change(app, viewer, input.password.0, &input.email.0, &ctx.cause()).await;
         AccountPayload::of(asked).map(Some)
     }
 
@@ -217,7 +215,7 @@ impl OwnAccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The link's token.")] input: ConfirmEmailChangeInput,
     ) -> Result<AccountPayload> {
-        AccountPayload::of(link::confirm_email_change(ctx.app(), &input.token, &ctx.source(), &ctx.now()).await)
+        AccountPayload::of(link::confirm_email_change(ctx.app(), &input.token, &ctx.cause()).await)
     }
 
     /// Deletes the viewer's account and ends all its sessions. Staff can restore it for 30 days; then what is personal
@@ -228,7 +226,7 @@ impl OwnAccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The password.")] input: DeleteAccountInput,
     ) -> Result<Option<AccountPayload>> {
-        let deleted = own::delete(ctx.app(), ctx.viewer()?, input.password.0, &ctx.source(), &ctx.now()).await;
+        let deleted = own::delete(ctx.app(), ctx.viewer()?, input.password.0, &ctx.cause()).await;
         AccountPayload::of(deleted).map(Some)
     }
 }

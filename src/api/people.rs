@@ -156,7 +156,7 @@ impl PeopleMutation {
         #[graphql(desc = "Whom, and the role.")] input: SetUserRoleInput,
     ) -> Result<Option<UserPayload>> {
         let id = UserId::decode(&input.user_id)?;
-        UserPayload::of(people::set_role(ctx.app(), id, input.role, &ctx.source(), &ctx.now()).await)
+        UserPayload::of(people::set_role(ctx.app(), id, input.role, &ctx.cause()).await)
     }
 
     /// Shuts an account out: its tokens are refused, its streams end, and it leaves every live board. For admins.
@@ -167,7 +167,7 @@ impl PeopleMutation {
         #[graphql(desc = "Whom, and why.")] input: SuspendUserInput,
     ) -> Result<Option<UserPayload>> {
         let id = UserId::decode(&input.user_id)?;
-        UserPayload::of(people::suspend(ctx.app(), id, &input.reason.0, &ctx.source(), &ctx.now()).await)
+        UserPayload::of(people::suspend(ctx.app(), id, &input.reason.0, &ctx.cause()).await)
     }
 
     /// Lets a suspended account in again. For admins.
@@ -178,7 +178,7 @@ impl PeopleMutation {
         #[graphql(desc = "Whom.")] input: ReinstateUserInput,
     ) -> Result<Option<UserPayload>> {
         let id = UserId::decode(&input.user_id)?;
-        UserPayload::of(people::reinstate(ctx.app(), id, &ctx.source(), &ctx.now()).await)
+        UserPayload::of(people::reinstate(ctx.app(), id, &ctx.cause()).await)
     }
 
     /// Brings a deleted account back, within 30 days of its deletion. Its sessions stay ended. For admins.
@@ -189,7 +189,7 @@ impl PeopleMutation {
         #[graphql(desc = "Whom.")] input: RestoreUserInput,
     ) -> Result<Option<UserPayload>> {
         let id = UserId::decode(&input.user_id)?;
-        UserPayload::of(people::restore(ctx.app(), id, &ctx.source(), &ctx.now()).await)
+        UserPayload::of(people::restore(ctx.app(), id, &ctx.cause()).await)
     }
 
     /// Ends all sessions of an account, at once and with their streams. For admins.
@@ -200,7 +200,7 @@ impl PeopleMutation {
         #[graphql(desc = "Whose.")] input: RevokeUserSessionsInput,
     ) -> Result<Option<RevokeSessionPayload>> {
         let id = UserId::decode(&input.user_id)?;
-        let revoked = people::revoke_sessions(ctx.app(), id, &ctx.source(), &ctx.now()).await?;
+        let revoked = people::revoke_sessions(ctx.app(), id, &ctx.cause()).await?;
         Ok(Some(RevokeSessionPayload::of(revoked)))
     }
 }

@@ -93,7 +93,7 @@ impl Subject {
         #[graphql(desc = "The kind of window; all time without it.")] window: Option<Span>,
     ) -> Result<Board> {
         let span = window.unwrap_or(Span::AllTime);
-        leaderboard::query::present(ctx.app(), Scope::Subject(self.id), span, &ctx.now())
+        leaderboard::query::present(&ctx.app().boards, Scope::Subject(self.id), span, &ctx.now())
             .await
             .map(Board)
     }
@@ -260,7 +260,7 @@ impl Quiz {
         #[graphql(desc = "The kind of window; all time without it.")] window: Option<Span>,
     ) -> Result<Option<Board>> {
         let (scope, span) = (Scope::Quiz(self.0.quiz.id), window.unwrap_or(Span::AllTime));
-        let board = leaderboard::query::present(ctx.app(), scope, span, &ctx.now()).await;
+        let board = leaderboard::query::present(&ctx.app().boards, scope, span, &ctx.now()).await;
         Ok(if_there(board)?.map(Board))
     }
 }
@@ -499,7 +499,7 @@ impl QuizMutation {
         let corrected = match ChoiceId::decode(&input.choice_id) {
             Ok(choice) => {
                 let (app, reason) = (ctx.app(), &input.reason.0);
-                author::correct(app, viewer, question, choice, reason, &ctx.source(), &ctx.now()).await
+                author::correct(app, viewer, question, choice, reason, &ctx.cause()).await
             }
             Err(_) => Err(Error::input("choiceId", "This is no choice of the question.")),
         };

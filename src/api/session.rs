@@ -233,16 +233,7 @@ impl SessionMutation {
         let device = ctx.caller().device.clone();
         signed_in(
             ctx,
-            account::sign_in(
-                app,
-                &input.email.0,
-                input.password.0,
-                client,
-                device,
-                &ctx.source(),
-                &ctx.now(),
-            )
-            .await,
+            account::sign_in(app, &input.email.0, input.password.0, client, device, &ctx.cause()).await,
         )
     }
 
@@ -253,22 +244,15 @@ impl SessionMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "What to refresh with.")] input: RefreshSessionInput,
     ) -> Result<SessionPayload> {
-        let refreshed = session::refresh(
-            ctx.app(),
-            &input.refresh_token,
-            Client::Native,
-            &ctx.source(),
-            &ctx.now(),
-        )
-        .await;
+        let refreshed = session::refresh(ctx.app(), &input.refresh_token, Client::Native, &ctx.cause()).await;
         signed_in(ctx, refreshed)
     }
 
     /// Ends the viewer's session: its tokens are refused from now on, and its streams end.
     #[graphql(guard = "Needs::SignedIn")]
     async fn sign_out(&self, ctx: &Context<'_>) -> Result<SignOutPayload> {
-        let (viewer, now) = (ctx.viewer()?, ctx.now());
-        session::revoke(ctx.app(), viewer, Ending::One(viewer.session()), &ctx.source(), &now).await?;
+        let viewer = ctx.viewer()?;
+        session::revoke(ctx.app(), viewer, Ending::One(viewer.session()), &ctx.cause()).await?;
         for cookie in cookie::cleared(&ctx.app().config) {
             ctx.append_http_header(SET_COOKIE, cookie);
         }
@@ -283,7 +267,7 @@ impl SessionMutation {
         #[graphql(desc = "Which session.")] input: RevokeSessionInput,
     ) -> Result<Option<RevokeSessionPayload>> {
         let id = SessionId::decode(&input.session_id)?;
-        match session::revoke(ctx.app(), ctx.viewer()?, Ending::One(id), &ctx.source(), &ctx.now()).await? {
+        match session::revoke(ctx.app(), ctx.viewer()?, Ending::One(id), &ctx.cause()).await? {
             0 => Err(Error::NotFound),
             revoked => Ok(Some(RevokeSessionPayload::of(revoked))),
         }
@@ -294,7 +278,7 @@ impl SessionMutation {
     async fn revoke_other_sessions(&self, ctx: &Context<'_>) -> Result<Option<RevokeSessionPayload>> {
         let viewer = ctx.viewer()?;
         let ending = Ending::Others(viewer.session());
-        let revoked = session::revoke(ctx.app(), viewer, ending, &ctx.source(), &ctx.now()).await?;
+        let revoked = session::revoke(ctx.app(), viewer, ending, &ctx.cause()).await?;
         Ok(Some(RevokeSessionPayload::of(revoked)))
     }
 }

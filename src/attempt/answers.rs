@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, Statement, Value};
 
 use crate::{
-    app::App,
     auth::Viewer,
     clock::{Moment, Time},
     db,
@@ -16,6 +15,7 @@ use crate::{
     },
     error::{Error, Result, UserErrorCode},
     id::{AttemptId, ChoiceId, QuestionId},
+    site::Site,
 };
 
 /// The most answers of one batch.
@@ -45,7 +45,7 @@ pub enum Saved {
 /// Saves answers of the viewer's attempt, all in one statement, and tells what became of each. If several are for the
 /// same question the one with the highest `seq` counts. A second and third statement are needed only to explain why
 /// something was not saved.
-pub async fn save(app: &App, viewer: &Viewer, id: AttemptId, saves: &[Save], now: &Moment) -> Result<Vec<Saved>> {
+pub async fn save(site: &Site, viewer: &Viewer, id: AttemptId, saves: &[Save], now: &Moment) -> Result<Vec<Saved>> {
     if saves.is_empty() || saves.len() > MOST {
         return Err(Error::input("answers", format!("Save 1 to {MOST} answers at a time.")));
     }
@@ -55,7 +55,7 @@ pub async fn save(app: &App, viewer: &Viewer, id: AttemptId, saves: &[Save], now
         return Err(Error::input("seq", message));
     }
     let newest = newest_of_each_question(saves);
-    let conn = app.db.write();
+    let conn = site.db.write();
     let stored = store(conn, viewer, id, &newest, now.at).await?;
     if stored.len() == newest.len() && newest.len() == saves.len() {
         return Ok(saves
@@ -65,7 +65,7 @@ pub async fn save(app: &App, viewer: &Viewer, id: AttemptId, saves: &[Save], now
             .collect());
     }
     if stored.is_empty() {
-        must_be_open(app, viewer, id, now).await?;
+        must_be_open(site, viewer, id, now).await?;
     }
     let questions = saves.iter().map(|save| save.question);
     let present: HashMap<_, _> = answer::Entity::of_attempts([id])
@@ -147,15 +147,15 @@ async fn store(
 }
 
 /// Tells why nothing could be saved, if the attempt is the reason.
-async fn must_be_open(app: &App, viewer: &Viewer, id: AttemptId, now: &Moment) -> Result<()> {
+async fn must_be_open(site: &Site, viewer: &Viewer, id: AttemptId, now: &Moment) -> Result<()> {
     // From the writer's pool, which on SQLite has seen every commit that the statement before has seen.
     let attempt = attempt::Entity::of(viewer)
         .filter(attempt::Column::Id.eq(id))
-        .one(app.db.write())
+        .one(site.db.write())
         .await?
         .ok_or(Error::NotFound)?;
     if attempt.is_overdue(now.at) {
-        super::submit::by_clock(app, &attempt, now).await?;
+        super::submit::by_clock(site, &attempt, now).await?;
     } else if attempt.state == attempt::State::InProgress {
         return Ok(());
     }

@@ -14,7 +14,6 @@ use sea_orm::{
 pub use self::submit::{submit, sweep};
 use self::terms::History;
 use crate::{
-    app::App,
     auth::Viewer,
     clock::Moment,
     db::sql,
@@ -22,6 +21,7 @@ use crate::{
     error::{Error, Result},
     id::{AttemptId, QuizId, UserId},
     page::{Order, Page, Slice},
+    site::Site,
 };
 
 /// An attempt under way, just begun or taken up again.
@@ -32,19 +32,19 @@ pub struct Started {
 }
 
 /// Starts a quiz, or returns the attempt at it that is still open.
-pub async fn start(app: &App, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Result<Started> {
+pub async fn start(site: &Site, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Result<Started> {
     // Whoever loses the race for the one open attempt finds the winner's on the next round.
     for _ in 0..3 {
-        if let Some(open) = open_attempt(app.db.read(), viewer, quiz).await? {
+        if let Some(open) = open_attempt(site.db.read(), viewer, quiz).await? {
             if !open.is_overdue(now.at) {
                 return Ok(Started {
                     attempt: open,
                     resumed: true,
                 });
             }
-            submit::by_clock(app, &open, now).await?;
+            submit::by_clock(site, &open, now).await?;
         }
-        if let Some(attempt) = begin(app, viewer, quiz, now).await? {
+        if let Some(attempt) = begin(site, viewer, quiz, now).await? {
             return Ok(Started {
                 attempt,
                 resumed: false,
@@ -62,14 +62,14 @@ async fn open_attempt(conn: &impl ConnectionTrait, viewer: &Viewer, quiz: QuizId
 }
 
 /// A new attempt, or nothing if another one was begun meanwhile.
-async fn begin(app: &App, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Result<Option<attempt::Model>> {
+async fn begin(site: &Site, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Result<Option<attempt::Model>> {
     let (quiz, revision) = quiz::Entity::catalogue()
         .filter(quiz::Column::Id.eq(quiz))
-        .one(app.db.read())
+        .one(site.db.read())
         .await?
         .ok_or(Error::NotFound)?;
     let revision = revision.ok_or(Error::NotFound)?;
-    let history = history(app.db.read(), viewer.user(), quiz.id).await?;
+    let history = history(site.db.read(), viewer.user(), quiz.id).await?;
     let start = terms::start(&quiz, &revision, &history, now.at)?;
     let row = attempt::ActiveModel {
         id: Set(now.id()),
@@ -90,7 +90,7 @@ async fn begin(app: &App, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Result
     // Either unique index may object: one open attempt per student and quiz, and one attempt of each number.
     let begun = attempt::Entity::insert_many([row])
         .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .exec_with_returning(app.db.write())
+        .exec_with_returning(site.db.write())
         .await?;
     Ok(begun.into_iter().next())
 }
@@ -107,13 +107,13 @@ pub(crate) async fn history(conn: &impl ConnectionTrait, student: UserId, quiz: 
 }
 
 /// One attempt that the viewer may read. If its time has run out unnoticed, it is submitted first.
-pub async fn find(app: &App, viewer: &Viewer, id: AttemptId, now: &Moment) -> Result<attempt::Model> {
-    let found = load(app.db.read(), viewer, id).await?;
+pub async fn find(site: &Site, viewer: &Viewer, id: AttemptId, now: &Moment) -> Result<attempt::Model> {
+    let found = load(site.db.read(), viewer, id).await?;
     if !found.is_overdue(now.at) {
         return Ok(found);
     }
-    submit::by_clock(app, &found, now).await?;
-    load(app.db.read(), viewer, id).await
+    submit::by_clock(site, &found, now).await?;
+    load(site.db.read(), viewer, id).await
 }
 
 async fn load(conn: &impl ConnectionTrait, viewer: &Viewer, id: AttemptId) -> Result<attempt::Model> {

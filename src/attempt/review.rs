@@ -6,7 +6,6 @@ use sea_orm::FromQueryResult;
 
 use super::terms::ReviewPolicy;
 use crate::{
-    app::App,
     auth::Viewer,
     clock::{Moment, Time},
     db::sql,
@@ -15,9 +14,10 @@ use crate::{
     id::{ChoiceId, QuestionId},
     quiz::{
         Marking,
-        paper::{Choice, Question},
+        paper::{Choice, Papers, Question},
         score::{self, Outcome},
     },
+    site::Site,
 };
 
 /// A submitted attempt with the key.
@@ -52,11 +52,17 @@ struct Row {
 
 /// The review of an attempt that the viewer may read; nothing while the quiz keeps it closed. One statement beside the
 /// cached revision.
-pub async fn review(app: &App, viewer: &Viewer, attempt: &attempt::Model, now: &Moment) -> Result<Option<Review>> {
+pub async fn review(
+    site: &Site,
+    papers: &Papers,
+    viewer: &Viewer,
+    attempt: &attempt::Model,
+    now: &Moment,
+) -> Result<Option<Review>> {
     if attempt.state == attempt::State::InProgress {
         return Ok(None);
     }
-    let conn = app.db.read();
+    let conn = site.db.read();
     let select = sql(
         conn,
         "SELECT z.review_opens, z.max_attempts, z.closes_at, r.correction, a.question_id, a.choice_id, \
@@ -87,8 +93,8 @@ pub async fn review(app: &App, viewer: &Viewer, attempt: &attempt::Model, now: &
         .iter()
         .filter_map(|row| Some((row.question_id?, row.choice_id?)))
         .collect();
-    let paper = app.papers.paper(conn, attempt.revision_id).await?;
-    let key = app.papers.key(conn, attempt.revision_id, first.correction).await?;
+    let paper = papers.paper(conn, attempt.revision_id).await?;
+    let key = papers.key(conn, attempt.revision_id, first.correction).await?;
     let marking = Marking {
         right: paper.revision.right_score,
         wrong: paper.revision.wrong_score,

@@ -1,14 +1,11 @@
 //! Submitting: exactly one transaction turns an attempt into a result, whoever asks for it and how often.
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
-    QuerySelect,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
 
 use crate::{
-    app::App,
     auth::Viewer,
     calendar::day_of,
+    change::{Cause, Change},
     clock::{Moment, Time},
     dashboard,
     db::{for_share_of, sql},
@@ -18,15 +15,17 @@ use crate::{
     },
     error::{Error, Result, UserErrorCode},
     id::{AttemptId, ChapterId, ChoiceId, SubjectId, UserId},
-    leaderboard::standings::{self, Ranked},
-    outbox::{self, Event},
+    leaderboard::{
+        StandingsChanged,
+        standings::{self, Ranked},
+    },
     quiz::{
         Marking,
         paper::right_position,
         score::{self, Marked, Score, Tally},
     },
     ranks::board::Window,
-    ranks::question::Changed,
+    site::Site,
     text,
 };
 
@@ -40,12 +39,12 @@ pub struct Submitted {
 
 /// Submits the viewer's attempt. The same key again gets the same result; another key is refused; a submit that comes
 /// after the clock's gets the clock's result.
-pub async fn submit(app: &App, viewer: &Viewer, id: AttemptId, key: &str, now: &Moment) -> Result<Submitted> {
+pub async fn submit(site: &Site, viewer: &Viewer, id: AttemptId, key: &str, now: &Moment) -> Result<Submitted> {
     let key = text::idempotency_key("idempotencyKey", key)?;
     let own = attempt::Entity::of(viewer).filter(attempt::Column::Id.eq(id));
-    let found = own.clone().one(app.db.write()).await?.ok_or(Error::NotFound)?;
+    let found = own.clone().one(site.db.write()).await?.ok_or(Error::NotFound)?;
     if found.state == attempt::State::InProgress
-        && let Some(attempt) = settle(app, &found, Some(key), now).await?
+        && let Some(attempt) = settle(site, &found, Some(key), now).await?
     {
         return Ok(Submitted {
             attempt,
@@ -55,7 +54,7 @@ pub async fn submit(app: &App, viewer: &Viewer, id: AttemptId, key: &str, now: &
     let attempt = if found.state == attempt::State::Submitted {
         found
     } else {
-        own.one(app.db.write()).await?.ok_or(Error::NotFound)?
+        own.one(site.db.write()).await?.ok_or(Error::NotFound)?
     };
     if attempt.submitted_by == Some(SubmittedBy::Student) && attempt.idempotency_key.as_deref() != Some(key) {
         let message = "This attempt was submitted before. Its result stands.";
@@ -68,39 +67,45 @@ pub async fn submit(app: &App, viewer: &Viewer, id: AttemptId, key: &str, now: &
 }
 
 /// Submits an attempt whose time and grace have passed, with what was saved.
-pub(super) async fn by_clock(app: &App, overdue: &attempt::Model, now: &Moment) -> Result<()> {
-    settle(app, overdue, None, now).await?;
+pub(super) async fn by_clock(site: &Site, overdue: &attempt::Model, now: &Moment) -> Result<()> {
+    settle(site, overdue, None, now).await?;
     Ok(())
 }
 
 /// Submits all attempts whose time and grace have passed. Returns how many. Correctness does not wait for it: whoever
 /// touches such an attempt submits it.
-pub async fn sweep(app: &App, now: &Moment) -> Result<usize> {
+pub async fn sweep(site: &Site, now: &Moment) -> Result<usize> {
     const AT_ONCE: u64 = 200;
     let overdue = attempt::Entity::overdue(now.at)
         .limit(AT_ONCE)
-        .all(app.db.read())
+        .all(site.db.read())
         .await?;
     for attempt in &overdue {
-        by_clock(app, attempt, now).await?;
+        by_clock(site, attempt, now).await?;
     }
     Ok(overdue.len())
 }
 
 /// The transaction: locks the student, closes the attempt, scores what was saved, and stores all that follows from it.
 /// Nothing comes back if somebody else has closed the attempt, or it is the clock's turn and the clock has not run out.
-async fn settle(app: &App, found: &attempt::Model, key: Option<&str>, now: &Moment) -> Result<Option<attempt::Model>> {
-    let tx = app.db.begin().await?;
-    let student = lock_student(&tx, found.student_id).await?;
-    let Some(closed) = close(&tx, found.id, key, now.at).await? else {
+async fn settle(
+    site: &Site,
+    found: &attempt::Model,
+    key: Option<&str>,
+    now: &Moment,
+) -> Result<Option<attempt::Model>> {
+    let mut change = Change::begin(site, &Cause::clock(now)).await?;
+    let tx = &change;
+    let student = lock_student(tx, found.student_id).await?;
+    let Some(closed) = close(tx, found.id, key, now.at).await? else {
         return Ok(None);
     };
     let submitted_at = closed.submitted_at.unwrap_or(now.at);
-    let answered = answered(&tx, &closed, i32::MAX).await?;
+    let answered = answered(tx, &closed, i32::MAX).await?;
     let score = score::score(answered.marking, answered.questions);
-    store_result(&tx, &closed, answered.correction, &score.total, submitted_at).await?;
+    store_result(tx, &closed, answered.correction, &score.total, submitted_at).await?;
 
-    let windows = Window::all_at(submitted_at, app.zone);
+    let windows = Window::all_at(submitted_at, site.zone);
     let standings = if closed.ranked {
         let ranked = Ranked {
             student: closed.student_id,
@@ -109,39 +114,23 @@ async fn settle(app: &App, found: &attempt::Model, key: Option<&str>, now: &Mome
             score: score.total.score,
             at: submitted_at,
         };
-        standings::count(&tx, &ranked, windows, student.version).await?
+        standings::count(tx, &ranked, windows, student.version).await?
     } else {
         Vec::new()
     };
     let Score { total, by_chapter } = score;
-    let day = day_of(submitted_at, app.zone);
-    dashboard::count(&tx, closed.student_id, answered.subject, day, 1, &total, &by_chapter).await?;
+    let day = day_of(submitted_at, site.zone);
+    dashboard::count(tx, closed.student_id, answered.subject, day, 1, &total, &by_chapter).await?;
 
-    commit(app, tx, closed.student_id, student, standings, now).await?;
-    Ok(Some(closed))
-}
-
-/// Commits what has changed a student's standings, and has the boards follow.
-pub(super) async fn commit(
-    app: &App,
-    tx: DatabaseTransaction,
-    id: UserId,
-    student: Student,
-    standings: Vec<Changed>,
-    now: &Moment,
-) -> Result<()> {
-    let event = Event::StandingsChanged {
-        student: id,
+    let changed = StandingsChanged {
+        student: closed.student_id,
         version: student.version,
         ranked: student.ranked,
         standings,
     };
-    outbox::record(&tx, &event, now).await?;
-    let committing = app.boards.ranks.committing(id, student.version).await;
-    tx.commit().await?;
-    outbox::deliver(app, event).await;
-    drop(committing);
-    Ok(())
+    change.tell(changed).await?;
+    change.commit().await?;
+    Ok(Some(closed))
 }
 
 #[derive(FromQueryResult)]

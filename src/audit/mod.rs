@@ -15,7 +15,7 @@ use serde_json::Value;
 
 pub use crate::entity::audit_entry::Action;
 use crate::{
-    app::App,
+    auth::token::Keys,
     clock::{Moment, Time},
     entity::audit_entry,
     error::Result,
@@ -66,8 +66,8 @@ impl Entry {
 }
 
 /// What stands for an e-mail address that has no account: the same for the same address, and by itself nobody's.
-pub fn digest(app: &App, email: &str) -> String {
-    let digest = app.keys.seal(app.keys.id(), email.as_bytes()).unwrap_or_default();
+pub fn digest(keys: &Keys, email: &str) -> String {
+    let digest = keys.seal(keys.id(), email.as_bytes()).unwrap_or_default();
     id::encode("email", &digest[..16])
 }
 

@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    app::App,
     db::{self, Turn},
     entity::audit_entry::{Entity, Model},
     error::{Error, Result},
+    site::Site,
 };
 
 /// How long an entry waits for its seal, at most, while a server runs.
@@ -43,27 +43,27 @@ pub struct Head {
 
 /// Gives each entry that was committed and not yet sealed its place in the chain. Returns how many there were. Entries
 /// are sealed as they are met: one that is committed later than a younger one gets a later place, and none is passed over.
-pub async fn seal(app: &App) -> Result<usize> {
+pub async fn seal(site: &Site) -> Result<usize> {
     let mut sealed = 0;
     // Looking costs a reader; only if there is something to do the sealer becomes a writer.
-    while Entity::unsealed().one(app.db.read()).await?.is_some() {
-        sealed += seal_some(app).await?;
+    while Entity::unsealed().one(site.db.read()).await?.is_some() {
+        sealed += seal_some(site).await?;
     }
     Ok(sealed)
 }
 
-async fn seal_some(app: &App) -> Result<usize> {
-    let tx = app.db.begin().await?;
+async fn seal_some(site: &Site) -> Result<usize> {
+    let tx = site.db.begin().await?;
     db::take_turn(&tx, Turn::Seal).await?;
     let head = Entity::head().one(&tx).await?;
     let (mut seq, mut previous) = head.map_or((0, None), |head| (head.seq.unwrap_or(0), head.hash));
-    let key_id = app.keys.id();
+    let key_id = site.keys.id();
     let mut values: Vec<Value> = vec![key_id.into()];
     let mut rows = Vec::new();
     for entry in Entity::unsealed().limit(AT_ONCE).all(&tx).await? {
         seq += 1;
         let hash = hash(previous.as_deref(), seq, &entry);
-        let mac = app
+        let mac = site
             .keys
             .seal(key_id, &hash)
             .ok_or_else(|| Error::internal("no key to seal with"))?;
@@ -86,8 +86,8 @@ async fn seal_some(app: &App) -> Result<usize> {
 }
 
 /// The end of the chain, if it has begun.
-pub async fn head(app: &App) -> Result<Option<Head>> {
-    let last = Entity::head().one(app.db.read()).await?;
+pub async fn head(site: &Site) -> Result<Option<Head>> {
+    let last = Entity::head().one(site.db.read()).await?;
     Ok(last.map(|entry| Head {
         sequence: entry.seq.unwrap_or_default(),
         hash: hex(&entry.hash.unwrap_or_default()),
@@ -97,13 +97,13 @@ pub async fn head(app: &App) -> Result<Option<Head>> {
 }
 
 /// What is wrong with the chain, one line each: entries that were altered, removed, or sealed by somebody without a key.
-pub async fn check(app: &App) -> Result<Vec<String>> {
+pub async fn check(site: &Site) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     let (mut seq, mut previous): (i64, Option<Vec<u8>>) = (0, None);
     // The entries since the last whose seal could be checked, and the key that is missing for them.
     let mut unproved: Option<(i64, String)> = None;
     loop {
-        let entries = Entity::sealed_after(seq).limit(AT_ONCE).all(app.db.read()).await?;
+        let entries = Entity::sealed_after(seq).limit(AT_ONCE).all(site.db.read()).await?;
         if entries.is_empty() {
             break;
         }
@@ -118,7 +118,7 @@ pub async fn check(app: &App) -> Result<Vec<String>> {
             if at == seq + 1 && hash(previous.as_deref(), at, &entry) != stored {
                 findings.push(format!("audit entry {at} ({}) was altered", entry.id.encode()));
             }
-            match app.keys.seal(key_id, stored) {
+            match site.keys.seal(key_id, stored) {
                 Some(mac) if entry.mac.as_deref() == Some(&mac[..]) => unproved = None,
                 Some(_) => findings.push(format!("audit entry {at} ({}) has a forged seal", entry.id.encode())),
                 None => {
@@ -138,8 +138,8 @@ pub async fn check(app: &App) -> Result<Vec<String>> {
 }
 
 /// What is wrong if the chain once ended at `head`: it must still go through it.
-pub async fn check_head(app: &App, head: &Head) -> Result<Vec<String>> {
-    let entry = Entity::sealed_after(head.sequence - 1).one(app.db.read()).await?;
+pub async fn check_head(site: &Site, head: &Head) -> Result<Vec<String>> {
+    let entry = Entity::sealed_after(head.sequence - 1).one(site.db.read()).await?;
     let there = entry.filter(|entry| entry.seq == Some(head.sequence));
     Ok(match there {
         Some(entry) if hex(entry.hash.as_deref().unwrap_or_default()) == head.hash => Vec::new(),
@@ -148,7 +148,7 @@ pub async fn check_head(app: &App, head: &Head) -> Result<Vec<String>> {
             head.sequence
         )],
         None => {
-            let last = Entity::head().one(app.db.read()).await?.and_then(|entry| entry.seq);
+            let last = Entity::head().one(site.db.read()).await?.and_then(|entry| entry.seq);
             vec![missing(last.unwrap_or(0).min(head.sequence - 1) + 1, head.sequence)]
         }
     })

@@ -8,14 +8,41 @@ use std::{
 };
 
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::{Viewer, token::ACCESS_LIFETIME};
 use crate::{
     clock::Time,
-    db::sql,
+    db::{Db, sql},
+    error::Result,
+    fleet::Health,
     id::{SessionId, UserId},
+    outbox::{Event, Follower, Topic},
 };
+
+/// Sessions were signed out or revoked.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SessionsEnded {
+    pub sessions: Vec<SessionId>,
+    pub at: Time,
+}
+
+impl Topic for SessionsEnded {
+    const KIND: &'static str = "sessions_ended";
+}
+
+/// What an account may do changed at this time (its role; it was suspended, deleted or restored); without a time, only
+/// its profile or whether it is ranked did.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AccountChanged {
+    pub user: UserId,
+    pub at: Option<Time>,
+}
+
+impl Topic for AccountChanged {
+    const KIND: &'static str = "account_changed";
+}
 
 /// The revocations that matter still, and the sessions that have streams open.
 #[derive(Default)]
@@ -128,6 +155,34 @@ impl Revocations {
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait::async_trait]
+impl Follower for Revocations {
+    async fn follow(&self, event: &Event, _: Time) -> Result<()> {
+        self.receive(event).await;
+        Ok(())
+    }
+
+    async fn receive(&self, event: &Event) {
+        if let Some(ended) = event.read::<SessionsEnded>() {
+            for session in &ended.sessions {
+                self.session_ended(*session, ended.at);
+            }
+        }
+        if let Some(changed) = event.read::<AccountChanged>()
+            && let Some(at) = changed.at
+        {
+            self.user_changed(changed.user, at);
+        }
+    }
+
+    async fn channel(&self, health: Health, db: &Db, now: Time) -> Result<()> {
+        match health {
+            Health::Away | Health::CatchingUp => Ok(self.load(db.read(), now).await?),
+            Health::Well => Ok(()),
+        }
     }
 }
 

@@ -5,11 +5,11 @@ use chrono::NaiveDate;
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use crate::{
-    app::App,
     calendar::{day_of, midnight},
     clock::{Moment, Time},
     db::sql,
     error::Result,
+    site::Site,
 };
 
 /// The days that are counted at once; more are counted the next time.
@@ -46,8 +46,8 @@ struct Extent {
 }
 
 /// Counts the days that are over and not counted yet.
-pub async fn count_days(app: &App, now: &Moment) -> Result<()> {
-    let conn = app.db.write();
+pub async fn count_days(site: &Site, now: &Moment) -> Result<()> {
+    let conn = site.db.write();
     let extent = sql(
         conn,
         "SELECT (SELECT max(day) FROM daily_metrics) AS last, (SELECT min(created_at) FROM users) AS first",
@@ -57,14 +57,14 @@ pub async fn count_days(app: &App, now: &Moment) -> Result<()> {
         return Ok(());
     };
     let after_last = extent.last.and_then(|day| day.parse::<NaiveDate>().ok()?.succ_opt());
-    let first = extent.first.map(|at| day_of(at, app.zone));
+    let first = extent.first.map(|at| day_of(at, site.zone));
     let Some(from) = after_last.or(first) else {
         return Ok(());
     };
-    let today = day_of(now.at, app.zone);
+    let today = day_of(now.at, site.zone);
     for day in from.iter_days().take_while(|day| *day < today).take(MOST_DAYS) {
         let next = day.succ_opt().unwrap_or(day);
-        let (begins, ends) = (midnight(day, app.zone), midnight(next, app.zone));
+        let (begins, ends) = (midnight(day, site.zone), midnight(next, site.zone));
         let insert = sql(
             conn,
             "INSERT INTO daily_metrics \

@@ -9,7 +9,6 @@ use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryO
 use uuid::Uuid;
 
 use crate::{
-    app::App,
     auth::Viewer,
     calendar::day_of,
     clock::Moment,
@@ -18,6 +17,7 @@ use crate::{
     error::Result,
     id::{ChapterId, SubjectId, UserId},
     quiz::{paper::Published, score::Tally},
+    site::Site,
 };
 
 /// What a roll-up sums over.
@@ -150,9 +150,9 @@ const STREAK: &str = "WITH RECURSIVE run(day) AS ( \
      ) SELECT COUNT(day) FROM run";
 
 /// The viewer's dashboard, with the days of the last `days` days. Three statements.
-pub async fn of_viewer(app: &App, viewer: &Viewer, days: u32, now: &Moment) -> Result<Dashboard> {
-    let conn = app.db.read();
-    let today = day_of(now.at, app.zone);
+pub async fn of_viewer(site: &Site, viewer: &Viewer, days: u32, now: &Moment) -> Result<Dashboard> {
+    let conn = site.db.read();
+    let today = day_of(now.at, site.zone);
     let since = today
         .checked_sub_days(Days::new(u64::from(days.saturating_sub(1))))
         .unwrap_or(today);

@@ -8,8 +8,8 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, PaginatorTrait};
 use crate::{
     app::App,
     attempt::{self, answers::Save},
-    audit::Source,
     auth::{Viewer, password, role::Role},
+    change::{Cause, Change},
     clock::Moment,
     entity::{quiz::ReviewOpens, user},
     error::{Error, Result},
@@ -129,10 +129,10 @@ async fn quizzes(app: &App, now: &Moment) -> Result<Vec<QuizId>> {
                 review_opens: ReviewOpens::AfterSubmit,
                 ..NewQuiz::titled(title, sheet.questions.len())
             };
-            let (tx, source) = (app.db.begin().await?, Source::default());
-            let quiz = import::make_quiz(&tx, subject, quiz, sheet.questions, &source, now).await?;
-            tx.commit().await?;
-            author::publish(app, quiz, &source, now).await?;
+            let mut change = Change::begin(app, &Cause::clock(now)).await?;
+            let quiz = import::make_quiz(&change, subject, quiz, sheet.questions).await?;
+            author::publish_in(&mut change, quiz).await?;
+            change.commit().await?;
             quizzes.push(quiz);
         }
     }

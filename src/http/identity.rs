@@ -46,7 +46,7 @@ impl Identity {
         if let Some(authorization) = headers.get(header::AUTHORIZATION) {
             let token = authorization.to_str().ok().and_then(bearer);
             let viewer = match token {
-                Some(token) => authenticate(app, token, now).await,
+                Some(token) => authenticate(app, &app.revocations, token, now).await,
                 None => None,
             };
             return viewer.map_or(Self::BadBearer, Self::Bearer);
@@ -54,7 +54,7 @@ impl Identity {
         let Some(token) = cookie::access_token(headers) else {
             return Self::Nobody { stale_cookie: false };
         };
-        let viewer = authenticate(app, &token, now).await;
+        let viewer = authenticate(app, &app.revocations, &token, now).await;
         viewer.map_or(Self::Nobody { stale_cookie: true }, Self::Cookie)
     }
 

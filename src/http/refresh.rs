@@ -16,6 +16,7 @@ use crate::{
     account::session,
     audit::Source,
     auth::{cookie, role::Role},
+    change::Cause,
     entity::session::Client,
     error::{Error, Result},
     limit::Who,
@@ -49,11 +50,14 @@ async fn refresh(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<([
     let app = &server.app;
     app.limiter.request(Who::address(peer.address)).await?;
     let token = cookie::refresh_token(headers).ok_or(Error::Unauthenticated)?;
-    let source = Source {
-        actor: None,
-        request_id: Some(peer.request_id.clone()),
+    let cause = Cause {
+        source: Source {
+            actor: None,
+            request_id: Some(peer.request_id.clone()),
+        },
+        now: app.now(),
     };
-    let tokens = session::refresh(app, &token, Client::Browser, &source, &app.now()).await?;
+    let tokens = session::refresh(app, &token, Client::Browser, &cause).await?;
     Ok((cookie::of(&app.config, &tokens), tokens.viewer.role()))
 }
 

@@ -92,7 +92,7 @@ pub async fn handle(
 async fn viewer(server: &Server, identity: Identity, payload: &Payload) -> Result<Option<Viewer>, Close> {
     if let Some(authorization) = payload.get("authorization").or_else(|| payload.get("Authorization")) {
         let token = authorization.as_str().and_then(bearer).ok_or(Close::UNAUTHORIZED)?;
-        let viewer = authenticate(&server.app, token, server.app.clock.now()).await;
+        let viewer = authenticate(&server.app, &server.app.revocations, token, server.app.clock.now()).await;
         return viewer.map(Some).ok_or(Close::UNAUTHORIZED);
     }
     match identity {

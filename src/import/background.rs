@@ -4,15 +4,16 @@ use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use super::{Imported, Order, import, read_apart};
 use crate::{
-    app::App,
     audit::Source,
     auth::Viewer,
+    change::{Cause, Change},
     clock::{Moment, Time},
     db::sql,
     error::{Error, Result},
     id::{BankImportId, UserId},
-    jobs::{self, Job},
-    outbox, text,
+    jobs::Job,
+    site::Site,
+    text,
 };
 
 /// The largest file, in bytes; as base64 it fits into a request. The command line takes larger ones.
@@ -42,13 +43,12 @@ const COLUMNS: &str = "id, wanted_by, file_name, created_at, finished_at, report
 
 /// Takes a file. What is wrong with its name, its size and what it is to become is told at once; what is in it, later.
 pub async fn want(
-    app: &App,
+    site: &Site,
     viewer: &Viewer,
     file_name: &str,
     content: Vec<u8>,
     order: &Order,
-    source: &Source,
-    now: &Moment,
+    cause: &Cause,
 ) -> Result<BankImport> {
     if content.is_empty() || content.len() > MOST_BYTES {
         let message = format!("A file has 1 to {MOST_BYTES} bytes. Import a larger one by the command line.");
@@ -62,10 +62,11 @@ pub async fn want(
         .as_deref()
         .map(|sheet| text::name("sheet", sheet, 200))
         .transpose()?;
-    let tx = app.db.begin().await?;
+    let mut change = Change::begin(site, cause).await?;
+    let (tx, now) = (&change, &cause.now);
     let id: BankImportId = now.id();
     let insert = sql(
-        &tx,
+        tx,
         format!(
             "INSERT INTO bank_imports \
                (id, wanted_by, file_name, content, quiz_title, subject, sheet, publish, created_at, request_id) \
@@ -81,13 +82,12 @@ pub async fn want(
             sheet.into(),
             order.publish.into(),
             now.at.into(),
-            source.request_id.clone().into(),
+            cause.source.request_id.clone().into(),
         ],
     );
-    let wanted = BankImport::find_by_statement(insert).one(&tx).await?;
-    jobs::want(&tx, &Job::BankImport { import: id }, now).await?;
-    tx.commit().await?;
-    app.jobs.wake();
+    let wanted = BankImport::find_by_statement(insert).one(tx).await?;
+    change.want(&Job::BankImport { import: id }).await?;
+    change.commit().await?;
     wanted.ok_or_else(|| Error::internal("an import that was not stored"))
 }
 
@@ -118,11 +118,11 @@ struct Wanted {
 
 /// Reads a file that waits, and makes quizzes of it: all in one transaction, so that it happens once however often it is
 /// begun. What a person must mend is no failure of the job.
-pub async fn carry_out(app: &App, id: BankImportId, now: &Moment) -> Result<()> {
+pub async fn carry_out(site: &Site, id: BankImportId, now: &Moment) -> Result<()> {
     let select = "SELECT wanted_by, file_name, content, quiz_title, subject, sheet, publish, request_id \
                   FROM bank_imports WHERE id = $1 AND finished_at IS NULL";
-    let wanted = Wanted::find_by_statement(sql(app.db.read(), select, [id.into()]));
-    let Some(wanted) = wanted.one(app.db.read()).await? else {
+    let wanted = Wanted::find_by_statement(sql(site.db.read(), select, [id.into()]));
+    let Some(wanted) = wanted.one(site.db.read()).await? else {
         return Ok(());
     };
     let order = Order {
@@ -131,43 +131,42 @@ pub async fn carry_out(app: &App, id: BankImportId, now: &Moment) -> Result<()> 
         sheet: wanted.sheet,
         publish: wanted.publish,
     };
-    let source = Source {
-        actor: Some(wanted.wanted_by),
-        request_id: wanted.request_id,
+    let cause = Cause {
+        source: Source {
+            actor: Some(wanted.wanted_by),
+            request_id: wanted.request_id,
+        },
+        now: now.clone(),
     };
     let sheets = match read_apart(wanted.file_name, wanted.content, order.sheet.clone()).await? {
         Ok(sheets) => sheets,
-        Err(unreadable) => return give_up(app, id, unreadable.to_string(), now).await,
+        Err(unreadable) => return give_up(site, id, unreadable.to_string(), now).await,
     };
-    let tx = app.db.begin().await?;
+    let mut change = Change::begin(site, &cause).await?;
     // The row is this transaction's until it ends: another worker waits, and then finds it finished.
-    if !finish(&tx, id, None, None, now).await? {
+    if !finish(&change, id, None, None, now).await? {
         return Ok(());
     }
-    let (sheets, events) = match import(&tx, sheets, &order, &source, now).await {
+    let sheets = match import(&mut change, sheets, &order).await {
         Ok(imported) => imported,
         Err(Error::User(error)) => {
-            tx.rollback().await?;
-            return give_up(app, id, error.message, now).await;
+            change.rollback().await?;
+            return give_up(site, id, error.message, now).await;
         }
         Err(error) => return Err(error),
     };
     let report = serde_json::to_string(&sheets).map_err(Error::internal)?;
     let update = sql(
-        &tx,
+        &change,
         "UPDATE bank_imports SET report = $2 WHERE id = $1",
         [id.into(), report.into()],
     );
-    tx.execute_raw(update).await?;
-    tx.commit().await?;
-    for event in events {
-        outbox::deliver(app, event).await;
-    }
-    Ok(())
+    change.execute_raw(update).await?;
+    change.commit().await
 }
 
-async fn give_up(app: &App, id: BankImportId, error: String, now: &Moment) -> Result<()> {
-    finish(app.db.write(), id, None, Some(error), now).await.map(drop)
+async fn give_up(site: &Site, id: BankImportId, error: String, now: &Moment) -> Result<()> {
+    finish(site.db.write(), id, None, Some(error), now).await.map(drop)
 }
 
 /// Whether it was not finished yet.

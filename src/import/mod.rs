@@ -7,7 +7,6 @@ pub mod background;
 
 use std::{fmt, path::PathBuf};
 
-use sea_orm::DatabaseTransaction;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -15,13 +14,12 @@ pub use self::{
     sheet::Unreadable,
 };
 use crate::{
-    app::App,
-    audit::{self, Action, Entry, Source},
-    clock::Moment,
+    audit::{Action, Entry},
+    change::{Cause, Change},
     error::{Error, Result},
     id::QuizId,
-    outbox::{self, Event},
     quiz::author::{self, NewQuestion, NewQuiz},
+    site::Site,
 };
 
 /// As what a file is imported.
@@ -70,19 +68,15 @@ pub struct Report {
 }
 
 /// Imports a file. Rows that can't be used are reported and left out; nothing is imported of a file that can't be read.
-pub async fn run(app: &App, file: &File, source: &Source) -> Result<Report> {
+pub async fn run(site: &Site, file: &File, cause: &Cause) -> Result<Report> {
     let path = file.file.display();
     let bytes = std::fs::read(&file.file).map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
     let name = file.file.file_name().map(|name| name.to_string_lossy().into_owned());
     let sheets = read_apart(name.unwrap_or_default(), bytes, file.order.sheet.clone()).await?;
     let sheets = sheets.map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
-    let now = app.now();
-    let tx = app.db.begin().await?;
-    let (sheets, events) = import(&tx, sheets, &file.order, source, &now).await?;
-    tx.commit().await?;
-    for event in events {
-        outbox::deliver(app, event).await;
-    }
+    let mut change = Change::begin(site, cause).await?;
+    let sheets = import(&mut change, sheets, &file.order).await?;
+    change.commit().await?;
     Ok(Report {
         sheets,
         published: file.order.publish,
@@ -98,15 +92,9 @@ async fn read_apart(name: String, bytes: Vec<u8>, sheet: Option<String>) -> Resu
 }
 
 /// Makes quizzes of the sheets that have questions. All of a file is imported, or nothing.
-async fn import(
-    tx: &DatabaseTransaction,
-    sheets: Vec<Sheet>,
-    order: &Order,
-    source: &Source,
-    now: &Moment,
-) -> Result<(Vec<Imported>, Vec<Event>)> {
+async fn import(change: &mut Change<'_>, sheets: Vec<Sheet>, order: &Order) -> Result<Vec<Imported>> {
     let several = sheets.iter().filter(|sheet| !sheet.questions.is_empty()).count() > 1;
-    let (mut imported, mut events) = (Vec::new(), Vec::new());
+    let mut imported = Vec::new();
     for Sheet { report, questions } in sheets {
         let mut quiz = None;
         if !questions.is_empty() {
@@ -116,32 +104,25 @@ async fn import(
                 order.quiz.clone()
             };
             let new = NewQuiz::titled(title, questions.len());
-            let id = make_quiz(tx, &order.subject, new, questions, source, now).await?;
+            let id = make_quiz(change, &order.subject, new, questions).await?;
             if order.publish {
-                events.push(author::publish_in(tx, id, source, now).await?);
+                author::publish_in(change, id).await?;
             }
             quiz = Some(id);
         }
         imported.push(Imported { report, quiz });
     }
-    Ok((imported, events))
+    Ok(imported)
 }
 
 /// Makes a draft of imported questions.
-pub async fn make_quiz(
-    tx: &DatabaseTransaction,
-    subject: &str,
-    quiz: NewQuiz,
-    questions: Vec<Question>,
-    source: &Source,
-    now: &Moment,
-) -> Result<QuizId> {
+pub async fn make_quiz(change: &Change<'_>, subject: &str, quiz: NewQuiz, questions: Vec<Question>) -> Result<QuizId> {
     let questions: Vec<_> = questions.into_iter().map(NewQuestion::from).collect();
-    let subject = author::subject(tx, subject, now).await?;
+    let subject = author::subject(change, subject, change.now()).await?;
     let became = serde_json::json!({"title": quiz.title, "questions": questions.len()});
-    let quiz = author::draft(tx, subject, quiz, &questions, now).await?;
+    let quiz = author::draft(change, subject, quiz, &questions, change.now()).await?;
     let imported = Entry::of(Action::QuizImported, quiz.encode()).became(became);
-    audit::record(tx, source, imported, now).await?;
+    change.audit(imported).await?;
     Ok(quiz)
 }
 

@@ -173,7 +173,7 @@ pub async fn hand_over(app: &App) -> Result<usize> {
 pub fn run_in_background(app: &App, tasks: &TaskTracker) {
     tasks.spawn(queue::work(app.clone()));
     tasks.spawn(keep_handing_over(app.clone()));
-    app.every(tasks, schedule::LOOK_EVERY, |app| async move {
+    crate::background::every(app, tasks, schedule::LOOK_EVERY, |app| async move {
         fire(&app, &app.now()).await
     });
 }

@@ -1,56 +1,126 @@
 //! Boards: who stands where, and the streams that follow it.
 
+mod audience;
 pub mod live;
 pub mod query;
+pub mod row;
 pub mod standings;
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
+use chrono::NaiveDate;
 use chrono_tz::Tz;
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::FromQueryResult;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use self::live::Audience;
+use self::audience::Audience;
 use crate::{
-    clock::Clock,
+    account::profile::Profiles,
+    auth::revocation::AccountChanged,
+    clock::{Clock, Time},
     db::{Db, sql},
     error::Result,
-    fleet::Fleet,
+    fleet::{Fleet, Health},
     id::UserId,
+    outbox::{Event, Follower, Topic},
+    quiz::paper::Papers,
     ranks::{
         Ranks,
         board::Board,
         question::{Changed, Key, Move},
     },
     sync::lock,
+    telemetry,
 };
+
+/// A student's standings have new values; absolute, not differences.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StandingsChanged {
+    pub student: UserId,
+    /// Of the transaction: an older one changes nothing.
+    pub version: i64,
+    pub ranked: bool,
+    pub standings: Vec<Changed>,
+}
+
+impl Topic for StandingsChanged {
+    const KIND: &'static str = "standings_changed";
+}
+
+/// Shared boards have moved: what one server tells the audiences of the others.
+#[derive(Debug, Serialize, Deserialize)]
+struct BoardsMoved {
+    standings: Vec<Changed>,
+    moves: Vec<Move>,
+}
+
+impl Topic for BoardsMoved {
+    const KIND: &'static str = "boards_moved";
+}
 
 /// The boards that somebody looks at, each with its index and its audience on this server.
 pub struct Boards {
     pub ranks: Ranks,
+    parts: Parts,
     audiences: Mutex<HashMap<Key, Arc<Audience>>>,
+}
+
+/// What boards stand on.
+pub struct Parts {
+    pub db: Db,
+    pub clock: Arc<dyn Clock>,
+    /// The site's time zone.
+    pub zone: Tz,
+    pub fleet: Option<Fleet>,
+    pub papers: Arc<Papers>,
+    pub profiles: Arc<Profiles>,
+    /// How long changes of a board are collected before its streams are told.
+    pub tick: Duration,
+    /// The present day; streams wait for the next.
+    pub days: watch::Sender<NaiveDate>,
+    pub shutdown: CancellationToken,
 }
 
 impl Boards {
     /// The boards of one server, or those of a fleet.
-    pub fn new(clock: Arc<dyn Clock>, fleet: Option<Fleet>, zone: Tz) -> Self {
+    pub fn new(parts: Parts) -> Self {
         Self {
-            ranks: Ranks::new(clock, fleet, zone),
+            ranks: Ranks::new(parts.clock.clone(), parts.fleet.clone(), parts.zone),
+            parts,
             audiences: Mutex::default(),
         }
     }
 
-    /// Applies what a transaction did to a student's standings, and lets this server's audiences know. What it changed.
-    pub async fn apply(&self, student: UserId, version: i64, ranked: bool, standings: &[Changed]) -> Result<Vec<Move>> {
-        let moves = self.ranks.apply(student, version, ranked, standings).await?;
+    /// Applies what a transaction did to a student's standings, and tells the audiences here and on other servers.
+    async fn apply(&self, changed: &StandingsChanged) -> Result<()> {
+        let StandingsChanged {
+            student,
+            version,
+            ranked,
+            standings,
+        } = changed;
+        let moves = self.ranks.apply(*student, *version, *ranked, standings).await?;
         self.moved(standings, &moves);
-        Ok(moves)
+        match &self.parts.fleet {
+            Some(fleet) => {
+                let moved = BoardsMoved {
+                    standings: standings.clone(),
+                    moves,
+                };
+                fleet.publish(Some(Event::of(moved)?.json())).await
+            }
+            None => Ok(()),
+        }
     }
 
     /// Lets this server's audiences know who has moved. A board may also have moved unseen, or be gone.
-    pub fn moved(&self, standings: &[Changed], moves: &[Move]) {
+    fn moved(&self, standings: &[Changed], moves: &[Move]) {
         for changed in standings {
             if let Some(audience) = lock(&self.audiences).get(&changed.key()) {
                 audience.changed.notify_one();
@@ -64,14 +134,15 @@ impl Boards {
     }
 
     /// Anything may have changed: every audience is to look again.
-    pub fn wake(&self) {
+    fn wake(&self) {
         for audience in lock(&self.audiences).values() {
             audience.changed.notify_one();
         }
     }
 
     /// An account has begun or ceased to be ranked: it comes to, or leaves, every board.
-    pub async fn account_changed(&self, conn: &impl ConnectionTrait, user: UserId) -> Result<Vec<Move>> {
+    async fn account_changed(&self, user: UserId) -> Result<()> {
+        let conn = self.parts.db.read();
         let select = sql(
             conn,
             "SELECT s.scope_id, s.window_key, s.score, s.reached_at, u.version, u.ranked \
@@ -80,11 +151,16 @@ impl Boards {
         );
         let rows = Standings::find_by_statement(select).all(conn).await?;
         let Some(Standings { version, ranked, .. }) = rows.first() else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let (version, ranked) = (*version, *ranked);
-        let standings: Vec<_> = rows.into_iter().map(|row| row.changed).collect();
-        self.apply(user, version, ranked, &standings).await
+        let changed = StandingsChanged {
+            student: user,
+            version,
+            ranked,
+            standings: rows.into_iter().map(|row| row.changed).collect(),
+        };
+        self.apply(&changed).await
     }
 
     /// Those who listen to a board on this server.
@@ -97,7 +173,7 @@ impl Boards {
     }
 
     /// Drops what nobody has asked for in a while; what somebody listens to is asked for.
-    pub async fn prune(&self, db: &Db) {
+    pub async fn prune(&self) {
         let listened: Vec<_> = {
             let mut audiences = lock(&self.audiences);
             // A listener holds its audience, and so does whoever is about to join.
@@ -105,9 +181,49 @@ impl Boards {
             audiences.values().map(|audience| audience.board).collect()
         };
         for board in listened {
-            self.ranks.ask(db, board, &[]).await;
+            self.ranks.ask(&self.parts.db, board, &[]).await;
         }
         self.ranks.prune().await;
+    }
+}
+
+#[async_trait::async_trait]
+impl Follower for Boards {
+    async fn announce(&self, event: &Event) -> Option<Box<dyn Send + Sync>> {
+        let changed = event.read::<StandingsChanged>()?;
+        Some(Box::new(self.ranks.committing(changed.student, changed.version).await))
+    }
+
+    async fn follow(&self, event: &Event, committed: Time) -> Result<()> {
+        if let Some(changed) = event.read::<StandingsChanged>() {
+            self.apply(&changed).await?;
+            telemetry::ranked(self.parts.clock.now().since(committed));
+        }
+        if let Some(changed) = event.read::<AccountChanged>() {
+            self.account_changed(changed.user).await?;
+        }
+        Ok(())
+    }
+
+    async fn receive(&self, event: &Event) {
+        if let Some(moved) = event.read::<BoardsMoved>() {
+            self.moved(&moved.standings, &moved.moves);
+        }
+        // Whatever board it was on.
+        if event.is::<AccountChanged>() {
+            self.wake();
+        }
+    }
+
+    fn publishes(&self, event: &Event) -> bool {
+        event.is::<StandingsChanged>()
+    }
+
+    async fn channel(&self, health: Health, _: &Db, _: Time) -> Result<()> {
+        if health != Health::CatchingUp {
+            self.wake();
+        }
+        Ok(())
     }
 }
 

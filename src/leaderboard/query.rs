@@ -2,10 +2,12 @@
 
 use sea_orm::{ConnectionTrait, FromQueryResult};
 
-use super::live::{Row, rows, student_of};
+use super::{
+    Boards,
+    row::{Row, rows, student_of},
+};
 use crate::{
     account::Profile,
-    app::App,
     auth::Viewer,
     clock::{Moment, Time},
     db::sql,
@@ -38,21 +40,30 @@ pub struct OwnStanding {
 }
 
 /// The board of a scope whose window holds now.
-pub async fn present(app: &App, scope: Scope, span: Span, now: &Moment) -> Result<Board> {
-    let window = Window::at(span, now.at, app.zone);
-    existing(app, Board { scope, window }, now).await
+pub async fn present(boards: &Boards, scope: Scope, span: Span, now: &Moment) -> Result<Board> {
+    let window = Window::at(span, now.at, boards.parts.zone);
+    existing(boards, Board { scope, window }, now).await
 }
 
 /// The board, if there is one: its scope is in the catalogue, and its window has begun. No statement once the scope is
 /// known.
-pub async fn existing(app: &App, board: Board, now: &Moment) -> Result<Board> {
-    if board.window.starts_at(app.zone).is_some_and(|start| now.at < start) {
+pub async fn existing(boards: &Boards, board: Board, now: &Moment) -> Result<Board> {
+    if board
+        .window
+        .starts_at(boards.parts.zone)
+        .is_some_and(|start| now.at < start)
+    {
         return Err(Error::NotFound);
     }
     match board.scope {
         Scope::Everything => {}
-        Scope::Subject(id) => app.papers.subject(app.db.read(), id).await.map(drop)?,
-        Scope::Quiz(id) => app.papers.quiz(app.db.read(), id).await.map(drop)?,
+        Scope::Subject(id) => boards
+            .parts
+            .papers
+            .subject(boards.parts.db.read(), id)
+            .await
+            .map(drop)?,
+        Scope::Quiz(id) => boards.parts.papers.quiz(boards.parts.db.read(), id).await.map(drop)?,
     }
     Ok(board)
 }
@@ -65,12 +76,11 @@ pub enum From {
     Rank { rank: u64, first: usize },
 }
 
-async fn ask(app: &App, board: Board, question: &Question) -> Result<Answer> {
+async fn ask(boards: &Boards, board: Board, question: &Question) -> Result<Answer> {
     let by_index = async || {
-        let answers = app
-            .boards
+        let answers = boards
             .ranks
-            .ask(&app.db, board, std::slice::from_ref(question))
+            .ask(&boards.parts.db, board, std::slice::from_ref(question))
             .await;
         answers.and_then(|mut answers| answers.pop())
     };
@@ -82,19 +92,19 @@ async fn ask(app: &App, board: Board, question: &Question) -> Result<Answer> {
     if let Some(answer) = by_index().await {
         return Ok(answer);
     }
-    let as_of = app.clock.now();
-    let (places, total) = tables::answer(app.db.read(), board, question).await?;
+    let as_of = boards.parts.clock.now();
+    let (places, total) = tables::answer(boards.parts.db.read(), board, question).await?;
     Ok(Answer { as_of, total, places })
 }
 
 /// A page of a board.
-pub async fn page(app: &App, board: Board, from: From) -> Result<Standings> {
+pub async fn page(boards: &Boards, board: Board, from: From) -> Result<Standings> {
     let question = match &from {
         From::Rank { rank, first } => Question::FromRank(*rank, first + 1),
         From::Page(page) if page.backward => Question::Before(page.before, page.limit + 1),
         From::Page(page) => Question::After(page.after, page.limit + 1),
     };
-    let mut answer = ask(app, board, &question).await?;
+    let mut answer = ask(boards, board, &question).await?;
     let slice = match &from {
         From::Rank { first, .. } => {
             answer.places.truncate(*first);
@@ -102,7 +112,7 @@ pub async fn page(app: &App, board: Board, from: From) -> Result<Standings> {
         }
         From::Page(page) => page_of(&answer.places, page),
     };
-    with_profiles(app, answer, slice).await
+    with_profiles(boards, answer, slice).await
 }
 
 fn page_of(places: &[Place], page: &Page<Standing>) -> Slice<Place> {
@@ -128,11 +138,11 @@ fn all_of(answer: &Answer) -> Slice<Place> {
 }
 
 /// Those who share the first rank of a board whose window is over; nobody as long as it is not.
-pub async fn winners(app: &App, board: Board, now: &Moment) -> Result<Standings> {
+pub async fn winners(boards: &Boards, board: Board, now: &Moment) -> Result<Standings> {
     const MOST: usize = 100;
-    let is_over = board.window.ends_at(app.zone).is_some_and(|end| now.at >= end);
+    let is_over = board.window.ends_at(boards.parts.zone).is_some_and(|end| now.at >= end);
     let mut answer = match is_over {
-        true => ask(app, board, &Question::After(None, MOST)).await?,
+        true => ask(boards, board, &Question::After(None, MOST)).await?,
         false => Answer {
             as_of: now.at,
             total: 0,
@@ -141,24 +151,24 @@ pub async fn winners(app: &App, board: Board, now: &Moment) -> Result<Standings>
     };
     answer.places.retain(|place| place.rank == 1);
     let slice = all_of(&answer);
-    with_profiles(app, answer, slice).await
+    with_profiles(boards, answer, slice).await
 }
 
 /// The places around the viewer; none if the viewer has none.
-pub async fn around(app: &App, viewer: &Viewer, board: Board, above: usize, below: usize) -> Result<Standings> {
-    let answer = ask(app, board, &Question::Around(viewer.user().0, above, below)).await?;
+pub async fn around(boards: &Boards, viewer: &Viewer, board: Board, above: usize, below: usize) -> Result<Standings> {
+    let answer = ask(boards, board, &Question::Around(viewer.user().0, above, below)).await?;
     let slice = all_of(&answer);
-    with_profiles(app, answer, slice).await
+    with_profiles(boards, answer, slice).await
 }
 
 /// The viewer's standing, if there is one.
-pub async fn own(app: &App, viewer: &Viewer, board: Board) -> Result<Option<OwnStanding>> {
-    let conn = app.db.read();
-    let Answer { total, places, .. } = ask(app, board, &Question::Around(viewer.user().0, 0, 0)).await?;
+pub async fn own(boards: &Boards, viewer: &Viewer, board: Board) -> Result<Option<OwnStanding>> {
+    let conn = boards.parts.db.read();
+    let Answer { total, places, .. } = ask(boards, board, &Question::Around(viewer.user().0, 0, 0)).await?;
     let Some(place) = places.first() else {
         return unranked(conn, viewer.user(), board, total).await;
     };
-    let (mut profiles, _) = app.profiles.of(conn, [viewer.user()]).await?;
+    let (mut profiles, _) = boards.parts.profiles.of(conn, [viewer.user()]).await?;
     Ok(profiles.remove(&viewer.user()).map(|profile| OwnStanding {
         rank: Some(place.rank),
         score: place.standing.score,
@@ -195,10 +205,11 @@ async fn unranked(conn: &impl ConnectionTrait, user: UserId, board: Board, total
     }))
 }
 
-async fn with_profiles(app: &App, answer: Answer, slice: Slice<Place>) -> Result<Standings> {
-    let (profiles, _) = app
+async fn with_profiles(boards: &Boards, answer: Answer, slice: Slice<Place>) -> Result<Standings> {
+    let (profiles, _) = boards
+        .parts
         .profiles
-        .of(app.db.read(), slice.rows.iter().map(student_of))
+        .of(boards.parts.db.read(), slice.rows.iter().map(student_of))
         .await?;
     Ok(Standings {
         as_of: answer.as_of,

@@ -52,7 +52,7 @@ pub async fn check(config: &Config, db: &Db) -> Result<Vec<Finding>> {
 pub async fn of_services(config: &Config, db: &Db) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     if let Some(Secret(url)) = &config.redis_url {
-        findings.extend(of_redis(&Fleet::new(url, &config.redis_prefix)?).await);
+        findings.extend(of_redis(&Fleet::new(url, &config.redis_prefix, Vec::new())?).await);
     }
     let pending = db.missing_migrations().await?;
     if pending > 0 {

@@ -6,17 +6,19 @@ use std::{
 };
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
-    sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, sea_query::Expr,
 };
 
 use uuid::Uuid;
 
-use super::{Marking, paper::right_position};
+use super::{
+    Marking,
+    paper::{QuizChanged, right_position},
+};
 use crate::{
-    app::App,
-    audit::{self, Action, Entry, Source},
+    audit::{Action, Entry},
     auth::Viewer,
+    change::{Cause, Change},
     clock::Moment,
     db::sql,
     entity::{
@@ -26,8 +28,8 @@ use crate::{
     },
     error::{Error, Result, UserErrorCode},
     id::{ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId},
-    jobs::{self, Job},
-    outbox::{self, Event},
+    jobs::Job,
+    site::Site,
     text::{self, safe_markdown},
 };
 
@@ -237,16 +239,15 @@ async fn chapters(
 }
 
 /// Checks the draft of a quiz and freezes it. From here on its questions never change.
-pub async fn publish(app: &App, quiz: QuizId, source: &Source, now: &Moment) -> Result<()> {
-    let tx = app.db.begin().await?;
-    let published = publish_in(&tx, quiz, source, now).await?;
-    tx.commit().await?;
-    outbox::deliver(app, published).await;
-    Ok(())
+pub async fn publish(site: &Site, quiz: QuizId, cause: &Cause) -> Result<()> {
+    let mut change = Change::begin(site, cause).await?;
+    publish_in(&mut change, quiz).await?;
+    change.commit().await
 }
 
-/// The same in a transaction. The event is recorded, and to be delivered after the commit.
-pub async fn publish_in(tx: &DatabaseTransaction, quiz: QuizId, source: &Source, now: &Moment) -> Result<Event> {
+/// Publishes the draft of a quiz as a part of a change.
+pub async fn publish_in(change: &mut Change<'_>, quiz: QuizId) -> Result<()> {
+    let (tx, now) = (&*change, change.now().clone());
     let draft = revision::Entity::draft_of(quiz).one(tx).await?.ok_or(Error::NotFound)?;
     let questions = question::Entity::of_revision(draft.id).all(tx).await?;
     let mut choices: HashMap<QuestionId, Vec<choice::Model>> = HashMap::new();
@@ -279,10 +280,8 @@ pub async fn publish_in(tx: &DatabaseTransaction, quiz: QuizId, source: &Source,
         .await?;
     let published = Entry::of(Action::QuizPublished, quiz.encode())
         .became(serde_json::json!({"revision": draft.number, "questions": questions.len()}));
-    audit::record(tx, source, published, now).await?;
-    let event = Event::QuizChanged { quiz };
-    outbox::record(tx, &event, now).await?;
-    Ok(event)
+    tx.audit(published).await?;
+    change.tell(QuizChanged { quiz }).await
 }
 
 /// What is wrong with a question of a draft, if anything: a submit must never fail because of content.
@@ -307,13 +306,12 @@ fn check(question: &question::Model, choices: &[choice::Model]) -> Result<(), &'
 /// Mends the key of a published question: from now on another choice is the right one, and all results follow. The number
 /// of the correction.
 pub async fn correct(
-    app: &App,
+    site: &Site,
     viewer: &Viewer,
     question: QuestionId,
     choice: ChoiceId,
     reason: &str,
-    source: &Source,
-    now: &Moment,
+    cause: &Cause,
 ) -> Result<i32> {
     #[derive(FromQueryResult)]
     struct Corrected {
@@ -328,21 +326,22 @@ pub async fn correct(
         right: ChoiceId,
     }
     let reason = text::reason("reason", reason)?;
-    let tx = app.db.begin().await?;
+    let mut change = Change::begin(site, cause).await?;
+    let (tx, now) = (&change, &cause.now);
     // Submits that are under way hold the revision until their result is stored; later ones find the new key.
     let revision = sql(
-        &tx,
+        tx,
         "UPDATE revisions SET correction = correction + 1 \
          WHERE id = (SELECT revision_id FROM questions WHERE id = $1) AND state = 'PUBLISHED' \
          RETURNING id, quiz_id, correction",
         [question.into()],
     );
     let revision = Corrected::find_by_statement(revision)
-        .one(&tx)
+        .one(tx)
         .await?
         .ok_or(Error::NotFound)?;
     let place = sql(
-        &tx,
+        tx,
         format!(
             "SELECT c.position, c.id = r.id AS is_right, r.id AS \"right\" \
              FROM choices c JOIN questions q ON q.id = c.question_id \
@@ -352,13 +351,13 @@ pub async fn correct(
         ),
         [question.into(), choice.into(), i32::MAX.into()],
     );
-    let place = Place::find_by_statement(place).one(&tx).await?;
+    let place = Place::find_by_statement(place).one(tx).await?;
     let place = place.ok_or_else(|| Error::input("choiceId", "This is no choice of the question."))?;
     if place.is_right {
         return Err(Error::input("choiceId", "This is the right choice already."));
     }
     let insert = sql(
-        &tx,
+        tx,
         "INSERT INTO corrections (id, revision_id, number, question_id, right_position, reason, made_by, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         [
@@ -376,12 +375,9 @@ pub async fn correct(
     let changed = Entry::of(Action::ScoreChanged, question.encode())
         .was(serde_json::json!({"correction": revision.correction - 1, "right": place.right.encode()}))
         .became(serde_json::json!({"correction": revision.correction, "right": choice.encode()}));
-    audit::record(&tx, source, changed, now).await?;
-    jobs::want(&tx, &Job::Regrade { revision: revision.id }, now).await?;
-    let event = Event::QuizChanged { quiz: revision.quiz_id };
-    outbox::record(&tx, &event, now).await?;
-    tx.commit().await?;
-    outbox::deliver(app, event).await;
-    app.jobs.wake();
+    tx.audit(changed).await?;
+    change.want(&Job::Regrade { revision: revision.id }).await?;
+    change.tell(QuizChanged { quiz: revision.quiz_id }).await?;
+    change.commit().await?;
     Ok(revision.correction)
 }

@@ -6,12 +6,27 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use moka::future::Cache;
 use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    db::sql,
+    clock::Time,
+    db::{Db, sql},
     entity::{choice, question, quiz, revision, subject},
     error::{Error, Result},
+    fleet::Health,
     id::{ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId},
+    outbox::{Event, Follower, Topic},
 };
+
+/// A quiz was published, changed, deleted or restored.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct QuizChanged {
+    pub quiz: QuizId,
+}
+
+impl Topic for QuizChanged {
+    const KIND: &'static str = "quiz_changed";
+}
 
 /// A published revision as students see it: no key, no explanations.
 #[derive(Debug)]
@@ -174,14 +189,35 @@ impl Papers {
     }
 
     /// Any quiz may have changed.
-    pub fn forget_all(&self) {
+    fn forget_all(&self) {
         self.quizzes.invalidate_all();
         self.subjects.invalidate_all();
     }
 
     /// A quiz has changed: what is known of it is asked for anew. Its revisions stay, they never change.
-    pub async fn forget(&self, quiz: QuizId) {
+    async fn forget(&self, quiz: QuizId) {
         self.quizzes.invalidate(&quiz).await;
+    }
+}
+
+#[async_trait::async_trait]
+impl Follower for Papers {
+    async fn follow(&self, event: &Event, _: Time) -> Result<()> {
+        self.receive(event).await;
+        Ok(())
+    }
+
+    async fn receive(&self, event: &Event) {
+        if let Some(changed) = event.read::<QuizChanged>() {
+            self.forget(changed.quiz).await;
+        }
+    }
+
+    async fn channel(&self, health: Health, _: &Db, _: Time) -> Result<()> {
+        if health == Health::CatchingUp {
+            self.forget_all();
+        }
+        Ok(())
     }
 }
 

@@ -129,7 +129,7 @@ fn redis_answers_like_a_sorted_list() {
         let db = db.unwrap_or_else(|_| panic!("SQLite opens"));
         db.migrate().await.unwrap_or_else(|_| panic!("migrates"));
         let prefix = format!("test-{}", Uuid::now_v7().simple());
-        let fleet = Fleet::new(&url, &prefix).unwrap_or_else(|_| panic!("a fleet"));
+        let fleet = Fleet::new(&url, &prefix, super::shared::scripts().collect()).unwrap_or_else(|_| panic!("a fleet"));
         fleet.join().await.unwrap_or_else(|_| panic!("Redis"));
         (Shared::new(fleet, Arc::new(SystemClock), chrono_tz::Tz::UTC), db)
     });

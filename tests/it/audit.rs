@@ -6,6 +6,7 @@ use marmalade::{
     account::{self, Registration},
     audit::{Action, Entry, Source, record, seal},
     auth::role::Role,
+    change::Cause,
     id::UserId,
     ops::verify,
 };
@@ -218,11 +219,11 @@ on_both_databases! {
         only(&app, "PASSWORD_CHANGED", Some(ada.id()), &id).await;
 
         let registration = Registration { email: "bob@example.com".into(), handle: "bob".into(), password: "correct horse".into() };
-        let bob = account::create(&app.app, registration, Role::Editor, &Source::default(), &now).await;
+        let bob = account::create(&app.app, registration, Role::Editor, &Cause::clock(&now)).await;
         let bob = bob.unwrap_or_else(|_| panic!("made")).id.encode();
         assert_eq!(only(&app, "USER_CREATED", None, &bob).await.1, json!({"role": "EDITOR"}));
         let bob_id = UserId::decode(&bob).unwrap_or_else(|_| panic!("an id"));
-        account::people::set_role(&app.app, bob_id, Role::Admin, &Source::default(), &now).await.unwrap_or_else(|_| panic!("set"));
+        account::people::set_role(&app.app, bob_id, Role::Admin, &Cause::clock(&now)).await.unwrap_or_else(|_| panic!("set"));
         assert_eq!(only(&app, "ROLE_CHANGED", None, &bob).await, (access("EDITOR"), access("ADMIN")));
 
         let quiz = app.quiz(2, |_| {}).await;

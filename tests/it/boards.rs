@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use marmalade::{
+    background,
     clock::{Clock, Time},
     entity::standing,
     leaderboard::live::{self, Followed, Watched},
@@ -195,11 +196,11 @@ on_both_databases! {
 
         let tasks = TaskTracker::new();
         let followed = Followed::Present(Scope::Everything, Span::Week);
-        let mut stream = Box::pin(live::follow(app.app.clone(), followed, Watched::Top(10)));
+        let mut stream = Box::pin(live::follow(app.app.boards.clone(), followed, Watched::Top(10)));
         let first = stream.next().await.and_then(Result::ok).expect("the present state");
         assert_eq!(first.rows.len(), 1);
         app.advance(Duration::from_secs(3600));
-        app.app.run_in_background(&tasks);
+        background::serve(&app.app, &tasks);
         let told = async {
             loop {
                 let snapshot = stream.next().await.and_then(Result::ok).expect("the next state");

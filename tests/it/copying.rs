@@ -206,7 +206,7 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
     ada.submit(&open, "the one key").await;
     seal::seal(&source.app).await.unwrap_or_else(|_| panic!("it seals"));
     let events = rows(source, "outbox").await;
-    marmalade::outbox::relay(&source.app)
+    marmalade::background::relay::relay(&source.app)
         .await
         .unwrap_or_else(|_| panic!("it delivers"));
     site.at_source("DELETE FROM links").await;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use futures_util::{Stream, StreamExt, future::join_all};
 use marmalade::{
     auth::role::Role,
+    background::{self, relay},
     config::Limits,
     leaderboard::live::{self, Followed, Snapshot, Watched},
     limit::Rate,
-    outbox,
     ranks::{
         board::{Board, Scope, Span, Window},
         question::Question,
@@ -35,7 +35,7 @@ fn board(app: &TestApp) -> Board {
 
 fn stream(app: &TestApp, actor: &Actor) -> std::pin::Pin<Box<impl Stream<Item = Snapshot> + use<>>> {
     let followed = Followed::Concrete(board(app));
-    let stream = live::follow(app.app.clone(), followed, Watched::Student(actor.id()));
+    let stream = live::follow(app.app.boards.clone(), followed, Watched::Student(actor.id()));
     Box::pin(stream.map(|snapshot| snapshot.unwrap_or_else(|_| panic!("a snapshot"))))
 }
 
@@ -131,7 +131,7 @@ async fn limits_hold_over_all_servers() {
     for server in &fleet.servers {
         let app = server.app.restarted_with(limits).await;
         let shared = app.app.fleet.clone().expect("a fleet");
-        tokio::spawn(shared.clone().keep(app.app.clone()));
+        tokio::spawn(background::keep_channel(app.app.clone()));
         shared.until(marmalade::fleet::Health::Well).await;
         servers.push(app);
     }
@@ -234,7 +234,7 @@ async fn a_server_without_redis_is_right_on_its_own_and_catches_up() {
     // What is submitted there is on no shared board yet, but in the outbox.
     there.app.at(&ada).take(here.app.quiz(5, |_| {}).await, 3).await;
     assert_eq!(rank(there, &ada).await, 1);
-    while outbox::relay(&here.app.app).await.unwrap_or_else(|_| panic!("relays")) > 0 {}
+    while relay::relay(&here.app.app).await.unwrap_or_else(|_| panic!("relays")) > 0 {}
     assert_eq!(rank(here, &ada).await, 1, "the other server has delivered it");
 
     // This one nobody delivers until the server itself is back.

@@ -6,6 +6,7 @@ use marmalade::{
     account::{own, people},
     audit::{Source, seal},
     auth::role::Role,
+    change::Cause,
     error::Error,
 };
 use sea_orm::{ConnectionTrait, Statement};
@@ -92,7 +93,8 @@ on_both_databases! {
         let now = app.app.now();
         let demote = async |by: &Actor, whom: &Actor| {
             let source = Source { actor: Some(by.id()), request_id: None };
-            people::set_role(&app.app, whom.id(), Role::Student, &source, &now).await
+            let cause = Cause { source, now: now.clone() };
+            people::set_role(&app.app, whom.id(), Role::Student, &cause).await
         };
         let (one, other) = tokio::join!(demote(&admin, &ada), demote(&ada, &admin));
         let error = match (one, other) {
@@ -108,8 +110,8 @@ on_both_databases! {
 
     async fn the_last_admin_can_t_delete_their_account(app: TestApp) {
         let admin = app.register("root").await;
-        let (source, now) = (Source::default(), app.app.now());
-        people::set_role(&app.app, admin.id(), Role::Admin, &source, &now).await.unwrap_or_else(|_| panic!("an admin"));
+        let cause = Cause::clock(&app.app.now());
+        people::set_role(&app.app, admin.id(), Role::Admin, &cause).await.unwrap_or_else(|_| panic!("an admin"));
         let delete = r#"mutation { deleteAccount(input: {password: "correct horse"}) { errors { code message } } }"#;
         app.advance(Duration::from_secs(1));
         let admin = app.again(&admin).await;

@@ -8,8 +8,9 @@ use marmalade::{
     account::{self, people},
     api::loader::QuizzesOfAttempts,
     attempt,
-    audit::{Source, seal},
+    audit::seal,
     auth::{revocation::tables_allow, role::Role},
+    change::Cause,
     demo,
     error::Error,
     id::{AttemptId, RevisionId},
@@ -120,7 +121,7 @@ on_both_databases! {
             assert!(account::link::send_email_confirmation(&app.app, viewer.user(), email, now.at, &now).await.is_ok());
             assert_eq!(app.count("SELECT 1 FROM links").await, 0, "no link for an account that is not there");
         }
-        let update = account::own::update(&app.app, &deleted, Default::default(), &app.app.now()).await;
+        let update = account::own::update(&app.app, &deleted, Default::default(), &Cause::clock(&app.app.now())).await;
         assert!(matches!(update, Err(Error::Unauthenticated)));
         let known = [suspended.user(), deleted.user(), admin.id()];
         let (profiles, _) = app.app.profiles.of(db, known).await.unwrap_or_else(|_| panic!("profiles"));
@@ -202,18 +203,18 @@ on_both_databases! {
     }
 
     async fn admins_are_counted_among_those_who_are_there(app: TestApp) {
-        let (source, now) = (Source::default(), app.app.now());
+        let cause = Cause::clock(&app.app.now());
         let ada = app.register("ada").await;
         let bob = app.register("bob").await;
         let found = people::with_email(app.app.db.read(), " Bob@example.com").await;
         assert_eq!(found.ok(), Some(bob.id()));
         // A site without an admin still gets its staff.
-        let set = async |whom: &Actor, role| people::set_role(&app.app, whom.id(), role, &source, &now).await.is_ok();
+        let set = async |whom: &Actor, role| people::set_role(&app.app, whom.id(), role, &cause).await.is_ok();
         assert!(set(&ada, Role::Editor).await);
         let (one, other) = (app.actor(Role::Admin).await, app.actor(Role::Admin).await);
-        people::suspend(&app.app, other.id(), "on leave", &source, &now).await.unwrap_or_else(|_| panic!("suspends"));
+        people::suspend(&app.app, other.id(), "on leave", &cause).await.unwrap_or_else(|_| panic!("suspends"));
         assert!(!set(&one, Role::Editor).await, "whoever is suspended is no admin that stays");
-        people::reinstate(&app.app, other.id(), &source, &now).await.unwrap_or_else(|_| panic!("reinstates"));
+        people::reinstate(&app.app, other.id(), &cause).await.unwrap_or_else(|_| panic!("reinstates"));
         assert!(set(&one, Role::Editor).await);
     }
 
@@ -263,7 +264,7 @@ on_both_databases! {
         let draft = draft.one(db).await.expect("rows").expect("a draft").id;
         let paper = async || app.app.papers.paper(app.app.db.read(), draft).await.map(|paper| paper.questions.len());
         assert!(matches!(paper().await, Err(Error::NotFound)), "a draft has no paper");
-        let publish = async |quiz| author::publish(&app.app, quiz, &Source::default(), &app.app.now()).await;
+        let publish = async |quiz| author::publish(&app.app, quiz, &Cause::clock(&app.app.now())).await;
         assert!(publish(other).await.is_ok());
         assert_eq!(paper().await.ok(), Some(1));
         assert!(matches!(publish(other).await, Err(Error::NotFound)));

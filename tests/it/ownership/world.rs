@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use marmalade::{
-    auth::role::Role,
+    auth::{revocation::AccountChanged, role::Role},
     clock::Time,
     id::{AttemptId, BankImportId, ChapterId, JobId, QuestionId, QuizId, SessionId, SubjectId, UserId},
     import::background,
     jobs::{self, Job},
-    outbox::{self, Event},
+    outbox::{Event, Topic},
+    quiz::paper::QuizChanged,
     ranks::board::{Board, Scope, Span, Window},
 };
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
@@ -107,11 +108,11 @@ impl World {
         let taken = bob.take(published, 2).await;
         // Ada's are practice, so that Bob stands on the boards alone.
         db(app, "UPDATE users SET opted_out = TRUE WHERE id = $1", Some(ada.id().0)).await;
-        let gone = Event::AccountChanged {
+        let gone = AccountChanged {
             user: ada.id(),
             at: None,
         };
-        outbox::deliver(&app.app, gone).await;
+        tell(app, gone).await;
         let own = ada.take(published, 1).await;
         let of_deleted_quiz = ada.take(deleted, 1).await;
         let of_deleted_account = dee.take(published, 1).await;
@@ -119,20 +120,20 @@ impl World {
         let to_change = ada.start(mutable).await;
         let of_bob = bob.start(mutable).await;
         db(app, "UPDATE quizzes SET deleted_at = 1 WHERE id = $1", Some(deleted.0)).await;
-        app.app.papers.forget(deleted).await;
+        tell(app, QuizChanged { quiz: deleted }).await;
         db(app, "UPDATE users SET deleted_at = 1 WHERE id = $1", Some(dee.id().0)).await;
-        outbox::deliver(
-            &app.app,
-            Event::AccountChanged {
+        tell(
+            app,
+            AccountChanged {
                 user: dee.id(),
                 at: Some(app.app.clock.now()),
             },
         )
         .await;
         db(app, "UPDATE users SET suspended_at = 1 WHERE id = $1", Some(sue.id().0)).await;
-        outbox::deliver(
-            &app.app,
-            Event::AccountChanged {
+        tell(
+            app,
+            AccountChanged {
                 user: sue.id(),
                 at: Some(app.app.clock.now()),
             },
@@ -748,4 +749,11 @@ async fn first(app: &TestApp, select: &str) -> Uuid {
     let select = Statement::from_string(conn.get_database_backend(), select);
     let found = Id::find_by_statement(select).one(conn).await.expect("rows");
     found.expect("there is one").id
+}
+
+/// Delivers an event of what was changed by hand.
+async fn tell(app: &TestApp, topic: impl Topic) {
+    let event = Event::of(topic).unwrap_or_else(|_| panic!("an event"));
+    let delivered = app.app.outbox.deliver(&event, app.app.clock.now()).await;
+    delivered.unwrap_or_else(|_| panic!("delivered"));
 }

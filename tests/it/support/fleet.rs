@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use marmalade::{fleet::Health, secret::Secret};
+use marmalade::{background, fleet::Health, secret::Secret};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use tokio::{
     io::copy_bidirectional,
@@ -55,8 +55,7 @@ impl Fleet {
             let app =
                 first.restarted_with(|config| (config.redis_url, config.redis_prefix) = (Some(url), prefix.clone()));
             let app = app.await;
-            let fleet = app.app.fleet.clone().expect("a fleet");
-            tokio::spawn(fleet.keep(app.app.clone()));
+            tokio::spawn(background::keep_channel(app.app.clone()));
             servers.push(Member { app, line });
         }
         let fleet = Self { servers, redis, prefix };

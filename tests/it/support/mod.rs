@@ -24,8 +24,8 @@ use axum::{
 use marmalade::{
     account::session::{self, Device},
     app::App,
-    audit::Source,
     auth::{Viewer, role::Role, token::Claims},
+    change::Cause,
     clock::{Clock, SystemClock, Time},
     config::{Config, Limits},
     db::{Db, Synchronous},
@@ -453,7 +453,7 @@ impl TestApp {
 
     async fn holding(&self, tokens: &Value) -> Option<Actor> {
         let token = tokens["accessToken"].as_str()?;
-        let viewer = session::authenticate(&self.app, token, self.clock.now()).await?;
+        let viewer = session::authenticate(&self.app, &self.app.revocations, token, self.clock.now()).await?;
         Some(Actor {
             app: self.clone(),
             viewer: Some(viewer),
@@ -488,7 +488,7 @@ impl TestApp {
     /// A published quiz. The first choice of each question is the right one.
     pub async fn quiz(&self, questions: usize, change: impl FnOnce(&mut NewQuiz)) -> QuizId {
         let quiz = self.draft(questions, change).await;
-        let published = author::publish(&self.app, quiz, &Source::default(), &self.app.now()).await;
+        let published = author::publish(&self.app, quiz, &Cause::clock(&self.app.now())).await;
         published.unwrap_or_else(|_| panic!("a quiz"));
         quiz
     }
@@ -619,7 +619,13 @@ impl Actor {
     /// The viewer that the server takes this actor's token for.
     pub async fn let_in(&self) -> Option<Viewer> {
         self.viewer.as_ref()?;
-        session::authenticate(&self.app.app, &self.token(), self.app.clock.now()).await
+        session::authenticate(
+            &self.app.app,
+            &self.app.app.revocations,
+            &self.token(),
+            self.app.clock.now(),
+        )
+        .await
     }
 
     /// A fresh access token, as a client that refreshes in time has one.

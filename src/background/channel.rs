@@ -1,0 +1,87 @@
+//! The channel between servers: takes in what the others did, and answers for the [`Health`] of the fleet.
+
+use std::{convert::Infallible, pin::pin, time::Duration};
+
+use futures_util::StreamExt;
+use tokio::{
+    select,
+    time::{Instant, MissedTickBehavior, interval, sleep},
+};
+
+use super::relay::relay;
+use crate::{
+    app::App,
+    error::{Error, Result},
+    fleet::{Fleet, Health},
+    outbox::Event,
+};
+
+/// How often a server sends a sign of life, if only to receive its own.
+const BEAT: Duration = Duration::from_secs(1);
+/// A channel that was silent for so long is dead, whatever the operating system thinks of its connection.
+const SILENCE: Duration = Duration::from_secs(6);
+/// How long to wait before Redis is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Follows the channel of the fleet, if there is one, until shutdown.
+pub async fn keep(app: App) {
+    let Some(fleet) = &app.fleet else { return };
+    // Whether the log has the present trouble already.
+    let mut logged = false;
+    loop {
+        let ended = select! {
+            Err(error) = follow(&app, fleet, &mut logged) => error,
+            () = app.shutdown.cancelled() => return,
+        };
+        fleet.set_health(Health::Away);
+        if !std::mem::replace(&mut logged, true) {
+            tracing::warn!(cause = ?ended.cause(), "Redis is away: boards come from the tables, limits count per server");
+        }
+        // Whoever was let in while others were not heard of is still let in for 15 minutes at most.
+        if let Err(error) = app.outbox.channel(Health::Away, &app.db, app.clock.now()).await {
+            tracing::warn!(
+                cause = error.describe(),
+                "what was missed could not be read and is tried again"
+            );
+        }
+        sleep(AGAIN).await;
+    }
+}
+
+/// From a new connection to its end.
+async fn follow(app: &App, fleet: &Fleet, logged: &mut bool) -> Result<Infallible> {
+    let mut messages = pin!(fleet.subscribe().await?);
+    fleet.load_scripts().await?;
+    // From here on everything is received. What was missed before is in the tables and in the outbox.
+    fleet.set_health(Health::CatchingUp);
+    app.outbox.channel(Health::CatchingUp, &app.db, app.clock.now()).await?;
+    while relay(app).await? > 0 {}
+    fleet.set_health(Health::Well);
+    *logged = false;
+    tracing::info!("Redis is there");
+    app.outbox.channel(Health::Well, &app.db, app.clock.now()).await?;
+
+    let mut received = Instant::now();
+    let mut beats = interval(BEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        select! {
+            message = messages.next() => {
+                let event = message.ok_or_else(|| Error::internal("the channel was closed"))?;
+                received = Instant::now();
+                match event.map(Event::parse).transpose() {
+                    Ok(Some(event)) => app.outbox.receive(&event).await,
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!(%error, "a message of an unknown kind was passed over"),
+                }
+            }
+            _ = beats.tick() => {
+                if received.elapsed() > SILENCE {
+                    return Err(Error::internal("nothing is received on the channel"));
+                }
+                fleet.publish(None).await?;
+            }
+            () = fleet.failed() => return Err(Error::internal("a command failed")),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What runs by itself, until shutdown.
+
+mod channel;
+pub mod relay;
+
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+pub use self::channel::keep as keep_channel;
+use crate::{
+    app::App,
+    attempt, audit,
+    calendar::day_of,
+    error::{Error, Result},
+    jobs,
+};
+
+/// Does what a server must do whether or not anybody asks.
+pub fn serve(app: &App, tasks: &TaskTracker) {
+    tasks.spawn(keep_channel(app.clone()));
+    every(app, tasks, relay::EVERY, |app| async move {
+        relay::relay(&app).await.map(drop)
+    });
+    every(app, tasks, audit::seal::SEAL_EVERY, |app| async move {
+        audit::seal::seal(&app).await.map(drop)
+    });
+    every(app, tasks, app.config.board_tick, |app| async move {
+        notice_the_day(&app);
+        Ok(())
+    });
+    every(app, tasks, Duration::from_secs(60), |app| async move {
+        let now = app.clock.now();
+        app.limiter.prune(now);
+        app.revocations.prune(now);
+        app.boards.prune().await;
+        Ok(())
+    });
+}
+
+/// Does what one process of the site must do, of those that serve or of workers. Where several do it, whoever comes first
+/// does.
+pub fn work(app: &App, tasks: &TaskTracker) {
+    jobs::run_in_background(app, tasks);
+    every(app, tasks, Duration::from_secs(2), |app| async move {
+        attempt::sweep(&app, &app.now()).await.map(drop)
+    });
+}
+
+/// Tells streams when a new day has begun.
+fn notice_the_day(app: &App) {
+    let today = day_of(app.clock.now(), app.zone);
+    app.days.send_if_modified(|day| std::mem::replace(day, today) != today);
+}
+
+/// Does something again and again until shutdown.
+pub fn every<W, F>(app: &App, tasks: &TaskTracker, period: Duration, work: W)
+where
+    W: Fn(App) -> F + Send + 'static,
+    F: Future<Output = Result<()>> + Send,
+{
+    let app = app.clone();
+    tasks.spawn(async move {
+        let mut ticks = tokio::time::interval(period);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = app.shutdown.cancelled() => return,
+            }
+            if let Err(Error::Internal(cause)) = work(app.clone()).await {
+                tracing::error!(?cause, "work in the background failed and is tried again");
+            }
+        }
+    });
+}

@@ -1,0 +1,53 @@
+//! The relay: delivers the events that were recorded and not delivered right after their commit.
+
+use std::time::Duration;
+
+use sea_orm::FromQueryResult;
+
+use crate::{
+    app::App,
+    clock::Time,
+    db::{self, sql},
+    error::Result,
+    fleet::Health,
+    outbox::Event,
+};
+
+/// How long an event of another process may wait to be noticed.
+pub const EVERY: Duration = Duration::from_millis(500);
+
+#[derive(FromQueryResult)]
+struct Row {
+    event: String,
+    created_at: Time,
+}
+
+/// Claims recorded events by deleting them, and delivers them; what can't be delivered stays. Returns how many there
+/// were.
+pub async fn relay(app: &App) -> Result<usize> {
+    const AT_ONCE: usize = 500;
+    if app.fleet.as_ref().is_some_and(|fleet| fleet.health() == Health::Away) {
+        return Ok(0);
+    }
+    let tx = app.db.begin().await?;
+    let conn = &tx;
+    let claim = sql(
+        conn,
+        format!(
+            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT {AT_ONCE} {}) RETURNING event, created_at",
+            db::for_update_skip_locked(conn)
+        ),
+        [],
+    );
+    let rows = Row::find_by_statement(claim).all(conn).await?;
+    let count = rows.len();
+    for row in rows {
+        match Event::parse(row.event) {
+            Ok(event) => app.outbox.deliver(&event, row.created_at).await?,
+            // Written by a newer release; what it tells is in the tables, too.
+            Err(error) => tracing::warn!(%error, "an event of an unknown kind was passed over"),
+        }
+    }
+    tx.commit().await?;
+    Ok(count)
+}

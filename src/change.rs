@@ -1,0 +1,147 @@
+//! A transaction, and what must follow it.
+//!
+//! Only a [`Change`] records events and jobs, and only by [`Change::commit`] does its transaction end well: what was told
+//! is announced, committed and delivered, and what was wanted is begun. A rule can forget none of it.
+
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
+use uuid::Uuid;
+
+use crate::{
+    audit::{self, Entry, Source},
+    clock::Moment,
+    db::sql,
+    error::{Error, Result},
+    jobs::{self, Job},
+    outbox::{Event, Topic},
+    site::Site,
+};
+
+/// Who asks for a change, in which request, and when it happens.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    pub source: Source,
+    pub now: Moment,
+}
+
+/// A transaction under way. Dropped, it is rolled back.
+pub struct Change<'s> {
+    site: &'s Site,
+    tx: DatabaseTransaction,
+    cause: Cause,
+    events: Vec<Event>,
+    wants: bool,
+}
+
+impl Cause {
+    /// A change that nobody asks for: the command line's, or the clock's.
+    pub fn clock(now: &Moment) -> Self {
+        Self {
+            source: Source::default(),
+            now: now.clone(),
+        }
+    }
+
+    /// Records what happened outside of a transaction.
+    pub async fn audit(&self, site: &Site, entry: Entry) -> Result<()> {
+        audit::record(site.db.write(), &self.source, entry, &self.now).await
+    }
+}
+
+impl<'s> Change<'s> {
+    /// Begins a transaction.
+    pub async fn begin(site: &'s Site, cause: &Cause) -> Result<Self> {
+        Ok(Self {
+            site,
+            tx: site.db.begin().await?,
+            cause: cause.clone(),
+            events: Vec::new(),
+            wants: false,
+        })
+    }
+
+    /// When the change happens.
+    pub fn now(&self) -> &Moment {
+        &self.cause.now
+    }
+
+    /// Who asks for it.
+    pub fn source(&self) -> &Source {
+        &self.cause.source
+    }
+
+    /// Tells the followers of a topic, once this is committed.
+    pub async fn tell<T: Topic>(&mut self, topic: T) -> Result<()> {
+        let event = Event::of(topic)?;
+        let insert = sql(
+            &self.tx,
+            "INSERT INTO outbox (id, event, created_at) VALUES ($1, $2, $3)",
+            [
+                self.now().id::<Uuid>().into(),
+                event.json().into(),
+                self.now().at.into(),
+            ],
+        );
+        self.tx.execute_raw(insert).await?;
+        self.events.push(event);
+        Ok(())
+    }
+
+    /// Wants a job done, once this is committed.
+    pub async fn want(&mut self, job: &Job) -> Result<()> {
+        jobs::want(&self.tx, job, self.now()).await?;
+        self.wants = true;
+        Ok(())
+    }
+
+    /// Records an entry in the audit log.
+    pub async fn audit(&self, entry: Entry) -> Result<()> {
+        audit::record(&self.tx, self.source(), entry, self.now()).await
+    }
+
+    /// Commits, and has the followers and workers of this process know at once. If the process dies in between, the relay
+    /// and the workers of others find what is recorded.
+    pub async fn commit(self) -> Result<()> {
+        let announced = self.site.outbox.announce(&self.events).await;
+        self.tx.commit().await?;
+        let committed = self.site.clock.now();
+        for event in &self.events {
+            if let Err(Error::Internal(cause)) = self.site.outbox.deliver(event, committed).await {
+                tracing::debug!(?cause, "an event is delivered later, by the relay");
+            }
+        }
+        drop(announced);
+        if self.wants {
+            self.site.jobs.wake();
+        }
+        Ok(())
+    }
+
+    /// Takes everything back.
+    pub async fn rollback(self) -> Result<()> {
+        Ok(self.tx.rollback().await?)
+    }
+}
+
+/// Statements of the transaction.
+#[async_trait::async_trait]
+impl ConnectionTrait for Change<'_> {
+    fn get_database_backend(&self) -> DbBackend {
+        self.tx.get_database_backend()
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.tx.query_one_raw(statement).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.tx.query_all_raw(statement).await
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.tx.execute_raw(statement).await
+    }
+
+    async fn execute_unprepared(&self, statements: &str) -> Result<ExecResult, DbErr> {
+        self.tx.execute_unprepared(statements).await
+    }
+}

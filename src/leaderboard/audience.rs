@@ -1,0 +1,343 @@
+//! Those who listen to a board on this server, and what each was told last.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::row::{Row, rows};
+use crate::{
+    account::Profile,
+    clock::Time,
+    id::UserId,
+    ranks::{
+        board::Board,
+        index::{Place, Standing},
+        question::{Answer, Move, Question},
+    },
+    sync::lock,
+};
+
+/// What a listener wants to know of a board.
+#[derive(Clone, Copy, Debug)]
+pub enum Watched {
+    /// Where one student stands.
+    Student(UserId),
+    /// The first so many places.
+    Top(usize),
+}
+
+/// What a listener is told: always the present state, never a difference.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub board: Board,
+    /// Every commit before this time is in it.
+    pub as_of: Time,
+    /// How many students the board ranks.
+    pub total: u64,
+    pub rows: Vec<Row>,
+    /// Who has passed the student that is watched, since the snapshot before; a few, the nearest first.
+    pub overtaken_by: Vec<Profile>,
+    /// The board is being built: this says nothing yet, the next one will.
+    pub stale: bool,
+}
+
+/// Those who listen to a board on this server.
+pub(super) struct Audience {
+    pub(super) board: Board,
+    /// Told when the board may have changed.
+    pub(super) changed: Notify,
+    listeners: Mutex<Listeners>,
+    /// Who has moved since the last tick.
+    moves: Mutex<VecDeque<Move>>,
+}
+
+#[derive(Default)]
+struct Listeners {
+    last: u64,
+    all: HashMap<u64, Listener>,
+    ticking: bool,
+}
+
+struct Listener {
+    watched: Watched,
+    sent: Sent,
+    slot: Arc<Slot>,
+}
+
+/// The last state sent to a listener.
+#[derive(PartialEq, Eq)]
+pub(super) enum Sent {
+    /// Nothing, or it did not arrive.
+    Nothing,
+    /// That the index is away.
+    Stale,
+    Places(Vec<Place>),
+}
+
+/// The new state of a listener, as a tick has found it.
+pub(super) struct Moved {
+    listener: u64,
+    pub(super) answer: Answer,
+    pub(super) overtaken_by: Vec<UserId>,
+}
+
+/// A snapshot that a tick sends to a listener.
+struct Delivery {
+    snapshot: Snapshot,
+    /// Counts those of the same tick who have not taken theirs.
+    pending: Arc<AtomicUsize>,
+}
+
+/// Where a listener finds its latest delivery: one that was not taken is replaced by the next.
+#[derive(Default)]
+pub(super) struct Slot {
+    delivery: Mutex<Option<Delivery>>,
+    arrived: Notify,
+}
+
+impl Slot {
+    fn put(&self, delivery: Delivery) {
+        *lock(&self.delivery) = Some(delivery);
+        self.arrived.notify_one();
+    }
+
+    /// The next snapshot.
+    pub(super) async fn take(&self) -> Snapshot {
+        loop {
+            if let Some(Delivery { snapshot, pending }) = lock(&self.delivery).take() {
+                pending.fetch_sub(1, Ordering::Relaxed);
+                return snapshot;
+            }
+            self.arrived.notified().await;
+        }
+    }
+}
+
+impl Watched {
+    /// What the board is asked for it.
+    pub(super) fn question(self) -> Question {
+        match self {
+            Self::Student(student) => Question::Around(student.0, 0, 0),
+            Self::Top(n) => Question::After(None, n),
+        }
+    }
+}
+
+impl Snapshot {
+    /// The state while the index is away.
+    pub(super) fn stale(board: Board, as_of: Time) -> Self {
+        Self {
+            board,
+            as_of,
+            total: 0,
+            rows: Vec::new(),
+            overtaken_by: Vec::new(),
+            stale: true,
+        }
+    }
+}
+
+/// One listener's end of the line; dropping it hangs up.
+pub(super) struct Listening {
+    pub(super) audience: Arc<Audience>,
+    id: u64,
+    pub(super) watched: Watched,
+    pub(super) slot: Arc<Slot>,
+}
+
+impl Listening {
+    /// The last delivery was not shown: the next tick sends the state again.
+    pub(super) fn resend(&self) {
+        if let Some(listener) = lock(&self.audience.listeners).all.get_mut(&self.id) {
+            listener.sent = Sent::Nothing;
+        }
+        self.audience.changed.notify_one();
+    }
+
+    /// The listener has read the state by itself; what a tick has sent meanwhile is newer.
+    pub(super) fn has_shown(&self, sent: Sent) {
+        if let Some(listener) = lock(&self.audience.listeners).all.get_mut(&self.id)
+            && listener.sent == Sent::Nothing
+        {
+            listener.sent = sent;
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut listeners = lock(&self.audience.listeners);
+        listeners.all.remove(&self.id);
+        if listeners.all.is_empty() {
+            // The ticker is to notice that nobody is left.
+            self.audience.changed.notify_one();
+        }
+    }
+}
+
+impl Audience {
+    pub(super) fn new(board: Board) -> Self {
+        Self {
+            board,
+            changed: Notify::new(),
+            listeners: Mutex::default(),
+            moves: Mutex::default(),
+        }
+    }
+
+    /// Somebody has moved.
+    pub(super) fn note(&self, moved: &Move) {
+        let mut moves = lock(&self.moves);
+        if moves.len() == MOVES {
+            moves.pop_front();
+        }
+        moves.push_back(moved.clone());
+        self.changed.notify_one();
+    }
+
+    /// Joins; whether somebody must begin to serve the audience. Who asks for the board's state only after that misses
+    /// nothing.
+    pub(super) fn join(self: Arc<Self>, watched: Watched) -> (Listening, bool) {
+        let slot = Arc::<Slot>::default();
+        let mut listeners = lock(&self.listeners);
+        listeners.last += 1;
+        let id = listeners.last;
+        let listener = Listener {
+            watched,
+            sent: Sent::Nothing,
+            slot: slot.clone(),
+        };
+        listeners.all.insert(id, listener);
+        let first = !std::mem::replace(&mut listeners.ticking, true);
+        drop(listeners);
+        let listening = Listening {
+            audience: self,
+            id,
+            watched,
+            slot,
+        };
+        (listening, first)
+    }
+
+    /// Sends those who moved their new state. Returns the count of those who have not taken it yet.
+    pub(super) fn send(&self, moved: &[Moved], profiles: &HashMap<UserId, Profile>) -> Arc<AtomicUsize> {
+        let pending = Arc::new(AtomicUsize::new(moved.len()));
+        let listeners = lock(&self.listeners);
+        for Moved {
+            listener,
+            answer,
+            overtaken_by,
+        } in moved
+        {
+            let Some(listener) = listeners.all.get(listener) else {
+                pending.fetch_sub(1, Ordering::Relaxed);
+                continue;
+            };
+            let snapshot = Snapshot {
+                board: self.board,
+                as_of: answer.as_of,
+                total: answer.total,
+                rows: rows(&answer.places, profiles),
+                overtaken_by: overtaken_by.iter().filter_map(|id| profiles.get(id).cloned()).collect(),
+                stale: false,
+            };
+            listener.slot.put(Delivery {
+                snapshot,
+                pending: pending.clone(),
+            });
+        }
+        pending
+    }
+
+    /// Those who moved could not be sent their state: the next tick does.
+    pub(super) fn take_back(&self, moved: &[Moved]) {
+        let mut listeners = lock(&self.listeners);
+        for Moved { listener, .. } in moved {
+            if let Some(listener) = listeners.all.get_mut(listener) {
+                listener.sent = Sent::Nothing;
+            }
+        }
+        drop(listeners);
+        self.changed.notify_one();
+    }
+
+    /// What the listeners want to know; nothing if there are none, and then nobody ticks any more.
+    pub(super) fn questions(&self) -> Option<(Vec<u64>, Vec<Question>)> {
+        let mut listeners = lock(&self.listeners);
+        if listeners.all.is_empty() {
+            listeners.ticking = false;
+            return None;
+        }
+        let question = |(id, listener): (&u64, &Listener)| (*id, listener.watched.question());
+        Some(listeners.all.iter().map(question).unzip())
+    }
+
+    /// The listeners whose state differs from the one last sent.
+    pub(super) fn moved(&self, ids: Vec<u64>, answers: Vec<Answer>) -> Vec<Moved> {
+        let moves = std::mem::take(&mut *lock(&self.moves));
+        let mut listeners = lock(&self.listeners);
+        let mut moved = Vec::new();
+        for (id, answer) in ids.into_iter().zip(answers) {
+            let Some(listener) = listeners.all.get_mut(&id) else {
+                continue;
+            };
+            let overtaken_by = match (&listener.sent, listener.watched, &answer.places[..]) {
+                (Sent::Places(sent), ..) if *sent == answer.places => continue,
+                (Sent::Places(sent), Watched::Student(_), [place]) => sent
+                    .first()
+                    .map_or_else(Vec::new, |sent| overtaking(&moves, &sent.standing, &place.standing)),
+                _ => Vec::new(),
+            };
+            listener.sent = Sent::Places(answer.places.clone());
+            moved.push(Moved {
+                listener: id,
+                answer,
+                overtaken_by,
+            });
+        }
+        moved
+    }
+
+    /// Tells all that the index is away, once.
+    pub(super) fn send_stale(&self, now: Time) {
+        for listener in lock(&self.listeners).all.values_mut() {
+            if std::mem::replace(&mut listener.sent, Sent::Stale) != Sent::Stale {
+                listener.slot.put(Delivery {
+                    snapshot: Snapshot::stale(self.board, now),
+                    pending: Arc::new(AtomicUsize::new(1)),
+                });
+            }
+        }
+    }
+}
+
+/// How many moves are remembered for a tick.
+const MOVES: usize = 200;
+/// How many of those who have passed somebody are told.
+const OVERTAKING: usize = 3;
+
+/// Who was behind somebody's standing, and is before what it has become.
+fn overtaking(moves: &VecDeque<Move>, before: &Standing, now: &Standing) -> Vec<UserId> {
+    // Whoever has moved twice has come from where the first move began.
+    let mut by: BTreeMap<Uuid, (Option<Standing>, Option<Standing>)> = BTreeMap::new();
+    for moved in moves.iter().filter(|moved| moved.student != now.student) {
+        let standing = |reached: Option<_>| reached.map(|reached| Standing::of(moved.student, reached));
+        let (_, to) = by.entry(moved.student).or_insert((standing(moved.was), None));
+        *to = standing(moved.now);
+    }
+    let was_behind = |from: &Option<Standing>| from.is_none_or(|from| from > *before);
+    let passed = by
+        .into_values()
+        .filter(|(from, _)| was_behind(from))
+        .filter_map(|(_, to)| to);
+    let mut passed: Vec<_> = passed.filter(|to| to < now).collect();
+    passed.sort_unstable_by(|a, b| b.cmp(a));
+    passed.iter().take(OVERTAKING).map(|to| UserId(to.student)).collect()
+}

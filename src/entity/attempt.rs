@@ -84,6 +84,11 @@ impl Entity {
             .select_also(result::Entity)
     }
 
+    /// Submitted attempts, joined with their results; for scoring them anew.
+    pub fn scored() -> Select<Self> {
+        Self::find().join(JoinType::InnerJoin, Relation::Result.def())
+    }
+
     /// The attempts that `viewer` may read: the own ones; staff may read all.
     pub fn readable_by(viewer: &Viewer) -> Select<Self> {
         if viewer.role().is_staff() {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
+};
 use serde_json::json;
 
 use super::{hash_of, people, taken, with_password};
@@ -13,7 +16,7 @@ use crate::{
     auth::{Viewer, role::Role},
     clock::Moment,
     db::sql,
-    entity::user,
+    entity::{self, link, user},
     error::{Error, Result},
     id::UserId,
     outbox::{self, Event},
@@ -43,22 +46,16 @@ pub async fn update(app: &App, viewer: &Viewer, changes: Changes, now: &Moment) 
         _ => None,
     };
     let tx = app.db.begin().await?;
-    // The row is what transactions on a student's standings lock first, and the version tells boards which is newer.
-    let update = sql(
-        &tx,
-        "UPDATE users SET handle = COALESCE($2, handle), \
-           avatar = CASE WHEN $3 THEN $4 ELSE avatar END, \
-           opted_out = COALESCE($5, opted_out), version = version + 1 \
-         WHERE id = $1 AND deleted_at IS NULL RETURNING *",
-        [
-            viewer.user().into(),
-            handle.into(),
-            changes.avatar.is_some().into(),
-            avatar.into(),
-            changes.opted_out.into(),
-        ],
-    );
-    let account = user::Model::find_by_statement(update).one(&tx).await.map_err(taken)?;
+    let changes = user::ActiveModel {
+        handle: handle.map_or(NotSet, Set),
+        avatar: changes.avatar.map_or(NotSet, |_| Set(avatar)),
+        opted_out: changes.opted_out.map_or(NotSet, Set),
+        ..Default::default()
+    };
+    let update = user::Entity::grow(viewer.user())
+        .set(changes)
+        .filter(user::Column::DeletedAt.is_null());
+    let account = update.exec_with_returning(&tx).await.map_err(taken)?.pop();
     let account = account.ok_or(Error::Unauthenticated)?;
     let event = Event::AccountChanged {
         user: account.id,
@@ -82,12 +79,16 @@ pub async fn change_password(
     let account = with_password(app, viewer, old, source, now).await?;
     let hash = hash_of("newPassword", new, now).await?;
     let tx = app.db.begin().await?;
-    let update = sql(
-        &tx,
-        "UPDATE users SET password_hash = $2, credentials_changed_at = $3 WHERE id = $1",
-        [account.id.into(), hash.into(), now.at.into()],
-    );
-    tx.execute_raw(update).await?;
+    let credentials = user::ActiveModel {
+        password_hash: Set(hash),
+        credentials_changed_at: Set(Some(now.at)),
+        ..Default::default()
+    };
+    user::Entity::update_many()
+        .set(credentials)
+        .filter(user::Column::Id.eq(account.id))
+        .exec(&tx)
+        .await?;
     let changed = Entry::of(Action::PasswordChanged, account.id.encode());
     audit::record(&tx, source, changed, now).await?;
     let (count, ended) = session::end(&tx, account.id, Ending::Others(viewer.session()), source, now).await?;
@@ -101,12 +102,12 @@ pub async fn change_password(
 pub async fn delete(app: &App, viewer: &Viewer, password: String, source: &Source, now: &Moment) -> Result<()> {
     let account = with_password(app, viewer, password, source, now).await?;
     let tx = app.db.begin().await?;
-    let update = sql(
-        &tx,
-        "UPDATE users SET deleted_at = $2, access_changed_at = $2, version = version + 1 WHERE id = $1",
-        [account.id.into(), now.at.into()],
-    );
-    tx.execute_raw(update).await?;
+    let deletion = user::ActiveModel {
+        deleted_at: Set(Some(now.at)),
+        access_changed_at: Set(Some(now.at)),
+        ..Default::default()
+    };
+    user::Entity::grow(account.id).set(deletion).exec(&tx).await?;
     if account.role == Role::Admin {
         people::an_admin_stays(&tx, account.id).await?;
     }
@@ -126,40 +127,51 @@ pub async fn delete(app: &App, viewer: &Viewer, password: String, source: &Sourc
     Ok(())
 }
 
-#[derive(FromQueryResult)]
-struct Due {
-    id: UserId,
-}
-
 /// Removes the personal data of accounts that were deleted 30 days ago. Returns how many there were.
 pub async fn erase(app: &App, now: &Moment) -> Result<usize> {
-    const AT_ONCE: usize = 100;
-    let due = sql(
-        app.db.read(),
-        format!("SELECT id FROM users WHERE deleted_at <= $1 AND erased_at IS NULL LIMIT {AT_ONCE}"),
-        [(now.at - RESTORABLE).into()],
-    );
-    let due = Due::find_by_statement(due).all(app.db.read()).await?;
-    for Due { id } in &due {
+    const AT_ONCE: u64 = 100;
+    let due: Vec<UserId> = user::Entity::to_erase(now.at - RESTORABLE)
+        .select_only()
+        .column(user::Column::Id)
+        .limit(AT_ONCE)
+        .into_tuple()
+        .all(app.db.read())
+        .await?;
+    for id in &due {
         let tx = app.db.begin().await?;
         // Nobody can register such a handle or address: neither has the form of one.
         let nobody = format!("erased-{}", id.0.simple());
-        let account = sql(
-            &tx,
-            "UPDATE users SET email = $2, handle = $2, avatar = NULL, suspension_reason = NULL, password_hash = '', \
-               erased_at = $3 WHERE id = $1 AND erased_at IS NULL",
-            [(*id).into(), nobody.into(), now.at.into()],
-        );
-        if tx.execute_raw(account).await?.rows_affected() == 0 {
+        let nothing = user::ActiveModel {
+            email: Set(nobody.clone()),
+            handle: Set(nobody),
+            avatar: Set(None),
+            suspension_reason: Set(None),
+            password_hash: Set(String::new()),
+            erased_at: Set(Some(now.at)),
+            ..Default::default()
+        };
+        let account = user::Entity::update_many()
+            .set(nothing)
+            .filter(user::Column::Id.eq(*id))
+            .filter(user::Column::ErasedAt.is_null());
+        if account.exec(&tx).await?.rows_affected == 0 {
             // By another server.
             continue;
         }
-        for statement in [
-            "UPDATE sessions SET user_agent = NULL, address = NULL WHERE user_id = $1",
-            "DELETE FROM links WHERE user_id = $1",
-        ] {
-            tx.execute_raw(sql(&tx, statement, [(*id).into()])).await?;
-        }
+        let from_nowhere = entity::session::ActiveModel {
+            user_agent: Set(None),
+            address: Set(None),
+            ..Default::default()
+        };
+        entity::session::Entity::update_many()
+            .set(from_nowhere)
+            .filter(entity::session::Column::UserId.eq(*id))
+            .exec(&tx)
+            .await?;
+        link::Entity::delete_many()
+            .filter(link::Column::UserId.eq(*id))
+            .exec(&tx)
+            .await?;
         audit::record(&tx, &Source::default(), Entry::of(Action::UserErased, id.encode()), now).await?;
         tx.commit().await?;
     }

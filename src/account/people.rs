@@ -2,7 +2,8 @@
 //! what becomes of the account or refuses, the change is recorded, and it takes effect at once on tokens and streams.
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, FromQueryResult, PaginatorTrait, QueryFilter, Select,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait,
+    QueryFilter, Select,
 };
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use crate::{
     audit::{self, Action, Entry, Source},
     auth::role::Role,
     clock::Moment,
-    db::{self, Turn, sql},
+    db::{self, Turn},
     entity::user::{self, State},
     error::{Error, Result, UserErrorCode},
     id::UserId,
@@ -149,20 +150,19 @@ async fn change(
         }
         an_admin_stays(&tx, id).await?;
     }
-    let update = sql(
-        &tx,
-        "UPDATE users SET role = $2, suspended_at = $3, suspension_reason = $4, deleted_at = $5, access_changed_at = $6 \
-         WHERE id = $1",
-        [
-            id.into(),
-            after.role.into(),
-            after.suspended_at.into(),
-            after.suspension_reason.clone().into(),
-            after.deleted_at.into(),
-            now.at.into(),
-        ],
-    );
-    tx.execute_raw(update).await?;
+    let changes = user::ActiveModel {
+        role: Set(after.role),
+        suspended_at: Set(after.suspended_at),
+        suspension_reason: Set(after.suspension_reason.clone()),
+        deleted_at: Set(after.deleted_at),
+        access_changed_at: Set(Some(now.at)),
+        ..Default::default()
+    };
+    user::Entity::update_many()
+        .set(changes)
+        .filter(user::Column::Id.eq(id))
+        .exec(&tx)
+        .await?;
     let entry = Entry::of(action, id.encode())
         .was(access(&before))
         .became(access(&after));
@@ -177,18 +177,10 @@ async fn change(
     Ok(after)
 }
 
-/// The account, as it is until this transaction changes it. Whatever changes a student's results or standings goes
-/// through this row first; boards tell by the version which change is newer.
+/// The account, as it is until this transaction changes it.
 async fn lock(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model> {
-    let lock = sql(
-        conn,
-        "UPDATE users SET version = version + 1 WHERE id = $1 RETURNING *",
-        [id.into()],
-    );
-    user::Model::find_by_statement(lock)
-        .one(conn)
-        .await?
-        .ok_or(Error::NotFound)
+    let locked = user::Entity::grow(id).exec_with_returning(conn).await?;
+    locked.into_iter().next().ok_or(Error::NotFound)
 }
 
 /// Refuses to leave the site without an admin. Two admins that take each other's role at the same time come here one

@@ -12,6 +12,7 @@ pub mod attempt;
 pub mod audit_entry;
 pub mod chapter;
 pub mod choice;
+pub mod correction;
 pub mod link;
 pub mod question;
 pub mod quiz;

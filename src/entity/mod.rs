@@ -14,6 +14,7 @@ pub mod bank_import;
 pub mod chapter;
 pub mod choice;
 pub mod correction;
+pub mod daily_metric;
 pub mod link;
 pub mod question;
 pub mod quiz;

@@ -14,21 +14,11 @@ use crate::{
     calendar::day_of,
     clock::Moment,
     db::sql,
-    entity::{attempt, quiz, result},
+    entity::{attempt, quiz, result, rollup::Kind},
     error::Result,
     id::{ChapterId, SubjectId, UserId},
     quiz::{paper::Published, score::Tally},
 };
-
-/// What a roll-up sums over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sea_orm::DeriveActiveEnum, sea_orm::EnumIter)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Kind {
-    Total,
-    Subject,
-    Chapter,
-    Day,
-}
 
 /// Sums over submitted attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromQueryResult)]

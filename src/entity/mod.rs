@@ -21,6 +21,7 @@ pub mod quiz;
 pub mod refresh_token;
 pub mod result;
 pub mod revision;
+pub mod rollup;
 pub mod session;
 pub mod standing;
 pub mod subject;

@@ -22,3 +22,10 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// All standings, to verify them and the indexes made of them.
+    pub fn all() -> Select<Self> {
+        Self::find()
+    }
+}

@@ -74,7 +74,12 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Entity {
     /// The viewer's own attempts.
     pub fn of(viewer: &Viewer) -> Select<Self> {
-        Self::find().filter(Column::StudentId.eq(viewer.user()))
+        Self::of_student(viewer.user())
+    }
+
+    /// A student's attempts, for the rules about them; who is asking is up to the caller.
+    pub fn of_student(student: UserId) -> Select<Self> {
+        Self::find().filter(Column::StudentId.eq(student))
     }
 
     /// The viewer's own submitted attempts, each with its result.

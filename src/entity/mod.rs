@@ -11,6 +11,7 @@ pub mod answer;
 pub mod attempt;
 pub mod audit_entry;
 pub mod bank_import;
+pub mod best;
 pub mod chapter;
 pub mod choice;
 pub mod correction;

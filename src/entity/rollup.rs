@@ -1,6 +1,10 @@
 //! Sums over a student's submitted attempts, as a dashboard shows them.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{
+    ExprTrait, InsertMany, Iterable,
+    entity::prelude::*,
+    sea_query::{Alias, OnConflict},
+};
 
 use crate::id::UserId;
 
@@ -41,6 +45,24 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
+    /// Adds to roll-ups; makes those that are not there.
+    pub fn add(rows: impl IntoIterator<Item = ActiveModel>) -> InsertMany<ActiveModel> {
+        let sum = |column: Column| {
+            let more = Expr::col((Alias::new("excluded"), column));
+            (column, Expr::col((Entity, column)).add(more))
+        };
+        let sums = [
+            Column::Attempts,
+            Column::RightCount,
+            Column::WrongCount,
+            Column::BlankCount,
+            Column::Score,
+            Column::MaxScore,
+        ];
+        let add = OnConflict::columns(PrimaryKey::iter()).values(sums.map(sum)).to_owned();
+        Self::insert_many(rows).on_conflict(add)
+    }
+
     /// All roll-ups, to verify them.
     pub fn all() -> Select<Self> {
         Self::find()

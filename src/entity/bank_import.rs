@@ -2,8 +2,10 @@
 
 use sea_orm::entity::prelude::*;
 
-
-use crate::{clock::Time, id::{BankImportId, UserId}};
+use crate::{
+    clock::Time,
+    id::{BankImportId, UserId},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "bank_imports")]

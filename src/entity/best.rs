@@ -6,8 +6,10 @@ use sea_orm::{
     sea_query::{Alias, OnConflict},
 };
 
-
-use crate::{clock::Time, id::{QuizId, UserId}};
+use crate::{
+    clock::Time,
+    id::{QuizId, UserId},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "bests")]

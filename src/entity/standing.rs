@@ -1,6 +1,6 @@
 //! Standings: what a student has on a board. Boards are public, so are these.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{QuerySelect, entity::prelude::*};
 
 use crate::{clock::Time, id::UserId};
 
@@ -24,8 +24,16 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// All standings, to verify them and the indexes made of them.
+    /// All standings, to verify them.
     pub fn all() -> Select<Self> {
         Self::find()
+    }
+
+    /// The boards that have standings: each scope and window once.
+    pub fn boards() -> Select<Self> {
+        Self::find()
+            .select_only()
+            .columns([Column::ScopeId, Column::WindowKey])
+            .distinct()
     }
 }

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use serde_json::json;
 
-use super::{hash_of, people, taken, with_password};
+use super::{hash_of, people, set_password, taken, with_password};
 use crate::{
     account::session::{self, Ending},
     app::App,
@@ -79,16 +79,7 @@ pub async fn change_password(
     let account = with_password(app, viewer, old, source, now).await?;
     let hash = hash_of("newPassword", new, now).await?;
     let tx = app.db.begin().await?;
-    let credentials = user::ActiveModel {
-        password_hash: Set(hash),
-        credentials_changed_at: Set(Some(now.at)),
-        ..Default::default()
-    };
-    user::Entity::update_many()
-        .set(credentials)
-        .filter(user::Column::Id.eq(account.id))
-        .exec(&tx)
-        .await?;
+    set_password(&tx, account.id, hash, now).await?;
     let changed = Entry::of(Action::PasswordChanged, account.id.encode());
     audit::record(&tx, source, changed, now).await?;
     let (count, ended) = session::end(&tx, account.id, Ending::Others(viewer.session()), source, now).await?;

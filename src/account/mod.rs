@@ -18,6 +18,7 @@ use crate::{
     clock::Moment,
     entity::{session::Client, user},
     error::{Error, Result, UserErrorCode},
+    id::UserId,
     limit::{Limit, Who},
     site::Site,
     text,
@@ -173,6 +174,18 @@ async fn with_password(site: &Site, viewer: &Viewer, password: String, cause: &C
 
 async fn hash_of(argument: &str, password: String, now: &Moment) -> Result<String> {
     password::hash(text::password(argument, password)?, now.random()).await
+}
+
+/// Sets an account's password. Links that were sent before are good for nothing from now on.
+async fn set_password(conn: &impl ConnectionTrait, id: UserId, hash: String, now: &Moment) -> Result<()> {
+    let credentials = user::ActiveModel {
+        password_hash: Set(hash),
+        credentials_changed_at: Set(Some(now.at)),
+        ..Default::default()
+    };
+    let account = user::Entity::update_many().filter(user::Column::Id.eq(id));
+    account.set(credentials).exec(conn).await?;
+    Ok(())
 }
 
 /// What the database says of an address or a handle that another account has.

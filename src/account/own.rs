@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
+};
 use serde_json::json;
 
-use super::{hash_of, people, taken, with_password};
+use super::{hash_of, people, set_password, taken, with_password};
 use crate::{
     account::session::{self, Ending},
     audit::{Action, Entry},
@@ -13,7 +16,7 @@ use crate::{
     change::{Cause, Change},
     clock::Moment,
     db::sql,
-    entity::user,
+    entity::{self, link, user},
     error::{Error, Result},
     id::UserId,
     site::Site,
@@ -43,25 +46,16 @@ pub async fn update(site: &Site, viewer: &Viewer, changes: Changes, cause: &Caus
         _ => None,
     };
     let mut change = Change::begin(site, cause).await?;
-    // The row is what transactions on a student's standings lock first, and the version tells boards which is newer.
-    let update = sql(
-        &change,
-        "UPDATE users SET handle = COALESCE($2, handle), \
-           avatar = CASE WHEN $3 THEN $4 ELSE avatar END, \
-           opted_out = COALESCE($5, opted_out), version = version + 1 \
-         WHERE id = $1 AND deleted_at IS NULL RETURNING *",
-        [
-            viewer.user().into(),
-            handle.into(),
-            changes.avatar.is_some().into(),
-            avatar.into(),
-            changes.opted_out.into(),
-        ],
-    );
-    let account = user::Model::find_by_statement(update)
-        .one(&change)
-        .await
-        .map_err(taken)?;
+    let changes = user::ActiveModel {
+        handle: handle.map_or(NotSet, Set),
+        avatar: changes.avatar.map_or(NotSet, |_| Set(avatar)),
+        opted_out: changes.opted_out.map_or(NotSet, Set),
+        ..Default::default()
+    };
+    let update = user::Entity::grow(viewer.user())
+        .set(changes)
+        .filter(user::Column::DeletedAt.is_null());
+    let account = update.exec_with_returning(&change).await.map_err(taken)?.pop();
     let account = account.ok_or(Error::Unauthenticated)?;
     let changed = AccountChanged {
         user: account.id,
@@ -77,12 +71,7 @@ pub async fn change_password(site: &Site, viewer: &Viewer, old: String, new: Str
     let account = with_password(site, viewer, old, cause).await?;
     let hash = hash_of("newPassword", new, &cause.now).await?;
     let mut change = Change::begin(site, cause).await?;
-    let update = sql(
-        &change,
-        "UPDATE users SET password_hash = $2, credentials_changed_at = $3 WHERE id = $1",
-        [account.id.into(), hash.into(), cause.now.at.into()],
-    );
-    change.execute_raw(update).await?;
+    set_password(&change, account.id, hash, &cause.now).await?;
     let changed = Entry::of(Action::PasswordChanged, account.id.encode());
     change.audit(changed).await?;
     let count = session::end(&mut change, account.id, Ending::Others(viewer.session())).await?;
@@ -95,12 +84,12 @@ pub async fn change_password(site: &Site, viewer: &Viewer, old: String, new: Str
 pub async fn delete(site: &Site, viewer: &Viewer, password: String, cause: &Cause) -> Result<()> {
     let account = with_password(site, viewer, password, cause).await?;
     let mut change = Change::begin(site, cause).await?;
-    let update = sql(
-        &change,
-        "UPDATE users SET deleted_at = $2, access_changed_at = $2, version = version + 1 WHERE id = $1",
-        [account.id.into(), cause.now.at.into()],
-    );
-    change.execute_raw(update).await?;
+    let deletion = user::ActiveModel {
+        deleted_at: Set(Some(cause.now.at)),
+        access_changed_at: Set(Some(cause.now.at)),
+        ..Default::default()
+    };
+    user::Entity::grow(account.id).set(deletion).exec(&change).await?;
     if account.role == Role::Admin {
         people::an_admin_stays(&change, account.id).await?;
     }
@@ -117,40 +106,51 @@ pub async fn delete(site: &Site, viewer: &Viewer, password: String, cause: &Caus
     change.commit().await
 }
 
-#[derive(FromQueryResult)]
-struct Due {
-    id: UserId,
-}
-
 /// Removes the personal data of accounts that were deleted 30 days ago. Returns how many there were.
 pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
-    const AT_ONCE: usize = 100;
-    let due = sql(
-        site.db.read(),
-        format!("SELECT id FROM users WHERE deleted_at <= $1 AND erased_at IS NULL LIMIT {AT_ONCE}"),
-        [(now.at - RESTORABLE).into()],
-    );
-    let due = Due::find_by_statement(due).all(site.db.read()).await?;
-    for Due { id } in &due {
+    const AT_ONCE: u64 = 100;
+    let due: Vec<UserId> = user::Entity::to_erase(now.at - RESTORABLE)
+        .select_only()
+        .column(user::Column::Id)
+        .limit(AT_ONCE)
+        .into_tuple()
+        .all(site.db.read())
+        .await?;
+    for id in &due {
         let change = Change::begin(site, &Cause::clock(now)).await?;
         // Nobody can register such a handle or address: neither has the form of one.
         let nobody = format!("erased-{}", id.0.simple());
-        let account = sql(
-            &change,
-            "UPDATE users SET email = $2, handle = $2, avatar = NULL, suspension_reason = NULL, password_hash = '', \
-               erased_at = $3 WHERE id = $1 AND erased_at IS NULL",
-            [(*id).into(), nobody.into(), now.at.into()],
-        );
-        if change.execute_raw(account).await?.rows_affected() == 0 {
+        let nothing = user::ActiveModel {
+            email: Set(nobody.clone()),
+            handle: Set(nobody),
+            avatar: Set(None),
+            suspension_reason: Set(None),
+            password_hash: Set(String::new()),
+            erased_at: Set(Some(now.at)),
+            ..Default::default()
+        };
+        let account = user::Entity::update_many()
+            .set(nothing)
+            .filter(user::Column::Id.eq(*id))
+            .filter(user::Column::ErasedAt.is_null());
+        if account.exec(&change).await?.rows_affected == 0 {
             // By another server.
             continue;
         }
-        for statement in [
-            "UPDATE sessions SET user_agent = NULL, address = NULL WHERE user_id = $1",
-            "DELETE FROM links WHERE user_id = $1",
-        ] {
-            change.execute_raw(sql(&change, statement, [(*id).into()])).await?;
-        }
+        let from_nowhere = entity::session::ActiveModel {
+            user_agent: Set(None),
+            address: Set(None),
+            ..Default::default()
+        };
+        entity::session::Entity::update_many()
+            .set(from_nowhere)
+            .filter(entity::session::Column::UserId.eq(*id))
+            .exec(&change)
+            .await?;
+        link::Entity::delete_many()
+            .filter(link::Column::UserId.eq(*id))
+            .exec(&change)
+            .await?;
         change.audit(Entry::of(Action::UserErased, id.encode())).await?;
         change.commit().await?;
     }

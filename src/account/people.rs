@@ -1,7 +1,9 @@
 //! What admins do about other people's accounts. All of it goes one way (`alter`): the row is locked, a function says
 //! what becomes of the account or refuses, the change is recorded, and it takes effect at once on tokens and streams.
 
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, FromQueryResult, PaginatorTrait, QueryFilter, Select};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Select,
+};
 use serde_json::{Value, json};
 
 use super::own::RESTORABLE;
@@ -10,7 +12,7 @@ use crate::{
     audit::{Action, Entry},
     auth::{revocation::AccountChanged, role::Role},
     change::{Cause, Change},
-    db::{self, Turn, sql},
+    db::{self, Turn},
     entity::user::{self, State},
     error::{Error, Result, UserErrorCode},
     id::UserId,
@@ -144,20 +146,19 @@ async fn alter(
         }
         an_admin_stays(&change, id).await?;
     }
-    let update = sql(
-        &change,
-        "UPDATE users SET role = $2, suspended_at = $3, suspension_reason = $4, deleted_at = $5, access_changed_at = $6 \
-         WHERE id = $1",
-        [
-            id.into(),
-            after.role.into(),
-            after.suspended_at.into(),
-            after.suspension_reason.clone().into(),
-            after.deleted_at.into(),
-            cause.now.at.into(),
-        ],
-    );
-    change.execute_raw(update).await?;
+    let changes = user::ActiveModel {
+        role: Set(after.role),
+        suspended_at: Set(after.suspended_at),
+        suspension_reason: Set(after.suspension_reason.clone()),
+        deleted_at: Set(after.deleted_at),
+        access_changed_at: Set(Some(cause.now.at)),
+        ..Default::default()
+    };
+    user::Entity::update_many()
+        .set(changes)
+        .filter(user::Column::Id.eq(id))
+        .exec(&change)
+        .await?;
     let entry = Entry::of(action, id.encode())
         .was(access(&before))
         .became(access(&after));
@@ -171,18 +172,10 @@ async fn alter(
     Ok(after)
 }
 
-/// The account, as it is until this transaction changes it. Whatever changes a student's results or standings goes
-/// through this row first; boards tell by the version which change is newer.
+/// The account, as it is until this transaction changes it.
 async fn lock(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model> {
-    let lock = sql(
-        conn,
-        "UPDATE users SET version = version + 1 WHERE id = $1 RETURNING *",
-        [id.into()],
-    );
-    user::Model::find_by_statement(lock)
-        .one(conn)
-        .await?
-        .ok_or(Error::NotFound)
+    let locked = user::Entity::grow(id).exec_with_returning(conn).await?;
+    locked.into_iter().next().ok_or(Error::NotFound)
 }
 
 /// Refuses to leave the site without an admin. Two admins that take each other's role at the same time come here one

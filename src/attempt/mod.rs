@@ -7,7 +7,7 @@ pub mod submit;
 pub mod terms;
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
     sea_query::OnConflict,
 };
 
@@ -16,7 +16,6 @@ use self::terms::History;
 use crate::{
     auth::Viewer,
     clock::Moment,
-    db::sql,
     entity::{attempt, quiz},
     error::{Error, Result},
     id::{AttemptId, QuizId, UserId},
@@ -97,13 +96,14 @@ async fn begin(site: &Site, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Resu
 
 /// What a student has done with a quiz. One statement.
 pub(crate) async fn history(conn: &impl ConnectionTrait, student: UserId, quiz: QuizId) -> Result<History> {
-    let select = sql(
-        conn,
-        "SELECT COUNT(*) AS taken, COUNT(submitted_at) AS submitted, MAX(submitted_at) AS last_submitted_at \
-         FROM attempts WHERE student_id = $1 AND quiz_id = $2",
-        [student.into(), quiz.into()],
-    );
-    Ok(History::find_by_statement(select).one(conn).await?.unwrap_or_default())
+    let history = attempt::Entity::of_student(student)
+        .filter(attempt::Column::QuizId.eq(quiz))
+        .select_only()
+        .column_as(attempt::Column::Id.count(), "taken")
+        .column_as(attempt::Column::SubmittedAt.count(), "submitted")
+        .column_as(attempt::Column::SubmittedAt.max(), "last_submitted_at")
+        .into_model::<History>();
+    Ok(history.one(conn).await?.unwrap_or_default())
 }
 
 /// One attempt that the viewer may read. If its time has run out unnoticed, it is submitted first.

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
 
 use super::submit::{answered, lock_student};
 use crate::{
@@ -11,10 +13,9 @@ use crate::{
     change::{Cause, Change},
     clock::Moment,
     dashboard,
-    db::sql,
-    entity::{attempt, result},
+    entity::{attempt, result, revision},
     error::Result,
-    id::{AttemptId, ChapterId, RevisionId},
+    id::{ChapterId, RevisionId},
     leaderboard::{
         StandingsChanged,
         standings::{self, Ranked},
@@ -24,77 +25,64 @@ use crate::{
     site::Site,
 };
 
-#[derive(FromQueryResult)]
-struct Outdated {
-    attempt_id: AttemptId,
-}
-
 /// Scores all results of a revision anew that an older key was used for.
 pub async fn regrade(site: &Site, revision: RevisionId, now: &Moment) -> Result<()> {
-    const AT_ONCE: usize = 100;
+    const AT_ONCE: u64 = 100;
     loop {
-        let select = sql(
-            site.db.read(),
-            format!(
-                "SELECT r.attempt_id FROM attempts a JOIN results r ON r.attempt_id = a.id \
-                 WHERE a.revision_id = $1 AND r.correction < (SELECT correction FROM revisions WHERE id = $1) \
-                 ORDER BY r.attempt_id LIMIT {AT_ONCE}"
-            ),
-            [revision.into()],
-        );
-        let outdated = Outdated::find_by_statement(select).all(site.db.read()).await?;
+        let newest = revision::Entity::published()
+            .filter(revision::Column::Id.eq(revision))
+            .select_only()
+            .column(revision::Column::Correction)
+            .into_query();
+        let outdated = attempt::Entity::scored()
+            .filter(attempt::Column::RevisionId.eq(revision))
+            .filter(result::Column::Correction.into_expr().lt(newest))
+            .order_by_asc(attempt::Column::Id)
+            .limit(AT_ONCE)
+            .all(site.db.read())
+            .await?;
         if outdated.is_empty() {
             return Ok(());
         }
-        for Outdated { attempt_id } in outdated {
-            one(site, attempt_id, now).await?;
+        for attempt in &outdated {
+            one(site, attempt, now).await?;
         }
     }
 }
 
 /// Scores one result anew, if an older key was used for it.
-async fn one(site: &Site, id: AttemptId, now: &Moment) -> Result<()> {
+async fn one(site: &Site, attempt: &attempt::Model, now: &Moment) -> Result<()> {
     let mut change = Change::begin(site, &Cause::clock(now)).await?;
     let tx = &change;
-    let attempt = sql(
-        tx,
-        "SELECT * FROM attempts WHERE id = $1 AND state = 'SUBMITTED'",
-        [id.into()],
-    );
-    let Some(attempt) = attempt::Model::find_by_statement(attempt).one(tx).await? else {
-        return Ok(());
-    };
     let student = lock_student(tx, attempt.student_id).await?;
     // Only now nobody else changes it.
-    let stored = sql(tx, "SELECT * FROM results WHERE attempt_id = $1", [id.into()]);
-    let Some(stored) = result::Model::find_by_statement(stored).one(tx).await? else {
+    let Some(stored) = result::Entity::of_attempts([attempt.id]).one(tx).await? else {
         return Ok(());
     };
-    let new = answered(tx, &attempt, i32::MAX).await?;
+    let new = answered(tx, attempt, i32::MAX).await?;
     if stored.correction >= new.correction {
         return Ok(());
     }
-    let old = answered(tx, &attempt, stored.correction).await?;
+    let old = answered(tx, attempt, stored.correction).await?;
     let (before, after) = (
         score::score(old.marking, old.questions),
         score::score(new.marking, new.questions),
     );
     let total = after.total;
-    let update = sql(
-        tx,
-        "UPDATE results SET correction = $2, score = $3, max_score = $4, right_count = $5, wrong_count = $6, \
-           blank_count = $7 WHERE attempt_id = $1",
-        [
-            id.into(),
-            new.correction.into(),
-            total.score.into(),
-            total.max_score.into(),
-            (total.right as i32).into(),
-            (total.wrong as i32).into(),
-            (total.blank as i32).into(),
-        ],
-    );
-    tx.execute_raw(update).await?;
+    let anew = result::ActiveModel {
+        correction: Set(new.correction),
+        score: Set(total.score),
+        max_score: Set(total.max_score),
+        right_count: Set(total.right as i32),
+        wrong_count: Set(total.wrong as i32),
+        blank_count: Set(total.blank as i32),
+        ..Default::default()
+    };
+    result::Entity::update_many()
+        .set(anew)
+        .filter(result::Column::AttemptId.eq(attempt.id))
+        .exec(tx)
+        .await?;
 
     let submitted_at = stored.submitted_at;
     let standings = if attempt.ranked {

@@ -8,6 +8,7 @@ use crate::{
     calendar::{day_of, midnight},
     clock::{Moment, Time},
     db::sql,
+    entity::daily_metric,
     error::Result,
     site::Site,
 };
@@ -27,15 +28,6 @@ pub struct DailyMetrics {
     /// How many attempts were started.
     attempts_started: i64,
     /// How many attempts were submitted, by students or by the clock.
-    attempts_submitted: i64,
-}
-
-#[derive(FromQueryResult)]
-struct Row {
-    day: String,
-    new_accounts: i64,
-    active_students: i64,
-    attempts_started: i64,
     attempts_submitted: i64,
 }
 
@@ -85,14 +77,8 @@ pub async fn count_days(site: &Site, now: &Moment) -> Result<()> {
 
 /// The days from `from` to `until`, both included, as far as they are counted; the oldest first.
 pub async fn days(conn: &impl ConnectionTrait, from: NaiveDate, until: NaiveDate) -> Result<Vec<DailyMetrics>> {
-    let select = sql(
-        conn,
-        "SELECT day, new_accounts, active_students, attempts_started, attempts_submitted FROM daily_metrics \
-         WHERE day >= $1 AND day <= $2 ORDER BY day",
-        [from.to_string().into(), until.to_string().into()],
-    );
-    let rows = Row::find_by_statement(select).all(conn).await?;
-    let read = |row: Row| {
+    let rows = daily_metric::Entity::of_days(from, until).all(conn).await?;
+    let read = |row: daily_metric::Model| {
         Some(DailyMetrics {
             day: row.day.parse().ok()?,
             new_accounts: row.new_accounts,

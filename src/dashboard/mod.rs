@@ -5,7 +5,7 @@ pub mod daily;
 use std::collections::BTreeMap;
 
 use chrono::{Days, NaiveDate};
-use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Statement, Value};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::{
@@ -13,22 +13,15 @@ use crate::{
     calendar::day_of,
     clock::Moment,
     db::sql,
-    entity::{attempt, quiz, result},
+    entity::{
+        attempt, quiz, result,
+        rollup::{self, Kind},
+    },
     error::Result,
     id::{ChapterId, SubjectId, UserId},
     quiz::{paper::Published, score::Tally},
     site::Site,
 };
-
-/// What a roll-up sums over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sea_orm::DeriveActiveEnum, sea_orm::EnumIter)]
-#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Kind {
-    Total,
-    Subject,
-    Chapter,
-    Day,
-}
 
 /// Sums over submitted attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromQueryResult)]
@@ -99,29 +92,21 @@ pub async fn count(
             .iter()
             .map(|(chapter, tally)| (Kind::Chapter, chapter.0, 0, tally)),
     );
-    let mut values: Vec<Value> = vec![student.into(), attempts.into()];
-    let mut tuples = Vec::with_capacity(rows.len());
-    for (kind, of, day, tally) in rows {
-        let places: Vec<_> = (1..=8).map(|i| format!("${}", values.len() + i)).collect();
-        tuples.push(format!("($1, $2, {})", places.join(", ")));
-        values.extend([kind.into(), of.into(), day.into()]);
-        values.extend([tally.right, tally.wrong, tally.blank, tally.score, tally.max_score].map(Value::from));
-    }
-    let upsert = format!(
-        "INSERT INTO rollups (student_id, attempts, kind, of_id, day, \
-           right_count, wrong_count, blank_count, score, max_score) \
-         VALUES {} \
-         ON CONFLICT (student_id, kind, day, of_id) DO UPDATE SET \
-           attempts = rollups.attempts + excluded.attempts, \
-           right_count = rollups.right_count + excluded.right_count, \
-           wrong_count = rollups.wrong_count + excluded.wrong_count, \
-           blank_count = rollups.blank_count + excluded.blank_count, \
-           score = rollups.score + excluded.score, \
-           max_score = rollups.max_score + excluded.max_score",
-        tuples.join(", ")
-    );
-    let upsert = Statement::from_sql_and_values(conn.get_database_backend(), upsert, values);
-    conn.execute_raw(upsert).await?;
+    let row = |(kind, of, day, tally): (Kind, Uuid, i32, &Tally)| rollup::ActiveModel {
+        student_id: Set(student),
+        kind: Set(kind),
+        day: Set(day),
+        of_id: Set(of),
+        attempts: Set(attempts),
+        right_count: Set(tally.right),
+        wrong_count: Set(tally.wrong),
+        blank_count: Set(tally.blank),
+        score: Set(tally.score),
+        max_score: Set(tally.max_score),
+    };
+    rollup::Entity::add(rows.into_iter().map(row))
+        .exec_without_returning(conn)
+        .await?;
     Ok(())
 }
 

@@ -74,7 +74,12 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Entity {
     /// The viewer's own attempts.
     pub fn of(viewer: &Viewer) -> Select<Self> {
-        Self::find().filter(Column::StudentId.eq(viewer.user()))
+        Self::of_student(viewer.user())
+    }
+
+    /// A student's attempts, for the rules about them; who is asking is up to the caller.
+    pub fn of_student(student: UserId) -> Select<Self> {
+        Self::find().filter(Column::StudentId.eq(student))
     }
 
     /// The viewer's own submitted attempts, each with its result.
@@ -82,6 +87,11 @@ impl Entity {
         Self::of(viewer)
             .join(JoinType::InnerJoin, Relation::Result.def())
             .select_also(result::Entity)
+    }
+
+    /// Submitted attempts, joined with their results; for scoring them anew.
+    pub fn scored() -> Select<Self> {
+        Self::find().join(JoinType::InnerJoin, Relation::Result.def())
     }
 
     /// The attempts that `viewer` may read: the own ones; staff may read all.

@@ -85,7 +85,7 @@ impl Entity {
 }
 
 /// Of a quiz's revisions, the one that is in force.
-pub(super) fn current() -> Condition {
+pub fn current() -> Condition {
     Condition::all()
         .add(revision::Column::State.eq(revision::State::Published))
         .add(revision::Column::SupersededAt.is_null())

@@ -1,6 +1,6 @@
 //! Standings: what a student has on a board. Boards are public, so are these.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{QuerySelect, entity::prelude::*};
 
 use crate::{clock::Time, id::UserId};
 
@@ -22,3 +22,18 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// All standings, to verify them.
+    pub fn all() -> Select<Self> {
+        Self::find()
+    }
+
+    /// The boards that have standings: each scope and window once.
+    pub fn boards() -> Select<Self> {
+        Self::find()
+            .select_only()
+            .columns([Column::ScopeId, Column::WindowKey])
+            .distinct()
+    }
+}

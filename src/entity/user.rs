@@ -1,6 +1,6 @@
 //! Accounts.
 
-use sea_orm::{Set, entity::prelude::*};
+use sea_orm::{ExprTrait, Set, UpdateMany, entity::prelude::*};
 
 use crate::{
     auth::{Viewer, role::Role},
@@ -120,6 +120,21 @@ impl Entity {
             Some(Role::Admin) => Self::all(),
             _ => Self::present(),
         }
+    }
+
+    /// An update of this account that makes its version grow. Whatever changes a student's results or standings goes
+    /// through this row first; boards tell by the version which change is newer.
+    pub fn grow(id: UserId) -> UpdateMany<Self> {
+        Self::update_many()
+            .col_expr(Column::Version, Expr::col(Column::Version).add(1i64))
+            .filter(Column::Id.eq(id))
+    }
+
+    /// Accounts whose personal data is still there although they were deleted at `deleted_by` or before; to erase it.
+    pub fn to_erase(deleted_by: Time) -> Select<Self> {
+        Self::find()
+            .filter(Column::DeletedAt.lte(deleted_by))
+            .filter(Column::ErasedAt.is_null())
     }
 
     /// Accounts that are not deleted.

@@ -1,6 +1,8 @@
 //! Imports that staff send through the API: the file waits in the database until a worker reads it.
 
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DerivePartialModel, EntityTrait, QueryFilter, sea_query::Expr,
+};
 
 use super::{Imported, Order, import, read_apart};
 use crate::{
@@ -8,7 +10,7 @@ use crate::{
     auth::Viewer,
     change::{Cause, Change},
     clock::{Moment, Time},
-    db::sql,
+    entity::bank_import,
     error::{Error, Result},
     id::{BankImportId, UserId},
     jobs::Job,
@@ -20,7 +22,8 @@ use crate::{
 pub const MOST_BYTES: usize = 700 * 1024;
 
 /// An import, and what became of it.
-#[derive(Clone, Debug, FromQueryResult)]
+#[derive(Clone, Debug, DerivePartialModel)]
+#[sea_orm(entity = "bank_import::Entity")]
 pub struct BankImport {
     pub id: BankImportId,
     pub wanted_by: UserId,
@@ -38,8 +41,6 @@ impl BankImport {
         serde_json::from_str(self.report.as_deref()?).ok()
     }
 }
-
-const COLUMNS: &str = "id, wanted_by, file_name, created_at, finished_at, report, error";
 
 /// Takes a file. What is wrong with its name, its size and what it is to become is told at once; what is in it, later.
 pub async fn want(
@@ -62,67 +63,49 @@ pub async fn want(
         .as_deref()
         .map(|sheet| text::name("sheet", sheet, 200))
         .transpose()?;
-    let mut change = Change::begin(site, cause).await?;
-    let (tx, now) = (&change, &cause.now);
-    let id: BankImportId = now.id();
-    let insert = sql(
-        tx,
-        format!(
-            "INSERT INTO bank_imports \
-               (id, wanted_by, file_name, content, quiz_title, subject, sheet, publish, created_at, request_id) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING {COLUMNS}"
-        ),
-        [
-            id.into(),
-            viewer.user().into(),
-            file_name.into(),
-            content.into(),
-            title.into(),
-            subject.into(),
-            sheet.into(),
-            order.publish.into(),
-            now.at.into(),
-            cause.source.request_id.clone().into(),
-        ],
-    );
-    let wanted = BankImport::find_by_statement(insert).one(tx).await?;
-    change.want(&Job::BankImport { import: id }).await?;
+    let (mut change, now) = (Change::begin(site, cause).await?, &cause.now);
+    let wanted = BankImport {
+        id: now.id(),
+        wanted_by: viewer.user(),
+        file_name,
+        created_at: now.at,
+        finished_at: None,
+        report: None,
+        error: None,
+    };
+    let row = bank_import::ActiveModel {
+        id: Set(wanted.id),
+        wanted_by: Set(wanted.wanted_by),
+        file_name: Set(wanted.file_name.clone()),
+        content: Set(Some(content)),
+        quiz_title: Set(title),
+        subject: Set(subject),
+        sheet: Set(sheet),
+        publish: Set(order.publish),
+        created_at: Set(wanted.created_at),
+        request_id: Set(cause.source.request_id.clone()),
+        ..Default::default()
+    };
+    bank_import::Entity::insert(row).exec_without_returning(&change).await?;
+    change.want(&Job::BankImport { import: wanted.id }).await?;
     change.commit().await?;
-    wanted.ok_or_else(|| Error::internal("an import that was not stored"))
+    Ok(wanted)
 }
 
 /// The import with this id.
 pub async fn find(conn: &impl ConnectionTrait, id: BankImportId) -> Result<BankImport> {
-    let select = sql(
-        conn,
-        format!("SELECT {COLUMNS} FROM bank_imports WHERE id = $1"),
-        [id.into()],
-    );
-    BankImport::find_by_statement(select)
+    bank_import::Entity::all()
+        .filter(bank_import::Column::Id.eq(id))
+        .into_partial_model()
         .one(conn)
         .await?
         .ok_or(Error::NotFound)
 }
 
-#[derive(FromQueryResult)]
-struct Wanted {
-    wanted_by: UserId,
-    file_name: String,
-    content: Vec<u8>,
-    quiz_title: String,
-    subject: String,
-    sheet: Option<String>,
-    publish: bool,
-    request_id: Option<String>,
-}
-
 /// Reads a file that waits, and makes quizzes of it: all in one transaction, so that it happens once however often it is
 /// begun. What a person must mend is no failure of the job.
 pub async fn carry_out(site: &Site, id: BankImportId, now: &Moment) -> Result<()> {
-    let select = "SELECT wanted_by, file_name, content, quiz_title, subject, sheet, publish, request_id \
-                  FROM bank_imports WHERE id = $1 AND finished_at IS NULL";
-    let wanted = Wanted::find_by_statement(sql(site.db.read(), select, [id.into()]));
-    let Some(wanted) = wanted.one(site.db.read()).await? else {
+    let Some(wanted) = bank_import::Entity::waiting(id).one(site.db.read()).await? else {
         return Ok(());
     };
     let order = Order {
@@ -138,13 +121,19 @@ pub async fn carry_out(site: &Site, id: BankImportId, now: &Moment) -> Result<()
         },
         now: now.clone(),
     };
-    let sheets = match read_apart(wanted.file_name, wanted.content, order.sheet.clone()).await? {
+    let sheets = match read_apart(
+        wanted.file_name,
+        wanted.content.unwrap_or_default(),
+        order.sheet.clone(),
+    )
+    .await?
+    {
         Ok(sheets) => sheets,
         Err(unreadable) => return give_up(site, id, unreadable.to_string(), now).await,
     };
     let mut change = Change::begin(site, &cause).await?;
     // The row is this transaction's until it ends: another worker waits, and then finds it finished.
-    if !finish(&change, id, None, None, now).await? {
+    if !finish(&change, id, None, now).await? {
         return Ok(());
     }
     let sheets = match import(&mut change, sheets, &order).await {
@@ -156,32 +145,29 @@ pub async fn carry_out(site: &Site, id: BankImportId, now: &Moment) -> Result<()
         Err(error) => return Err(error),
     };
     let report = serde_json::to_string(&sheets).map_err(Error::internal)?;
-    let update = sql(
-        &change,
-        "UPDATE bank_imports SET report = $2 WHERE id = $1",
-        [id.into(), report.into()],
-    );
-    change.execute_raw(update).await?;
+    bank_import::Entity::update_many()
+        .col_expr(bank_import::Column::Report, Expr::value(report))
+        .filter(bank_import::Column::Id.eq(id))
+        .exec(&change)
+        .await?;
     change.commit().await
 }
 
 async fn give_up(site: &Site, id: BankImportId, error: String, now: &Moment) -> Result<()> {
-    finish(site.db.write(), id, None, Some(error), now).await.map(drop)
+    finish(site.db.write(), id, Some(error), now).await.map(drop)
 }
 
 /// Whether it was not finished yet.
-async fn finish(
-    conn: &impl ConnectionTrait,
-    id: BankImportId,
-    report: Option<String>,
-    error: Option<String>,
-    now: &Moment,
-) -> Result<bool> {
-    let update = sql(
-        conn,
-        "UPDATE bank_imports SET content = NULL, finished_at = $2, report = $3, error = $4 \
-         WHERE id = $1 AND finished_at IS NULL",
-        [id.into(), now.at.into(), report.into(), error.into()],
-    );
-    Ok(conn.execute_raw(update).await?.rows_affected() > 0)
+async fn finish(conn: &impl ConnectionTrait, id: BankImportId, error: Option<String>, now: &Moment) -> Result<bool> {
+    let finished = bank_import::ActiveModel {
+        content: Set(None),
+        finished_at: Set(Some(now.at)),
+        error: Set(error),
+        ..Default::default()
+    };
+    let update = bank_import::Entity::update_many()
+        .set(finished)
+        .filter(bank_import::Column::Id.eq(id))
+        .filter(bank_import::Column::FinishedAt.is_null());
+    Ok(update.exec(conn).await?.rows_affected > 0)
 }

@@ -4,12 +4,13 @@
 //! last changed: at the newest `moved_at` of its bests, or, while every result was worth nothing, at the first of them.
 
 use chrono_tz::Tz;
-use sea_orm::{ConnectionTrait, FromQueryResult, Value};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, FromQueryResult, Value};
 use uuid::Uuid;
 
 use crate::{
     clock::Time,
     db::sql,
+    entity::best,
     error::Result,
     id::{QuizId, SubjectId, UserId},
     ranks::board::Window,
@@ -73,27 +74,17 @@ pub async fn recount(
 }
 
 async fn improve_bests(conn: &impl ConnectionTrait, result: &Ranked, windows: &[String; 4]) -> Result<()> {
-    let [all, month, week, day] = windows.each_ref().map(|key| Value::from(key.clone()));
-    let insert = sql(
-        conn,
-        "INSERT INTO bests (window_key, student_id, quiz_id, score, achieved_at, moved_at) \
-         VALUES ($6, $1, $2, $3, $4, $5), ($7, $1, $2, $3, $4, $5), ($8, $1, $2, $3, $4, $5), ($9, $1, $2, $3, $4, $5) \
-         ON CONFLICT (student_id, window_key, quiz_id) DO UPDATE \
-         SET score = excluded.score, achieved_at = excluded.achieved_at, moved_at = excluded.achieved_at \
-         WHERE excluded.score > bests.score",
-        [
-            result.student.into(),
-            result.quiz.into(),
-            result.score.into(),
-            result.at.into(),
-            (result.score != 0).then_some(result.at).into(),
-            all,
-            month,
-            week,
-            day,
-        ],
-    );
-    conn.execute_raw(insert).await?;
+    let row = |window: &String| best::ActiveModel {
+        student_id: Set(result.student),
+        window_key: Set(window.clone()),
+        quiz_id: Set(result.quiz),
+        score: Set(result.score),
+        achieved_at: Set(result.at),
+        moved_at: Set((result.score != 0).then_some(result.at)),
+    };
+    best::Entity::improve(windows.iter().map(row))
+        .exec_without_returning(conn)
+        .await?;
     Ok(())
 }
 

@@ -12,6 +12,10 @@ use crate::{
     calendar::day_of,
     clock::Time,
     db::sql,
+    entity::{
+        rollup::{self, Kind},
+        standing,
+    },
     error::Result,
     id::{AttemptId, QuizId, SubjectId, UserId},
     quiz::paper::right_position,
@@ -31,29 +35,6 @@ struct Taken {
     blank_count: i32,
     ranked: bool,
     submitted_at: Time,
-}
-
-#[derive(FromQueryResult)]
-struct StoredStanding {
-    scope_id: Uuid,
-    window_key: String,
-    student_id: UserId,
-    score: i64,
-    reached_at: Time,
-}
-
-#[derive(FromQueryResult)]
-struct StoredRollup {
-    student_id: UserId,
-    kind: String,
-    of_id: Uuid,
-    day: i32,
-    attempts: i64,
-    right_count: i64,
-    wrong_count: i64,
-    blank_count: i64,
-    score: i64,
-    max_score: i64,
 }
 
 /// Attempts, right, wrong, blank, score and highest possible score.
@@ -86,7 +67,7 @@ impl Marked {
 }
 
 type StandingKey = (UserId, Uuid, String);
-type RollupKey = (UserId, String, Uuid, i32);
+type RollupKey = (UserId, Kind, Uuid, i32);
 
 /// Every difference found, one line each; none if all agrees.
 pub async fn verify(app: &App) -> Result<Vec<String>> {
@@ -262,11 +243,11 @@ fn rollups(app: &App, taken: &[Taken]) -> BTreeMap<RollupKey, Sums> {
         let counts = result.sums();
         let day = day_of(result.submitted_at, app.zone).to_epoch_days();
         for (kind, of, day) in [
-            ("TOTAL", Uuid::nil(), 0),
-            ("SUBJECT", result.subject_id.0, 0),
-            ("DAY", Uuid::nil(), day),
+            (Kind::Total, Uuid::nil(), 0),
+            (Kind::Subject, result.subject_id.0, 0),
+            (Kind::Day, Uuid::nil(), day),
         ] {
-            let sums = rollups.entry((result.student_id, kind.into(), of, day)).or_default();
+            let sums = rollups.entry((result.student_id, kind, of, day)).or_default();
             for (sum, count) in sums.iter_mut().zip(counts) {
                 *sum += count;
             }
@@ -306,18 +287,13 @@ async fn marked(conn: &impl ConnectionTrait) -> Result<BTreeMap<AttemptId, Sums>
 /// Sums the answers by chapter anew.
 async fn chapters(conn: &impl ConnectionTrait) -> Result<BTreeMap<RollupKey, Sums>> {
     let rows = answers(conn, "q.chapter_id").await?;
-    let key = |row: &Marked| (row.student_id, "CHAPTER".into(), row.of_id, 0);
+    let key = |row: &Marked| (row.student_id, Kind::Chapter, row.of_id, 0);
     Ok(rows.iter().map(|row| (key(row), row.sums())).collect())
 }
 
 async fn stored_standings(conn: &impl ConnectionTrait) -> Result<BTreeMap<StandingKey, (i64, Time)>> {
-    let select = sql(
-        conn,
-        "SELECT scope_id, window_key, student_id, score, reached_at FROM standings",
-        [],
-    );
-    let rows = StoredStanding::find_by_statement(select).all(conn).await?;
-    let keyed = |row: StoredStanding| {
+    let rows = standing::Entity::all().all(conn).await?;
+    let keyed = |row: standing::Model| {
         (
             (row.student_id, row.scope_id, row.window_key),
             (row.score, row.reached_at),
@@ -327,9 +303,8 @@ async fn stored_standings(conn: &impl ConnectionTrait) -> Result<BTreeMap<Standi
 }
 
 async fn stored_rollups(conn: &impl ConnectionTrait) -> Result<BTreeMap<RollupKey, Sums>> {
-    let select = sql(conn, "SELECT * FROM rollups", []);
-    let rows = StoredRollup::find_by_statement(select).all(conn).await?;
-    let keyed = |row: StoredRollup| {
+    let rows = rollup::Entity::all().all(conn).await?;
+    let keyed = |row: rollup::Model| {
         let sums = [
             row.attempts,
             row.right_count,

@@ -9,8 +9,6 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, sea_query::Expr,
 };
 
-use uuid::Uuid;
-
 use super::{
     Marking,
     paper::{QuizChanged, right_position},
@@ -22,7 +20,7 @@ use crate::{
     clock::Moment,
     db::sql,
     entity::{
-        chapter, choice, question,
+        chapter, choice, correction, question,
         quiz::{self, ReviewOpens},
         revision, subject,
     },
@@ -265,12 +263,12 @@ pub async fn publish_in(change: &mut Change<'_>, quiz: QuizId) -> Result<()> {
         check(question, choices)
             .map_err(|trouble| Error::input("questions", format!("Question {}: {trouble}", question.position + 1)))?;
     }
-    let supersede = sql(
-        tx,
-        "UPDATE revisions SET superseded_at = $2 WHERE quiz_id = $1 AND state = 'PUBLISHED' AND superseded_at IS NULL",
-        [quiz.into(), now.at.into()],
-    );
-    tx.execute_raw(supersede).await?;
+    revision::Entity::update_many()
+        .col_expr(revision::Column::SupersededAt, Expr::value(Some(now.at)))
+        .filter(revision::Column::QuizId.eq(quiz))
+        .filter(quiz::current())
+        .exec(tx)
+        .await?;
     revision::Entity::update_many()
         .col_expr(revision::Column::State, Expr::value(revision::State::Published))
         .col_expr(revision::Column::PublishedAt, Expr::value(Some(now.at)))
@@ -356,22 +354,17 @@ pub async fn correct(
     if place.is_right {
         return Err(Error::input("choiceId", "This is the right choice already."));
     }
-    let insert = sql(
-        tx,
-        "INSERT INTO corrections (id, revision_id, number, question_id, right_position, reason, made_by, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        [
-            now.id::<Uuid>().into(),
-            revision.id.into(),
-            revision.correction.into(),
-            question.into(),
-            place.position.into(),
-            reason.into(),
-            viewer.user().into(),
-            now.at.into(),
-        ],
-    );
-    tx.execute_raw(insert).await?;
+    let row = correction::ActiveModel {
+        id: Set(now.id()),
+        revision_id: Set(revision.id),
+        number: Set(revision.correction),
+        question_id: Set(question),
+        right_position: Set(place.position),
+        reason: Set(reason),
+        made_by: Set(viewer.user()),
+        created_at: Set(now.at),
+    };
+    correction::Entity::insert(row).exec_without_returning(tx).await?;
     let changed = Entry::of(Action::ScoreChanged, question.encode())
         .was(serde_json::json!({"correction": revision.correction - 1, "right": place.right.encode()}))
         .became(serde_json::json!({"correction": revision.correction, "right": choice.encode()}));

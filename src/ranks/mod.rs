@@ -15,8 +15,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use futures_util::TryStreamExt;
-use sea_orm::{DatabaseConnection, FromQueryResult};
-use uuid::Uuid;
+use sea_orm::DatabaseConnection;
 
 use self::{
     board::Board,
@@ -26,13 +25,7 @@ use self::{
     shared::Shared,
     snapshot::snapshot,
 };
-use crate::{
-    clock::Clock,
-    db::{Db, sql},
-    error::Result,
-    fleet::Fleet,
-    id::UserId,
-};
+use crate::{clock::Clock, db::Db, entity::standing, error::Result, fleet::Fleet, id::UserId};
 
 /// The indexes of the boards that somebody looks at. While one is away, questions go to the [`tables`] themselves.
 pub struct Ranks {
@@ -127,10 +120,9 @@ impl Ranks {
     /// explains is gone when it is looked for again.
     pub async fn differences(&self, conn: &DatabaseConnection) -> Result<Vec<String>> {
         const PATIENCE: usize = 25;
-        let select = sql(conn, "SELECT DISTINCT scope_id, window_key FROM standings", []);
+        let boards: Vec<Key> = standing::Entity::boards().into_tuple().all(conn).await?;
         let mut differences = Vec::new();
-        for board in Named::find_by_statement(select).all(conn).await? {
-            let key = (board.scope_id, board.window_key);
+        for key in boards {
             for round in 1.. {
                 let held = match &self.index {
                     Index::Memory(memory) => memory.held(&key),
@@ -166,10 +158,4 @@ impl Ranks {
             Index::Shared(shared) => shared.prune().await,
         }
     }
-}
-
-#[derive(FromQueryResult)]
-struct Named {
-    scope_id: Uuid,
-    window_key: String,
 }

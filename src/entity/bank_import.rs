@@ -1,0 +1,49 @@
+//! Question banks that staff have sent.
+
+use sea_orm::entity::prelude::*;
+
+use crate::{
+    clock::Time,
+    id::{BankImportId, UserId},
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "bank_imports")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: BankImportId,
+    pub wanted_by: UserId,
+    pub file_name: String,
+    /// The file, until it is read.
+    pub content: Option<Vec<u8>>,
+    pub quiz_title: String,
+    pub subject: String,
+    /// `None`: every sheet that has questions.
+    pub sheet: Option<String>,
+    pub publish: bool,
+    pub created_at: Time,
+    pub finished_at: Option<Time>,
+    /// JSON: each sheet's report and quiz.
+    pub report: Option<String>,
+    /// Why nothing of the file was imported.
+    pub error: Option<String>,
+    /// The request that sent the file.
+    pub request_id: Option<String>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// All imports; for staff.
+    pub fn all() -> Select<Self> {
+        Self::find()
+    }
+
+    /// An import whose file is not read yet; for who reads it.
+    pub fn waiting(id: BankImportId) -> Select<Self> {
+        Self::find_by_id(id).filter(Column::FinishedAt.is_null())
+    }
+}

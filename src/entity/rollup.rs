@@ -1,0 +1,70 @@
+//! Sums over a student's submitted attempts, as a dashboard shows them.
+
+use sea_orm::{
+    ExprTrait, InsertMany, Iterable,
+    entity::prelude::*,
+    sea_query::{Alias, OnConflict},
+};
+
+use crate::id::UserId;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "rollups")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub student_id: UserId,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub kind: Kind,
+    /// The day in the site's zone, in days since 1970-01-01; 0 for the other kinds.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub day: i32,
+    /// The subject or the chapter; the nil UUID for the other kinds.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub of_id: Uuid,
+    pub attempts: i64,
+    pub right_count: i64,
+    pub wrong_count: i64,
+    pub blank_count: i64,
+    pub score: i64,
+    pub max_score: i64,
+}
+
+/// What a roll-up sums over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Kind {
+    Total,
+    Subject,
+    Chapter,
+    Day,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// Adds to roll-ups; makes those that are not there.
+    pub fn add(rows: impl IntoIterator<Item = ActiveModel>) -> InsertMany<ActiveModel> {
+        let sum = |column: Column| {
+            let more = Expr::col((Alias::new("excluded"), column));
+            (column, Expr::col((Entity, column)).add(more))
+        };
+        let sums = [
+            Column::Attempts,
+            Column::RightCount,
+            Column::WrongCount,
+            Column::BlankCount,
+            Column::Score,
+            Column::MaxScore,
+        ];
+        let add = OnConflict::columns(PrimaryKey::iter()).values(sums.map(sum)).to_owned();
+        Self::insert_many(rows).on_conflict(add)
+    }
+
+    /// All roll-ups, to verify them.
+    pub fn all() -> Select<Self> {
+        Self::find()
+    }
+}

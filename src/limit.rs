@@ -76,12 +76,11 @@ pub enum Who {
 
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hex = |digest: &[u8; 32]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         match self {
             Self::User(user) => write!(f, "user:{}", user.0),
             Self::Address(address) => write!(f, "address:{address}"),
-            Self::Login(email, address) => write!(f, "login:{}:{address}", hex(email)),
-            Self::Email(email) => write!(f, "email:{}", hex(email)),
+            Self::Login(email, address) => write!(f, "login:{}:{address}", hex::encode(email)),
+            Self::Email(email) => write!(f, "email:{}", hex::encode(email)),
         }
     }
 }

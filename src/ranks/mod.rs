@@ -91,8 +91,8 @@ impl Ranks {
         day: NaiveDate,
         questions: &[Question],
     ) -> Option<Vec<Answer>> {
-        let (scope, window) = board.key();
-        self.ask_by(db, (scope, format!("{window}@{day}")), questions).await
+        let as_of = Some(day);
+        self.ask_by(db, Key { as_of, ..board.key() }, questions).await
     }
 
     async fn ask_by(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
@@ -130,7 +130,7 @@ impl Ranks {
         let select = sql(conn, "SELECT DISTINCT scope_id, window_key FROM standings", []);
         let mut differences = Vec::new();
         for board in Named::find_by_statement(select).all(conn).await? {
-            let key = (board.scope_id, board.window_key);
+            let key = Key::now(board.scope_id, board.window_key);
             for round in 1.. {
                 let held = match &self.index {
                     Index::Memory(memory) => memory.held(&key),
@@ -145,9 +145,7 @@ impl Ranks {
                 if round == PATIENCE {
                     let different = held.iter().zip(&expected).find(|(held, expected)| held != expected);
                     differences.push(format!(
-                        "the index of board {}, {} has {} standings, the tables have {}; the first difference is {different:?}",
-                        key.0,
-                        key.1,
+                        "the index of board {key} has {} standings, the tables have {}; the first difference is {different:?}",
                         held.len(),
                         expected.len(),
                     ));

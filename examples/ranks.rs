@@ -41,6 +41,7 @@ use marmalade::{
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+use url::Url;
 use uuid::Uuid;
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
@@ -105,8 +106,9 @@ async fn measure(plan: &Plan, standings: usize, name: &str) -> Result<String> {
     let folder = tempfile::tempdir()?;
     let database_url = match &plan.postgres {
         Some(url) => {
-            let (server, _) = url.rsplit_once('/').ok_or("a database in --postgres")?;
-            Some(Secret(format!("{server}/{name}")))
+            let mut url = Url::parse(url)?;
+            url.set_path(name);
+            Some(Secret(url.into()))
         }
         None => None,
     };

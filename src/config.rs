@@ -20,7 +20,7 @@ use lettre::{Address, message::Mailbox};
 use serde::{Deserialize, Deserializer, de};
 use tokio::sync::Semaphore;
 
-use crate::{db::Synchronous, limit::Rate, operation::cost::Bounds, secret::Secret};
+use crate::{db::Synchronous, limit::Rate, operation::cost::Bounds, secret::Secret, text::url};
 
 /// Every key: its name in the environment, its default, what it does. In the file (`marmalade.toml`, or the one that
 /// `MARMALADE_CONFIG` names) a key is the same name in lower case without `MARMALADE_`.
@@ -485,6 +485,16 @@ impl Given {
         let mode = self
             .mode
             .unwrap_or(if exposed { Mode::Production } else { Mode::Development });
+        for (name, given, schemes) in [
+            ("DATABASE_URL", &self.database_url, &url::POSTGRES[..]),
+            ("DATABASE_REPLICA_URL", &self.database_replica_url, &url::POSTGRES),
+            ("REDIS_URL", &self.redis_url, &url::REDIS),
+            ("MARMALADE_SMTP_URL", &self.smtp_url, &url::SMTP),
+        ] {
+            if let Some(Secret(text)) = given {
+                url::server_url(text, schemes).map_err(|error| format!("{name}: {error}"))?;
+            }
+        }
         if let Some(Secret(url)) = &self.redis_url {
             redis::Client::open(url.as_str())
                 .map_err(|error| format!("REDIS_URL: {error}; expected redis://host:6379/0"))?;
@@ -492,13 +502,8 @@ impl Given {
                 return Err("REDIS_URL is for several servers on one PostgreSQL: set DATABASE_URL, too".into());
             }
         }
-        if let Some(Secret(replica)) = &self.database_replica_url {
-            if self.database_url.is_none() {
-                return Err("DATABASE_REPLICA_URL is a replica of DATABASE_URL: set that, too".into());
-            }
-            if !replica.starts_with("postgres://") && !replica.starts_with("postgresql://") {
-                return Err("DATABASE_REPLICA_URL must begin with postgres://".into());
-            }
+        if self.database_replica_url.is_some() && self.database_url.is_none() {
+            return Err("DATABASE_REPLICA_URL is a replica of DATABASE_URL: set that, too".into());
         }
         if self
             .metrics_token
@@ -520,31 +525,30 @@ impl Given {
         if redis_prefix.is_empty() || redis_prefix.contains(['{', '}']) {
             return Err("MARMALADE_REDIS_PREFIX: at least one character, and no braces".into());
         }
-        if let Some(Secret(url)) = &self.database_url
-            && !url.starts_with("postgres://")
-            && !url.starts_with("postgresql://")
-        {
-            return Err("DATABASE_URL must begin with postgres:// (leave it out for the embedded database)".into());
-        }
         let secrets: Vec<_> = self.secrets.map(|List(secrets)| secrets).unwrap_or_default();
         if secrets.iter().any(|secret| secret.len() < 32) {
             return Err("MARMALADE_SECRETS: each secret must have at least 32 characters".into());
         }
-        let allowed_origins = self.allowed_origins.map(|List(origins)| origins).unwrap_or_default();
-        if let Some(origin) = allowed_origins.iter().find(|origin| !is_origin(origin)) {
-            return Err(format!(
-                "MARMALADE_ALLOWED_ORIGINS: {origin} is not an origin; expected e.g. https://exam.example, without a path"
-            ));
-        }
+        let origins = self.allowed_origins.map(|List(origins)| origins).unwrap_or_default();
+        let origin = |text: &String| {
+            let origin = url::origin(text).ok_or_else(|| {
+                format!(
+                    "MARMALADE_ALLOWED_ORIGINS: {text} is not an origin; expected e.g. https://exam.example, without a path"
+                )
+            })?;
+            Ok(origin.ascii_serialization())
+        };
+        let allowed_origins = origins.iter().map(origin).collect::<Result<_, String>>()?;
         let networks = self.trusted_proxies.map(|List(networks)| networks).unwrap_or_default();
         let trusted_proxies = networks.iter().map(|text| network(text)).collect::<Result<_, _>>()?;
         let site_url = self.site_url.unwrap_or_else(|| format!("http://{listen}"));
-        let site_url = site_url.trim_end_matches('/').to_owned();
-        if !site_url.starts_with("https://") && !site_url.starts_with("http://") {
-            return Err(format!(
-                "MARMALADE_SITE_URL: {site_url} is not an address; expected e.g. https://exam.example"
-            ));
-        }
+        let site_url = url::site_url(&site_url)
+            .ok_or_else(|| {
+                format!("MARMALADE_SITE_URL: {site_url} is not an address; expected e.g. https://exam.example")
+            })?
+            .as_str()
+            .trim_end_matches('/')
+            .to_owned();
         let limits = Limits::default();
         let bounds = Bounds::default();
         let rate = |given: Option<Parsed<Rate>>, shipped| given.map_or(shipped, |Parsed(rate)| rate);
@@ -619,12 +623,6 @@ impl Given {
             redis_prefix,
         })
     }
-}
-
-/// An origin as browsers send it: scheme, host, perhaps a port.
-fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
 }
 
 /// An address alone is the network of just that address.
@@ -724,11 +722,28 @@ mod tests {
                 ["exam.example", "https://exam.example"],
             ),
             ("trusted_proxies = '10.0.0.0/40'", ["10.0.0.0/40", "10.0.0.0/8"]),
+            ("database_url = 'mysql://db/x'", ["DATABASE_URL", "postgres://"]),
+            ("database_url = 'postgres://u:p/w@db/x'", ["DATABASE_URL", "%2F"]),
+            ("smtp_url = 'mail.example'", ["MARMALADE_SMTP_URL", "URL"]),
+            (
+                "site_url = 'https://exam.example/?page=1'",
+                ["MARMALADE_SITE_URL", "https://exam.example"],
+            ),
             ("databse_url = 'x'", ["databse_url", "marmalade config"]),
         ] {
             let error = read(toml).expect_err(toml);
             assert!(words.iter().all(|word| error.contains(word)), "{toml} gave: {error}");
         }
+    }
+
+    #[test]
+    fn addresses_are_kept_as_browsers_send_them() {
+        let config = read(
+            "allowed_origins = 'https://Exam.Example:443,http://[::1]:80'\nsite_url = 'HTTPS://Exam.Example/app/'",
+        );
+        let config = config.expect("valid");
+        assert_eq!(config.allowed_origins, ["https://exam.example", "http://[::1]"]);
+        assert_eq!(config.site_url, "https://exam.example/app");
     }
 
     #[test]

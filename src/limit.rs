@@ -15,7 +15,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     num::NonZeroU32,
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -29,6 +29,7 @@ use crate::{
     error::{Error, Result},
     fleet::Fleet,
     id::UserId,
+    sync::lock,
     telemetry,
 };
 
@@ -76,12 +77,11 @@ pub enum Who {
 
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hex = |digest: &[u8; 32]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         match self {
             Self::User(user) => write!(f, "user:{}", user.0),
             Self::Address(address) => write!(f, "address:{address}"),
-            Self::Login(email, address) => write!(f, "login:{}:{address}", hex(email)),
-            Self::Email(email) => write!(f, "email:{}", hex(email)),
+            Self::Login(email, address) => write!(f, "login:{}:{address}", hex::encode(email)),
+            Self::Email(email) => write!(f, "email:{}", hex::encode(email)),
         }
     }
 }
@@ -319,7 +319,7 @@ impl Limiter {
         {
             return budget;
         }
-        let all = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = lock(&self.uses);
         let uses = all.get(&key).into_iter().flatten();
         let within = uses.filter(|at| now.since(**at) < rate.per);
         let (used, newest) = within.fold((0, None), |(used, _), at| (used + 1, Some(*at)));
@@ -350,7 +350,7 @@ impl Limiter {
             let counted = counted.map_err(Error::RateLimited)?;
             return Ok(reservation(Counted::Shared(counted)));
         }
-        let mut all = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.uses);
         let uses = all.entry(key).or_default();
         while uses.front().is_some_and(|oldest| now.since(*oldest) >= rate.per) {
             uses.pop_front();
@@ -365,7 +365,7 @@ impl Limiter {
 
     /// Forgets those whose uses no window holds any more.
     pub fn prune(&self, now: Time) {
-        let mut all = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.uses);
         all.retain(|(limit, _), uses| {
             let per = limit.rate(&self.limits).per;
             uses.back().is_some_and(|newest| now.since(*newest) < per)
@@ -380,7 +380,7 @@ impl Reservation<'_> {
         match (&self.counted, &self.limiter.fleet) {
             (Counted::Shared(this), Some(fleet)) => _ = shared::give_back(fleet, self.key, this).await,
             (Counted::Here(here), _) => {
-                let mut all = self.limiter.uses.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut all = lock(&self.limiter.uses);
                 if let Some(uses) = all.get_mut(&self.key)
                     && let Some(index) = uses.iter().rposition(|at| at == here)
                 {

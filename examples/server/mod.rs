@@ -9,6 +9,7 @@ use std::{
 };
 
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+use url::Url;
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
@@ -67,8 +68,9 @@ impl Place {
         let (Some(url), Some(name)) = (&self.ground.postgres, &self.database) else {
             return Ok(None);
         };
-        let (server, _) = url.rsplit_once('/').ok_or("a database in --postgres")?;
-        Ok(Some(format!("{server}/{name}")))
+        let mut url = Url::parse(url)?;
+        url.set_path(name);
+        Ok(Some(url.into()))
     }
 
     fn command(&self, command: &str) -> Result<Command> {

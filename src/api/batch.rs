@@ -5,7 +5,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -14,6 +14,8 @@ use std::{
 
 use async_graphql::dataloader::DataLoader;
 use futures_util::{Stream, StreamExt, future::BoxFuture, stream::FuturesUnordered, task::AtomicWaker};
+
+use crate::sync::lock;
 
 type Load = BoxFuture<'static, ()>;
 
@@ -86,10 +88,6 @@ impl<S: Stream> Stream for Operation<S> {
             }
         }
     }
-}
-
-fn lock(asked: &Asked) -> std::sync::MutexGuard<'_, Vec<Load>> {
-    asked.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Wakes the task, and remembers that it did.

@@ -90,7 +90,7 @@ pub async fn head(site: &Site) -> Result<Option<Head>> {
     let last = Entity::head().one(site.db.read()).await?;
     Ok(last.map(|entry| Head {
         sequence: entry.seq.unwrap_or_default(),
-        hash: hex(&entry.hash.unwrap_or_default()),
+        hash: hex::encode(entry.hash.unwrap_or_default()),
         time: entry.at.to_utc().to_rfc3339(),
         key_id: entry.key_id.unwrap_or_default(),
     }))
@@ -142,7 +142,7 @@ pub async fn check_head(site: &Site, head: &Head) -> Result<Vec<String>> {
     let entry = Entity::sealed_after(head.sequence - 1).one(site.db.read()).await?;
     let there = entry.filter(|entry| entry.seq == Some(head.sequence));
     Ok(match there {
-        Some(entry) if hex(entry.hash.as_deref().unwrap_or_default()) == head.hash => Vec::new(),
+        Some(entry) if hex::encode(entry.hash.as_deref().unwrap_or_default()) == head.hash => Vec::new(),
         Some(_) => vec![format!(
             "audit entry {} is not the one that was exported as the head",
             head.sequence
@@ -164,7 +164,7 @@ fn missing(from: i64, to: i64) -> String {
 
 fn hash(previous: Option<&[u8]>, seq: i64, entry: &Model) -> Vec<u8> {
     let text = serde_json::json!([
-        previous.map(hex),
+        previous.map(hex::encode),
         seq,
         entry.id.0,
         entry.actor_id.map(|actor| actor.0),
@@ -176,8 +176,4 @@ fn hash(previous: Option<&[u8]>, seq: i64, entry: &Model) -> Vec<u8> {
         entry.request_id,
     ]);
     Sha256::digest(text.to_string()).to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

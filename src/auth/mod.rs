@@ -9,7 +9,6 @@ pub mod token;
 use self::role::Role;
 use crate::{
     clock::Time,
-    entity::user,
     id::{SessionId, UserId},
 };
 
@@ -24,16 +23,6 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    /// A demo account, to write its history.
-    pub(crate) fn of_demo_account(account: &user::Model) -> Self {
-        Self {
-            user: account.id,
-            session: SessionId(uuid::Uuid::nil()),
-            role: account.role,
-            issued_at: account.created_at,
-        }
-    }
-
     /// The account.
     pub fn user(&self) -> UserId {
         self.user

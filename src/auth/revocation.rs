@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
+    sync::{Arc, RwLock, Weak},
 };
 
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
@@ -19,6 +19,7 @@ use crate::{
     fleet::Health,
     id::{SessionId, UserId},
     outbox::{Event, Follower, Topic},
+    sync::{read, write},
 };
 
 /// Sessions were signed out or revoked.
@@ -98,12 +99,12 @@ impl Revocations {
 
     /// Whether the viewer's token is still good.
     pub fn allow(&self, viewer: &Viewer) -> bool {
-        self.read().allows(viewer)
+        read(&self.state).allows(viewer)
     }
 
     /// A session was revoked: its tokens are refused and its streams end.
     pub fn session_ended(&self, session: SessionId, at: Time) {
-        let mut state = self.write();
+        let mut state = write(&self.state);
         state.sessions.insert(session, at);
         if let Some((_, ended)) = state.open.remove(&session) {
             end(&ended);
@@ -112,7 +113,7 @@ impl Revocations {
 
     /// An account was suspended, deleted or given another role: its tokens are to be refreshed and its streams end.
     pub fn user_changed(&self, user: UserId, at: Time) {
-        let mut state = self.write();
+        let mut state = write(&self.state);
         let newest = state.users.entry(user).or_insert(at);
         *newest = at.max(*newest);
         state.open.retain(|_, (owner, ended)| {
@@ -126,7 +127,7 @@ impl Revocations {
     /// What a stream of the viewer's session must watch, and hold as long as it lasts: it is cancelled when the session
     /// ends, at once if it has since the viewer was let in.
     pub fn end_of(&self, viewer: &Viewer) -> Arc<CancellationToken> {
-        let mut state = self.write();
+        let mut state = write(&self.state);
         if !state.allows(viewer) {
             let ended = CancellationToken::new();
             ended.cancel();
@@ -143,18 +144,10 @@ impl Revocations {
 
     /// Forgets what no token can be affected by any more, and the sessions whose streams are all closed.
     pub fn prune(&self, now: Time) {
-        let mut state = self.write();
+        let mut state = write(&self.state);
         state.sessions.retain(|_, at| now.since(*at) <= ACCESS_LIFETIME);
         state.users.retain(|_, at| now.since(*at) <= ACCESS_LIFETIME);
         state.open.retain(|_, (_, ended)| ended.strong_count() > 0);
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -227,7 +220,7 @@ mod tests {
         let (one, other) = (revocations.end_of(&viewer), revocations.end_of(&viewer));
         drop(one);
         revocations.prune(Time(0));
-        assert_eq!(revocations.read().open.len(), 1, "one stream is open still");
+        assert_eq!(read(&revocations.state).open.len(), 1, "one stream is open still");
         revocations.session_ended(viewer.session, Time(0));
         assert!(other.is_cancelled());
         let late = revocations.end_of(&viewer);
@@ -235,7 +228,7 @@ mod tests {
         revocations.prune(Time(0) + 2 * ACCESS_LIFETIME);
         drop(revocations.end_of(&viewer));
         revocations.prune(Time(0));
-        assert!(revocations.read().open.is_empty());
+        assert!(read(&revocations.state).open.is_empty());
 
         // Suspended, or given another role, between the request and its stream.
         revocations.user_changed(viewer.user, Time(6));

@@ -5,7 +5,7 @@
 //! | `POST` with `application/json` | 200 with the response |
 //! | `GET` with `query`, `variables`, `operationName` | the same, but 405 for a mutation |
 //! | a `GET` that a link or a form of any page could send | 403 |
-//! | a client that accepts neither media type of responses | 406 |
+//! | a client that accepts neither media type of responses, see `accept.rs` | 406 |
 //! | a body of another type, as forms send them | 415 |
 //! | a body that is compressed | 415 |
 //! | a body that is too large, or takes too long to come | 413, 408 |
@@ -30,10 +30,11 @@ use tracing::Span;
 
 use super::{
     BODY_BYTES, BODY_TIME,
+    accept::{Accepted, GRAPHQL_RESPONSE, JSON},
     identity::{Identity, Server, device, end_of, origin_is_allowed},
     json::json,
     peer::{Peer, in_span},
-    stream::{self, Form},
+    stream,
 };
 use crate::{
     api::{context::Caller, schema},
@@ -43,9 +44,6 @@ use crate::{
     limit::Who,
     operation,
 };
-
-const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
-const JSON: &str = "application/json";
 
 /// Headers that clients of the field send with a GET, to show that no form did.
 pub const PREFLIGHTED: [&str; 2] = ["apollo-require-preflight", "x-apollo-operation-name"];
@@ -174,40 +172,6 @@ fn is_deliberate(headers: &HeaderMap) -> bool {
     is(HeaderName::from_static("sec-fetch-site"), "same-origin")
         || is(header::CONTENT_TYPE, JSON)
         || PREFLIGHTED.iter().any(|name| headers.contains_key(*name))
-}
-
-/// What a client can read.
-struct Accepted {
-    /// The media type for one result: what the client prefers of the two.
-    single: Option<&'static str>,
-    /// The form for results one after the other.
-    stream: Option<Form>,
-}
-
-impl Accepted {
-    /// `None` if the client can read nothing of ours. Without an `Accept` it is taken for an old client.
-    fn by(headers: &HeaderMap) -> Option<Self> {
-        let Some(accept) = headers.get(header::ACCEPT) else {
-            return Some(Self {
-                single: Some(JSON),
-                stream: None,
-            });
-        };
-        let accept = accept.to_str().ok()?.to_ascii_lowercase();
-        let ranges = || {
-            accept
-                .split(',')
-                .map(|range| range.split(';').next().unwrap_or_default().trim())
-        };
-        let wanted = |name: &str| ranges().any(|range| range == name);
-        let single = if wanted(GRAPHQL_RESPONSE) || wanted("*/*") || wanted("application/*") {
-            Some(GRAPHQL_RESPONSE)
-        } else {
-            wanted(JSON).then_some(JSON)
-        };
-        let stream = ranges().find_map(Form::of);
-        (single.is_some() || stream.is_some()).then_some(Self { single, stream })
-    }
 }
 
 /// How a response with one result is written.

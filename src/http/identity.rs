@@ -18,6 +18,7 @@ use crate::{
     app::App,
     auth::{Viewer, cookie},
     error::whole_seconds,
+    text::url::origin,
 };
 
 /// What handlers reach for.
@@ -84,14 +85,13 @@ pub fn bearer(authorization: &str) -> Option<&str> {
 /// Whether the page that sends a request may do so in the name of its visitor: one of our own origin, or of an allowed
 /// one. Without an `Origin` there is no telling.
 pub fn origin_is_allowed(app: &App, headers: &HeaderMap) -> Option<bool> {
-    let origin = headers.get(header::ORIGIN)?.to_str().ok()?;
-    let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let own = own.is_some_and(|host| {
-        let secure = origin.strip_prefix("https://");
-        let plain = origin.strip_prefix("http://").filter(|_| app.config.speaks_plainly());
-        secure.or(plain) == Some(host)
-    });
-    Some(own || app.config.allowed_origins.iter().any(|allowed| allowed == origin))
+    let page = headers.get(header::ORIGIN)?.to_str().ok()?;
+    let Some(page) = origin(page) else { return Some(false) };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let own = |scheme: &str| host.and_then(|host| origin(&format!("{scheme}://{host}"))).as_ref() == Some(&page);
+    let plainly = app.config.speaks_plainly() && own("http");
+    let mut allowed = app.config.allowed_origins.iter().filter_map(|allowed| origin(allowed));
+    Some(own("https") || plainly || allowed.any(|allowed| allowed == page))
 }
 
 /// What a stream must watch: it is cancelled when the session that opens it ends.

@@ -1,5 +1,6 @@
 //! HTTP: routes, and who a request comes from.
 
+mod accept;
 mod graphiql;
 mod graphql;
 mod health;

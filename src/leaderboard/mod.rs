@@ -127,7 +127,7 @@ impl Boards {
             }
         }
         for moved in moves {
-            if let Some(audience) = lock(&self.audiences).get(&(moved.scope, moved.window.clone())) {
+            if let Some(audience) = lock(&self.audiences).get(&moved.key()) {
                 audience.note(moved);
             }
         }

@@ -77,7 +77,7 @@ impl Operations {
         let text = !request.query.is_empty();
         if let Some(hash) = &hash
             && text
-            && *hash != hex(&Sha256::digest(&request.query))
+            && *hash != hex::encode(Sha256::digest(&request.query))
         {
             return Err(bad("`sha256Hash` is not the hash of `query`."));
         }
@@ -136,8 +136,4 @@ impl Manifest {
 
 fn bad(message: &str) -> Error {
     Error::BadInput(message.into())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -14,6 +14,7 @@ use crate::{
     error::{Error, Result},
     secret::Secret,
     serve,
+    text::url::{POSTGRES, password, server_url, without_password},
 };
 
 /// Writes a backup into a new file. The server may go on serving.
@@ -128,13 +129,13 @@ async fn is_empty(db: &Db) -> Result<bool> {
 
 /// Runs a tool of PostgreSQL. The password goes through the environment: arguments are for everybody to see.
 async fn run_tool(tool: &'static str, url: &str, how: &[&str], file: &Path) -> Result<()> {
-    let (url, password) = without_password(url);
+    let url = server_url(url, &POSTGRES).map_err(|error| refusal(format!("DATABASE_URL: {error}")))?;
     let mut command = Command::new(tool);
-    command.arg("--dbname").arg(url).args(how).arg(file);
-    if let Some(password) = password {
-        let decoded = percent_encoding::percent_decode_str(&password).decode_utf8_lossy();
-        command.env("PGPASSWORD", decoded.as_ref());
+    if let Some(password) = password(&url) {
+        command.env("PGPASSWORD", password);
     }
+    command.arg("--dbname").arg(without_password(url).as_str());
+    command.args(how).arg(file);
     let output = tokio::task::spawn_blocking(move || command.output())
         .await
         .map_err(Error::internal)?;
@@ -148,33 +149,6 @@ async fn run_tool(tool: &'static str, url: &str, how: &[&str], file: &Path) -> R
     }
 }
 
-fn without_password(url: &str) -> (String, Option<String>) {
-    let split = || {
-        let (scheme, rest) = url.split_once("://")?;
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (user, host) = rest[..end].rsplit_once('@')?;
-        let (user, password) = user.split_once(':')?;
-        Some((
-            format!("{scheme}://{user}@{host}{}", &rest[end..]),
-            Some(password.to_owned()),
-        ))
-    };
-    split().unwrap_or_else(|| (url.to_owned(), None))
-}
-
 fn refusal(message: impl Into<String>) -> Error {
     Error::BadInput(message.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_is_no_argument() {
-        let (url, password) = without_password("postgres://ada:p%40ss@db:5432/site?sslmode=require");
-        assert_eq!(url, "postgres://ada@db:5432/site?sslmode=require");
-        assert_eq!(password.as_deref(), Some("p%40ss"));
-        assert_eq!(without_password("postgres://ada@db/site").1, None);
-    }
 }

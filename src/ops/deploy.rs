@@ -3,6 +3,8 @@
 
 use std::{fmt, net::IpAddr, path::Path};
 
+use url::Url;
+
 use crate::{
     config::{Config, Limits, LogFormat, Mode},
     db::{Db, Synchronous},
@@ -11,6 +13,7 @@ use crate::{
     fleet::Fleet,
     limit::Rate,
     secret::Secret,
+    text::url::{POSTGRES, REDIS, SMTP, is_local, password, server_url},
 };
 
 /// How bad it is.
@@ -121,11 +124,12 @@ fn addresses(config: &Config, findings: &mut Vec<Finding>) {
         let message = "development mode is for the own machine: cookies are not Secure, demo content loads";
         findings.push(error("MARMALADE_MODE", message));
     }
-    if config.site_url.starts_with("http://") {
+    let is_plain = |url: &str| Url::parse(url).is_ok_and(|url| url.scheme() == "http");
+    if is_plain(&config.site_url) {
         let message = "letters with links that are as good as passwords lead to plain HTTP; begin it with https://";
         findings.push(error("MARMALADE_SITE_URL", message));
     }
-    if let Some(origin) = config.allowed_origins.iter().find(|o| o.starts_with("http://")) {
+    if let Some(origin) = config.allowed_origins.iter().find(|origin| is_plain(origin)) {
         let message = format!("whoever is on the way can change the pages of {origin}; use https://");
         findings.push(error("MARMALADE_ALLOWED_ORIGINS", message));
     } else if config.allowed_origins.is_empty() {
@@ -177,17 +181,27 @@ fn is_guessable(secret: &str) -> bool {
             .any(|word| lower.contains(word))
 }
 
+/// A URL's parts; where there are none, that is what is found.
+fn read(
+    about: &'static str,
+    url: Option<&Secret<String>>,
+    schemes: &[&str],
+    findings: &mut Vec<Finding>,
+) -> Option<Url> {
+    let read = |Secret(url): &Secret<String>| server_url(url, schemes);
+    let unreadable = |message| findings.push(error(about, message));
+    url.and_then(|url| read(url).map_err(unreadable).ok())
+}
+
 fn mail(config: &Config, findings: &mut Vec<Finding>) {
-    match &config.smtp_url {
-        None => {
-            let message = "letters go to a folder: nobody who forgot a password will get one";
-            findings.push(warning("MARMALADE_SMTP_URL", message));
-        }
-        Some(Secret(url)) if url.starts_with("smtp://") && !url.contains("tls=required") && !host_is_local(url) => {
-            let message = "letters and the password may travel in the clear; use smtps:// or add ?tls=required";
-            findings.push(error("MARMALADE_SMTP_URL", message));
-        }
-        Some(_) => {}
+    if config.smtp_url.is_none() {
+        let message = "letters go to a folder: nobody who forgot a password will get one";
+        findings.push(warning("MARMALADE_SMTP_URL", message));
+    }
+    let smtp = read("MARMALADE_SMTP_URL", config.smtp_url.as_ref(), &SMTP, findings);
+    if smtp.is_some_and(|url| url.scheme() == "smtp" && !says(&url, "tls", &["required"]) && !is_local(&url)) {
+        let message = "letters and the password may travel in the clear; use smtps:// or add ?tls=required";
+        findings.push(error("MARMALADE_SMTP_URL", message));
     }
     if config.mail_from.email.domain() == "localhost" {
         let message = "no mail server accepts letters from localhost; name a sender of the site";
@@ -201,16 +215,16 @@ fn storage(config: &Config, findings: &mut Vec<Finding>) {
         ("DATABASE_REPLICA_URL", &config.database_replica_url),
     ];
     for (about, url) in urls {
-        let Some(Secret(url)) = url else { continue };
-        let encrypted = ["sslmode=require", "sslmode=verify"]
-            .iter()
-            .any(|mode| url.contains(mode));
-        if !host_is_local(url) && !encrypted {
+        let Some(url) = read(about, url.as_ref(), &POSTGRES, findings) else {
+            continue;
+        };
+        let encrypted = says(&url, "sslmode", &["require", "verify-ca", "verify-full"]);
+        if !is_local(&url) && !encrypted {
             let message = "the connection to another machine may be in the clear; add ?sslmode=verify-full";
             findings.push(warning(about, message));
         }
         let guessable = ["postgres", "password", "changeme", "marmalade"];
-        if guessable.map(Some).contains(&password_of(url)) {
+        if password(&url).is_some_and(|password| guessable.contains(&password.as_str())) {
             findings.push(error(about, "the database's password is guessable; choose another"));
         }
     }
@@ -218,12 +232,12 @@ fn storage(config: &Config, findings: &mut Vec<Finding>) {
         let message = "answers that were acknowledged may go with the power; full keeps them";
         findings.push(warning("MARMALADE_SQLITE_SYNCHRONOUS", message));
     }
-    if let Some(Secret(url)) = &config.redis_url {
-        if !host_is_local(url) && password_of(url).is_none() {
+    if let Some(url) = read("REDIS_URL", config.redis_url.as_ref(), &REDIS, findings) {
+        if !is_local(&url) && password(&url).is_none() {
             let message = "whoever reaches Redis can change ranks and limits; give it a password";
             findings.push(error("REDIS_URL", message));
         }
-        if !host_is_local(url) && !url.starts_with("rediss://") {
+        if !is_local(&url) && !url.scheme().ends_with('s') {
             let message = "the connection to another machine is in the clear; use rediss://";
             findings.push(warning("REDIS_URL", message));
         }
@@ -263,23 +277,10 @@ fn others_may_read(_: &Path) -> bool {
     false
 }
 
-/// What comes after `scheme://`, before the path.
-fn authority(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?']).next().unwrap_or_default()
-}
-
-fn password_of(url: &str) -> Option<&str> {
-    let (user, _) = authority(url).rsplit_once('@')?;
-    Some(user.split_once(':')?.1)
-}
-
-fn host_is_local(url: &str) -> bool {
-    let host = authority(url).rsplit('@').next().unwrap_or_default();
-    ["localhost", "127.0.0.1", "[::1]"]
-        .iter()
-        .any(|local| host.starts_with(local))
-        || host.is_empty()
+/// Whether a parameter of a URL has one of these values.
+fn says(url: &Url, name: &str, values: &[&str]) -> bool {
+    url.query_pairs()
+        .any(|(key, value)| key == name && values.contains(&&*value))
 }
 
 /// Ten times what is shipped is no tuning any more; where a limit stands between a guesser and an account it is an error.

@@ -4,6 +4,7 @@ use chrono::{Datelike, Days, Months, NaiveDate, TimeZone, Weekday};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
+use super::question::Key;
 use crate::{
     calendar::midnight,
     clock::Time,
@@ -143,8 +144,8 @@ impl Window {
 
 impl Board {
     /// What the tables call it.
-    pub fn key(self) -> (Uuid, String) {
-        (self.scope.key(), self.window.key())
+    pub fn key(self) -> Key {
+        Key::now(self.scope.key(), self.window.key())
     }
 
     /// The board over the same scope in the window before; all time has none.

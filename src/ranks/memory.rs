@@ -229,7 +229,7 @@ mod tests {
         let db = db.unwrap_or_else(|_| panic!("SQLite opens"));
         db.migrate().await.unwrap_or_else(|_| panic!("migrates"));
         let memory = Memory::new(Arc::new(SystemClock), Tz::UTC);
-        let all = || (Uuid::nil(), "all".to_owned());
+        let all = || Key::now(Uuid::nil(), "all".to_owned());
         let student = Update {
             student: Uuid::from_u128(1),
             version: 1,
@@ -238,7 +238,7 @@ mod tests {
         memory.ask(&db, all(), &[]).await.expect("a board");
         memory.apply(&all(), student).expect("a move");
         for n in 0..5 * MOST {
-            let day = (Uuid::from_u128(n as u128), "2026-11-26".to_owned());
+            let day = Key::now(Uuid::from_u128(n as u128), "2026-11-26".to_owned());
             memory.ask(&db, day, &[]).await.expect("a board");
         }
         assert!(lock(&memory.loaded).len() <= MOST);

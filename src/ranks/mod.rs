@@ -16,6 +16,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 use futures_util::TryStreamExt;
 use sea_orm::DatabaseConnection;
+use uuid::Uuid;
 
 use self::{
     board::Board,
@@ -84,8 +85,8 @@ impl Ranks {
         day: NaiveDate,
         questions: &[Question],
     ) -> Option<Vec<Answer>> {
-        let (scope, window) = board.key();
-        self.ask_by(db, (scope, format!("{window}@{day}")), questions).await
+        let as_of = Some(day);
+        self.ask_by(db, Key { as_of, ..board.key() }, questions).await
     }
 
     async fn ask_by(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
@@ -120,9 +121,10 @@ impl Ranks {
     /// explains is gone when it is looked for again.
     pub async fn differences(&self, conn: &DatabaseConnection) -> Result<Vec<String>> {
         const PATIENCE: usize = 25;
-        let boards: Vec<Key> = standing::Entity::boards().into_tuple().all(conn).await?;
+        let boards: Vec<(Uuid, String)> = standing::Entity::boards().into_tuple().all(conn).await?;
         let mut differences = Vec::new();
-        for key in boards {
+        for (scope, window) in boards {
+            let key = Key::now(scope, window);
             for round in 1.. {
                 let held = match &self.index {
                     Index::Memory(memory) => memory.held(&key),
@@ -137,9 +139,7 @@ impl Ranks {
                 if round == PATIENCE {
                     let different = held.iter().zip(&expected).find(|(held, expected)| held != expected);
                     differences.push(format!(
-                        "the index of board {}, {} has {} standings, the tables have {}; the first difference is {different:?}",
-                        key.0,
-                        key.1,
+                        "the index of board {key} has {} standings, the tables have {}; the first difference is {different:?}",
                         held.len(),
                         expected.len(),
                     ));

@@ -1,5 +1,8 @@
 //! What is asked of a board's index, and what an index is told.
 
+use std::fmt;
+
+use chrono::NaiveDate;
 use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -7,9 +10,32 @@ use uuid::Uuid;
 use super::index::{Place, RankIndex, Standing, Update};
 use crate::clock::Time;
 
-/// What the tables call a board: its scope and its window. `all@2026-11-26` is the board of all time as that day found
-/// it, which no table has.
-pub type Key = (Uuid, String);
+/// A board as the tables name it, or as a day found it, which no table has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    pub scope: Uuid,
+    pub window: String,
+    /// The day at whose beginning the board is shown; `None`: now.
+    pub as_of: Option<NaiveDate>,
+}
+
+impl Key {
+    /// The board as it is now.
+    pub fn now(scope: Uuid, window: String) -> Self {
+        Self {
+            scope,
+            window,
+            as_of: None,
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.scope, self.window)?;
+        self.as_of.map_or(Ok(()), |day| write!(f, "@{day}"))
+    }
+}
 
 /// What an update has changed on a board.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,14 +49,19 @@ pub struct Move {
 }
 
 impl Move {
-    pub fn of((scope, window): &Key, update: &Update, was: Option<(i64, i64)>) -> Self {
+    pub fn of(board: &Key, update: &Update, was: Option<(i64, i64)>) -> Self {
         Self {
-            scope: *scope,
-            window: window.clone(),
+            scope: board.scope,
+            window: board.window.clone(),
             student: update.student,
             was,
             now: update.to,
         }
+    }
+
+    /// Its board.
+    pub fn key(&self) -> Key {
+        Key::now(self.scope, self.window.clone())
     }
 }
 
@@ -44,9 +75,9 @@ pub struct Changed {
 }
 
 impl Changed {
-    /// Its board, as the tables call it.
-    pub fn key(&self) -> (Uuid, String) {
-        (self.scope_id, self.window_key.clone())
+    /// Its board.
+    pub fn key(&self) -> Key {
+        Key::now(self.scope_id, self.window_key.clone())
     }
 }
 
@@ -79,5 +110,21 @@ impl Question {
             Self::FromRank(rank, n) => index.from_rank(*rank, *n),
             Self::Around(student, above, below) => index.around(*student, *above, *below).unwrap_or_default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_board_as_of_a_day_is_another_than_that_of_now() {
+        let now = Key::now(Uuid::nil(), "all".into());
+        let as_of = Key {
+            as_of: NaiveDate::from_ymd_opt(2026, 11, 26),
+            ..now.clone()
+        };
+        assert_eq!(now.to_string(), "00000000-0000-0000-0000-000000000000:all");
+        assert_eq!(as_of.to_string(), "00000000-0000-0000-0000-000000000000:all@2026-11-26");
     }
 }

@@ -255,8 +255,8 @@ impl Shared {
         self.fleet.key("commits")
     }
 
-    fn call(&self, commands: &mut Pipeline, script: usize, (scope, window): &Key) {
-        let place = format!("board:{scope}:{window}");
+    fn call(&self, commands: &mut Pipeline, script: usize, board: &Key) {
+        let place = format!("board:{board}");
         commands.cmd("EVALSHA").arg(&HASHES[script]).arg(3);
         for name in ["order", "held", "state"] {
             commands.arg(self.fleet.key_at(&place, name));

@@ -1,5 +1,6 @@
 //! A board as the tables have it, to build an index from.
 
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 use futures_util::{Stream, TryStreamExt};
 use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, Statement};
@@ -27,17 +28,17 @@ struct Member {
 /// comes late must not bring them back.
 pub async fn snapshot<'c>(
     conn: &'c DatabaseConnection,
-    (scope, window): &Key,
+    board: &Key,
     zone: Tz,
 ) -> Result<impl Stream<Item = Result<Update>> + Send + use<'c>> {
-    let select = match window.split_once('@') {
-        Some((window, day)) => as_of_day(conn, *scope, window, day, zone)?,
+    let select = match board.as_of {
+        Some(day) => as_of_day(conn, board, day, zone)?,
         None => sql(
             conn,
             "SELECT s.student_id, s.score, s.reached_at, u.version, u.ranked \
              FROM standings s JOIN users u ON u.id = s.student_id \
              WHERE s.scope_id = $1 AND s.window_key = $2",
-            [(*scope).into(), window.clone().into()],
+            [board.scope.into(), board.window.as_str().into()],
         ),
     };
     // One by one: all of them as rows of the database would take ten times the memory.
@@ -52,10 +53,9 @@ pub async fn snapshot<'c>(
 
 /// A board as a day found it. A standing that has not changed since is what it was; the others are summed anew from the
 /// results before.
-fn as_of_day(conn: &impl ConnectionTrait, scope: Uuid, window: &str, day: &str, zone: Tz) -> Result<Statement> {
-    let unknown = || Error::internal("a board of no day");
-    let morning = midnight(day.parse().map_err(Error::internal)?, zone);
-    let window = Window::of_key(window).ok_or_else(unknown)?;
+fn as_of_day(conn: &impl ConnectionTrait, board: &Key, day: NaiveDate, zone: Tz) -> Result<Statement> {
+    let morning = midnight(day, zone);
+    let window = Window::of_key(&board.window).ok_or_else(|| Error::internal("a board of no window"))?;
     let since = window.starts_at(zone).unwrap_or(Time(0));
     Ok(sql(
         conn,
@@ -72,8 +72,8 @@ fn as_of_day(conn: &impl ConnectionTrait, scope: Uuid, window: &str, day: &str, 
          ) AS before ON before.student_id = s.student_id \
          WHERE s.scope_id = $1 AND s.window_key = $2 AND (s.reached_at < $3 OR before.score IS NOT NULL)",
         [
-            scope.into(),
-            window.key().into(),
+            board.scope.into(),
+            board.window.as_str().into(),
             morning.into(),
             since.into(),
             Uuid::nil().into(),

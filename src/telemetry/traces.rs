@@ -6,6 +6,7 @@ use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::Sd
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{Layer, registry::LookupSpan};
+use url::Url;
 
 use crate::error::{Error, Result};
 
@@ -24,7 +25,9 @@ impl Traces {
         {
             return Ok(None);
         }
-        let secure = |name: &&str| std::env::var(name).is_ok_and(|url| url.starts_with("https:"));
+        let secure = |name: &&str| {
+            std::env::var(name).is_ok_and(|url| Url::parse(&url).is_ok_and(|url| url.scheme() == "https"))
+        };
         if let Some(name) = named.iter().find(|name| secure(name)) {
             let message = format!("{name}: traces are sent over http:// to a collector nearby, which can send them on");
             return Err(Error::internal(message));

@@ -1,6 +1,7 @@
 //! The rules for text that people give, each in one place. Whatever is kept passes through here first.
 
 mod markdown;
+pub mod url;
 
 pub use self::markdown::safe_markdown;
 

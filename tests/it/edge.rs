@@ -73,7 +73,7 @@ on_both_databases! {
 
     async fn an_operation_goes_by_its_hash_once_it_was_sent(app: TestApp) {
         let query = "{ subjects { totalCount } }";
-        let hash: String = Sha256::digest(query).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex::encode(Sha256::digest(query));
         let about = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
         let by_hash = json!({"extensions": about}).to_string();
         let (_, body) = post(&app, by_hash.clone(), &[]).await;

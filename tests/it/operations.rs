@@ -77,7 +77,7 @@ fn each_planted_misconfiguration_is_found() {
 
     use Severity::{Error, Warning};
     type Plant = fn(&mut Config);
-    let planted: [(&str, Severity, Plant); 31] = [
+    let planted: [(&str, Severity, Plant); 41] = [
         ("MARMALADE_MODE", Error, |c| c.mode = Mode::Development),
         ("MARMALADE_DEMO", Error, |c| c.demo = true),
         ("MARMALADE_SITE_URL", Error, |c| {
@@ -106,6 +106,37 @@ fn each_planted_misconfiguration_is_found() {
         }),
         ("REDIS_URL", Warning, |c| {
             c.redis_url = Some(Secret("redis://:kq9ZbX3v@redis.example:6379/0".into()))
+        }),
+        ("REDIS_URL", Error, |c| {
+            c.redis_url = Some(Secret("rediss://localhost.example.com:6379/0".into()))
+        }),
+        ("REDIS_URL", Warning, |c| {
+            c.redis_url = Some(Secret("redis://:kq9ZbX3v@localhost.example.com:6379/0".into()))
+        }),
+        ("REDIS_URL", Error, |c| {
+            c.redis_url = Some(Secret("redis://:kq9/ZbX3v@redis.example:6379/0".into()))
+        }),
+        ("DATABASE_URL", Warning, |c| {
+            c.database_url = Some(Secret("postgres://site:kq9ZbX3v@localhost/x?host=db.example".into()))
+        }),
+        ("DATABASE_URL", Warning, |c| {
+            let url = "postgres://site:kq9ZbX3v@db.example/x?application_name=sslmode=require";
+            c.database_url = Some(Secret(url.into()))
+        }),
+        ("DATABASE_URL", Error, |c| {
+            c.database_url = Some(Secret("postgres://site@127.0.0.1/x?password=postgres".into()))
+        }),
+        ("DATABASE_URL", Error, |c| {
+            c.database_url = Some(Secret("postgres://site:12/kq9ZbX3v@db.example/x".into()))
+        }),
+        ("MARMALADE_SMTP_URL", Error, |c| {
+            c.smtp_url = Some(Secret("SMTP://site:hush@mail.example".into()))
+        }),
+        ("MARMALADE_SMTP_URL", Error, |c| {
+            c.smtp_url = Some(Secret("smtp://site:tls=required@mail.example".into()))
+        }),
+        ("MARMALADE_SMTP_URL", Error, |c| {
+            c.smtp_url = Some(Secret("smtp://site:hush@localhost.example".into()))
         }),
         ("MARMALADE_SECRETS", Error, |c| {
             c.secrets.clear();

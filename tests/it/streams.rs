@@ -136,7 +136,7 @@ on_both_databases! {
 
     async fn an_operation_goes_by_its_hash_over_get_and_a_socket(app: TestApp) {
         let (ada, query) = (app.student().await, "{ subjects { totalCount } }");
-        let hash: String = Sha256::digest(query).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex::encode(Sha256::digest(query));
         let extensions = json!({"persistedQuery": {"version": 1, "sha256Hash": hash}});
         let server = app.listen().await;
         let mut socket = Socket::open(server, &ada.token()).await;

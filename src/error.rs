@@ -49,22 +49,22 @@ pub struct UserError {
     pub path: Vec<String>,
 }
 
-/// The closed list of outcomes a person can act on.
+/// The kinds of outcomes that a person can act on. The list is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
 pub enum UserErrorCode {
-    /// A value is missing, too long, or not of the form asked for.
+    /// A value is missing, too long, or has the wrong format.
     BadUserInput,
-    /// The value is taken, or the object has changed meanwhile.
+    /// The value is taken, or the object was changed meanwhile.
     Conflict,
     /// The attempt was submitted before, with another idempotency key.
     AttemptAlreadySubmitted,
-    /// The attempt's time has run out; it was submitted with what was saved.
+    /// The deadline has passed; the attempt was submitted with the saved answers.
     AttemptExpired,
-    /// The quiz is not open yet, or no longer.
+    /// The quiz is not open yet, or has closed.
     QuizNotOpen,
-    /// All attempts that the quiz allows have been taken.
+    /// The student has used all attempts that the quiz allows.
     AttemptsExhausted,
-    /// The quiz asks for a pause between two attempts.
+    /// The quiz requires a pause between two attempts.
     Cooldown,
 }
 

@@ -45,7 +45,7 @@ macro_rules! ids {
 }
 
 ids! {
-    /// An account: a student's or a staff member's.
+    /// An account of a student or a staff member.
     UserId = "user",
     SessionId = "session",
     SubjectId = "subject",

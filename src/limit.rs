@@ -220,13 +220,13 @@ impl fmt::Display for Rate {
     }
 }
 
-/// What is left of a limit.
+/// The budget of one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// The whole of it.
     pub rate: Rate,
     pub remaining: usize,
-    /// When the whole of it is there again, if nothing is used meanwhile.
+    /// The time at which the full budget is available again, without further uses.
     pub whole_at: Time,
 }
 

@@ -21,7 +21,7 @@ use crate::{
     text,
 };
 
-/// Which accounts are wanted. What is not given does not matter.
+/// Conditions for accounts. Omitted fields match everything.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Words, each in the handle or the e-mail address.

@@ -75,7 +75,7 @@ pub async fn attempt(ctx: &Context<'_>, id: AttemptId) -> Result<Attempt> {
     Ok(found.into())
 }
 
-/// One student taking one revision of a quiz.
+/// An attempt of one student at one revision of a quiz.
 #[Object]
 impl Attempt {
     /// The opaque id.
@@ -83,52 +83,53 @@ impl Attempt {
         self.attempt.id.encode().into()
     }
 
-    /// Whether it is in progress or submitted. One whose time has run out is submitted within seconds.
+    /// The state of the attempt. An overdue attempt is submitted within seconds.
     async fn state(&self) -> State {
         self.attempt.state
     }
 
-    /// Its number among the student's attempts at the quiz, from 1.
+    /// Number among the student's attempts at the quiz, starting at 1.
     async fn number(&self) -> i32 {
         self.attempt.number
     }
 
-    /// Whether its result counts on boards: only if the student could not yet read a review of the quiz when it began.
+    /// Whether the result counts on boards. It does only if the student could not yet read a review of the quiz at the
+    /// start of the attempt.
     async fn ranked(&self) -> bool {
         self.attempt.ranked
     }
 
-    /// When it began.
+    /// The time of the start.
     async fn started_at(&self) -> DateTime<Utc> {
         date_time(self.attempt.started_at)
     }
 
-    /// When its time is up, by the server's clock. Three seconds more are allowed for the network, and flagged.
+    /// The deadline, by the server's clock. Saves and submits up to 3 seconds later are accepted and flagged as late.
     async fn deadline_at(&self) -> DateTime<Utc> {
         date_time(self.attempt.deadline_at)
     }
 
-    /// The server's clock now, to count down by.
+    /// The current time of the server's clock, as the base of a countdown.
     async fn server_time(&self, ctx: &Context<'_>) -> DateTime<Utc> {
         date_time(ctx.now().at)
     }
 
-    /// When it was submitted: the deadline, if the clock did it.
+    /// The time of the submit; the deadline if the clock submitted it.
     async fn submitted_at(&self) -> Option<DateTime<Utc>> {
         self.attempt.submitted_at.map(date_time)
     }
 
-    /// Who submitted it.
+    /// The submitter: the student or the clock.
     async fn submitted_by(&self) -> Option<SubmittedBy> {
         self.attempt.submitted_by
     }
 
-    /// Whether an answer or the submit came after the deadline, within the grace.
+    /// Whether an answer or the submit arrived after the deadline, within the grace period.
     async fn late(&self) -> bool {
         self.attempt.late
     }
 
-    /// The quiz, readable here even if it was taken out of the catalogue.
+    /// The quiz; readable here even after it was removed from the catalogue.
     async fn quiz(&self, ctx: &Context<'_>) -> Result<Quiz> {
         if let Some(quiz) = &self.quiz {
             return Ok(quiz.clone().into());
@@ -138,12 +139,12 @@ impl Attempt {
         found.map(Quiz::from).ok_or(Error::NotFound)
     }
 
-    /// Whose attempt it is; `null` once the account was deleted.
+    /// The student; `null` after the account was deleted.
     async fn student(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         if_there(user(ctx, self.attempt.student_id).await)
     }
 
-    /// The questions in their order, without their answers.
+    /// The questions in order, without their answers.
     #[graphql(complexity = "20 * child_complexity")]
     async fn questions(&self, ctx: &Context<'_>) -> Result<Vec<Question>> {
         let app = ctx.app();
@@ -151,14 +152,14 @@ impl Attempt {
         Ok(questions(&paper))
     }
 
-    /// What is saved, one answer per question that was ever answered.
+    /// The saved answers, one for each question that was ever answered.
     #[graphql(complexity = "20 * child_complexity")]
     async fn answers(&self, ctx: &Context<'_>) -> Result<Vec<Answer>> {
         let answers = ctx.loaders().answers().load_one(self.attempt.id).await?;
         Ok(answers.unwrap_or_default().into_iter().map(Answer::from).collect())
     }
 
-    /// The result, once submitted.
+    /// The result; `null` until submitted.
     async fn result(&self, ctx: &Context<'_>) -> Result<Option<AttemptResult>> {
         if self.attempt.state == State::InProgress {
             return Ok(None);
@@ -170,8 +171,8 @@ impl Attempt {
         Ok(found.as_ref().map(AttemptResult::from))
     }
 
-    /// Right answers and explanations, once the attempt is submitted and the quiz opens its reviews; `null` before.
-    /// A student may read ten an hour; one that is still closed costs nothing.
+    /// The right answers and explanations; `null` until the attempt is submitted and the quiz opens its reviews. A
+    /// student may read 10 reviews an hour; a review that is still closed does not count.
     #[graphql(complexity = "20 * child_complexity")]
     async fn review(&self, ctx: &Context<'_>) -> Result<Option<ReviewOfAttempt>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
@@ -191,15 +192,15 @@ impl Attempt {
 /// A saved answer.
 #[derive(Clone, SimpleObject)]
 pub struct Answer {
-    /// The question that it answers.
+    /// The question it answers.
     question_id: ID,
-    /// What was chosen; `null` if the answer was cleared.
+    /// The chosen choice; `null` if the answer was cleared.
     choice_id: Option<ID>,
-    /// The number of the save that is stored. The next save of this question must carry a higher one.
+    /// The sequence number of the stored save. The next save of this question must have a higher one.
     seq: i64,
-    /// When it was saved.
+    /// The time of the save.
     answered_at: DateTime<Utc>,
-    /// Whether it came after the deadline, within the grace.
+    /// Whether it was saved after the deadline, within the grace period.
     late: bool,
 }
 
@@ -220,19 +221,19 @@ impl From<answer::Model> for Answer {
 pub struct AttemptResult {
     /// The points.
     points: f64,
-    /// What all right answers would have been worth.
+    /// The points if all answers were right.
     max_points: f64,
-    /// How many questions were answered rightly.
+    /// The number of right answers.
     right_count: i32,
-    /// How many were answered wrongly.
+    /// The number of wrong answers.
     wrong_count: i32,
-    /// How many were not answered.
+    /// The number of questions without an answer.
     blank_count: i32,
-    /// Whether it counts on boards.
+    /// Whether the result counts on boards.
     ranked: bool,
-    /// The correction of the key that it was scored by; 0 is the key as it was published.
+    /// The number of the answer key's correction used for scoring; 0 is the key as published.
     correction: i32,
-    /// When the attempt was submitted.
+    /// The time of the submit.
     submitted_at: DateTime<Utc>,
 }
 
@@ -257,12 +258,12 @@ pub struct ReviewOfAttempt(pub(super) Review);
 /// The review of a submitted attempt.
 #[Object(name = "Review")]
 impl ReviewOfAttempt {
-    /// The correction of the key that it was scored by; 0 is the key as it was published.
+    /// The number of the answer key's correction used for scoring; 0 is the key as published.
     async fn correction(&self) -> i32 {
         self.0.correction
     }
 
-    /// The questions in their order, with what was chosen and what is right.
+    /// The questions in order, with the chosen and the right choice.
     async fn questions(&self) -> Vec<ReviewedQuestion<'_>> {
         self.0.questions.iter().map(ReviewedQuestion).collect()
     }
@@ -271,7 +272,7 @@ impl ReviewOfAttempt {
 /// A question of a review.
 pub struct ReviewedQuestion<'a>(&'a Reviewed);
 
-/// A question with its answer.
+/// A question of a review, with its answer.
 #[Object]
 impl ReviewedQuestion<'_> {
     /// The question.
@@ -279,7 +280,7 @@ impl ReviewedQuestion<'_> {
         Question(self.0.question.clone())
     }
 
-    /// What was chosen; `null` if nothing.
+    /// The chosen choice; `null` without an answer.
     async fn chosen(&self) -> Option<Choice> {
         self.0.chosen.clone().map(Choice::from)
     }
@@ -289,28 +290,28 @@ impl ReviewedQuestion<'_> {
         self.0.right.clone().map(Choice::from)
     }
 
-    /// What became of the question.
+    /// The outcome of the question.
     async fn outcome(&self) -> Outcome {
         self.0.outcome
     }
 
-    /// What that was worth.
+    /// The points for the question.
     async fn points(&self) -> f64 {
         points(self.0.worth)
     }
 
-    /// Why the right choice is right.
+    /// The explanation of the right choice.
     async fn explanation(&self) -> Option<Markdown> {
         self.0.explanation.clone().map(Markdown)
     }
 }
 
-/// Which attempts are wanted. What is not given does not matter.
+/// Conditions for attempts. Omitted fields match everything.
 #[derive(InputObject)]
 pub struct AttemptFilter {
-    /// In this state.
+    /// Matches attempts in this state.
     state: Option<State>,
-    /// At this quiz.
+    /// Matches attempts at this quiz.
     quiz_id: Option<ID>,
 }
 
@@ -332,31 +333,31 @@ pub struct AttemptTotal {
 
 #[Object]
 impl AttemptTotal {
-    /// How many there are in all. Counted only if asked for.
+    /// The total number of items. Counted only if selected.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
         crate::attempt::count(ctx.app().db.read(), ctx.viewer()?, self.student, self.filter).await
     }
 }
 
-/// Which quiz to start.
+/// Input of `startAttempt`.
 #[derive(InputObject)]
 pub struct StartAttemptInput {
     /// The quiz.
     quiz_id: ID,
 }
 
-/// The outcome of a start.
+/// The outcome of `startAttempt`.
 #[derive(SimpleObject)]
 pub struct StartAttemptPayload {
-    /// The attempt, new or taken up again.
+    /// The attempt, new or resumed.
     attempt: Option<Attempt>,
-    /// Whether it was open already. Such a start costs nothing of the limit.
+    /// Whether the attempt was open already. Resuming does not count against the limit.
     resumed: bool,
-    /// Why it did not happen, for the person.
+    /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
 
-/// An answer to save.
+/// Input of `saveAnswer`.
 #[derive(InputObject)]
 pub struct SaveAnswerInput {
     /// The attempt.
@@ -365,87 +366,90 @@ pub struct SaveAnswerInput {
     question_id: ID,
     /// The choice; `null` clears the answer.
     choice_id: Option<ID>,
-    /// One more than the highest `seq` that the client has seen for this question; 1 for the first save.
+    /// The sequence number: one more than the highest `seq` the client has received for this question; 1 for the first
+    /// save.
     seq: i64,
 }
 
-/// What became of a save.
+/// The outcome of a save.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum SaveOutcome {
-    /// It is stored and will be scored.
+    /// The answer is stored and will be scored.
     Saved,
-    /// A save with the same or a higher `seq` was there before. Nothing has changed; the payload shows what is stored.
+    /// A save with the same or a higher `seq` is stored already. Nothing was changed; the payload has the stored
+    /// answer.
     Stale,
-    /// The question is none of this attempt's, or the choice none of the question's. Only in a batch.
+    /// The question is not part of this attempt, or the choice not part of the question. Only in a batch.
     NotFound,
 }
 
-/// The outcome of saving an answer.
+/// The outcome of `saveAnswer`.
 #[derive(SimpleObject)]
 pub struct SaveAnswerPayload {
-    /// What became of it; `null` if the attempt takes no answers, see `errors`.
+    /// The outcome of the save; `null` if the attempt accepts no answers, see `errors`.
     outcome: Option<SaveOutcome>,
-    /// What is stored for the question now.
+    /// The stored answer to the question.
     answer: Option<Answer>,
-    /// Why it did not happen, for the person.
+    /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
 
-/// An answer of a batch.
+/// One answer of a batch.
 #[derive(InputObject)]
 pub struct AnswerInput {
     /// The question.
     question_id: ID,
     /// The choice; `null` clears the answer.
     choice_id: Option<ID>,
-    /// One more than the highest `seq` that the client has seen for this question; 1 for the first save.
+    /// The sequence number: one more than the highest `seq` the client has received for this question; 1 for the first
+    /// save.
     seq: i64,
 }
 
-/// A batch of answers to save.
+/// Input of `saveAnswers`.
 #[derive(InputObject)]
 pub struct SaveAnswersInput {
     /// The attempt.
     attempt_id: ID,
-    /// The answers, 1 to 200. If several are for the same question, the one with the highest `seq` counts.
+    /// The answers, 1 to 200. Of several answers to one question, the one with the highest `seq` is saved.
     answers: Vec<AnswerInput>,
 }
 
-/// What became of one answer of a batch.
+/// The outcome of one answer of a batch.
 #[derive(SimpleObject)]
 pub struct SavedAnswer {
     /// The question, as it was sent.
     question_id: ID,
-    /// What became of it.
+    /// The outcome of the save.
     outcome: SaveOutcome,
-    /// What is stored for the question now.
+    /// The stored answer to the question.
     answer: Option<Answer>,
 }
 
-/// The outcome of saving a batch.
+/// The outcome of `saveAnswers`.
 #[derive(SimpleObject)]
 pub struct SaveAnswersPayload {
-    /// One entry for each answer, in their order; `null` if the attempt takes no answers, see `errors`.
+    /// One entry per answer, in the same order; `null` if the attempt accepts no answers, see `errors`.
     results: Option<Vec<SavedAnswer>>,
-    /// Why it did not happen, for the person.
+    /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
 
-/// Which attempt to submit.
+/// Input of `submitAttempt`.
 #[derive(InputObject)]
 pub struct SubmitAttemptInput {
     /// The attempt.
     attempt_id: ID,
-    /// Made once for this attempt: the same key again gets the same result.
+    /// A key generated once for this attempt. Repeating it returns the same result.
     idempotency_key: IdempotencyKey,
 }
 
-/// The outcome of a submit.
+/// The outcome of `submitAttempt`.
 #[derive(SimpleObject)]
 pub struct SubmitAttemptPayload {
-    /// The attempt with its result. Also there if it had been submitted before.
+    /// The attempt with its result, also if it was submitted before.
     attempt: Option<Attempt>,
-    /// Why it did not happen, for the person.
+    /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
 
@@ -455,7 +459,7 @@ pub struct AttemptQuery;
 
 #[Object]
 impl AttemptQuery {
-    /// An attempt: the viewer's own; staff may read all.
+    /// An attempt of the viewer; staff may read all.
     #[graphql(guard = "Needs::SignedIn")]
     async fn attempt(
         &self,
@@ -472,12 +476,12 @@ pub struct AttemptMutation;
 
 #[Object]
 impl AttemptMutation {
-    /// Starts a quiz, or takes up the attempt at it that is still open.
+    /// Starts an attempt at a quiz, or resumes the open one.
     #[graphql(guard = "Needs::SignedIn")]
     async fn start_attempt(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to start.")] input: StartAttemptInput,
+        #[graphql(desc = "The quiz.")] input: StartAttemptInput,
     ) -> Result<Option<StartAttemptPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let quiz = QuizId::decode(&input.quiz_id)?;
@@ -494,7 +498,7 @@ impl AttemptMutation {
         }))
     }
 
-    /// Saves an answer. An answer that was acknowledged as `SAVED` is scored, whatever happens afterwards.
+    /// Saves an answer. Every answer acknowledged as `SAVED` is scored.
     #[graphql(guard = "Needs::SignedIn")]
     async fn save_answer(
         &self,
@@ -519,7 +523,7 @@ impl AttemptMutation {
         }))
     }
 
-    /// Saves what was answered offline: up to 200 answers at once, each with its own outcome.
+    /// Saves a batch of up to 200 answers, e.g. those given offline, each with its own outcome.
     #[graphql(guard = "Needs::SignedIn")]
     async fn save_answers(
         &self,
@@ -555,13 +559,14 @@ impl AttemptMutation {
         }))
     }
 
-    /// Submits an attempt, exactly once. The same idempotency key again gets the same result and costs nothing of the
-    /// limit; another key gets `ATTEMPT_ALREADY_SUBMITTED`. If the clock was faster, its result comes without an error.
+    /// Submits an attempt, exactly once. Repeating the idempotency key returns the same result and does not count
+    /// against the limit; another key gets `ATTEMPT_ALREADY_SUBMITTED`. If the clock submitted first, the result is
+    /// returned without an error.
     #[graphql(guard = "Needs::SignedIn")]
     async fn submit_attempt(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to submit.")] input: SubmitAttemptInput,
+        #[graphql(desc = "The attempt and the idempotency key.")] input: SubmitAttemptInput,
     ) -> Result<Option<SubmitAttemptPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let id = AttemptId::decode(&input.attempt_id)?;

@@ -18,18 +18,18 @@ use crate::{
     page::Page,
 };
 
-/// Which entries are wanted. What is not given does not matter.
+/// Conditions for audit log entries. Omitted fields match everything.
 #[derive(InputObject)]
 pub struct AuditFilter {
-    /// What this account did.
+    /// Matches actions of this account.
     actor_id: Option<ID>,
-    /// Of this kind.
+    /// Matches actions of this kind.
     action: Option<Action>,
-    /// What was done to the object with this id.
+    /// Matches actions on the object with this id.
     object_id: Option<ID>,
-    /// From this time on.
+    /// Matches entries at or after this time.
     from: Option<DateTime<Utc>>,
-    /// Before this time.
+    /// Matches entries before this time.
     until: Option<DateTime<Utc>>,
 }
 
@@ -45,10 +45,10 @@ impl AuditFilter {
     }
 }
 
-/// That somebody did something. Entries are never changed or removed; `marmalade verify` proves it.
+/// An entry of the audit log. Entries are never changed or removed; `marmalade verify` proves it.
 pub struct AuditEntry(pub(super) Model);
 
-/// That somebody did something. Entries are never changed or removed; `marmalade verify` proves it.
+/// An entry of the audit log. Entries are never changed or removed; `marmalade verify` proves it.
 #[Object]
 impl AuditEntry {
     /// The opaque id.
@@ -56,7 +56,7 @@ impl AuditEntry {
         self.0.id.encode().into()
     }
 
-    /// Who did it; `null` if it was the command line, the clock, or somebody who was not signed in.
+    /// The account that acted; `null` for the command line, the clock, and requests without a session.
     async fn actor(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         match self.0.actor_id {
             Some(id) => if_there(user(ctx, id).await),
@@ -64,37 +64,37 @@ impl AuditEntry {
         }
     }
 
-    /// What was done.
+    /// The kind of action.
     async fn action(&self) -> Action {
         self.0.action
     }
 
-    /// To what: the id of the object. Of a sign-in to no account, a keyed digest of the address.
+    /// The id of the object. For a sign-in with an address that has no account, a keyed digest of the address.
     async fn object_id(&self) -> ID {
         self.0.object_id.as_str().into()
     }
 
-    /// What was changed, as it was before.
+    /// The changed values before the action.
     async fn before(&self) -> Option<Json<serde_json::Value>> {
         json(self.0.was.as_deref())
     }
 
-    /// What was changed, as it was afterwards.
+    /// The changed values after the action.
     async fn after(&self) -> Option<Json<serde_json::Value>> {
         json(self.0.became.as_deref())
     }
 
-    /// When.
+    /// The time of the action.
     async fn at(&self) -> DateTime<Utc> {
         date_time(self.0.at)
     }
 
-    /// In which request; `null` if it was none.
+    /// The id of the request; `null` without a request.
     async fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// Its place in the log, from 1; `null` until it is sealed, which takes a second at most.
+    /// Position in the log, starting at 1; `null` until the entry is sealed, within a second.
     async fn sequence(&self) -> Option<i64> {
         self.0.seq
     }
@@ -109,7 +109,7 @@ pub struct AuditTotal(pub(super) Filter);
 
 #[Object]
 impl AuditTotal {
-    /// How many there are in all. Counted only if asked for.
+    /// The total number of items. Counted only if selected.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
         crate::audit::count(ctx.app().db.read(), &self.0).await
     }
@@ -121,16 +121,16 @@ pub struct AuditQuery;
 
 #[Object]
 impl AuditQuery {
-    /// Who did what, the newest first. For admins.
+    /// The audit log, newest first. For admins.
     #[graphql(guard = "Needs::Admin", complexity = "page_cost(first, last, child_complexity)")]
     async fn audit_log(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which entries; all without it.")] filter: Option<AuditFilter>,
-        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Conditions for the entries. Defaults to all.")] filter: Option<AuditFilter>,
+        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<AuditEntry, AuditTotal>>> {
         let filter = filter.map(AuditFilter::decode).transpose()?.unwrap_or_default();
         let page = Page::of((first, last), (after, before), |cursor| {

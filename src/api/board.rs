@@ -41,11 +41,11 @@ pub async fn board_by_id(ctx: &Context<'_>, id: &str) -> Result<Board> {
     query::existing(&ctx.app().boards, board, &ctx.now()).await.map(Board)
 }
 
-/// Students ranked by their points over a scope (everything, a subject, a quiz) within a window (all time, a month, a
-/// week, a day). Points are the sum over quizzes of the student's best ranked result in the window.
+/// A ranking of students by points over a scope (everything, a subject, a quiz) and a window (all time, a month, a
+/// week, a day). A student's points are the sum, over quizzes, of the best ranked result in the window.
 #[Object(guard = "Needs::SignedIn")]
 impl Board {
-    /// The opaque id. It names this very window, also when that is over.
+    /// The opaque id. It identifies this window, also after its end.
     pub async fn id(&self) -> ID {
         self.0.encode().into()
     }
@@ -55,28 +55,28 @@ impl Board {
         self.0.window.span()
     }
 
-    /// When the window began; `null` for all time.
+    /// The start of the window; `null` for all time.
     async fn starts_at(&self, ctx: &Context<'_>) -> Option<DateTime<Utc>> {
         self.0.window.starts_at(ctx.app().zone).map(date_time)
     }
 
-    /// When the window is over, exclusively; `null` for all time.
+    /// The end of the window, exclusive; `null` for all time.
     async fn ends_at(&self, ctx: &Context<'_>) -> Option<DateTime<Utc>> {
         self.0.window.ends_at(ctx.app().zone).map(date_time)
     }
 
-    /// Whether the window is over and the board final.
+    /// Whether the window has ended and the board is final.
     async fn closed(&self, ctx: &Context<'_>) -> bool {
         let now = ctx.now().at;
         self.0.window.ends_at(ctx.app().zone).is_some_and(|end| now >= end)
     }
 
-    /// The board of the window before; `null` for all time.
+    /// The board of the previous window; `null` for all time.
     async fn previous(&self) -> Option<Board> {
         self.0.previous().map(Board)
     }
 
-    /// Whoever has the first rank of a board that is over, more than one if they share it; nobody before it is over.
+    /// The standings that share the first rank of a closed board; empty while the board is open.
     #[graphql(complexity = "1 + 10 * child_complexity")]
     async fn winners(&self, ctx: &Context<'_>) -> Result<Vec<Standing>> {
         let winners = query::winners(&ctx.app().boards, self.0, &ctx.now()).await?;
@@ -89,7 +89,7 @@ impl Board {
             .collect())
     }
 
-    /// The subject, if the board is a subject's.
+    /// The subject, for the board of a subject.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Option<Subject>> {
         match self.0.scope {
             Scope::Subject(id) => subject(ctx, id).await.map(Some),
@@ -97,7 +97,7 @@ impl Board {
         }
     }
 
-    /// The quiz, if the board is a quiz's.
+    /// The quiz, for the board of a quiz.
     async fn quiz(&self, ctx: &Context<'_>) -> Result<Option<Quiz>> {
         match self.0.scope {
             Scope::Quiz(id) => quiz(ctx, id).await.map(Some),
@@ -105,17 +105,19 @@ impl Board {
         }
     }
 
-    /// The standings, the best first. A student who moves while you page may be met twice or missed, but never within
-    /// one page.
+    /// The standings, best first. A student whose standing moves between two pages may appear on both or on neither,
+    /// but never twice on one.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn standings(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Begin with the first standing of this rank or a later one; only with `first`.")]
+        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
+        #[graphql(
+            desc = "Starts at the first standing with this rank or the next one that exists; only with `first`."
+        )]
         from_rank: Option<i32>,
     ) -> Result<Connection<Standing, AsOf>> {
         let page = Page::of((first, last), (after, before), key_of_cursor)?;
@@ -135,7 +137,7 @@ impl Board {
         Ok(rows(self.0, query::page(&ctx.app().boards, self.0, start).await?))
     }
 
-    /// The viewer's standing; `null` without a ranked result in the window. Its rank is `null` if the account is not
+    /// The viewer's standing; `null` without a ranked result in the window. Its `rank` is `null` if the account is not
     /// ranked.
     async fn viewer_standing(&self, ctx: &Context<'_>) -> Result<Option<Standing>> {
         let own = query::own(&ctx.app().boards, ctx.viewer()?, self.0).await?;
@@ -149,8 +151,8 @@ impl Board {
     async fn around_viewer(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many above the viewer's, 0 to 50; 5 without it.")] above: Option<i32>,
-        #[graphql(desc = "How many below the viewer's, 0 to 50; 5 without it.")] below: Option<i32>,
+        #[graphql(desc = "The number of standings above the viewer's, 0 to 50. Defaults to 5.")] above: Option<i32>,
+        #[graphql(desc = "The number of standings below the viewer's, 0 to 50. Defaults to 5.")] below: Option<i32>,
     ) -> Result<Connection<Standing, AsOf>> {
         let count = |given: Option<i32>| {
             let bad = || Error::BadInput("`above` and `below` are 0 to 50.".into());
@@ -170,9 +172,9 @@ impl Board {
 /// Beside standings: how current they are.
 #[derive(SimpleObject)]
 pub struct AsOf {
-    /// Every submit that was committed before this time is in the standings.
+    /// Includes every submit committed before this time.
     as_of: DateTime<Utc>,
-    /// How many students the board ranks.
+    /// The number of students ranked by the board.
     total_count: u64,
 }
 
@@ -245,7 +247,7 @@ impl Standing {
     }
 }
 
-/// A row of a board.
+/// The standing of a student on a board.
 #[Object]
 impl Standing {
     /// 1 + the number of students with more points: 1, 2, 2, 4. `null` if the account is not ranked.
@@ -258,20 +260,20 @@ impl Standing {
         points(self.score)
     }
 
-    /// When the points were reached: within a tie, who was first is listed first.
+    /// The time the points were reached. Within a tie, earlier ones are listed first.
     async fn reached_at(&self) -> DateTime<Utc> {
         date_time(self.reached_at)
     }
 
-    /// How many percent of the board's students have no more points, this one counted: 100 at the top (the weak percentile
-    /// rank). `null` if the account is not ranked.
+    /// The percentage of the board's students with no more points, including this one: 100 at the top (the weak
+    /// percentile rank). `null` if the account is not ranked.
     async fn percentile(&self) -> Option<f64> {
         let not_above = (self.total + 1).checked_sub(self.rank?)?;
         (self.total > 0).then(|| 100.0 * not_above as f64 / self.total as f64)
     }
 
-    /// How many ranks the student has gained since the day began; negative: lost. `null` for whoever had no rank then, on
-    /// a board that is over, and for a while when the day is new.
+    /// The number of ranks gained since the start of the day; negative if lost. `null` for students who had no rank
+    /// then, on closed boards, and for a short time after midnight.
     async fn movement(&self, ctx: &Context<'_>) -> Option<i64> {
         let is_over = self
             .board
@@ -284,22 +286,22 @@ impl Standing {
         Some(i64::try_from(this_morning).ok()? - i64::try_from(rank).ok()?)
     }
 
-    /// Whose standing it is.
+    /// The student.
     async fn user(&self) -> User {
         self.profile.clone().into()
     }
 }
 
-/// Which board a stream follows: one by its id, or the one whose window holds, of a scope.
+/// The board a stream follows: a concrete one by its id, or the current one of a scope and kind of window.
 #[derive(InputObject)]
 pub struct BoardInput {
-    /// A concrete board; goes with nothing else. Its stream does not go on into the next window.
+    /// The id of a concrete board; excludes all other fields. Its stream does not continue into the next window.
     id: Option<ID>,
-    /// The kind of window, all time without it. The stream goes on with the next board when the window is over.
+    /// The kind of window. Defaults to all time. At the end of the window the stream continues with the next board.
     window: Option<Span>,
-    /// A subject's board.
+    /// The id of the subject, for its board.
     subject_id: Option<ID>,
-    /// A quiz's board.
+    /// The id of the quiz, for its board.
     quiz_id: Option<ID>,
 }
 
@@ -336,15 +338,16 @@ pub struct BoardQuery;
 
 #[Object]
 impl BoardQuery {
-    /// A board: by its id, or the one of a scope and kind of window that holds now.
+    /// A board: by its id, or the current one of a scope and kind of window.
     #[graphql(guard = "Needs::SignedIn")]
     async fn board(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "A concrete board; goes with nothing else.")] id: Option<ID>,
-        #[graphql(desc = "The kind of window; all time without it.")] window: Option<Span>,
-        #[graphql(desc = "A subject's board; without it and `quizId` the one over everything.")] subject_id: Option<ID>,
-        #[graphql(desc = "A quiz's board.")] quiz_id: Option<ID>,
+        #[graphql(desc = "The id of a concrete board; excludes all other arguments.")] id: Option<ID>,
+        #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<Span>,
+        #[graphql(desc = "The id of the subject, for its board. Without it and `quizId`, the board over everything.")]
+        subject_id: Option<ID>,
+        #[graphql(desc = "The id of the quiz, for its board.")] quiz_id: Option<ID>,
     ) -> Result<Option<Board>> {
         let input = BoardInput {
             id,
@@ -369,20 +372,20 @@ fn rows_of(snapshot: &Snapshot) -> impl Iterator<Item = Standing> {
         .map(move |row| Standing::of(board, total, row))
 }
 
-/// The viewer's standing at one time.
+/// The viewer's standing at one point in time.
 #[derive(SimpleObject)]
 pub struct StandingChanged {
-    /// The board; another one than before when the followed window is over.
+    /// The board. It changes when the followed window ends.
     board: Board,
-    /// Every submit that was committed before this time is in it.
+    /// Includes every submit committed before this time.
     as_of: DateTime<Utc>,
-    /// The viewer's standing; `null` while there is none.
+    /// The viewer's standing; `null` if there is none.
     standing: Option<Standing>,
-    /// Who has passed the viewer since the event before: the nearest first, three at most.
+    /// The students who have overtaken the viewer since the previous event: the nearest first, at most 3.
     overtaken_by: Vec<User>,
-    /// How many students the board ranks.
+    /// The number of students ranked by the board.
     total_count: u64,
-    /// The board can't be had at present: this event says nothing else, the next one will.
+    /// Whether the board is unavailable at present: this event carries no standings, a later one will.
     stale: bool,
 }
 
@@ -399,18 +402,18 @@ impl From<Snapshot> for StandingChanged {
     }
 }
 
-/// The top of a board at one time.
+/// The top of a board at one point in time.
 #[derive(SimpleObject)]
 pub struct BoardChanged {
-    /// The board; another one than before when the followed window is over.
+    /// The board. It changes when the followed window ends.
     board: Board,
-    /// Every submit that was committed before this time is in it.
+    /// Includes every submit committed before this time.
     as_of: DateTime<Utc>,
-    /// The first standings, the best first.
+    /// The first standings, best first.
     standings: Vec<Standing>,
-    /// How many students the board ranks.
+    /// The number of students ranked by the board.
     total_count: u64,
-    /// The board can't be had at present: this event says nothing else, the next one will.
+    /// Whether the board is unavailable at present: this event carries no standings, a later one will.
     stale: bool,
 }
 
@@ -432,12 +435,12 @@ pub struct BoardSubscription;
 
 #[Subscription]
 impl BoardSubscription {
-    /// The viewer's standing: as it is, then whenever it moves because of anyone's submit.
+    /// Streams the viewer's standing: the current state, then every change caused by any student's submit.
     #[graphql(guard = "Needs::SignedIn")]
     async fn standing_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which board.")] board: BoardInput,
+        #[graphql(desc = "The board to follow.")] board: BoardInput,
     ) -> Result<impl Stream<Item = Result<StandingChanged>> + use<>> {
         // Boxed, as is the stream: the state of a subscription is kept for as long as its socket lives.
         let followed = Box::pin(choose(ctx, board)).await?;
@@ -446,13 +449,13 @@ impl BoardSubscription {
         Ok(snapshots.map(|snapshot| snapshot.map(StandingChanged::from)))
     }
 
-    /// The top of a board: as it is, then whenever it changes.
+    /// Streams the top of a board: the current state, then every change.
     #[graphql(guard = "Needs::SignedIn")]
     async fn board_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which board.")] board: BoardInput,
-        #[graphql(desc = "How many standings, 1 to 100; 10 without it.")] first: Option<i32>,
+        #[graphql(desc = "The board to follow.")] board: BoardInput,
+        #[graphql(desc = "The number of standings, 1 to 100. Defaults to 10.")] first: Option<i32>,
     ) -> Result<impl Stream<Item = Result<BoardChanged>> + use<>> {
         let first = first.unwrap_or(10);
         if !(1..=100).contains(&first) {

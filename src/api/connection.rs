@@ -34,7 +34,7 @@ use crate::page::{Page, Slice};
 pub struct Connection<N: OutputType, F: ObjectType> {
     /// The objects of the page, each with its cursor.
     edges: Vec<Edge<String, N, EmptyFields>>,
-    /// Whether there is more, and where to go on.
+    /// Information for paginating forwards and backwards.
     page_info: PageInfo,
     #[graphql(flatten)]
     beside: F,

@@ -18,22 +18,22 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Sums over submitted attempts.
+/// Totals over submitted attempts.
 #[derive(SimpleObject)]
 pub struct Progress {
-    /// How many attempts were submitted.
+    /// The number of submitted attempts.
     attempts: i64,
-    /// How many questions were answered rightly.
+    /// The number of right answers.
     right_count: i64,
-    /// How many were answered wrongly.
+    /// The number of wrong answers.
     wrong_count: i64,
-    /// How many were not answered.
+    /// The number of questions without an answer.
     blank_count: i64,
     /// The points.
     points: f64,
-    /// What all right answers would have been worth.
+    /// The points if all answers were right.
     max_points: f64,
-    /// The share of right ones among the answered questions, 0 to 1; `null` before the first answer.
+    /// The share of right answers among the answered questions, 0 to 1; `null` before the first answer.
     accuracy: Option<f64>,
 }
 
@@ -52,21 +52,21 @@ impl From<Sums> for Progress {
     }
 }
 
-/// A student's progress, exact as soon as a submit has returned.
+/// A student's progress. Includes every submit that has returned.
 #[derive(SimpleObject)]
 #[graphql(name = "Dashboard")]
 pub struct DashboardOfViewer {
-    /// Over everything.
+    /// Progress over all subjects.
     total: Progress,
-    /// By subject, in the order of their names.
+    /// Progress by subject, ordered by name.
     subjects: Vec<SubjectProgress>,
-    /// By chapter, in the order of their names.
+    /// Progress by chapter, ordered by name.
     chapters: Vec<ChapterProgress>,
-    /// By day in the site's time zone, the oldest first; days without a submit are left out.
+    /// Progress by day in the site's time zone, oldest first; days without a submit are omitted.
     days: Vec<DayProgress>,
-    /// How many days in a row have a submit, up to today, or to yesterday as long as today has none.
+    /// The number of consecutive days with a submit, up to today, or up to yesterday while today has none.
     streak_days: i64,
-    /// The ten newest submitted attempts.
+    /// The 10 most recently submitted attempts.
     recent_attempts: Vec<Attempt>,
 }
 
@@ -75,7 +75,7 @@ pub struct DashboardOfViewer {
 pub struct SubjectProgress {
     /// The subject.
     subject: Subject,
-    /// The sums.
+    /// The totals.
     progress: Progress,
 }
 
@@ -84,16 +84,16 @@ pub struct SubjectProgress {
 pub struct ChapterProgress {
     /// The chapter.
     chapter: Chapter,
-    /// The sums.
+    /// The totals.
     progress: Progress,
 }
 
-/// Progress of a day.
+/// Progress on one day.
 #[derive(SimpleObject)]
 pub struct DayProgress {
-    /// The day in the site's time zone.
+    /// The day, in the site's time zone.
     day: NaiveDate,
-    /// The sums.
+    /// The totals.
     progress: Progress,
 }
 
@@ -133,13 +133,13 @@ pub struct DashboardQuery;
 
 #[Object]
 impl DashboardQuery {
-    /// What happened on each day from `from` to `until`, the oldest first. A day is there once it is over. For staff.
+    /// Activity on each day from `from` to `until`, oldest first. A day is included once it is over. For staff.
     #[graphql(guard = "Needs::Staff", complexity = "1 + 366 * child_complexity")]
     async fn daily_metrics(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first day, in the site's time zone.")] from: NaiveDate,
-        #[graphql(desc = "The last day; at most a year later.")] until: NaiveDate,
+        #[graphql(desc = "The last day, at most a year after `from`.")] until: NaiveDate,
     ) -> Result<Option<Vec<DailyMetrics>>> {
         if (until - from).num_days() > 366 {
             return Err(Error::BadInput("Ask for 366 days at most.".into()));
@@ -148,12 +148,12 @@ impl DashboardQuery {
         daily::days(&conn, from, until).await.map(Some)
     }
 
-    /// The viewer's own progress.
+    /// The viewer's progress.
     #[graphql(guard = "Needs::SignedIn")]
     async fn dashboard(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many days back `days` goes, 1 to 366; 30 without it.")] days: Option<i32>,
+        #[graphql(desc = "The number of days that `days` covers, 1 to 366. Defaults to 30.")] days: Option<i32>,
     ) -> Result<Option<DashboardOfViewer>> {
         let days = u32::try_from(days.unwrap_or(30))
             .ok()

@@ -21,10 +21,10 @@ use crate::{
     limit::Limit,
 };
 
-/// A question bank that was sent, and what became of it.
+/// The import of a question bank, and its report.
 pub struct BankImport(pub(super) Model);
 
-/// A question bank that was sent, and what became of it.
+/// The import of a question bank, and its report.
 #[Object]
 impl BankImport {
     /// The opaque id.
@@ -32,51 +32,51 @@ impl BankImport {
         self.0.id.encode().into()
     }
 
-    /// The file's name.
+    /// The name of the file.
     async fn file_name(&self) -> &str {
         &self.0.file_name
     }
 
-    /// Who sent it; `null` once the account is gone.
+    /// The account that sent the file; `null` after it was deleted.
     async fn wanted_by(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         if_there(user(ctx, self.0.wanted_by).await)
     }
 
-    /// When it was sent.
+    /// The time of the upload.
     async fn created_at(&self) -> DateTime<Utc> {
         date_time(self.0.created_at)
     }
 
-    /// When it had been read; `null` until then.
+    /// The time the import finished; `null` until then.
     async fn finished_at(&self) -> Option<DateTime<Utc>> {
         self.0.finished_at.map(date_time)
     }
 
-    /// What became of each sheet; `null` until the file has been read, and if nothing of it could be imported.
+    /// The report of each sheet; `null` until the file has been read, and if nothing could be imported.
     async fn sheets(&self) -> Option<Vec<ImportedSheet>> {
         let sheets = self.0.sheets()?;
         Some(sheets.into_iter().map(ImportedSheet::from).collect())
     }
 
-    /// Why nothing of the file was imported, and what to do about it.
+    /// The reason nothing was imported from the file, and how to fix it.
     async fn error(&self) -> Option<&str> {
         self.0.error.as_deref()
     }
 }
 
-/// What became of a sheet.
+/// The import report of one sheet.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct ImportedSheet {
-    /// The sheet's name; of a CSV file the file's.
+    /// The name of the sheet; for a CSV file the name of the file.
     name: String,
-    /// How many questions were imported.
+    /// The number of questions imported.
     question_count: i32,
-    /// How many rows between the others were blank.
+    /// The number of blank rows between the others.
     blank_count: i32,
-    /// Cells that kept their row, or the whole sheet, from being imported.
+    /// Problems that kept a row, or the whole sheet, from being imported.
     errors: Vec<ImportProblem>,
-    /// What was left out or let in on purpose.
+    /// Notices about content that was skipped or accepted as is.
     warnings: Vec<ImportProblem>,
     #[graphql(skip)]
     quiz: Option<QuizId>,
@@ -84,7 +84,7 @@ pub struct ImportedSheet {
 
 #[async_graphql::ComplexObject]
 impl ImportedSheet {
-    /// The quiz made of its questions, once it is published; until then `null`, as drafts are.
+    /// The quiz created from the sheet; `null` until it is published.
     async fn quiz(&self, ctx: &Context<'_>) -> Result<Option<Quiz>> {
         match self.quiz {
             Some(id) => if_there(quiz(ctx, id).await),
@@ -93,14 +93,14 @@ impl ImportedSheet {
     }
 }
 
-/// One thing that is wrong with one cell.
+/// A problem in one cell.
 #[derive(SimpleObject)]
 pub struct ImportProblem {
-    /// The cell, as the spreadsheet names it.
+    /// The cell in spreadsheet notation, e.g. `B7`.
     cell: String,
-    /// What kind of problem it is, e.g. `FORMULA`.
+    /// The kind of problem, e.g. `FORMULA`.
     code: String,
-    /// What is wrong, and what to do about it.
+    /// The problem, and how to fix it.
     message: String,
 }
 
@@ -126,29 +126,30 @@ impl From<Imported> for ImportedSheet {
     }
 }
 
-/// A question bank, and what it is to become.
+/// Input of `importBank`.
 #[derive(InputObject)]
 pub struct ImportBankInput {
-    /// The file's name, which tells what it is: it ends in `.xlsx` or `.csv`.
+    /// The name of the file. Its extension determines the format: `.xlsx` or `.csv`.
     file_name: String,
-    /// The file in base64 (RFC 4648, section 4), at most 700 KiB of it before that. Larger ones go by the command line.
+    /// The content of the file in base64 (RFC 4648, section 4), at most 700 KiB before encoding. Import larger files
+    /// with the command line.
     content: String,
-    /// The title of the quiz; where several sheets have questions each sheet's name is added to it.
+    /// The title of the quiz. If several sheets have questions, the name of the sheet is appended.
     quiz_title: String,
-    /// The name of the subject; made if there is none of this name.
+    /// The name of the subject; created if it does not exist.
     subject: String,
-    /// Only this sheet; without it every sheet that has questions becomes a quiz.
+    /// The sheet to import. By default every sheet with questions becomes a quiz.
     sheet: Option<String>,
-    /// Whether to publish what was imported.
+    /// Whether to publish the imported quizzes.
     publish: Option<bool>,
 }
 
-/// What became of it so far.
+/// The outcome of `importBank`.
 #[derive(SimpleObject)]
 pub struct ImportBankPayload {
-    /// The import, which a worker takes up; ask for it again by its id.
+    /// The import, run in the background. Query it by its id for progress.
     bank_import: Option<BankImport>,
-    /// Why it was not taken.
+    /// Errors that the person can act on; empty if the file was accepted.
     errors: Vec<UserError>,
 }
 
@@ -158,7 +159,7 @@ pub struct ImportQuery;
 
 #[Object]
 impl ImportQuery {
-    /// An import of a question bank. For staff.
+    /// The import of a question bank. For staff.
     #[graphql(guard = "Needs::Staff")]
     async fn bank_import(
         &self,
@@ -178,12 +179,12 @@ pub struct ImportMutation;
 
 #[Object]
 impl ImportMutation {
-    /// Sends a question bank, which is imported in the background: values only, checked cell by cell. For staff.
+    /// Uploads a question bank to be imported in the background. Reads values only, and validates each cell. For staff.
     #[graphql(guard = "Needs::Staff")]
     async fn import_bank(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The file, and what it is to become.")] input: ImportBankInput,
+        #[graphql(desc = "The file, and how to import it.")] input: ImportBankInput,
     ) -> Result<Option<ImportBankPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let reserved = app.limiter.reserve(Limit::Import, viewer, now.at).await?;

@@ -19,11 +19,11 @@ use crate::{
     page::Page,
 };
 
-/// Something that is done while nobody waits for it.
+/// A background job.
 #[derive(Clone)]
 pub struct Job(pub(super) JobRecord);
 
-/// Something that is done while nobody waits for it.
+/// A background job.
 #[Object]
 impl Job {
     /// The opaque id.
@@ -31,42 +31,42 @@ impl Job {
         self.0.id.encode().into()
     }
 
-    /// What is done; `null` for a job of a newer release.
+    /// The kind of job; `null` for a job of a newer release.
     async fn kind(&self) -> Option<Kind> {
         self.0.job.as_ref().map(|queued| queued.job.kind())
     }
 
-    /// Where it stands.
+    /// The state of the job.
     async fn state(&self) -> State {
         self.0.state
     }
 
-    /// How often it was tried.
+    /// The number of attempts so far.
     async fn attempts(&self) -> i32 {
         self.0.attempts
     }
 
-    /// How often it is tried before it is given up.
+    /// The maximum number of attempts, after which the job is dead.
     async fn max_attempts(&self) -> i32 {
         self.0.max_attempts
     }
 
-    /// When it was wanted.
+    /// The time the job was requested.
     async fn wanted_at(&self) -> Option<DateTime<Utc>> {
         self.0.job.as_ref().map(|queued| date_time(queued.wanted_at))
     }
 
-    /// When a worker last took it.
+    /// The time of the last attempt's start.
     async fn started_at(&self) -> Option<DateTime<Utc>> {
         self.0.started_at.map(date_time)
     }
 
-    /// When it was done, or given up.
+    /// The time the job was done or became dead.
     async fn finished_at(&self) -> Option<DateTime<Utc>> {
         self.0.finished_at.map(date_time)
     }
 
-    /// Why it failed the last time.
+    /// The error of the last failed attempt.
     async fn error(&self) -> Option<&str> {
         self.0.error.as_deref()
     }
@@ -77,7 +77,7 @@ pub struct JobTotal(pub(super) Filter);
 
 #[Object]
 impl JobTotal {
-    /// How many there are in all. Counted only if asked for.
+    /// The total number of items. Counted only if selected.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
         record::count(ctx.app().db.read(), &self.0).await
     }
@@ -89,16 +89,16 @@ pub struct JobQuery;
 
 #[Object]
 impl JobQuery {
-    /// What is done in the background, the newest first. For staff.
+    /// Background jobs, newest first. For staff.
     #[graphql(guard = "Needs::Staff", complexity = "page_cost(first, last, child_complexity)")]
     async fn jobs(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only those in this state.")] state: Option<State>,
-        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns jobs in this state only.")] state: Option<State>,
+        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Job, JobTotal>>> {
         let filter = Filter { state };
         let page = Page::of((first, last), (after, before), |cursor| JobId::decode(cursor).ok())?;
@@ -107,19 +107,19 @@ impl JobQuery {
     }
 }
 
-/// Which job to run again.
+/// Input of `retryJob`.
 #[derive(InputObject)]
 pub struct RetryJobInput {
-    /// A job that was given up.
+    /// A dead job.
     job_id: ID,
 }
 
-/// What became of it.
+/// The outcome of `retryJob`.
 #[derive(SimpleObject)]
 pub struct RetryJobPayload {
-    /// The job, which waits for a worker again.
+    /// The job, queued again.
     job: Option<Job>,
-    /// Why it does not.
+    /// Errors that the person can act on; empty if the job is retried.
     errors: Vec<UserError>,
 }
 
@@ -129,12 +129,12 @@ pub struct JobMutation;
 
 #[Object]
 impl JobMutation {
-    /// Runs a job again that was given up. For staff.
+    /// Retries a dead job. For staff.
     #[graphql(guard = "Needs::Staff")]
     async fn retry_job(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which job.")] input: RetryJobInput,
+        #[graphql(desc = "The job.")] input: RetryJobInput,
     ) -> Result<Option<RetryJobPayload>> {
         let id = JobId::decode(&input.job_id)?;
         let cause = ctx.cause();
@@ -155,7 +155,8 @@ pub struct JobSubscription;
 
 #[Subscription]
 impl JobSubscription {
-    /// Jobs that are not done yet, then each job whenever it is wanted, taken, done or given up. For staff.
+    /// Streams background jobs: those not done yet, then each job whenever it is requested, started, done or dead. For
+    /// staff.
     #[graphql(guard = "Needs::Staff")]
     async fn job_updated(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = Job> + use<>> {
         let app = ctx.app().clone();

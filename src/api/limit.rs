@@ -8,17 +8,17 @@ use crate::{
     limit::{Budget, Limit},
 };
 
-/// What is left of a limit.
+/// The budget of one limit.
 #[derive(SimpleObject)]
 pub struct RateLimitBudget {
-    /// How many uses the whole of it is.
+    /// The maximum number of uses in a window.
     limit: i32,
-    /// The time in which so many are allowed, in seconds. Uses are counted over any stretch of that length, not by the
-    /// clock's minutes; requests come back one by one over it.
+    /// The length of the window, in seconds. Windows slide: uses are counted over any period of this length. The budget
+    /// of `requests` refills continuously over it.
     window_seconds: i32,
-    /// How many uses are left now.
+    /// The number of uses left now.
     remaining: i32,
-    /// When the whole of it is there again, if nothing is used meanwhile.
+    /// The time at which the full budget is available again, without further uses.
     reset_at: DateTime<Utc>,
 }
 
@@ -45,45 +45,45 @@ impl RateLimit {
     }
 }
 
-/// Where a client stands with its limits. Those of an account are `null` while nobody is signed in.
+/// The limits of a client and their remaining budgets. Limits of accounts are `null` without a session.
 #[Object]
 impl RateLimit {
-    /// Requests of any kind, this one counted; of the account, or of the address while nobody is signed in.
+    /// Requests of any kind, including this one; counted per account, or per address without a session.
     async fn requests(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
         ctx.caller().requests.map(Into::into)
     }
 
-    /// Saved answers.
+    /// Saving answers.
     async fn answers(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
         self.of(ctx, Limit::Answer).await
     }
 
-    /// Saved batches of answers.
+    /// Saving batches of answers.
     async fn batches(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
         self.of(ctx, Limit::Batch).await
     }
 
-    /// Submits.
+    /// Submitting attempts.
     async fn submits(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
         self.of(ctx, Limit::Submit).await
     }
 
-    /// Started attempts; resumed ones are not counted.
+    /// Starting attempts; resumed attempts do not count.
     async fn starts(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
         self.of(ctx, Limit::Start).await
     }
 
-    /// Requests for explanations.
+    /// Reading reviews.
     async fn reviews(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
         self.of(ctx, Limit::Review).await
     }
 
-    /// Exports of one's own data.
+    /// Exporting one's own data.
     async fn exports(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
         self.of(ctx, Limit::Export).await
     }
 
-    /// Imports of question banks.
+    /// Importing question banks.
     async fn imports(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
         self.of(ctx, Limit::Import).await
     }
@@ -95,7 +95,7 @@ pub struct LimitQuery;
 
 #[Object]
 impl LimitQuery {
-    /// Where the caller stands with its limits. Asking costs nothing but the request.
+    /// The remaining budget of the caller's limits. The query counts as a request only.
     async fn rate_limit(&self) -> RateLimit {
         RateLimit
     }

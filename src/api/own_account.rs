@@ -18,87 +18,87 @@ use crate::{
     limit::{Limit, Who},
 };
 
-/// What to change of one's own account; what is left out stays.
+/// Input of `updateAccount`. Omitted fields keep their values.
 #[derive(InputObject)]
 pub struct UpdateAccountInput {
-    /// The name that boards show.
+    /// The name shown on boards.
     handle: Option<Handle>,
-    /// A picture; `null` takes it away.
+    /// The URL of a picture; `null` removes it.
     avatar: MaybeUndefined<PictureUrl>,
-    /// Whether to stay off all boards that are still open. Points are counted all the same.
+    /// Whether to leave all open boards. Points are still counted.
     hidden_from_boards: Option<bool>,
 }
 
-/// The outcome of changing one's account.
+/// The outcome of `updateAccount`.
 #[derive(SimpleObject)]
 pub struct UpdateAccountPayload {
-    /// The account as it is now.
+    /// The updated account.
     user: Option<User>,
-    /// Why it did not happen, for the person.
+    /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
 
-/// A new password.
+/// Input of `changePassword`.
 #[derive(InputObject)]
 pub struct ChangePasswordInput {
-    /// The password so far.
+    /// The current password.
     password: Password,
-    /// The new one.
+    /// The new password.
     new_password: Password,
 }
 
-/// The outcome of changing the password.
+/// The outcome of `changePassword`.
 #[derive(SimpleObject)]
 pub struct ChangePasswordPayload {
-    /// How many other sessions were ended by it.
+    /// The number of other sessions that were revoked.
     revoked_count: Option<i32>,
-    /// Why it did not happen, for the person.
+    /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
 
-/// Whose password was forgotten.
+/// Input of `requestPasswordReset`.
 #[derive(InputObject)]
 pub struct RequestPasswordResetInput {
-    /// The e-mail address of the account.
+    /// The email address of the account.
     email: EmailAddress,
 }
 
-/// A new password, by a link.
+/// Input of `resetPassword`.
 #[derive(InputObject)]
 pub struct ResetPasswordInput {
-    /// The token of the link.
+    /// The token of the link in the email.
     token: String,
     /// The new password.
     new_password: Password,
 }
 
-/// A new e-mail address.
+/// Input of `requestEmailChange`.
 #[derive(InputObject)]
 pub struct RequestEmailChangeInput {
     /// The account's password.
     password: Password,
-    /// The new address; a link is sent to it.
+    /// The new address, which receives a link.
     email: EmailAddress,
 }
 
-/// The proof that a new e-mail address is read.
+/// Input of `confirmEmailChange`.
 #[derive(InputObject)]
 pub struct ConfirmEmailChangeInput {
-    /// The token of the link.
+    /// The token of the link in the email.
     token: String,
 }
 
-/// The wish to delete one's account.
+/// Input of `deleteAccount`.
 #[derive(InputObject)]
 pub struct DeleteAccountInput {
     /// The account's password.
     password: Password,
 }
 
-/// The outcome of what leaves nothing to show.
+/// The outcome of a mutation on the viewer's account that returns no object.
 #[derive(SimpleObject)]
 pub struct AccountPayload {
-    /// Why it did not happen, for the person.
+    /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
 
@@ -117,8 +117,8 @@ pub struct OwnAccountQuery;
 
 #[Object]
 impl OwnAccountQuery {
-    /// Everything that is kept about the viewer, as JSON: the account, its sessions, attempts with answers and results,
-    /// and standings. Five times an hour.
+    /// All stored data of the viewer, as JSON: the account, its sessions, attempts with answers and results, and
+    /// standings. At most 5 times an hour.
     #[graphql(guard = "Needs::SignedIn", complexity = 5000)]
     async fn account_export(&self, ctx: &Context<'_>) -> Result<Option<Json<serde_json::Value>>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
@@ -133,12 +133,12 @@ pub struct OwnAccountMutation;
 
 #[Object]
 impl OwnAccountMutation {
-    /// Changes handle, picture, or whether boards show the viewer.
+    /// Changes the handle, the picture, or the visibility on boards.
     #[graphql(guard = "Needs::SignedIn")]
     async fn update_account(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to change.")] input: UpdateAccountInput,
+        #[graphql(desc = "The changes.")] input: UpdateAccountInput,
     ) -> Result<Option<UpdateAccountPayload>> {
         let changes = Changes {
             handle: input.handle.map(|Handle(handle)| handle),
@@ -152,12 +152,12 @@ impl OwnAccountMutation {
         }))
     }
 
-    /// Sets a new password and ends all other sessions.
+    /// Sets a new password and revokes all other sessions.
     #[graphql(guard = "Needs::SignedIn")]
     async fn change_password(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The passwords.")] input: ChangePasswordInput,
+        #[graphql(desc = "The current and the new password.")] input: ChangePasswordInput,
     ) -> Result<Option<ChangePasswordPayload>> {
         let (app, viewer) = (ctx.app(), ctx.viewer()?);
         let changed = own::change_password(app, viewer, input.password.0, input.new_password.0, &ctx.cause()).await;
@@ -168,23 +168,23 @@ impl OwnAccountMutation {
         }))
     }
 
-    /// Sends a link to a new password, good once and for 30 minutes. The answer is the same whether or not the address
-    /// has an account.
+    /// Emails a link to set a new password, valid once and for 30 minutes. The reply is the same whether or not the
+    /// address has an account.
     async fn request_password_reset(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose password was forgotten.")] input: RequestPasswordResetInput,
+        #[graphql(desc = "The email address of the account.")] input: RequestPasswordResetInput,
     ) -> Result<AccountPayload> {
         let app = ctx.app();
         may_ask_for_a_letter(ctx, Who::email(&input.email.0)).await?;
         AccountPayload::of(link::request_password_reset(app, &input.email.0, &ctx.cause()).await)
     }
 
-    /// Sets a new password by a link, and ends all sessions.
+    /// Sets a new password with the token of a link, and revokes all sessions.
     async fn reset_password(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The link's token and the password.")] input: ResetPasswordInput,
+        #[graphql(desc = "The token of the link and the new password.")] input: ResetPasswordInput,
     ) -> Result<AccountPayload> {
         let (app, now) = (ctx.app(), ctx.now());
         // Guessing a token is hopeless; this keeps somebody who tries from keeping the processors busy.
@@ -196,12 +196,12 @@ impl OwnAccountMutation {
         AccountPayload::of(link::reset_password(app, &input.token, input.new_password.0, &ctx.cause()).await)
     }
 
-    /// Sends a link to a new e-mail address, good once and for a day, and a warning to the present one.
+    /// Emails a confirmation link to a new address, valid once and for a day, and a warning to the current address.
     #[graphql(guard = "Needs::SignedIn")]
     async fn request_email_change(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The new address and the password.")] input: RequestEmailChangeInput,
+        #[graphql(desc = "The new address and the account's password.")] input: RequestEmailChangeInput,
     ) -> Result<Option<AccountPayload>> {
         let (app, viewer) = (ctx.app(), ctx.viewer()?);
         may_ask_for_a_letter(ctx, viewer.into()).await?;
@@ -209,17 +209,17 @@ impl OwnAccountMutation {
         AccountPayload::of(asked).map(Some)
     }
 
-    /// Gives the account the address that a link was sent to.
+    /// Changes the account's email address with the token of a confirmation link.
     async fn confirm_email_change(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The link's token.")] input: ConfirmEmailChangeInput,
+        #[graphql(desc = "The token of the link in the email.")] input: ConfirmEmailChangeInput,
     ) -> Result<AccountPayload> {
         AccountPayload::of(link::confirm_email_change(ctx.app(), &input.token, &ctx.cause()).await)
     }
 
-    /// Deletes the viewer's account and ends all its sessions. Staff can restore it for 30 days; then what is personal
-    /// is removed. Results stay, without a name.
+    /// Deletes the viewer's account and revokes all its sessions. Staff can restore it for 30 days; then its personal
+    /// data is erased. Results are kept without a name.
     #[graphql(guard = "Needs::SignedIn")]
     async fn delete_account(
         &self,

@@ -17,11 +17,11 @@ pub fn points(score: i64) -> f64 {
 /// An outcome that a person can act on.
 #[derive(SimpleObject)]
 pub struct UserError {
-    /// What kind of outcome it is.
+    /// The kind of outcome.
     code: crate::error::UserErrorCode,
-    /// What to do, in words to show.
+    /// A message to show to the person.
     message: String,
-    /// Where in the arguments the mistake is, e.g. `["input", "email"]`; empty if nowhere in particular.
+    /// The path of the argument at fault, e.g. `["input", "email"]`; empty if no argument is.
     path: Vec<String>,
 }
 

@@ -20,14 +20,14 @@ use crate::{
     text,
 };
 
-/// Which accounts are wanted. What is not given does not matter.
+/// Conditions for accounts. Omitted fields match everything.
 #[derive(InputObject)]
 pub struct UserFilter {
-    /// With all these words in the handle or the e-mail address, whatever the case.
+    /// Matches accounts with all of these words in the handle or the email address, ignoring case.
     text: Option<SearchText>,
-    /// With this role.
+    /// Matches accounts with this role.
     role: Option<Role>,
-    /// In this state.
+    /// Matches accounts in this state.
     state: Option<State>,
 }
 
@@ -49,57 +49,57 @@ pub struct UserTotal(pub(super) Filter);
 
 #[Object]
 impl UserTotal {
-    /// How many there are in all. Counted only if asked for.
+    /// The total number of items. Counted only if selected.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
         people::count(ctx.app().db.read(), &self.0).await
     }
 }
 
-/// A role for an account.
+/// Input of `setUserRole`.
 #[derive(InputObject)]
 pub struct SetUserRoleInput {
     /// The account.
     user_id: ID,
-    /// The role it is to have.
+    /// The new role.
     role: Role,
 }
 
-/// An account to shut out.
+/// Input of `suspendUser`.
 #[derive(InputObject)]
 pub struct SuspendUserInput {
     /// The account.
     user_id: ID,
-    /// Why; for admins, kept until the account is reinstated or erased.
+    /// The reason, visible to admins and kept until the account is reinstated or erased.
     reason: Reason,
 }
 
-/// An account to let in again.
+/// Input of `reinstateUser`.
 #[derive(InputObject)]
 pub struct ReinstateUserInput {
     /// The account.
     user_id: ID,
 }
 
-/// A deleted account to bring back.
+/// Input of `restoreUser`.
 #[derive(InputObject)]
 pub struct RestoreUserInput {
     /// The account.
     user_id: ID,
 }
 
-/// Whose sessions to end.
+/// Input of `revokeUserSessions`.
 #[derive(InputObject)]
 pub struct RevokeUserSessionsInput {
     /// The account.
     user_id: ID,
 }
 
-/// The outcome of changing somebody's account.
+/// The outcome of a mutation on an account.
 #[derive(SimpleObject)]
 pub struct UserPayload {
-    /// The account as it is now.
+    /// The updated account.
     user: Option<User>,
-    /// Why it did not happen, for the person.
+    /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
 
@@ -119,16 +119,16 @@ pub struct PeopleQuery;
 
 #[Object]
 impl PeopleQuery {
-    /// All accounts, the newest first; suspended and deleted ones, too. For admins.
+    /// All accounts, newest first, including suspended and deleted ones. For admins.
     #[graphql(guard = "Needs::Admin", complexity = "page_cost(first, last, child_complexity)")]
     async fn users(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which accounts; all without it.")] filter: Option<UserFilter>,
-        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Conditions for the accounts. Defaults to all.")] filter: Option<UserFilter>,
+        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<User, UserTotal>>> {
         let filter = filter.map(UserFilter::decode).transpose()?.unwrap_or_default();
         let page = Page::of((first, last), (after, before), |cursor| UserId::decode(cursor).ok())?;
@@ -148,56 +148,56 @@ pub struct PeopleMutation;
 
 #[Object]
 impl PeopleMutation {
-    /// Gives an account another role. An admin can't give up their own, and the last admin stays one. For admins.
+    /// Changes the role of an account. Admins can't change their own, and the last admin keeps the role. For admins.
     #[graphql(guard = "Needs::Admin")]
     async fn set_user_role(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whom, and the role.")] input: SetUserRoleInput,
+        #[graphql(desc = "The account and its new role.")] input: SetUserRoleInput,
     ) -> Result<Option<UserPayload>> {
         let id = UserId::decode(&input.user_id)?;
         UserPayload::of(people::set_role(ctx.app(), id, input.role, &ctx.cause()).await)
     }
 
-    /// Shuts an account out: its tokens are refused, its streams end, and it leaves every live board. For admins.
+    /// Suspends an account: its tokens are refused, its streams end, and it leaves every live board. For admins.
     #[graphql(guard = "Needs::Admin")]
     async fn suspend_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whom, and why.")] input: SuspendUserInput,
+        #[graphql(desc = "The account and the reason.")] input: SuspendUserInput,
     ) -> Result<Option<UserPayload>> {
         let id = UserId::decode(&input.user_id)?;
         UserPayload::of(people::suspend(ctx.app(), id, &input.reason.0, &ctx.cause()).await)
     }
 
-    /// Lets a suspended account in again. For admins.
+    /// Reinstates a suspended account. For admins.
     #[graphql(guard = "Needs::Admin")]
     async fn reinstate_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whom.")] input: ReinstateUserInput,
+        #[graphql(desc = "The account.")] input: ReinstateUserInput,
     ) -> Result<Option<UserPayload>> {
         let id = UserId::decode(&input.user_id)?;
         UserPayload::of(people::reinstate(ctx.app(), id, &ctx.cause()).await)
     }
 
-    /// Brings a deleted account back, within 30 days of its deletion. Its sessions stay ended. For admins.
+    /// Restores a deleted account within 30 days of its deletion. Its sessions stay revoked. For admins.
     #[graphql(guard = "Needs::Admin")]
     async fn restore_user(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whom.")] input: RestoreUserInput,
+        #[graphql(desc = "The account.")] input: RestoreUserInput,
     ) -> Result<Option<UserPayload>> {
         let id = UserId::decode(&input.user_id)?;
         UserPayload::of(people::restore(ctx.app(), id, &ctx.cause()).await)
     }
 
-    /// Ends all sessions of an account, at once and with their streams. For admins.
+    /// Revokes all sessions of an account, at once and with their streams. For admins.
     #[graphql(guard = "Needs::Admin")]
     async fn revoke_user_sessions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Whose.")] input: RevokeUserSessionsInput,
+        #[graphql(desc = "The account.")] input: RevokeUserSessionsInput,
     ) -> Result<Option<RevokeSessionPayload>> {
         let id = UserId::decode(&input.user_id)?;
         let revoked = people::revoke_sessions(ctx.app(), id, &ctx.cause()).await?;

@@ -53,7 +53,7 @@ pub async fn subject(ctx: &Context<'_>, id: SubjectId) -> Result<Subject> {
     found.as_ref().map(Subject::from).ok_or(Error::NotFound)
 }
 
-/// A subject: Biology, Chemistry, …
+/// A subject, such as Biology or Chemistry.
 #[Object]
 impl Subject {
     /// The opaque id.
@@ -61,20 +61,20 @@ impl Subject {
         self.id.encode().into()
     }
 
-    /// The name; unique.
+    /// The name, unique.
     async fn name(&self) -> &str {
         &self.name
     }
 
-    /// The chapters, in the order in which they were made.
+    /// The chapters, oldest first.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn chapters(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Chapter, ChapterTotal>> {
         let page = Page::of((first, last), (after, before), |cursor| ChapterId::decode(cursor).ok())?;
         let slice = crate::quiz::chapters(ctx.app().db.read(), self.id, &page).await?;
@@ -86,11 +86,11 @@ impl Subject {
         ))
     }
 
-    /// The subject's board whose window holds now.
+    /// The subject's current board.
     async fn board(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The kind of window; all time without it.")] window: Option<Span>,
+        #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<Span>,
     ) -> Result<Board> {
         let span = window.unwrap_or(Span::AllTime);
         leaderboard::query::present(&ctx.app().boards, Scope::Subject(self.id), span, &ctx.now())
@@ -104,7 +104,7 @@ pub struct ChapterTotal(pub(super) SubjectId);
 
 #[Object]
 impl ChapterTotal {
-    /// How many there are in all. Counted only if asked for.
+    /// The total number of items. Counted only if selected.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
         crate::quiz::chapter_count(ctx.app().db.read(), self.0).await
     }
@@ -137,7 +137,7 @@ pub async fn chapter(ctx: &Context<'_>, id: ChapterId) -> Result<Chapter> {
     found.map(Chapter::from).ok_or(Error::NotFound)
 }
 
-/// A chapter: Enzymes, Genetics, …
+/// A chapter of a subject, such as Enzymes or Genetics.
 #[Object]
 impl Chapter {
     /// The opaque id.
@@ -145,12 +145,12 @@ impl Chapter {
         self.id.encode().into()
     }
 
-    /// The name; unique within the subject.
+    /// The name, unique within the subject.
     async fn name(&self) -> &str {
         &self.name
     }
 
-    /// The subject it belongs to.
+    /// The subject.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Subject> {
         subject(ctx, self.subject).await
     }
@@ -172,7 +172,7 @@ pub async fn quiz(ctx: &Context<'_>, id: QuizId) -> Result<Quiz> {
     found.map(Quiz).ok_or(Error::NotFound)
 }
 
-/// A quiz: questions against the clock. Students see the questions once they have started an attempt.
+/// A quiz with a time limit. Students can read the questions after they have started an attempt.
 #[Object]
 impl Quiz {
     /// The opaque id.
@@ -185,27 +185,27 @@ impl Quiz {
         &self.0.quiz.title
     }
 
-    /// What it is about.
+    /// The description.
     async fn description(&self) -> Option<&str> {
         self.0.quiz.description.as_deref()
     }
 
-    /// The subject it belongs to.
+    /// The subject.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Subject> {
         subject(ctx, self.0.quiz.subject_id).await
     }
 
-    /// How many questions it asks.
+    /// The number of questions.
     async fn question_count(&self) -> i32 {
         self.0.revision.question_count
     }
 
-    /// How long an attempt may take, in seconds.
+    /// The time limit of an attempt, in seconds.
     async fn duration_seconds(&self) -> u64 {
         self.0.revision.duration().as_secs()
     }
 
-    /// What an answer is worth.
+    /// The points for each kind of answer.
     async fn marking(&self) -> MarkingScheme {
         MarkingScheme::from(Marking {
             right: self.0.revision.right_score,
@@ -214,38 +214,38 @@ impl Quiz {
         })
     }
 
-    /// How often a student may take it; `null`: as often as one likes.
+    /// The maximum number of attempts per student; `null` if unlimited.
     async fn max_attempts(&self) -> Option<i32> {
         self.0.quiz.max_attempts
     }
 
-    /// The pause between a submit and the next start, in seconds.
+    /// The minimum time between a submit and the next start, in seconds.
     async fn cooldown_seconds(&self) -> u64 {
         self.0.quiz.cooldown().as_secs()
     }
 
-    /// From when it can be started; `null`: since it was published.
+    /// The time from which it can be started; `null` if it has been open since it was published.
     async fn opens_at(&self) -> Option<DateTime<Utc>> {
         self.0.quiz.opens_at.map(date_time)
     }
 
-    /// Until when it can be started and answered; `null`: without end.
+    /// The time until which it can be started and answered; `null` if it stays open.
     async fn closes_at(&self) -> Option<DateTime<Utc>> {
         self.0.quiz.closes_at.map(date_time)
     }
 
-    /// When reviews can be read.
+    /// The point at which reviews become readable.
     async fn review_opens(&self) -> ReviewOpens {
         self.0.quiz.review_opens
     }
 
-    /// When its current revision was published.
+    /// The time the current revision was published.
     async fn published_at(&self) -> Option<DateTime<Utc>> {
         self.0.revision.published_at.map(date_time)
     }
 
-    /// The questions of the current revision, without their answers. Only for staff: students read the questions of
-    /// their own attempts, or nobody's clock would mean anything.
+    /// The questions of the current revision, without their answers. For staff only: students read the questions of
+    /// their own attempts, so that no time limit can be bypassed.
     #[graphql(guard = "Needs::Staff", complexity = "20 * child_complexity")]
     async fn questions(&self, ctx: &Context<'_>) -> Result<Option<Vec<Question>>> {
         let app = ctx.app();
@@ -253,11 +253,11 @@ impl Quiz {
         Ok(Some(questions(&paper)))
     }
 
-    /// The quiz's board whose window holds now; `null` once the quiz was deleted.
+    /// The quiz's current board; `null` after the quiz was deleted.
     async fn board(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The kind of window; all time without it.")] window: Option<Span>,
+        #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<Span>,
     ) -> Result<Option<Board>> {
         let (scope, span) = (Scope::Quiz(self.0.quiz.id), window.unwrap_or(Span::AllTime));
         let board = leaderboard::query::present(&ctx.app().boards, scope, span, &ctx.now()).await;
@@ -265,14 +265,14 @@ impl Quiz {
     }
 }
 
-/// What an answer is worth, in points.
+/// The points for each kind of answer.
 #[derive(SimpleObject)]
 pub struct MarkingScheme {
-    /// For the right choice.
+    /// Points for the right choice.
     right: f64,
-    /// For a wrong choice; may be negative.
+    /// Points for a wrong choice; may be negative.
     wrong: f64,
-    /// For no choice.
+    /// Points for no choice.
     blank: f64,
 }
 
@@ -295,7 +295,7 @@ pub fn questions(paper: &Paper) -> Vec<Question> {
     paper.questions.iter().cloned().map(Question).collect()
 }
 
-/// A question. Nothing of it tells the right answer: that is only in the review of a submitted attempt.
+/// A question. It does not reveal the right answer, which is only in the review of a submitted attempt.
 #[Object]
 impl Question {
     /// The opaque id.
@@ -303,7 +303,7 @@ impl Question {
         self.0.id.encode().into()
     }
 
-    /// Its place in the quiz, from 1.
+    /// Position in the quiz, starting at 1.
     async fn number(&self) -> i32 {
         self.0.position + 1
     }
@@ -313,12 +313,12 @@ impl Question {
         Markdown(self.0.text.clone())
     }
 
-    /// The path of a picture that belongs to it.
+    /// The path of the question's picture.
     async fn image(&self) -> Option<&str> {
         self.0.image.as_deref()
     }
 
-    /// The chapter it is from.
+    /// The chapter.
     async fn chapter(&self, ctx: &Context<'_>) -> Result<Option<Chapter>> {
         match self.0.chapter {
             Some(id) => chapter(ctx, id).await.map(Some),
@@ -326,18 +326,18 @@ impl Question {
         }
     }
 
-    /// The choices, of which exactly one is right.
+    /// The choices. Exactly one is right.
     async fn choices(&self) -> Vec<Choice> {
         self.0.choices.iter().cloned().map(Choice::from).collect()
     }
 }
 
-/// A choice. Nothing of it tells whether it is the right one.
+/// A choice of a question. It does not reveal whether it is right.
 #[derive(SimpleObject)]
 pub struct Choice {
     /// The opaque id.
     id: ID,
-    /// The choice.
+    /// The text of the choice.
     text: Markdown,
 }
 
@@ -350,22 +350,22 @@ impl From<paper::Choice> for Choice {
     }
 }
 
-/// Which quizzes are wanted. What is not given does not matter.
+/// Conditions for quizzes. Omitted fields match everything.
 #[derive(InputObject)]
 pub struct QuizFilter {
-    /// Of this subject.
+    /// Matches quizzes of this subject.
     subject_id: Option<ID>,
-    /// With a question of this chapter.
+    /// Matches quizzes with a question of this chapter.
     chapter_id: Option<ID>,
-    /// With all these words in the title, whatever the case.
+    /// Matches quizzes with all of these words in the title, ignoring case.
     text: Option<SearchText>,
-    /// With at least so many questions.
+    /// Matches quizzes with at least this many questions.
     min_questions: Option<i32>,
-    /// With at most so many questions.
+    /// Matches quizzes with at most this many questions.
     max_questions: Option<i32>,
-    /// That take at least so many minutes.
+    /// Matches quizzes with a time limit of at least this many minutes.
     min_minutes: Option<i32>,
-    /// That take at most so many minutes.
+    /// Matches quizzes with a time limit of at most this many minutes.
     max_minutes: Option<i32>,
 }
 
@@ -389,7 +389,7 @@ pub struct QuizTotal(pub(super) Filter);
 
 #[Object]
 impl QuizTotal {
-    /// How many there are in all. Counted only if asked for.
+    /// The total number of items. Counted only if selected.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
         crate::quiz::catalogue_count(ctx.app().db.read(), &self.0).await
     }
@@ -400,7 +400,7 @@ pub struct SubjectTotal;
 
 #[Object]
 impl SubjectTotal {
-    /// How many there are in all. Counted only if asked for.
+    /// The total number of items. Counted only if selected.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
         crate::quiz::subject_count(ctx.app().db.read()).await
     }
@@ -412,15 +412,15 @@ pub struct CatalogueQuery;
 
 #[Object]
 impl CatalogueQuery {
-    /// The subjects, in the order in which they were made.
+    /// The subjects, oldest first.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn subjects(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Subject, SubjectTotal>> {
         let page = Page::of((first, last), (after, before), |cursor| SubjectId::decode(cursor).ok())?;
         let slice = crate::quiz::subjects(ctx.app().db.read(), &page).await?;
@@ -432,16 +432,16 @@ impl CatalogueQuery {
         ))
     }
 
-    /// The published quizzes, the newest first.
+    /// The published quizzes, newest first.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn quizzes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which quizzes; all without it.")] filter: Option<QuizFilter>,
-        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Conditions for the quizzes. Defaults to all.")] filter: Option<QuizFilter>,
+        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Quiz, QuizTotal>> {
         let filter = filter.map(QuizFilter::decode).transpose()?.unwrap_or_default();
         let page = Page::of((first, last), (after, before), |cursor| QuizId::decode(cursor).ok())?;
@@ -462,23 +462,23 @@ impl CatalogueQuery {
     }
 }
 
-/// Which key is wrong, and what is right.
+/// Input of `correctQuestion`.
 #[derive(InputObject)]
 pub struct CorrectQuestionInput {
     /// A question of a published quiz.
     question_id: ID,
-    /// The choice that is the right one.
+    /// The right choice.
     choice_id: ID,
-    /// Why, for those who ask later.
+    /// The reason, for the audit log.
     reason: Reason,
 }
 
-/// What became of it.
+/// The outcome of `correctQuestion`.
 #[derive(SimpleObject)]
 pub struct CorrectQuestionPayload {
-    /// The number of the correction. Results say which one they were scored by; they follow within seconds.
+    /// The number of the correction. Results name the correction they were scored by; they are rescored within seconds.
     correction: Option<i32>,
-    /// Why nothing was corrected.
+    /// Errors that the person can act on; empty if the key was corrected.
     errors: Vec<UserError>,
 }
 
@@ -488,12 +488,12 @@ pub struct QuizMutation;
 
 #[Object]
 impl QuizMutation {
-    /// Mends a wrong key. The questions stay as they were published; every result is scored anew. For staff.
+    /// Corrects the answer key of a question. The questions stay as published; all results are rescored. For staff.
     #[graphql(guard = "Needs::Staff")]
     async fn correct_question(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which key is wrong, and what is right.")] input: CorrectQuestionInput,
+        #[graphql(desc = "The question and its right choice.")] input: CorrectQuestionInput,
     ) -> Result<Option<CorrectQuestionPayload>> {
         let (question, viewer) = (QuestionId::decode(&input.question_id)?, ctx.viewer()?);
         let corrected = match ChoiceId::decode(&input.choice_id) {

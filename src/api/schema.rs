@@ -35,7 +35,7 @@ use crate::{
 /// The schema of Marmalade.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
-/// What can be asked.
+/// The root of all queries.
 #[derive(MergedObject, Default)]
 pub struct Query(
     NodeQuery,
@@ -50,7 +50,7 @@ pub struct Query(
     LimitQuery,
 );
 
-/// What can be changed. Outcomes that a person can act on are in the payload's `errors`.
+/// The root of all mutations. Outcomes that a person can act on are in the payload's `errors`.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
     AccountMutation,
@@ -60,7 +60,7 @@ pub struct Mutation(
     QuizMutation,
 );
 
-/// What can be followed. Every stream begins with the present state and goes on with each new one.
+/// The root of all subscriptions. Every stream starts with the current state and continues with each change.
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(BoardSubscription, JobSubscription);
 
@@ -164,7 +164,7 @@ pub fn run(
     telemetry::measured(kind, field, loads.drive(schema.execute_stream(request)))
 }
 
-/// An object with an id of its own.
+/// An object with a globally unique id.
 #[derive(Interface)]
 #[expect(clippy::large_enum_variant, reason = "a node lives for one field of one response")]
 #[graphql(field(name = "id", ty = "ID", desc = "The opaque id of the object."))]
@@ -183,12 +183,12 @@ pub struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// The object with this id. One that is not there and one that the viewer may not know of look the same.
+    /// The object with this id. An object that does not exist and one that the viewer may not see get the same reply.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id of the object.")] id: ID) -> Result<Option<Node>> {
         node(ctx, &id).await.map(Some)
     }
 
-    /// The objects with these ids, in their order; `null` with an error where there is none. At most 100.
+    /// The objects with these ids, in order; `null` with an error for each that is not found. At most 100.
     #[graphql(complexity = "ids.len() * (1 + child_complexity)")]
     async fn nodes(
         &self,

@@ -24,73 +24,74 @@ use crate::{
     id::{SessionId, UserId},
 };
 
-/// How a client wants to hold its session.
+/// The transport of a session's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "Client")]
 pub enum SessionClient {
-    /// A browser: in HttpOnly cookies that no script can read. Refresh by `POST /auth/refresh`.
+    /// A browser: tokens are set as HttpOnly cookies that no script can read. Refresh with `POST /auth/refresh`.
     Browser,
-    /// A native app: in the payload, to be sent as `Authorization: Bearer`. Refresh by `refreshSession`.
+    /// A native app: tokens are returned in the payload and sent as `Authorization: Bearer`. Refresh with
+    /// `refreshSession`.
     Native,
 }
 
-/// What a new account needs.
+/// Input of `register`.
 #[derive(InputObject)]
 pub struct RegisterInput {
-    /// The e-mail address; used for signing in, never shown to others.
+    /// The email address, used for signing in and never shown to others.
     email: EmailAddress,
-    /// The name that boards show.
+    /// The name shown on boards.
     handle: Handle,
-    /// The password to sign in with.
+    /// The password for signing in.
     password: Password,
-    /// How the session is held; in cookies without it.
+    /// The transport of the session's tokens. Defaults to cookies.
     client: Option<SessionClient>,
 }
 
-/// Who signs in.
+/// Input of `signIn`.
 #[derive(InputObject)]
 pub struct SignInInput {
-    /// The e-mail address.
+    /// The email address.
     email: EmailAddress,
     /// The password.
     password: Password,
-    /// How the session is held; in cookies without it.
+    /// The transport of the session's tokens. Defaults to cookies.
     client: Option<SessionClient>,
 }
 
-/// What a native app refreshes its session with.
+/// Input of `refreshSession`.
 #[derive(InputObject)]
 pub struct RefreshSessionInput {
-    /// The refresh token that the app was given last.
+    /// The most recent refresh token.
     refresh_token: String,
 }
 
-/// Tokens of a native app's session.
+/// The tokens of a native app's session.
 #[derive(SimpleObject)]
 pub struct SessionTokens {
-    /// To be sent as `Authorization: Bearer`; good for 15 minutes.
+    /// The token to send as `Authorization: Bearer`; valid for 15 minutes.
     access_token: String,
-    /// For one use of `refreshSession`; good for 30 days.
+    /// The token for one use of `refreshSession`; valid for 30 days.
     refresh_token: String,
-    /// When the access token expires.
+    /// The expiry time of the access token.
     access_token_expires_at: DateTime<Utc>,
 }
 
-/// The outcome of registering, signing in or refreshing.
+/// The outcome of registering, signing in or refreshing a session.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub struct SessionPayload {
     #[graphql(skip)]
     user: Option<UserId>,
-    /// The tokens; only for a native client. A browser has got cookies.
+    /// The tokens, for native clients only. Browsers receive cookies.
     tokens: Option<SessionTokens>,
-    /// Why it did not happen, for the person.
+    /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
 
 #[ComplexObject]
 impl SessionPayload {
-    /// Whoever is signed in now.
+    /// The signed-in account.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<Viewer>> {
         let Some(id) = self.user else { return Ok(None) };
         let found = ctx.loaders().accounts(ctx.viewer().ok()).load_one(id).await?;
@@ -98,14 +99,14 @@ impl SessionPayload {
     }
 }
 
-/// The signed-in account itself, as it is returned to it when it signs in.
+/// The account that has just signed in.
 #[derive(SimpleObject)]
 pub struct Viewer {
     /// The opaque id of the account.
     id: ID,
-    /// The name that boards show.
+    /// The name shown on boards.
     handle: Handle,
-    /// What the account may do.
+    /// The role, which determines the permissions.
     role: Role,
 }
 
@@ -119,26 +120,26 @@ impl From<user::Model> for Viewer {
     }
 }
 
-/// The outcome of signing out.
+/// The outcome of `signOut`.
 #[derive(SimpleObject)]
 pub struct SignOutPayload {
-    /// Why it did not happen, for the person.
+    /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
 
-/// Which session to end.
+/// Input of `revokeSession`.
 #[derive(InputObject)]
 pub struct RevokeSessionInput {
     /// The session, one of `viewer.sessions`.
     session_id: ID,
 }
 
-/// The outcome of ending sessions.
+/// The outcome of revoking sessions.
 #[derive(SimpleObject)]
 pub struct RevokeSessionPayload {
-    /// How many sessions were ended.
+    /// The number of revoked sessions.
     revoked_count: i32,
-    /// Why it did not happen, for the person.
+    /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
 
@@ -151,28 +152,28 @@ impl RevokeSessionPayload {
     }
 }
 
-/// A sign-in that is still good: a browser or an app.
+/// An active session: a sign-in of a browser or an app.
 pub struct Session(pub Model);
 
-/// A sign-in that is still good: a browser or an app.
+/// An active session: a sign-in of a browser or an app.
 #[Object]
 impl Session {
-    /// The opaque id, for `revokeSession`.
+    /// The opaque id, for use with `revokeSession`.
     async fn id(&self) -> ID {
         self.0.id.encode().into()
     }
 
-    /// Whether it is the session that asks.
+    /// Whether it is the session of this request.
     async fn current(&self, ctx: &Context<'_>) -> Result<bool> {
         Ok(ctx.viewer()?.session() == self.0.id)
     }
 
-    /// How it is held.
+    /// The transport of the session's tokens.
     async fn client(&self) -> SessionClient {
         self.0.client.into()
     }
 
-    /// What the browser or app calls itself.
+    /// The user agent of the browser or app.
     async fn user_agent(&self) -> Option<&str> {
         self.0.user_agent.as_deref()
     }
@@ -182,17 +183,17 @@ impl Session {
         self.0.address.as_deref()
     }
 
-    /// When it began.
+    /// The time of the sign-in.
     async fn created_at(&self) -> DateTime<Utc> {
         date_time(self.0.created_at)
     }
 
-    /// When it was last refreshed; a client that is in use does so every 15 minutes.
+    /// The time of the last refresh. A client in use refreshes every 15 minutes.
     async fn used_at(&self) -> DateTime<Utc> {
         date_time(self.0.used_at)
     }
 
-    /// When it ends if it is not refreshed.
+    /// The expiry time, unless the session is refreshed before.
     async fn expires_at(&self) -> DateTime<Utc> {
         date_time(self.0.expires_at)
     }
@@ -204,11 +205,11 @@ pub struct SessionMutation;
 
 #[Object]
 impl SessionMutation {
-    /// Makes a student's account and signs in.
+    /// Creates a student's account and signs in.
     async fn register(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who signs up.")] input: RegisterInput,
+        #[graphql(desc = "The new account.")] input: RegisterInput,
     ) -> Result<SessionPayload> {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
         let registration = Registration {
@@ -223,11 +224,11 @@ impl SessionMutation {
         )
     }
 
-    /// Signs in.
+    /// Signs in with email address and password.
     async fn sign_in(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Who signs in.")] input: SignInInput,
+        #[graphql(desc = "The credentials.")] input: SignInInput,
     ) -> Result<SessionPayload> {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
         let device = ctx.caller().device.clone();
@@ -237,18 +238,18 @@ impl SessionMutation {
         )
     }
 
-    /// Exchanges a native app's refresh token for new tokens. A token works once; when an old one comes back, the
-    /// whole session ends. Browsers use `POST /auth/refresh`.
+    /// Exchanges a native app's refresh token for new tokens. A token works once; reuse of an old one revokes the
+    /// session. Browsers use `POST /auth/refresh`.
     async fn refresh_session(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to refresh with.")] input: RefreshSessionInput,
+        #[graphql(desc = "The refresh token.")] input: RefreshSessionInput,
     ) -> Result<SessionPayload> {
         let refreshed = session::refresh(ctx.app(), &input.refresh_token, Client::Native, &ctx.cause()).await;
         signed_in(ctx, refreshed)
     }
 
-    /// Ends the viewer's session: its tokens are refused from now on, and its streams end.
+    /// Revokes the viewer's session: its tokens are refused from now on, and its streams end.
     #[graphql(guard = "Needs::SignedIn")]
     async fn sign_out(&self, ctx: &Context<'_>) -> Result<SignOutPayload> {
         let viewer = ctx.viewer()?;
@@ -259,12 +260,12 @@ impl SessionMutation {
         Ok(SignOutPayload { errors: Vec::new() })
     }
 
-    /// Ends one of the viewer's sessions, at once and with its streams.
+    /// Revokes one of the viewer's sessions, at once and with its streams.
     #[graphql(guard = "Needs::SignedIn")]
     async fn revoke_session(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which session.")] input: RevokeSessionInput,
+        #[graphql(desc = "The session.")] input: RevokeSessionInput,
     ) -> Result<Option<RevokeSessionPayload>> {
         let id = SessionId::decode(&input.session_id)?;
         match session::revoke(ctx.app(), ctx.viewer()?, Ending::One(id), &ctx.cause()).await? {
@@ -273,7 +274,7 @@ impl SessionMutation {
         }
     }
 
-    /// Ends all of the viewer's sessions but the one that asks, at once and with their streams.
+    /// Revokes all of the viewer's sessions except the current one, at once and with their streams.
     #[graphql(guard = "Needs::SignedIn")]
     async fn revoke_other_sessions(&self, ctx: &Context<'_>) -> Result<Option<RevokeSessionPayload>> {
         let viewer = ctx.viewer()?;

@@ -55,7 +55,7 @@ impl User {
     }
 }
 
-/// An account: a student's or a staff member's.
+/// An account of a student or a staff member.
 #[Object]
 impl User {
     /// The opaque id.
@@ -63,39 +63,39 @@ impl User {
         self.0.id.encode().into()
     }
 
-    /// The name that boards show.
+    /// The name shown on boards.
     async fn handle(&self) -> Handle {
         Handle(self.0.handle.clone())
     }
 
-    /// A picture.
+    /// The URL of a picture.
     async fn avatar(&self) -> Option<PictureUrl> {
         self.0.avatar.clone().map(PictureUrl)
     }
 
-    /// The e-mail address. Only for the account's owner and staff.
+    /// The email address. Only for the account's owner and staff.
     async fn email(&self, ctx: &Context<'_>) -> Result<Option<EmailAddress>> {
         self.private(ctx).await.map(|account| Some(EmailAddress(account.email)))
     }
 
-    /// What the account may do. Only for the account's owner and staff.
+    /// The role, which determines the permissions. Only for the account's owner and staff.
     async fn role(&self, ctx: &Context<'_>) -> Result<Option<Role>> {
         self.private(ctx).await.map(|account| Some(account.role))
     }
 
-    /// When the account was made. Only for the account's owner and staff.
+    /// The creation time. Only for the account's owner and staff.
     async fn created_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
         self.private(ctx)
             .await
             .map(|account| Some(date_time(account.created_at)))
     }
 
-    /// Whether boards that are still open leave the account out. Only for the account's owner and staff.
+    /// Whether the account is hidden from open boards. Only for the account's owner and staff.
     async fn hidden_from_boards(&self, ctx: &Context<'_>) -> Result<Option<bool>> {
         self.private(ctx).await.map(|account| Some(account.opted_out))
     }
 
-    /// When an admin shut the account out, if it is suspended. Only for admins.
+    /// The time of the suspension; `null` if it is not suspended. Only for admins.
     #[graphql(guard = "Needs::Admin")]
     async fn suspended_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
         self.private(ctx)
@@ -103,27 +103,27 @@ impl User {
             .map(|account| account.suspended_at.map(date_time))
     }
 
-    /// Why, in that admin's words. Only for admins.
+    /// The reason for the suspension. Only for admins.
     #[graphql(guard = "Needs::Admin")]
     async fn suspension_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         self.private(ctx).await.map(|account| account.suspension_reason)
     }
 
-    /// When the account was deleted, if it is. It can be restored for 30 days. Only for admins.
+    /// The deletion time; `null` if it is not deleted. It can be restored for 30 days. Only for admins.
     #[graphql(guard = "Needs::Admin")]
     async fn deleted_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
         self.private(ctx).await.map(|account| account.deleted_at.map(date_time))
     }
 
-    /// The sign-ins that are still good, the newest first. Only for the account's owner.
+    /// The active sessions, newest first. Only for the account's owner.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn sessions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Session, SessionTotal>>> {
         let viewer = ctx.viewer()?;
         if viewer.user() != self.0.id {
@@ -139,16 +139,16 @@ impl User {
         )))
     }
 
-    /// The attempts, the newest first. Only for the account's owner and staff.
+    /// The attempts, newest first. Only for the account's owner and staff.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn attempts(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which attempts; all without it.")] filter: Option<AttemptFilter>,
-        #[graphql(desc = "How many from the front, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the back, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Conditions for the attempts. Defaults to all.")] filter: Option<AttemptFilter>,
+        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Attempt, AttemptTotal>>> {
         self.must_be_readable(ctx)?;
         let filter = filter.map(AttemptFilter::decode).transpose()?.unwrap_or_default();
@@ -172,7 +172,7 @@ pub struct SessionTotal;
 
 #[Object]
 impl SessionTotal {
-    /// How many there are in all. Counted only if asked for.
+    /// The total number of items. Counted only if selected.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
         sessions::count(ctx.app().db.read(), ctx.viewer()?, ctx.now().at).await
     }
@@ -192,7 +192,7 @@ pub struct ViewerQuery;
 
 #[Object]
 impl ViewerQuery {
-    /// Whoever is asking.
+    /// The signed-in account.
     #[graphql(guard = "Needs::SignedIn")]
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<User>> {
         user(ctx, ctx.viewer()?.user()).await.map(Some)

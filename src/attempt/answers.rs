@@ -31,10 +31,10 @@ pub struct Save {
     pub seq: i64,
 }
 
-/// What became of a save.
+/// The outcome of a save.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Saved {
-    /// It is stored and will be scored.
+    /// The answer is stored and will be scored.
     Saved(answer::Model),
     /// A save with the same or a higher `seq` was there before; this is what is stored.
     Stale(answer::Model),

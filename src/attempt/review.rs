@@ -22,7 +22,7 @@ use crate::{
 
 /// A submitted attempt with the key.
 pub struct Review {
-    /// The correction of the key that it was scored by; 0 is the key as it was published.
+    /// The number of the answer key's correction used for scoring; 0 is the key as published.
     pub correction: i32,
     pub questions: Vec<Reviewed>,
 }

@@ -52,7 +52,7 @@ impl Entry {
         }
     }
 
-    /// What was changed, as it was before.
+    /// The changed values before the action.
     pub fn was(mut self, value: Value) -> Self {
         self.was = Some(value);
         self
@@ -71,7 +71,7 @@ pub fn digest(keys: &Keys, email: &str) -> String {
     id::encode("email", &digest[..16])
 }
 
-/// Which entries are wanted. What is not given does not matter.
+/// Conditions for audit log entries. Omitted fields match everything.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub actor: Option<UserId>,

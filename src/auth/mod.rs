@@ -33,7 +33,7 @@ impl Viewer {
         self.session
     }
 
-    /// What the account may do.
+    /// The role, which determines the permissions.
     pub fn role(&self) -> Role {
         self.role
     }

@@ -2,7 +2,7 @@
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 
-/// What an account may do.
+/// The role of an account, which determines its permissions.
 #[derive(
     Clone,
     Copy,
@@ -18,11 +18,11 @@ use sea_orm::{DeriveActiveEnum, EnumIter};
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Role {
-    /// Takes quizzes and stands on boards.
+    /// Takes quizzes and is ranked on boards.
     Student,
-    /// Staff: writes, imports and publishes content.
+    /// Staff. Writes, imports and publishes content.
     Editor,
-    /// Staff: also manages people and reads the audit log.
+    /// Staff. Also manages accounts and reads the audit log.
     Admin,
 }
 

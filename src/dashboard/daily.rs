@@ -16,18 +16,18 @@ use crate::{
 /// The days that are counted at once; more are counted the next time.
 const MOST_DAYS: usize = 400;
 
-/// What happened on one day.
+/// Activity on one day.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct DailyMetrics {
     /// The day, in the site's time zone.
     day: NaiveDate,
-    /// How many accounts were made.
+    /// The number of accounts created.
     new_accounts: i64,
-    /// How many students started an attempt.
+    /// The number of students who started an attempt.
     active_students: i64,
-    /// How many attempts were started.
+    /// The number of attempts started.
     attempts_started: i64,
-    /// How many attempts were submitted, by students or by the clock.
+    /// The number of attempts submitted, by students or by the clock.
     attempts_submitted: i64,
 }
 

@@ -23,7 +23,7 @@ use crate::{
     site::Site,
 };
 
-/// Sums over submitted attempts.
+/// Totals over submitted attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromQueryResult)]
 pub struct Sums {
     pub attempts: i64,

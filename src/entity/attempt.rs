@@ -31,24 +31,24 @@ pub struct Model {
     pub result_id: Option<AttemptId>,
 }
 
-/// Where an attempt stands.
+/// The state of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
 #[graphql(name = "AttemptState")]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum State {
-    /// The student is answering.
+    /// The student can answer questions.
     InProgress,
-    /// It has a result; nothing about it changes any more.
+    /// The attempt has a result and accepts no changes.
     Submitted,
 }
 
-/// Who submitted an attempt.
+/// The submitter of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SubmittedBy {
     /// The student, in time.
     Student,
-    /// The clock, with what was saved when the time ran out.
+    /// The server's clock, with the answers saved by the deadline.
     Clock,
 }
 

@@ -30,45 +30,46 @@ pub struct Model {
     pub mac: Option<Vec<u8>>,
 }
 
-/// What was done. The closed list.
+/// The kind of a recorded action. The list is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, async_graphql::Enum, serde::Serialize)]
 #[graphql(name = "AuditAction")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Action {
-    /// Staff made an account.
+    /// Staff created an account.
     UserCreated,
-    /// An account got another role.
+    /// An account's role was changed.
     RoleChanged,
-    /// An admin shut an account out.
+    /// An admin suspended an account.
     UserSuspended,
-    /// An admin let a suspended account in again.
+    /// An admin reinstated a suspended account.
     UserReinstated,
-    /// Somebody deleted their account.
+    /// An account was deleted by its owner.
     UserDeleted,
     /// An admin restored a deleted account.
     UserRestored,
-    /// The clock removed what was personal of a deleted account.
+    /// The personal data of a deleted account was erased after its retention period.
     UserErased,
-    /// A password or an e-mail address was wrong. The object is the account, or a keyed digest of an address without one.
+    /// A sign-in failed: the password or the email address was wrong. The object is the account, or a keyed digest of
+    /// an address without an account.
     SignInFailed,
-    /// Sessions of an account were ended: by its owner, by staff, or by what else this request did.
+    /// Sessions of an account were revoked: by its owner, by staff, or as a consequence of the same request.
     SessionsRevoked,
-    /// A refresh token was used a second time; the session that it belongs to was ended.
+    /// A refresh token was used a second time; its session was revoked.
     RefreshTokenReused,
-    /// Somebody gave their account another password.
+    /// An account's password was changed by its owner.
     PasswordChanged,
-    /// A password was set by a link.
+    /// A password was set with the link of an email.
     PasswordReset,
-    /// An account got another e-mail address.
+    /// An account's email address was changed.
     EmailChanged,
     /// A quiz was imported as a draft.
     QuizImported,
     /// A draft was published.
     QuizPublished,
-    /// Staff changed what attempts are worth.
+    /// Staff corrected an answer key, which changes scores.
     ScoreChanged,
-    /// Staff had a job that was given up run again.
+    /// Staff retried a dead job.
     JobRetried,
 }
 

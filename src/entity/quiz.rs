@@ -28,15 +28,15 @@ pub struct Model {
     pub deleted_at: Option<Time>,
 }
 
-/// When the review of a submitted attempt can be read.
+/// The point at which the reviews of a quiz become readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ReviewOpens {
-    /// As soon as the attempt is submitted.
+    /// Immediately after the submit.
     AfterSubmit,
-    /// Once the student has submitted the last attempt that the quiz allows, or the quiz has closed.
+    /// After the student has submitted the last attempt that the quiz allows, or the quiz has closed.
     AfterLastAttempt,
-    /// Once the quiz has closed.
+    /// After the quiz has closed.
     AfterClose,
 }
 

@@ -36,15 +36,15 @@ pub struct Model {
     pub ranked: bool,
 }
 
-/// Whether an account is there.
+/// The state of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
 #[graphql(name = "UserState")]
 pub enum State {
-    /// It can sign in.
+    /// The account can sign in.
     Active,
-    /// An admin has shut it out.
+    /// The account was suspended by an admin.
     Suspended,
-    /// Its owner has deleted it.
+    /// The account was deleted by its owner.
     Deleted,
 }
 

@@ -51,7 +51,7 @@ pub struct File {
     pub json: bool,
 }
 
-/// What became of a sheet.
+/// The import report of one sheet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Imported {
     #[serde(flatten)]

@@ -43,11 +43,11 @@ pub enum Job {
     EmailConfirmationLetter { user: UserId, email: String },
     /// A letter to the address that an account has, before it gets another one.
     EmailChangeWarning { email: String },
-    /// Reads a question bank, and makes quizzes of it.
+    /// Imports the quizzes of a question bank.
     BankImport { import: BankImportId },
     /// Scores the results of a revision anew whose key was corrected.
     Regrade { revision: RevisionId },
-    /// Counts the days that are over.
+    /// Computes the metrics of completed days.
     DailyMetrics,
     /// Removes what is kept no longer: the personal data of deleted accounts, jobs that are done.
     Purge,
@@ -86,23 +86,23 @@ impl Job {
     }
 }
 
-/// The kinds of jobs.
+/// The kind of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
 #[graphql(name = "JobKind")]
 pub enum Kind {
-    /// A letter with a link to a new password.
+    /// Sends an email with a link to set a new password.
     PasswordResetLetter,
-    /// A letter with a link that proves a new e-mail address.
+    /// Sends an email with a link that confirms a new email address.
     EmailConfirmationLetter,
-    /// A warning that an account gets another e-mail address.
+    /// Sends a warning about a new email address to the current one.
     EmailChangeWarning,
-    /// Reads a question bank, and makes quizzes of it.
+    /// Imports the quizzes of a question bank.
     BankImport,
-    /// Scores results anew whose key was corrected.
+    /// Rescores the results of a revision after a correction of its answer key.
     Regrade,
-    /// Counts the days that are over.
+    /// Computes the metrics of completed days.
     DailyMetrics,
-    /// Removes what is kept no longer.
+    /// Deletes data whose retention period has ended.
     Purge,
 }
 

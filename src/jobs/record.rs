@@ -22,17 +22,17 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a letter that was given up is kept: its address is personal, and goes when that of a deleted account does.
 const LETTERS_KEPT: Duration = own::RESTORABLE;
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
 #[graphql(name = "JobState")]
 pub enum State {
-    /// It waits for a worker.
+    /// The job waits for a worker.
     Queued,
-    /// A worker has it; between two attempts, too.
+    /// The job is running, or waiting for its next attempt.
     Running,
-    /// It is done. Kept for seven days.
+    /// The job succeeded. Kept for 7 days.
     Done,
-    /// It failed as often as it is tried. Somebody must see to it, and may have it run again.
+    /// All attempts failed. Staff can retry it with `retryJob`.
     Dead,
 }
 
@@ -44,7 +44,7 @@ pub struct JobRecord {
     pub job: Option<Queued>,
     pub state: State,
     pub attempts: i32,
-    /// How often it is tried before it is given up.
+    /// The maximum number of attempts, after which the job is dead.
     pub max_attempts: i32,
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,

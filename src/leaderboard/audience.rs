@@ -39,7 +39,7 @@ pub struct Snapshot {
     pub board: Board,
     /// Every commit before this time is in it.
     pub as_of: Time,
-    /// How many students the board ranks.
+    /// The number of students ranked by the board.
     pub total: u64,
     pub rows: Vec<Row>,
     /// Who has passed the student that is watched, since the snapshot before; a few, the nearest first.

@@ -35,7 +35,7 @@ pub struct OwnStanding {
     pub score: i64,
     pub reached_at: Time,
     pub profile: Profile,
-    /// How many students the board ranks.
+    /// The number of students ranked by the board.
     pub total: u64,
 }
 

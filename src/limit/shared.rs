@@ -44,7 +44,7 @@ pub async fn give_back(fleet: &Fleet, key: Key, this: &str) -> Result<()> {
     fleet.run(&commands).await
 }
 
-/// What is left of a limit.
+/// The budget of one limit.
 pub async fn budget(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Result<Budget> {
     let name = name(fleet, key);
     let since = (now - rate.per).0;

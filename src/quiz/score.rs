@@ -16,14 +16,14 @@ pub struct Marked {
     pub chosen: Option<ChoiceId>,
 }
 
-/// What became of a question.
+/// The outcome of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
 pub enum Outcome {
-    /// The right choice was chosen.
+    /// The right choice was made.
     Right,
-    /// Another choice was chosen.
+    /// A wrong choice was made.
     Wrong,
-    /// Nothing was chosen.
+    /// No choice was made.
     Blank,
 }
 
@@ -34,7 +34,7 @@ pub struct Tally {
     pub wrong: i64,
     pub blank: i64,
     pub score: i64,
-    /// What all right answers would have been worth.
+    /// The points if all answers were right.
     pub max_score: i64,
 }
 
@@ -45,7 +45,7 @@ pub struct Score {
     pub by_chapter: BTreeMap<ChapterId, Tally>,
 }
 
-/// What became of a question.
+/// The outcome of a question.
 pub fn outcome(right: ChoiceId, chosen: Option<ChoiceId>) -> Outcome {
     match chosen {
         None => Outcome::Blank,

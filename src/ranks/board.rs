@@ -34,17 +34,17 @@ pub struct Window {
     first: NaiveDate,
 }
 
-/// The kinds of windows.
+/// The kind of window of a board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, async_graphql::Enum)]
 #[graphql(name = "BoardWindow")]
 pub enum Span {
-    /// Since the site began.
+    /// All time.
     AllTime,
     /// A calendar month.
     Month,
-    /// A week from Monday to Sunday.
+    /// A calendar week, Monday to Sunday.
     Week,
-    /// A day.
+    /// A calendar day.
     Day,
 }
 

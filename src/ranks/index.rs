@@ -55,7 +55,7 @@ const SLACK: usize = BLOCK / 8;
 /// first; then by student.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Whose.
+    /// The account.
     pub student: Uuid,
     /// Thousandths of a point; may be negative.
     pub score: i64,
@@ -93,7 +93,7 @@ impl PartialOrd for Standing {
 /// What became of one student on this board, as of a version of his standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Update {
-    /// Whose.
+    /// The account.
     pub student: Uuid,
     /// Grows with each change of the student's standing on this board.
     pub version: i64,

@@ -1,4 +1,4 @@
-//! One error type, one mapping to the API.
+//! One error type; its face in the API is `api/error.rs`.
 //!
 //! [`Error`] has no `Display` on purpose: nothing can print a library's or the database's message into a response by
 //! accident. What a person can act on is a [`UserError`], data in a payload; everything else becomes an entry of
@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use async_graphql::{ErrorExtensionValues, Response, ServerError};
 use sea_orm::DbErr;
 
 /// What every fallible function of this crate returns.
@@ -50,7 +49,7 @@ pub struct UserError {
 }
 
 /// The kinds of outcomes that a person can act on. The list is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserErrorCode {
     /// A value is missing, too long, or has the wrong format.
     BadUserInput,
@@ -134,96 +133,7 @@ impl From<std::sync::Arc<DbErr>> for Error {
     }
 }
 
-/// For a field that is `null` once what it leads to is gone.
-pub fn if_there<T>(result: Result<T>) -> Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(Error::NotFound) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Splits a mutation's result into what its payload carries: the value, or the outcomes its user can act on.
-pub fn as_payload<T>(result: Result<T>) -> Result<(Option<T>, Vec<UserError>)> {
-    match result {
-        Ok(value) => Ok((Some(value), Vec::new())),
-        Err(Error::User(error)) => Ok((None, vec![error])),
-        Err(error) => Err(error),
-    }
-}
-
-/// What travels through the executor inside an error, for [`finish`] to log.
-struct Hidden(Cause);
-
-impl From<Error> for async_graphql::Error {
-    fn from(error: Error) -> Self {
-        let (code, message): (&str, String) = match &error {
-            Error::User(error) => ("BAD_USER_INPUT", error.message.clone()),
-            Error::NotFound => ("NOT_FOUND", "There is no such object.".into()),
-            Error::Unauthenticated => ("UNAUTHENTICATED", "Sign in first.".into()),
-            Error::Forbidden => ("FORBIDDEN", "Your role does not allow this.".into()),
-            Error::BadInput(message) => ("BAD_USER_INPUT", message.clone()),
-            Error::TooComplex(message) => ("QUERY_TOO_COMPLEX", message.clone()),
-            // Old clients know it by these very words.
-            Error::NotPersisted => ("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound".into()),
-            Error::RateLimited(wait) => (
-                "RATE_LIMITED",
-                format!("Too many requests. Try again in {} s.", whole_seconds(*wait)),
-            ),
-            Error::CsrfRefused => (
-                "CSRF_REFUSED",
-                "This request may come from a page that may not send it. Send it from an allowed origin; a GET needs the \
-                 content type application/json or the header apollo-require-preflight."
-                    .into(),
-            ),
-            Error::Internal(_) => ("INTERNAL", INTERNAL_MESSAGE.into()),
-        };
-        let mut extensions = ErrorExtensionValues::default();
-        extensions.set("code", code);
-        if let Error::RateLimited(wait) = &error {
-            extensions.set("retryAfter", whole_seconds(*wait));
-        }
-        Self {
-            message,
-            source: match error {
-                Error::Internal(cause) => Some(std::sync::Arc::new(Hidden(cause))),
-                _ => None,
-            },
-            extensions: Some(extensions),
-        }
-    }
-}
-
-const INTERNAL_MESSAGE: &str = "Something went wrong on our side. Quote the request id if it happens again.";
-
 /// Seconds to wait, rounded up so that a client that waits them is not refused again.
 pub fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-}
-
-/// An error about a request as a whole, not about a place in its text.
-pub fn of_request(error: Error) -> ServerError {
-    let mut error = async_graphql::Error::from(error).into_server_error(async_graphql::Pos::default());
-    error.locations.clear();
-    error
-}
-
-/// The last touch on every response: each error gets a code from the closed list, causes are logged once, and the
-/// client gets the request's id with what it cannot act on.
-pub fn finish(mut response: Response, request_id: &str) -> Response {
-    for error in &mut response.errors {
-        if let Some(Hidden(cause)) = error.source::<Hidden>() {
-            tracing::error!(request_id, cause = ?cause, path = ?error.path, "internal error");
-        }
-        if error.extensions.as_ref().is_none_or(|e| e.get("code").is_none()) {
-            // The GraphQL library's own: the request's text or variables are at fault.
-            error.extensions.get_or_insert_default().set("code", "BAD_USER_INPUT");
-        }
-        if let Some(extensions) = &mut error.extensions
-            && extensions.get("code") == Some(&"INTERNAL".into())
-        {
-            extensions.set("requestId", request_id);
-        }
-    }
-    response
 }

@@ -8,11 +8,9 @@ mod traces;
 
 use std::{
     sync::{Once, OnceLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use async_graphql::{Response, parser::types::OperationType};
-use futures_util::{Stream, StreamExt};
 use metrics::{Unit, counter, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
@@ -154,12 +152,12 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
     (BUILD, Kind::Gauge, Unit::Count, "1, with the version as label"),
 ];
 
-const OPERATION: &str = "marmalade_operation_seconds";
-const OPERATION_ERRORS: &str = "marmalade_operation_errors_total";
-const STREAM_EVENTS: &str = "marmalade_stream_events_total";
+pub const OPERATION: &str = "marmalade_operation_seconds";
+pub const OPERATION_ERRORS: &str = "marmalade_operation_errors_total";
+pub const STREAM_EVENTS: &str = "marmalade_stream_events_total";
 const REFUSALS: &str = "marmalade_limiter_refusals_total";
 const SOCKETS: &str = "marmalade_sockets";
-const STREAMS: &str = "marmalade_streams";
+pub const STREAMS: &str = "marmalade_streams";
 const STATEMENT: &str = "marmalade_statement_seconds";
 const STATEMENT_FAILURES: &str = "marmalade_statement_failures_total";
 const SLOW_STATEMENTS: &str = "marmalade_slow_statements_total";
@@ -238,46 +236,12 @@ pub fn of_statements(slow: Duration) -> impl Fn(&sea_orm::metric::Info<'_>) + Se
     }
 }
 
-/// Measures the responses of one operation.
-pub fn measured(
-    kind: OperationType,
-    field: String,
-    responses: impl Stream<Item = Response>,
-) -> impl Stream<Item = Response> {
-    let began = Instant::now();
-    let stream = (kind == OperationType::Subscription).then(|| Open::new(STREAMS));
-    responses.map(move |response| {
-        let _open = &stream;
-        // Names that the schema does not have are anybody's: they must not become labels.
-        let valid = response.errors.iter().all(|error| !error.path.is_empty());
-        let field = if valid { field.clone() } else { "invalid".to_owned() };
-        for error in &response.errors {
-            let code = error
-                .extensions
-                .as_ref()
-                .and_then(|extensions| match extensions.get("code") {
-                    Some(async_graphql::Value::String(code)) => Some(code.clone()),
-                    _ => None,
-                });
-            let code = code.unwrap_or_else(|| "BAD_USER_INPUT".to_owned());
-            counter!(OPERATION_ERRORS, "field" => field.clone(), "code" => code).increment(1);
-        }
-        match kind {
-            OperationType::Subscription => counter!(STREAM_EVENTS, "field" => field).increment(1),
-            OperationType::Query => histogram!(OPERATION, "kind" => "query", "field" => field).record(began.elapsed()),
-            OperationType::Mutation => {
-                histogram!(OPERATION, "kind" => "mutation", "field" => field).record(began.elapsed());
-            }
-        }
-        response
-    })
-}
-
 /// Counts something as open until it is dropped.
 pub struct Open(&'static str);
 
 impl Open {
-    fn new(name: &'static str) -> Self {
+    /// One more of the gauge of this name.
+    pub fn new(name: &'static str) -> Self {
         gauge!(name).increment(1);
         Self(name)
     }

@@ -4,6 +4,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
 use crate::{
+    api::error::{as_payload, if_there},
     api::{
         context::RequestContext,
         guard::Needs,
@@ -21,14 +22,46 @@ use crate::{
     db::persistently,
     entity::{
         answer,
-        attempt::{self, State, SubmittedBy},
+        attempt::{self, State},
         result,
     },
-    error::{Error, Result, UserErrorCode, as_payload, if_there},
+    error::{Error, Result, UserErrorCode},
     id::{AttemptId, ChoiceId, QuestionId, QuizId, UserId},
     limit::Limit,
-    quiz::{paper::Published, score::Outcome},
+    quiz::paper::Published,
 };
+
+/// The outcome of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "Outcome", remote = "crate::quiz::score::Outcome")]
+pub enum Outcome {
+    /// The right choice was made.
+    Right,
+    /// A wrong choice was made.
+    Wrong,
+    /// No choice was made.
+    Blank,
+}
+
+/// The submitter of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "SubmittedBy", remote = "attempt::SubmittedBy")]
+pub enum SubmittedBy {
+    /// The student, in time.
+    Student,
+    /// The server's clock, with the answers saved by the deadline.
+    Clock,
+}
+
+/// The state of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "AttemptState", remote = "State")]
+pub enum AttemptState {
+    /// The student can answer questions.
+    InProgress,
+    /// The attempt has a result and accepts no changes.
+    Submitted,
+}
 
 /// An attempt that the viewer may read; its result and quiz if they were loaded with it.
 #[derive(Clone)]
@@ -84,8 +117,8 @@ impl Attempt {
     }
 
     /// The state of the attempt. An overdue attempt is submitted within seconds.
-    async fn state(&self) -> State {
-        self.attempt.state
+    async fn state(&self) -> AttemptState {
+        self.attempt.state.into()
     }
 
     /// Number among the student's attempts at the quiz, starting at 1.
@@ -121,7 +154,7 @@ impl Attempt {
 
     /// The submitter: the student or the clock.
     async fn submitted_by(&self) -> Option<SubmittedBy> {
-        self.attempt.submitted_by
+        self.attempt.submitted_by.map(Into::into)
     }
 
     /// Whether an answer or the submit arrived after the deadline, within the grace period.
@@ -292,7 +325,7 @@ impl ReviewedQuestion<'_> {
 
     /// The outcome of the question.
     async fn outcome(&self) -> Outcome {
-        self.0.outcome
+        self.0.outcome.into()
     }
 
     /// The points for the question.
@@ -310,7 +343,7 @@ impl ReviewedQuestion<'_> {
 #[derive(InputObject)]
 pub struct AttemptFilter {
     /// Matches attempts in this state.
-    state: Option<State>,
+    state: Option<AttemptState>,
     /// Matches attempts at this quiz.
     quiz_id: Option<ID>,
 }
@@ -319,7 +352,7 @@ impl AttemptFilter {
     /// Reads the ids.
     pub fn decode(self) -> Result<Filter> {
         Ok(Filter {
-            state: self.state,
+            state: self.state.map(Into::into),
             quiz: self.quiz_id.map(|id| QuizId::decode(&id)).transpose()?,
         })
     }

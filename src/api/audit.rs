@@ -1,9 +1,10 @@
 //! The audit log in the API.
 
-use async_graphql::{Context, ID, InputObject, Json, Object};
+use async_graphql::{Context, Enum, ID, InputObject, Json, Object};
 use chrono::{DateTime, Utc};
 
 use crate::{
+    api::error::if_there,
     api::{
         connection::{Connection, connection, page_cost},
         context::RequestContext,
@@ -11,12 +12,53 @@ use crate::{
         payload::date_time,
         user::{User, user},
     },
-    audit::{Action, Filter},
+    audit::Filter,
     entity::audit_entry::Model,
-    error::{Result, if_there},
+    error::Result,
     id::{AuditEntryId, UserId},
     page::Page,
 };
+
+/// The kind of a recorded action. The list is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "AuditAction", remote = "crate::audit::Action")]
+pub enum AuditAction {
+    /// Staff created an account.
+    UserCreated,
+    /// An account's role was changed.
+    RoleChanged,
+    /// An admin suspended an account.
+    UserSuspended,
+    /// An admin reinstated a suspended account.
+    UserReinstated,
+    /// An account was deleted by its owner.
+    UserDeleted,
+    /// An admin restored a deleted account.
+    UserRestored,
+    /// The personal data of a deleted account was erased after its retention period.
+    UserErased,
+    /// A sign-in failed: the password or the email address was wrong. The object is the account, or a keyed digest of
+    /// an address without an account.
+    SignInFailed,
+    /// Sessions of an account were revoked: by its owner, by staff, or as a consequence of the same request.
+    SessionsRevoked,
+    /// A refresh token was used a second time; its session was revoked.
+    RefreshTokenReused,
+    /// An account's password was changed by its owner.
+    PasswordChanged,
+    /// A password was set with the link of an email.
+    PasswordReset,
+    /// An account's email address was changed.
+    EmailChanged,
+    /// A quiz was imported as a draft.
+    QuizImported,
+    /// A draft was published.
+    QuizPublished,
+    /// Staff corrected an answer key, which changes scores.
+    ScoreChanged,
+    /// Staff retried a dead job.
+    JobRetried,
+}
 
 /// Conditions for audit log entries. Omitted fields match everything.
 #[derive(InputObject)]
@@ -24,7 +66,7 @@ pub struct AuditFilter {
     /// Matches actions of this account.
     actor_id: Option<ID>,
     /// Matches actions of this kind.
-    action: Option<Action>,
+    action: Option<AuditAction>,
     /// Matches actions on the object with this id.
     object_id: Option<ID>,
     /// Matches entries at or after this time.
@@ -37,7 +79,7 @@ impl AuditFilter {
     fn decode(self) -> Result<Filter> {
         Ok(Filter {
             actor: self.actor_id.map(|id| UserId::decode(&id)).transpose()?,
-            action: self.action,
+            action: self.action.map(Into::into),
             object: self.object_id.map(|ID(id)| id),
             from: self.from.map(Into::into),
             until: self.until.map(Into::into),
@@ -65,8 +107,8 @@ impl AuditEntry {
     }
 
     /// The kind of action.
-    async fn action(&self) -> Action {
-        self.0.action
+    async fn action(&self) -> AuditAction {
+        self.0.action.into()
     }
 
     /// The id of the object. For a sign-in with an address that has no account, a keyed digest of the address.

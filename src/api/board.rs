@@ -1,6 +1,6 @@
 //! Boards in the API.
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, Subscription};
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt};
 use uuid::Uuid;
@@ -30,6 +30,20 @@ use crate::{
     },
 };
 
+/// The kind of window of a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "BoardWindow", remote = "Span")]
+pub enum BoardWindow {
+    /// All time.
+    AllTime,
+    /// A calendar month.
+    Month,
+    /// A calendar week, Monday to Sunday.
+    Week,
+    /// A calendar day.
+    Day,
+}
+
 /// A board of the API: one concrete window.
 #[derive(Clone, Copy)]
 pub struct Board(pub board::Board);
@@ -51,8 +65,8 @@ impl Board {
     }
 
     /// The kind of window.
-    async fn window(&self) -> Span {
-        self.0.window.span()
+    async fn window(&self) -> BoardWindow {
+        self.0.window.span().into()
     }
 
     /// The start of the window; `null` for all time.
@@ -298,7 +312,7 @@ pub struct BoardInput {
     /// The id of a concrete board; excludes all other fields. Its stream does not continue into the next window.
     id: Option<ID>,
     /// The kind of window. Defaults to all time. At the end of the window the stream continues with the next board.
-    window: Option<Span>,
+    window: Option<BoardWindow>,
     /// The id of the subject, for its board.
     subject_id: Option<ID>,
     /// The id of the quiz, for its board.
@@ -327,7 +341,7 @@ async fn choose(ctx: &Context<'_>, input: BoardInput) -> Result<Followed> {
         (None, Some(id)) => Scope::Quiz(QuizId::decode(&id)?),
         (Some(_), Some(_)) => return Err(Error::BadInput("Give `subjectId` or `quizId`, not both.".into())),
     };
-    let span = window.unwrap_or(Span::AllTime);
+    let span = window.map_or(Span::AllTime, Span::from);
     query::present(&app.boards, scope, span, &now).await?;
     Ok(Followed::Present(scope, span))
 }
@@ -344,7 +358,7 @@ impl BoardQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The id of a concrete board; excludes all other arguments.")] id: Option<ID>,
-        #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<Span>,
+        #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<BoardWindow>,
         #[graphql(desc = "The id of the subject, for its board. Without it and `quizId`, the board over everything.")]
         subject_id: Option<ID>,
         #[graphql(desc = "The id of the quiz, for its board.")] quiz_id: Option<ID>,

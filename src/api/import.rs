@@ -5,6 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 
 use crate::{
+    api::error::{as_payload, if_there},
     api::{
         context::RequestContext,
         guard::Needs,
@@ -12,7 +13,7 @@ use crate::{
         quiz::{Quiz, quiz},
         user::{User, user},
     },
-    error::{Error, Result, as_payload, if_there},
+    error::{Error, Result},
     id::{BankImportId, QuizId},
     import::{
         Imported, Order, Problem,

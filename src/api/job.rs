@@ -7,13 +7,14 @@ use chrono::{DateTime, Utc};
 use futures_util::Stream;
 
 use crate::{
+    api::error::as_payload,
     api::{
         connection::{Connection, connection, page_cost},
         context::RequestContext,
         guard::Needs,
         payload::{UserError, date_time},
     },
-    error::{Result, as_payload},
+    error::Result,
     id::JobId,
     jobs::{Filter, JobRecord, Kind, State, record},
     page::Page,

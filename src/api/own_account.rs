@@ -8,13 +8,14 @@ use crate::{
         link,
         own::{self, Changes},
     },
+    api::error::as_payload,
     api::{
         context::RequestContext,
         guard::Needs,
         payload::UserError,
         scalar::{EmailAddress, Handle, Password, PictureUrl},
     },
-    error::{Result, as_payload},
+    error::Result,
     limit::{Limit, Who},
 };
 

@@ -1,8 +1,28 @@
 //! What payloads and fields share: user errors, times, points.
 
-use async_graphql::SimpleObject;
+use async_graphql::{Enum, SimpleObject};
 
 use crate::clock::Time;
+
+/// The kinds of outcomes that a person can act on. The list is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "UserErrorCode", remote = "crate::error::UserErrorCode")]
+pub enum UserErrorCode {
+    /// A value is missing, too long, or has the wrong format.
+    BadUserInput,
+    /// The value is taken, or the object was changed meanwhile.
+    Conflict,
+    /// The attempt was submitted before, with another idempotency key.
+    AttemptAlreadySubmitted,
+    /// The deadline has passed; the attempt was submitted with the saved answers.
+    AttemptExpired,
+    /// The quiz is not open yet, or has closed.
+    QuizNotOpen,
+    /// The student has used all attempts that the quiz allows.
+    AttemptsExhausted,
+    /// The quiz requires a pause between two attempts.
+    Cooldown,
+}
 
 /// The time as the API shows it.
 pub fn date_time(at: Time) -> chrono::DateTime<chrono::Utc> {
@@ -18,7 +38,7 @@ pub fn points(score: i64) -> f64 {
 #[derive(SimpleObject)]
 pub struct UserError {
     /// The kind of outcome.
-    code: crate::error::UserErrorCode,
+    code: UserErrorCode,
     /// A message to show to the person.
     message: String,
     /// The path of the argument at fault, e.g. `["input", "email"]`; empty if no argument is.
@@ -28,7 +48,7 @@ pub struct UserError {
 impl From<crate::error::UserError> for UserError {
     fn from(error: crate::error::UserError) -> Self {
         Self {
-            code: error.code,
+            code: error.code.into(),
             message: error.message,
             path: error.path,
         }

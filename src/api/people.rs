@@ -1,10 +1,12 @@
 //! What admins see of people and do about them.
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 
 use super::{session::RevokeSessionPayload, user::User};
 use crate::{
     account::people::{self, Filter},
+    api::error::as_payload,
+    api::user::Role,
     api::{
         connection::{Connection, connection, page_cost},
         context::RequestContext,
@@ -12,13 +14,24 @@ use crate::{
         payload::UserError,
         scalar::{Reason, SearchText},
     },
-    auth::role::Role,
-    entity::user::{self, State},
-    error::{Result, as_payload},
+    entity::user,
+    error::Result,
     id::UserId,
     page::Page,
     text,
 };
+
+/// The state of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "UserState", remote = "user::State")]
+pub enum UserState {
+    /// The account can sign in.
+    Active,
+    /// The account was suspended by an admin.
+    Suspended,
+    /// The account was deleted by its owner.
+    Deleted,
+}
 
 /// Conditions for accounts. Omitted fields match everything.
 #[derive(InputObject)]
@@ -28,7 +41,7 @@ pub struct UserFilter {
     /// Matches accounts with this role.
     role: Option<Role>,
     /// Matches accounts in this state.
-    state: Option<State>,
+    state: Option<UserState>,
 }
 
 impl UserFilter {
@@ -38,8 +51,8 @@ impl UserFilter {
                 .text
                 .map(|SearchText(words)| text::search("text", words))
                 .transpose()?,
-            role: self.role,
-            state: self.state,
+            role: self.role.map(Into::into),
+            state: self.state.map(Into::into),
         })
     }
 }
@@ -156,7 +169,7 @@ impl PeopleMutation {
         #[graphql(desc = "The account and its new role.")] input: SetUserRoleInput,
     ) -> Result<Option<UserPayload>> {
         let id = UserId::decode(&input.user_id)?;
-        UserPayload::of(people::set_role(ctx.app(), id, input.role, &ctx.cause()).await)
+        UserPayload::of(people::set_role(ctx.app(), id, input.role.into(), &ctx.cause()).await)
     }
 
     /// Suspends an account: its tokens are refused, its streams end, and it leaves every live board. For admins.

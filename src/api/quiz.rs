@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
 use crate::{
+    api::error::{as_payload, if_there},
     api::{
         board::Board,
+        board::BoardWindow,
         connection::{Connection, connection, page_cost},
         context::RequestContext,
         guard::Needs,
         payload::{UserError, date_time, points},
         scalar::{Markdown, Reason, SearchText},
     },
-    entity::{chapter, quiz::ReviewOpens, subject},
-    error::{Error, Result, as_payload, if_there},
+    entity::{chapter, subject},
+    error::{Error, Result},
     id::{ChapterId, ChoiceId, QuestionId, QuizId, SubjectId},
     leaderboard,
     page::Page,
@@ -26,6 +28,18 @@ use crate::{
     ranks::board::{Scope, Span},
     text,
 };
+
+/// The point at which the reviews of a quiz become readable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "ReviewOpens", remote = "crate::entity::quiz::ReviewOpens")]
+pub enum ReviewOpens {
+    /// Immediately after the submit.
+    AfterSubmit,
+    /// After the student has submitted the last attempt that the quiz allows, or the quiz has closed.
+    AfterLastAttempt,
+    /// After the quiz has closed.
+    AfterClose,
+}
 
 /// A subject of the catalogue.
 #[derive(Clone)]
@@ -90,9 +104,9 @@ impl Subject {
     async fn board(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<Span>,
+        #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<BoardWindow>,
     ) -> Result<Board> {
-        let span = window.unwrap_or(Span::AllTime);
+        let span = window.map_or(Span::AllTime, Span::from);
         leaderboard::query::present(&ctx.app().boards, Scope::Subject(self.id), span, &ctx.now())
             .await
             .map(Board)
@@ -236,7 +250,7 @@ impl Quiz {
 
     /// The point at which reviews become readable.
     async fn review_opens(&self) -> ReviewOpens {
-        self.0.quiz.review_opens
+        self.0.quiz.review_opens.into()
     }
 
     /// The time the current revision was published.
@@ -257,9 +271,9 @@ impl Quiz {
     async fn board(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<Span>,
+        #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<BoardWindow>,
     ) -> Result<Option<Board>> {
-        let (scope, span) = (Scope::Quiz(self.0.quiz.id), window.unwrap_or(Span::AllTime));
+        let (scope, span) = (Scope::Quiz(self.0.quiz.id), window.map_or(Span::AllTime, Span::from));
         let board = leaderboard::query::present(&ctx.app().boards, scope, span, &ctx.now()).await;
         Ok(if_there(board)?.map(Board))
     }

@@ -9,7 +9,9 @@ use async_graphql::{
 };
 use futures_util::Stream;
 
+use super::measure::measured;
 use crate::{
+    api::error::of_request,
     api::{
         attempt::{Attempt, AttemptMutation, AttemptQuery},
         audit::AuditQuery,
@@ -26,10 +28,9 @@ use crate::{
     app::App,
     auth::Viewer,
     config::Mode,
-    error::{Error, Result, of_request},
+    error::{Error, Result},
     id::{AttemptId, ChapterId, QuizId, SubjectId, UserId},
     operation::Admitted,
-    telemetry,
 };
 
 /// The schema of Marmalade.
@@ -161,7 +162,7 @@ pub fn run(
     if let Some(viewer) = viewer {
         request = request.data(viewer);
     }
-    telemetry::measured(kind, field, loads.drive(schema.execute_stream(request)))
+    measured(kind, field, loads.drive(schema.execute_stream(request)))
 }
 
 /// An object with a globally unique id.

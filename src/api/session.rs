@@ -9,18 +9,20 @@ use crate::{
         self, Registration,
         session::{self, Ending, Tokens},
     },
+    api::error::as_payload,
     api::{
         context::RequestContext,
         guard::Needs,
         payload::{UserError, date_time},
         scalar::{EmailAddress, Handle, Password},
+        user::Role,
     },
-    auth::{cookie, role::Role},
+    auth::cookie,
     entity::{
         session::{Client, Model},
         user,
     },
-    error::{Error, Result, as_payload},
+    error::{Error, Result},
     id::{SessionId, UserId},
 };
 
@@ -115,7 +117,7 @@ impl From<user::Model> for Viewer {
         Self {
             id: account.id.encode().into(),
             handle: Handle(account.handle),
-            role: account.role,
+            role: account.role.into(),
         }
     }
 }

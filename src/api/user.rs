@@ -1,6 +1,6 @@
 //! Accounts in the API.
 
-use async_graphql::{Context, ID, MergedObject, Object};
+use async_graphql::{Context, Enum, ID, MergedObject, Object};
 use chrono::{DateTime, Utc};
 
 use crate::{
@@ -17,12 +17,23 @@ use crate::{
         session::{Session, SessionMutation},
     },
     attempt,
-    auth::role::Role,
     entity::user,
     error::{Error, Result},
     id::{AttemptId, SessionId, UserId},
     page::Page,
 };
+
+/// The role of an account, which determines its permissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "Role", remote = "crate::auth::role::Role")]
+pub enum Role {
+    /// Takes quizzes and is ranked on boards.
+    Student,
+    /// Staff. Writes, imports and publishes content.
+    Editor,
+    /// Staff. Also manages accounts and reads the audit log.
+    Admin,
+}
 
 /// An account, as others see it. What is only its owner's and staff's is `null` with an error for others.
 #[derive(Clone)]
@@ -80,7 +91,7 @@ impl User {
 
     /// The role, which determines the permissions. Only for the account's owner and staff.
     async fn role(&self, ctx: &Context<'_>) -> Result<Option<Role>> {
-        self.private(ctx).await.map(|account| Some(account.role))
+        self.private(ctx).await.map(|account| Some(account.role.into()))
     }
 
     /// The creation time. Only for the account's owner and staff.

@@ -29,7 +29,7 @@ pub struct Model {
 }
 
 /// The point at which the reviews of a quiz become readable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, async_graphql::Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ReviewOpens {
     /// Immediately after the submit.

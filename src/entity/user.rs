@@ -37,8 +37,7 @@ pub struct Model {
 }
 
 /// The state of an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
-#[graphql(name = "UserState")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// The account can sign in.
     Active,

@@ -9,12 +9,7 @@ use async_graphql::{
 };
 
 use self::cost::holds_nul;
-use crate::{
-    app::App,
-    auth::Viewer,
-    config::Mode,
-    error::{Error, of_request},
-};
+use crate::{api::error::of_request, app::App, auth::Viewer, config::Mode, error::Error};
 
 /// A request that may run. Only [`admit`] makes one.
 pub struct Admitted {

@@ -17,7 +17,7 @@ pub struct Marked {
 }
 
 /// The outcome of a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The right choice was made.
     Right,

@@ -35,8 +35,7 @@ pub struct Window {
 }
 
 /// The kind of window of a board.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, async_graphql::Enum)]
-#[graphql(name = "BoardWindow")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Span {
     /// All time.
     AllTime,

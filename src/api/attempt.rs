@@ -4,7 +4,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    api::error::{as_payload, if_there},
+    api::payload::{as_payload, if_there},
     api::{
         context::RequestContext,
         guard::Needs,

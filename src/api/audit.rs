@@ -4,7 +4,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Json, Object};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    api::error::if_there,
+    api::payload::if_there,
     api::{
         connection::{Connection, connection, page_cost},
         context::RequestContext,

@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    api::error::{as_payload, if_there},
+    api::payload::{as_payload, if_there},
     api::{
         context::RequestContext,
         guard::Needs,

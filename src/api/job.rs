@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use futures_util::Stream;
 
 use crate::{
-    api::error::as_payload,
+    api::payload::as_payload,
     api::{
         connection::{Connection, connection, page_cost},
         context::RequestContext,

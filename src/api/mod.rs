@@ -7,7 +7,6 @@ pub mod board;
 pub mod connection;
 pub mod context;
 pub mod dashboard;
-pub mod error;
 pub mod guard;
 pub mod import;
 pub mod job;

@@ -8,7 +8,7 @@ use crate::{
         link,
         own::{self, Changes},
     },
-    api::error::as_payload,
+    api::payload::as_payload,
     api::{
         context::RequestContext,
         guard::Needs,

@@ -2,11 +2,14 @@
 
 use async_graphql::{Enum, SimpleObject};
 
-use crate::clock::Time;
+use crate::{
+    clock::Time,
+    error::{self, Error, Result},
+};
 
 /// The kinds of outcomes that a person can act on. The list is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(name = "UserErrorCode", remote = "crate::error::UserErrorCode")]
+#[graphql(name = "UserErrorCode", remote = "error::UserErrorCode")]
 pub enum UserErrorCode {
     /// A value is missing, too long, or has the wrong format.
     BadUserInput,
@@ -52,5 +55,23 @@ impl From<crate::error::UserError> for UserError {
             message: error.message,
             path: error.path,
         }
+    }
+}
+
+/// For a field that is `null` once what it leads to is gone.
+pub fn if_there<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::NotFound) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Splits a mutation's result into what its payload carries: the value, or the outcomes its user can act on.
+pub fn as_payload<T>(result: Result<T>) -> Result<(Option<T>, Vec<error::UserError>)> {
+    match result {
+        Ok(value) => Ok((Some(value), Vec::new())),
+        Err(Error::User(error)) => Ok((None, vec![error])),
+        Err(error) => Err(error),
     }
 }

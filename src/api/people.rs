@@ -5,7 +5,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use super::{session::RevokeSessionPayload, user::User};
 use crate::{
     account::people::{self, Filter},
-    api::error::as_payload,
+    api::payload::as_payload,
     api::user::Role,
     api::{
         connection::{Connection, connection, page_cost},

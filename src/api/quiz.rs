@@ -6,7 +6,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    api::error::{as_payload, if_there},
+    api::payload::{as_payload, if_there},
     api::{
         board::Board,
         board::BoardWindow,

@@ -11,7 +11,6 @@ use futures_util::Stream;
 
 use super::measure::measured;
 use crate::{
-    api::error::of_request,
     api::{
         attempt::{Attempt, AttemptMutation, AttemptQuery},
         audit::AuditQuery,
@@ -31,6 +30,7 @@ use crate::{
     error::{Error, Result},
     id::{AttemptId, ChapterId, QuizId, SubjectId, UserId},
     operation::Admitted,
+    operation::error::of_request,
 };
 
 /// The schema of Marmalade.

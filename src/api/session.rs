@@ -9,7 +9,7 @@ use crate::{
         self, Registration,
         session::{self, Ending, Tokens},
     },
-    api::error::as_payload,
+    api::payload::as_payload,
     api::{
         context::RequestContext,
         guard::Needs,

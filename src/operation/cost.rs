@@ -204,7 +204,7 @@ pub fn measure(document: &ExecutableDocument, bounds: &Bounds) -> Result<Asks, S
         ),
     ] {
         if asked > u64::try_from(allowed).unwrap_or(u64::MAX) {
-            return Err(crate::api::error::of_request(too_complex(what, asked, allowed)));
+            return Err(crate::operation::error::of_request(too_complex(what, asked, allowed)));
         }
     }
     Ok(Asks {
@@ -295,7 +295,7 @@ impl<'d> Walk<'d> {
             return Ok(());
         }
         let message = format!("Selections are nested deeper than {allowed} levels. Ask for less at once.");
-        let mut error = crate::api::error::of_request(Error::TooComplex(message));
+        let mut error = crate::operation::error::of_request(Error::TooComplex(message));
         error.locations.push(at);
         Err(error)
     }
@@ -323,7 +323,7 @@ mod tests {
 
     fn judged(document: &str) -> Result<(), String> {
         let bounds = Bounds::default();
-        scan(document, &bounds).map_err(|error| crate::api::error::of_request(error).message)?;
+        scan(document, &bounds).map_err(|error| crate::operation::error::of_request(error).message)?;
         let document = parse_query(document).map_err(|error| error.to_string())?;
         measure(&document, &bounds).map(drop).map_err(|error| error.message)
     }

@@ -1,6 +1,7 @@
 //! What is asked to run: found, read and judged before anything of it runs, by whatever way it came.
 
 pub mod cost;
+pub mod error;
 pub mod persisted;
 
 use async_graphql::{
@@ -9,7 +10,7 @@ use async_graphql::{
 };
 
 use self::cost::holds_nul;
-use crate::{api::error::of_request, app::App, auth::Viewer, config::Mode, error::Error};
+use crate::{app::App, auth::Viewer, config::Mode, error::Error, operation::error::of_request};
 
 /// A request that may run. Only [`admit`] makes one.
 pub struct Admitted {

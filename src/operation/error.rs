@@ -1,26 +1,8 @@
-//! Errors in the API: each gets a code from the closed list, and a cause is for the log alone.
+//! Errors as responses carry them: each gets a code from the closed list, and a cause is for the log alone.
 
 use async_graphql::{ErrorExtensionValues, Response, ServerError};
 
-use crate::error::{Cause, Error, Result, UserError, whole_seconds};
-
-/// For a field that is `null` once what it leads to is gone.
-pub fn if_there<T>(result: Result<T>) -> Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(Error::NotFound) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Splits a mutation's result into what its payload carries: the value, or the outcomes its user can act on.
-pub fn as_payload<T>(result: Result<T>) -> Result<(Option<T>, Vec<UserError>)> {
-    match result {
-        Ok(value) => Ok((Some(value), Vec::new())),
-        Err(Error::User(error)) => Ok((None, vec![error])),
-        Err(error) => Err(error),
-    }
-}
+use crate::error::{Cause, Error, whole_seconds};
 
 /// What travels through the executor inside an error, for [`finish`] to log.
 struct Hidden(Cause);

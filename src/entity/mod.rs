@@ -24,6 +24,7 @@ pub mod result;
 pub mod revision;
 pub mod rollup;
 pub mod session;
+pub mod site;
 pub mod standing;
 pub mod subject;
 pub mod user;

@@ -17,6 +17,7 @@ pub mod choice;
 pub mod correction;
 pub mod daily_metric;
 pub mod link;
+pub mod outbox;
 pub mod question;
 pub mod quiz;
 pub mod refresh_token;

@@ -3,13 +3,15 @@
 //! Only a [`Change`] records events and jobs, and only by [`Change::commit`] does its transaction end well: what was told
 //! is announced, committed and delivered, and what was wanted is begun. A rule can forget none of it.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement};
-use uuid::Uuid;
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, ExecResult, QueryResult,
+    Statement,
+};
 
 use crate::{
     audit::{self, Entry, Source},
     clock::Moment,
-    db::sql,
+    entity,
     error::{Error, Result},
     jobs::{self, Job},
     outbox::{Event, Topic},
@@ -72,16 +74,14 @@ impl<'s> Change<'s> {
     /// Tells the followers of a topic, once this is committed.
     pub async fn tell<T: Topic>(&mut self, topic: T) -> Result<()> {
         let event = Event::of(topic)?;
-        let insert = sql(
-            &self.tx,
-            "INSERT INTO outbox (id, event, created_at) VALUES ($1, $2, $3)",
-            [
-                self.now().id::<Uuid>().into(),
-                event.json().into(),
-                self.now().at.into(),
-            ],
-        );
-        self.tx.execute_raw(insert).await?;
+        let row = entity::outbox::ActiveModel {
+            id: Set(self.now().id()),
+            event: Set(event.json().to_owned()),
+            created_at: Set(self.now().at),
+        };
+        entity::outbox::Entity::insert(row)
+            .exec_without_returning(&self.tx)
+            .await?;
         self.events.push(event);
         Ok(())
     }

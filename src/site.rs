@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use sea_orm::{ConnectionTrait, FromQueryResult};
+use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
 
 use crate::{
     auth::token::Keys,
     clock::{Clock, Moment, Time},
     config::Config,
-    db::{Db, sql},
+    db::Db,
+    entity::site,
     error::{Error, Result},
     fleet::Fleet,
     jobs::Queue,
@@ -41,27 +42,21 @@ impl Site {
     }
 }
 
-#[derive(FromQueryResult)]
-struct Stored {
-    time_zone: String,
-}
-
 /// The zone that was stored when the database was first used. A different one in the configuration is refused: closed
 /// windows would change.
 pub async fn site_zone(db: &Db, configured: Option<Tz>, now: Time) -> Result<Tz> {
     let conn = db.write();
     let wanted = configured.unwrap_or(Tz::UTC);
-    let insert = sql(
-        conn,
-        "INSERT INTO site (id, time_zone, created_at) VALUES (1, $1, $2) ON CONFLICT (id) DO NOTHING",
-        [wanted.name().into(), now.into()],
-    );
-    conn.execute_raw(insert).await?;
-    let select = sql(conn, "SELECT time_zone FROM site WHERE id = 1", []);
-    let stored = Stored::find_by_statement(select)
-        .one(conn)
-        .await?
-        .map(|site| site.time_zone);
+    let row = site::ActiveModel {
+        id: Set(site::ID),
+        time_zone: Set(wanted.name().to_owned()),
+        created_at: Set(now),
+    };
+    site::Entity::insert(row)
+        .on_conflict(OnConflict::column(site::Column::Id).do_nothing().to_owned())
+        .exec_without_returning(conn)
+        .await?;
+    let stored = site::Entity::this().one(conn).await?.map(|site| site.time_zone);
     let zone: Tz = stored.unwrap_or_default().parse().map_err(Error::internal)?;
     match configured {
         Some(configured) if configured != zone => Err(Error::internal(format!(

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter};
 
-use super::{Profile, hash_of, taken};
+use super::{hash_of, set_password, taken};
 use crate::{
     account::session::{self, Ending},
     audit::{Action, Entry},
@@ -12,7 +12,10 @@ use crate::{
     change::{Cause, Change},
     clock::{Moment, Time},
     db::sql,
-    entity::{link::Purpose, user},
+    entity::{
+        link::{self, Purpose},
+        user,
+    },
     error::{Error, Result},
     id::UserId,
     jobs::Job,
@@ -79,12 +82,7 @@ pub async fn reset_password(site: &Site, token: &str, password: String, cause: &
     let mut change = Change::begin(site, cause).await?;
     let now = &cause.now;
     let (owner, _) = redeem(&change, token, Purpose::PasswordReset, now).await?;
-    let update = sql(
-        &change,
-        "UPDATE users SET password_hash = $2, credentials_changed_at = $3 WHERE id = $1",
-        [owner.into(), hash.into(), now.at.into()],
-    );
-    change.execute_raw(update).await?;
+    set_password(&change, owner, hash, now).await?;
     change.audit(Entry::of(Action::PasswordReset, owner.encode())).await?;
     session::end(&mut change, owner, Ending::All).await?;
     change.commit().await
@@ -124,19 +122,18 @@ pub async fn send_email_confirmation(
         return Ok(());
     };
     let token = token::random(now);
-    let insert = sql(
-        site.db.write(),
-        "INSERT INTO links (hash, user_id, purpose, email, created_at, expires_at) \
-         VALUES ($1, $2, 'EMAIL_CHANGE', $3, $4, $5)",
-        [
-            token::hash(&token).into(),
-            user.into(),
-            email.clone().into(),
-            asked_at.into(),
-            expires_at.into(),
-        ],
-    );
-    site.db.write().execute_raw(insert).await?;
+    let row = link::ActiveModel {
+        hash: Set(token::hash(&token)),
+        user_id: Set(user),
+        purpose: Set(Purpose::EmailChange),
+        email: Set(Some(email.clone())),
+        created_at: Set(asked_at),
+        expires_at: Set(expires_at),
+        used_at: Set(None),
+    };
+    link::Entity::insert(row)
+        .exec_without_returning(site.db.write())
+        .await?;
     let link = site.mail.link("confirm-email", &token);
     let text = format!(
         "{} asked to use this address from now on.\n\n{link}\n\nThe link works once, within 24 hours. If it was not \
@@ -170,12 +167,13 @@ pub async fn confirm_email_change(site: &Site, token: &str, cause: &Cause) -> Re
     let change = Change::begin(site, cause).await?;
     let now = &cause.now;
     let (owner, email) = redeem(&change, token, Purpose::EmailChange, now).await?;
-    let update = sql(
-        &change,
-        "UPDATE users SET email = $2, credentials_changed_at = $3 WHERE id = $1 RETURNING id, handle, avatar",
-        [owner.into(), email.into(), now.at.into()],
-    );
-    Profile::find_by_statement(update).one(&change).await.map_err(taken)?;
+    let address = user::ActiveModel {
+        email: Set(email.ok_or_else(|| Error::internal("a link to no address"))?),
+        credentials_changed_at: Set(Some(now.at)),
+        ..Default::default()
+    };
+    let account = user::Entity::update_many().filter(user::Column::Id.eq(owner));
+    account.set(address).exec(&change).await.map_err(taken)?;
     // Neither address: the log outlives the account's personal data.
     change.audit(Entry::of(Action::EmailChanged, owner.encode())).await?;
     change.commit().await

@@ -3,11 +3,10 @@
 use std::{net::IpAddr, time::Duration};
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
     sea_query::Expr,
 };
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::{
     audit::{Action, Entry},
@@ -18,7 +17,6 @@ use crate::{
     },
     change::{Cause, Change},
     clock::{Moment, Time},
-    db::sql,
     entity::{
         refresh_token,
         session::{self, Client},
@@ -211,19 +209,18 @@ pub async fn revoke(site: &Site, viewer: &Viewer, ending: Ending, cause: &Cause)
 /// Ends sessions of `owner`. Returns how many there were.
 pub async fn end(change: &mut Change<'_>, owner: UserId, ending: Ending) -> Result<usize> {
     let at = change.now().at;
-    let (which, session) = match ending {
-        Ending::One(session) => ("id = $3", session),
-        Ending::Others(session) => ("id <> $3", session),
-        Ending::All => ("id <> $3", SessionId(Uuid::nil())),
+    let which = match ending {
+        Ending::One(session) => Some(session::Column::Id.eq(session)),
+        Ending::Others(session) => Some(session::Column::Id.ne(session)),
+        Ending::All => None,
     };
-    let update = sql(
-        change,
-        format!(
-            "UPDATE sessions SET revoked_at = $2 WHERE user_id = $1 AND revoked_at IS NULL AND {which} RETURNING id"
-        ),
-        [owner.into(), at.into(), session.into()],
-    );
-    let ended = Ended::find_by_statement(update).all(change).await?;
+    let ended = session::Entity::update_many()
+        .col_expr(session::Column::RevokedAt, Expr::value(Some(at)))
+        .filter(session::Column::UserId.eq(owner))
+        .filter(session::Column::RevokedAt.is_null())
+        .filter(Condition::all().add_option(which))
+        .exec_with_returning(change)
+        .await?;
     let sessions = ended.iter().map(|row| row.id).collect();
     change.tell(SessionsEnded { sessions, at }).await?;
     if !ended.is_empty() {
@@ -232,11 +229,6 @@ pub async fn end(change: &mut Change<'_>, owner: UserId, ending: Ending) -> Resu
         change.audit(revoked).await?;
     }
     Ok(ended.len())
-}
-
-#[derive(FromQueryResult)]
-struct Ended {
-    id: SessionId,
 }
 
 async fn issue(conn: &impl ConnectionTrait, session_id: SessionId, token: &str, now: Time) -> Result<()> {

@@ -2,44 +2,20 @@
 
 use std::time::Duration;
 
-use sea_orm::FromQueryResult;
-
-use crate::{
-    app::App,
-    clock::Time,
-    db::{self, sql},
-    error::Result,
-    fleet::Health,
-    outbox::Event,
-};
+use crate::{app::App, entity, error::Result, fleet::Health, outbox::Event};
 
 /// How long an event of another process may wait to be noticed.
 pub const EVERY: Duration = Duration::from_millis(500);
 
-#[derive(FromQueryResult)]
-struct Row {
-    event: String,
-    created_at: Time,
-}
-
 /// Claims recorded events by deleting them, and delivers them; what can't be delivered stays. Returns how many there
 /// were.
 pub async fn relay(app: &App) -> Result<usize> {
-    const AT_ONCE: usize = 500;
+    const AT_ONCE: u64 = 500;
     if app.fleet.as_ref().is_some_and(|fleet| fleet.health() == Health::Away) {
         return Ok(0);
     }
     let tx = app.db.begin().await?;
-    let conn = &tx;
-    let claim = sql(
-        conn,
-        format!(
-            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT {AT_ONCE} {}) RETURNING event, created_at",
-            db::for_update_skip_locked(conn)
-        ),
-        [],
-    );
-    let rows = Row::find_by_statement(claim).all(conn).await?;
+    let rows = entity::outbox::Entity::claim(AT_ONCE).exec_with_returning(&tx).await?;
     let count = rows.len();
     for row in rows {
         match Event::parse(row.event) {

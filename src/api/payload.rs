@@ -48,8 +48,8 @@ pub struct UserError {
     path: Vec<String>,
 }
 
-impl From<crate::error::UserError> for UserError {
-    fn from(error: crate::error::UserError) -> Self {
+impl From<error::UserError> for UserError {
+    fn from(error: error::UserError) -> Self {
         Self {
             code: error.code.into(),
             message: error.message,

@@ -98,7 +98,7 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     let admitted = operation::admit(app, identity.as_viewer(), graphql)
         .await
         .map_err(|error| {
-            let response = crate::operation::error::finish(GraphQLResponse::from_errors(vec![error]), reply.request_id);
+            let response = operation::error::finish(GraphQLResponse::from_errors(vec![error]), reply.request_id);
             reply.with(request_error(reply.media_type), &response)
         })?;
     let kind = admitted.kind();
@@ -131,7 +131,7 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     let ended = form.map(|form| (form, end_of(app, viewer.as_ref())));
     let request_id = peer.request_id.clone();
     let responses = schema::run(&server.schema, admitted, app, viewer, caller)
-        .map(move |response| crate::operation::error::finish(response, &request_id));
+        .map(move |response| operation::error::finish(response, &request_id));
     if let Some((form, ended)) = ended {
         let responses = in_span(Span::current(), responses);
         return Ok(stream::respond(form, responses, ended, app.shutdown.clone()));
@@ -192,12 +192,12 @@ impl Reply<'_> {
 
     fn bad(&self, status: StatusCode, message: String) -> Response {
         let response = GraphQLResponse::from_errors(vec![ServerError::new(message, None)]);
-        self.with(status, &crate::operation::error::finish(response, self.request_id))
+        self.with(status, &operation::error::finish(response, self.request_id))
     }
 
     fn refusal(&self, error: Error) -> GraphQLResponse {
-        crate::operation::error::finish(
-            GraphQLResponse::from_errors(vec![crate::operation::error::of_request(error)]),
+        operation::error::finish(
+            GraphQLResponse::from_errors(vec![operation::error::of_request(error)]),
             self.request_id,
         )
     }

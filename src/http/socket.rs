@@ -70,7 +70,7 @@ pub async fn handle(
                             caller.requests = Some(left);
                             operation::admit(&server.app, viewer.as_ref(), request).await
                         }
-                        Err(refused) => Err(crate::operation::error::of_request(refused)),
+                        Err(refused) => Err(operation::error::of_request(refused)),
                     };
                     match admitted {
                         Ok(admitted) => {
@@ -79,7 +79,7 @@ pub async fn handle(
                         Err(error) => stream::iter([async_graphql::Response::from_errors(vec![error])]).right_stream(),
                     }
                 }));
-                let finish = move |response| crate::operation::error::finish(response, &request_id);
+                let finish = move |response| operation::error::finish(response, &request_id);
                 in_span(span, responses.flatten().map(finish))
             };
             Ok(Accepted { execute, ended })

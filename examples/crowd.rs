@@ -104,14 +104,12 @@ async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let secret = "the secret of a crowd that is gone in a minute";
     let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let config = Config {
-        mode: Mode::Production,
-        listen: free,
-        data_dir: folder.path().to_owned(),
-        secrets: vec![Secret(secret.into())],
-        demo: false,
-        ..Config::load()?
-    };
+    let mut config = Config::load()?;
+    config.site.mode = Mode::Production;
+    config.server.listen = free;
+    config.site.data_dir = folder.path().to_owned();
+    config.site.secrets = vec![Secret(secret.into())];
+    config.site.demo = false;
     let app = serve::open(config).await.map_err(words)?;
     if let Some(fleet) = &app.fleet {
         fleet.join().await.map_err(words)?;

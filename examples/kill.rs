@@ -40,6 +40,7 @@ use std::{
 
 use clap::Parser;
 use futures_util::future::{join_all, try_join_all};
+use marmalade::limit::Limit;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 use server::{Ground, Place, Server};
@@ -119,10 +120,7 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(String)) -> Result<Tally> {
     tell(format!("--seed {seed}"));
     let mut chance = StdRng::seed_from_u64(seed);
     // Students here are faster than any.
-    let limits = marmalade::config::KEYS.iter().filter(|(key, default, _)| {
-        key.starts_with("MARMALADE_LIMIT_") && default.parse::<marmalade::limit::Rate>().is_ok()
-    });
-    let unlimited = limits.map(|(key, ..)| (*key, "1000000/1s")).collect();
+    let unlimited = Limit::ALL.iter().map(|limit| (limit.key(), "1000000/1s")).collect();
     let place = Place::new(&plan.ground, unlimited).await?;
     let fleet = plan.servers > 1;
     let mut students: Vec<_> = (0..plan.students)

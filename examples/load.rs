@@ -168,12 +168,10 @@ async fn run_at(place: &Place, plan: &Plan, seed: u64) -> Result<Report> {
 
 /// Brings an empty database to where students can begin: demo content, and an account for each.
 async fn fill(place: &Place, students: usize) -> Result<()> {
-    let config = Config {
-        mode: Mode::Development,
-        data_dir: place.folder.path().to_owned(),
-        database_url: place.database_url()?.map(Secret),
-        ..Config::default()
-    };
+    let mut config = Config::default();
+    config.site.mode = Mode::Development;
+    config.site.data_dir = place.folder.path().to_owned();
+    config.database.url = place.database_url()?.map(Secret);
     let app = serve::open(config).await.map_err(words)?;
     // The server does so only while there is nobody.
     demo::fill_if_empty(&app).await.map_err(words)?;

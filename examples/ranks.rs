@@ -28,11 +28,11 @@ use crowd::{Crowd, Size, token};
 use marmalade::{
     app::App,
     clock::Time,
-    config::{Config, Limits, Mode},
+    config::{Config, Mode},
     fleet::Health,
     http,
     id::UserId,
-    limit::Rate,
+    limit::{Limits, Rate},
     ranks::board::{Board, Scope, Span, Window},
     ranks::question::Changed,
     secret::Secret,
@@ -113,19 +113,17 @@ async fn measure(plan: &Plan, standings: usize, name: &str) -> Result<String> {
         None => None,
     };
     let unlimited = Rate::new(1_000_000, Duration::from_secs(1));
-    let config = Config {
-        mode: Mode::Development,
-        data_dir: folder.path().to_owned(),
-        demo: false,
-        database_url,
-        redis_url: plan.redis.clone().map(Secret),
-        redis_prefix: name.to_owned(),
-        limits: Limits {
-            requests: unlimited,
-            submits: unlimited,
-            ..Limits::default()
-        },
-        ..Config::default()
+    let mut config = Config::default();
+    config.site.mode = Mode::Development;
+    config.site.data_dir = folder.path().to_owned();
+    config.site.demo = false;
+    config.database.url = database_url;
+    config.redis.url = plan.redis.clone().map(Secret);
+    config.redis.prefix = name.to_owned();
+    config.limits = Limits {
+        requests: unlimited,
+        submits: unlimited,
+        ..Limits::default()
     };
     let app = serve::open(config).await.map_err(words)?;
     // Before the tokens of students who have never signed in are looked up.

@@ -11,7 +11,7 @@ use crate::{
     auth::{revocation::Revocations, token::Keys},
     calendar::day_of,
     clock::{Clock, Moment},
-    config::Config,
+    config::{Config, Mode},
     db::Db,
     error::Result,
     fleet::Fleet,
@@ -69,11 +69,11 @@ impl App {
     pub async fn new(config: Config, secrets: &[Secret<String>], db: Db, clock: Arc<dyn Clock>) -> Result<Self> {
         telemetry::record();
         let now = Moment::of(&clock);
-        let zone = site_zone(&db, config.time_zone, now.at).await?;
-        let fleet = match &config.redis_url {
+        let zone = site_zone(&db, config.site.time_zone, now.at).await?;
+        let fleet = match &config.redis.url {
             Some(Secret(url)) => {
                 let scripts = ranks::shared::scripts().chain(limit::shared::scripts());
-                Some(Fleet::new(url, &config.redis_prefix, scripts.collect())?)
+                Some(Fleet::new(url, &config.redis.prefix, scripts.collect())?)
             }
             None => None,
         };
@@ -90,7 +90,7 @@ impl App {
             fleet: fleet.clone(),
             papers: papers.clone(),
             profiles: profiles.clone(),
-            tick: config.board_tick,
+            tick: config.server.board_tick,
             days: days.clone(),
             shutdown: shutdown.clone(),
         }));
@@ -100,7 +100,7 @@ impl App {
             fleet.clone(),
         );
         Ok(Self(Arc::new(Inner {
-            operations: Operations::new(config.operations.as_deref())?,
+            operations: Operations::new(&config.operations, config.site.mode == Mode::Development)?,
             revocations,
             papers,
             profiles,
@@ -111,7 +111,7 @@ impl App {
             site: Site {
                 keys: Keys::new(secrets)?,
                 limiter: Limiter::new(config.limits, clock.clone(), fleet.clone()),
-                mail: Mail::new(&config)?,
+                mail: Mail::new(&config.mail, &config.site.data_dir, &config.site.url)?,
                 jobs: Queue::new(&db),
                 outbox,
                 fleet,

@@ -1,686 +1,245 @@
 //! Configuration: from the environment and an optional file, read once at the start.
 //!
-//! [`KEYS`] documents every key; `marmalade config` prints it.
+//! A key stands in the section of the room that it is for, with its default, its check and its documentation; this is
+//! their sum. `marmalade config` prints every key.
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    str::FromStr,
-    time::Duration,
+pub mod server;
+pub mod site;
+
+use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf};
+
+use confique::{
+    Config as _, Layer as _,
+    meta::{Expr, FieldKind, LeafKind, Meta},
 };
+use serde::Deserialize;
+use toml::{Table, Value, de::ValueDeserializer};
 
-use chrono_tz::Tz;
-use figment::{
-    Figment,
-    providers::{Env, Format, Toml},
-};
-use ipnet::IpNet;
-use lettre::{Address, message::Mailbox};
-use serde::{Deserialize, Deserializer, de};
-use tokio::sync::Semaphore;
-
-use crate::{db::Synchronous, limit::Rate, operation::cost::Bounds, secret::Secret, text::url};
-
-/// Every key: its name in the environment, its default, what it does. In the file (`marmalade.toml`, or the one that
-/// `MARMALADE_CONFIG` names) a key is the same name in lower case without `MARMALADE_`.
-pub const KEYS: &[(&str, &str, &str)] = &[
-    (
-        "DATABASE_URL",
-        "",
-        "postgres://user:password@host/database; without it an embedded SQLite database is used",
-    ),
-    (
-        "DATABASE_REPLICA_URL",
-        "",
-        "postgres://… of a replica of DATABASE_URL: staff's analytics are read there, and nothing else",
-    ),
-    (
-        "MARMALADE_REPLICA_LAG_MS",
-        "30000",
-        "how far the replica may lag, in milliseconds; behind that DATABASE_URL is read",
-    ),
-    (
-        "REDIS_URL",
-        "",
-        "redis://user:password@host/0, for several servers on one PostgreSQL; Valkey serves as well",
-    ),
-    (
-        "MARMALADE_REDIS_PREFIX",
-        "marmalade",
-        "what the names of all keys in Redis begin with: one per site",
-    ),
-    (
-        "MARMALADE_MODE",
-        "by the next lines",
-        "development or production; production when DATABASE_URL is set or LISTEN is not a loopback address",
-    ),
-    (
-        "MARMALADE_LISTEN",
-        "127.0.0.1:8080",
-        "address and port to serve on; port 0 takes a free one",
-    ),
-    (
-        "MARMALADE_DATA_DIR",
-        "data",
-        "folder of the embedded database and of the generated secret",
-    ),
-    (
-        "MARMALADE_SECRETS",
-        "a generated file in DATA_DIR",
-        "comma-separated secrets of at least 32 characters that sign tokens; the first one signs, all verify, so put a new one in front to rotate",
-    ),
-    (
-        "MARMALADE_ALLOWED_ORIGINS",
-        "the server's own",
-        "comma-separated origins of the single-page app, e.g. https://exam.example",
-    ),
-    (
-        "MARMALADE_TRUSTED_PROXIES",
-        "",
-        "comma-separated addresses or networks of the proxies in front, e.g. 10.0.0.0/8; only theirs is X-Forwarded-For believed",
-    ),
-    (
-        "MARMALADE_MAX_CONNECTIONS",
-        "20000",
-        "connections that are open at once; more wait until one ends",
-    ),
-    (
-        "MARMALADE_SITE_URL",
-        "http://LISTEN",
-        "where the site's pages are, for links in letters, e.g. https://exam.example",
-    ),
-    (
-        "MARMALADE_SMTP_URL",
-        "",
-        "smtps://user:password@host or smtp://host?tls=required; without it letters go to the folder mail in DATA_DIR",
-    ),
-    (
-        "MARMALADE_MAIL_FROM",
-        "Marmalade <no-reply@localhost>",
-        "the sender of letters",
-    ),
-    (
-        "MARMALADE_TIME_ZONE",
-        "UTC",
-        "IANA name of the zone whose days, weeks and months the boards follow; stored at the first start",
-    ),
-    (
-        "MARMALADE_DEMO",
-        "true in development",
-        "whether an empty database is filled with demo content at the start",
-    ),
-    (
-        "MARMALADE_DATABASE_CONNECTIONS",
-        "10",
-        "size of the PostgreSQL connection pool",
-    ),
-    (
-        "MARMALADE_STATEMENT_TIMEOUT_MS",
-        "30000",
-        "PostgreSQL ends a statement of a server or worker that takes longer, in milliseconds; 0: never",
-    ),
-    (
-        "MARMALADE_SLOW_STATEMENT_MS",
-        "500",
-        "statements that take longer are logged, in milliseconds",
-    ),
-    (
-        "MARMALADE_SQLITE_SYNCHRONOUS",
-        "full",
-        "full: a commit survives the loss of power; normal: only the death of the process",
-    ),
-    (
-        "MARMALADE_BOARD_TICK_MS",
-        "250",
-        "how long changes of a board are collected before its streams are told, in milliseconds",
-    ),
-    (
-        "MARMALADE_LIMIT_REQUESTS",
-        "600/60s",
-        "requests of any kind per account, or per address of those who are not signed in; a smooth rate",
-    ),
-    ("MARMALADE_LIMIT_ANSWERS", "30/60s", "saved answers per student"),
-    ("MARMALADE_LIMIT_BATCHES", "6/60s", "saveAnswers batches per student"),
-    ("MARMALADE_LIMIT_SUBMITS", "2/60s", "submits per student"),
-    ("MARMALADE_LIMIT_STARTS", "10/1h", "started attempts per student"),
-    (
-        "MARMALADE_LIMIT_SIGN_IN_FAILURES",
-        "5/15m",
-        "failures to sign in per account and address",
-    ),
-    (
-        "MARMALADE_LIMIT_SIGN_IN_FAILURES_OF_ADDRESS",
-        "50/15m",
-        "failures to sign in per address (IPv6: per /64)",
-    ),
-    ("MARMALADE_LIMIT_REGISTERS", "60/1h", "new accounts per address"),
-    ("MARMALADE_LIMIT_LETTERS", "5/1h", "letters with a link per account"),
-    (
-        "MARMALADE_LIMIT_LETTERS_OF_ADDRESS",
-        "50/1h",
-        "letters with a link that are asked for from one address",
-    ),
-    (
-        "MARMALADE_LIMIT_EXPORTS",
-        "5/1h",
-        "exports of one's own data per account",
-    ),
-    (
-        "MARMALADE_LIMIT_IMPORTS",
-        "6/1h",
-        "question banks sent through the API per account",
-    ),
-    ("MARMALADE_MAX_TOKENS", "10000", "words and signs of one document"),
-    ("MARMALADE_MAX_DEPTH", "16", "fields below each other in one operation"),
-    (
-        "MARMALADE_MAX_COMPLEXITY",
-        "20000",
-        "fields of one operation, those of lists by what a page may hold",
-    ),
-    ("MARMALADE_MAX_ALIASES", "100", "aliases of one operation"),
-    ("MARMALADE_MAX_ROOT_FIELDS", "50", "root fields of one operation"),
-    ("MARMALADE_MAX_DIRECTIVES", "50", "directives of one operation"),
-    (
-        "MARMALADE_STOP_DELAY_MS",
-        "0",
-        "how long a server that is told to stop says so at /readyz and goes on serving, in milliseconds: until the proxy in front has noticed",
-    ),
-    (
-        "MARMALADE_WORKER_LISTEN",
-        "",
-        "address and port at which a `marmalade worker` answers /healthz, /readyz and /metrics; without one it does not listen",
-    ),
-    (
-        "MARMALADE_WORK",
-        "true",
-        "whether a server does jobs, too; with false `marmalade worker` processes must",
-    ),
-    (
-        "MARMALADE_JOB_RETRY_MS",
-        "1000",
-        "the pause before a job that failed is tried again, in milliseconds; doubled each time",
-    ),
-    (
-        "MARMALADE_JOB_HEARTBEAT_MS",
-        "5000",
-        "how often a worker shows that it lives, in milliseconds; after three it missed its jobs are another's",
-    ),
-    (
-        "MARMALADE_OPERATIONS",
-        "",
-        "a manifest (apollo-persisted-query-manifest, JSON): only the operations in it run, staff's excepted",
-    ),
-    (
-        "MARMALADE_LIMIT_REVIEWS",
-        "10/1h",
-        "requests for explanations (uses of Attempt.review) per student",
-    ),
-    (
-        "MARMALADE_METRICS_TOKEN",
-        "",
-        "who asks for /metrics must have it as a bearer token; without one nobody is told in production, everybody in development",
-    ),
-    (
-        "MARMALADE_LOG",
-        "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,apalis_core::worker::context=error",
-        "what is logged, e.g. warn,marmalade=debug",
-    ),
-    ("MARMALADE_LOG_FORMAT", "text", "text or json"),
-];
+pub use self::site::Mode;
+use crate::{db, fleet, jobs, limit::Limits, mail, operation, telemetry};
 
 /// The configuration, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, confique::Config)]
+#[config(validate = Config::check)]
 pub struct Config {
-    pub database_url: Option<Secret<String>>,
-    pub database_replica_url: Option<Secret<String>>,
-    /// How far the replica may lag.
-    pub replica_lag: Duration,
-    pub redis_url: Option<Secret<String>>,
-    pub redis_prefix: String,
-    pub mode: Mode,
-    pub listen: SocketAddr,
-    pub data_dir: PathBuf,
-    /// Empty: a secret is generated and kept in the data folder.
-    pub secrets: Vec<Secret<String>>,
-    pub allowed_origins: Vec<String>,
-    pub trusted_proxies: Vec<IpNet>,
-    pub max_connections: usize,
-    /// Without a slash at its end.
-    pub site_url: String,
-    pub smtp_url: Option<Secret<String>>,
-    pub mail_from: Mailbox,
-    pub time_zone: Option<Tz>,
-    pub demo: bool,
-    pub database_connections: u32,
-    /// `None`: a statement may take as long as it does.
-    pub statement_timeout: Option<Duration>,
-    pub slow_statement: Duration,
-    pub sqlite_synchronous: Synchronous,
-    pub board_tick: Duration,
-    pub stop_delay: Duration,
-    pub worker_listen: Option<SocketAddr>,
-    /// Whether a server does jobs, too.
-    pub work: bool,
-    pub job_retry: Duration,
-    pub job_heartbeat: Duration,
+    #[config(nested)]
+    pub database: db::Settings,
+    #[config(nested)]
+    pub redis: fleet::Settings,
+    #[config(nested)]
+    pub site: site::Settings,
+    #[config(nested)]
+    pub server: server::Settings,
+    #[config(nested)]
+    pub mail: mail::Settings,
+    #[config(nested)]
+    pub jobs: jobs::Settings,
+    #[config(nested)]
     pub limits: Limits,
-    pub bounds: Bounds,
-    /// The manifest of the operations that may run; without it all may.
-    pub operations: Option<PathBuf>,
-    pub metrics_token: Option<Secret<String>>,
-    pub log: String,
-    pub log_format: LogFormat,
-}
-
-/// How often what is limited may be done.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    pub requests: Rate,
-    pub answers: Rate,
-    pub batches: Rate,
-    pub submits: Rate,
-    pub starts: Rate,
-    pub sign_in_failures: Rate,
-    pub sign_in_failures_of_address: Rate,
-    pub registers: Rate,
-    pub letters: Rate,
-    pub letters_of_address: Rate,
-    pub exports: Rate,
-    pub imports: Rate,
-    pub reviews: Rate,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            requests: Rate::new(600, Duration::from_secs(60)),
-            answers: Rate::new(30, Duration::from_secs(60)),
-            batches: Rate::new(6, Duration::from_secs(60)),
-            submits: Rate::new(2, Duration::from_secs(60)),
-            starts: Rate::new(10, Duration::from_secs(3600)),
-            sign_in_failures: Rate::new(5, Duration::from_secs(900)),
-            sign_in_failures_of_address: Rate::new(50, Duration::from_secs(900)),
-            registers: Rate::new(60, Duration::from_secs(3600)),
-            letters: Rate::new(5, Duration::from_secs(3600)),
-            letters_of_address: Rate::new(50, Duration::from_secs(3600)),
-            exports: Rate::new(5, Duration::from_secs(3600)),
-            imports: Rate::new(6, Duration::from_secs(3600)),
-            reviews: Rate::new(10, Duration::from_secs(3600)),
-        }
-    }
-}
-
-/// How careful the server is with whom it serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// On the own machine, over plain HTTP, with demo content.
-    Development,
-    /// For real students.
-    Production,
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    Text,
-    Json,
-}
-
-impl Config {
-    /// Reads the environment and the file. The error names the key, what it holds and what is expected.
-    pub fn load() -> Result<Self, String> {
-        let file = std::env::var_os("MARMALADE_CONFIG").map(PathBuf::from);
-        if let Some(file) = file.as_ref().filter(|file| !file.is_file()) {
-            return Err(format!(
-                "MARMALADE_CONFIG names {}, which is not a file",
-                file.display()
-            ));
-        }
-        let figment = Figment::new()
-            .merge(Toml::file(file.unwrap_or_else(|| "marmalade.toml".into())))
-            .merge(Env::raw().only(&["DATABASE_URL", "DATABASE_REPLICA_URL", "REDIS_URL"]))
-            .merge(Env::prefixed("MARMALADE_").ignore(&["config"]));
-        Self::extract(&figment)
-    }
-
-    fn extract(figment: &Figment) -> Result<Self, String> {
-        let given: Given = figment.extract().map_err(|errors| {
-            errors
-                .into_iter()
-                .map(|error| explain(&error))
-                .collect::<Vec<_>>()
-                .join("\n")
-        })?;
-        given.checked()
-    }
-}
-
-impl Config {
-    /// Whether browsers speak to this server without TLS: only those on this very machine, and only to try things out.
-    pub fn speaks_plainly(&self) -> bool {
-        self.mode == Mode::Development && self.listen.ip().is_loopback()
-    }
+    #[config(nested)]
+    pub operations: operation::Settings,
+    #[config(nested)]
+    pub telemetry: telemetry::Settings,
 }
 
 impl Default for Config {
     /// The configuration of a machine that has none.
     fn default() -> Self {
-        Self::extract(&Figment::new()).unwrap_or_else(|error| unreachable!("the defaults are valid: {error}"))
+        crate::setting::defaults()
     }
 }
 
-/// What the environment and the file hold, before the parts are checked against each other.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Given {
-    #[serde(default)]
-    database_url: Option<Secret<String>>,
-    #[serde(default)]
-    database_replica_url: Option<Secret<String>>,
-    #[serde(default)]
-    replica_lag_ms: Option<u64>,
-    #[serde(default)]
-    redis_url: Option<Secret<String>>,
-    #[serde(default)]
-    redis_prefix: Option<String>,
-    #[serde(default)]
-    mode: Option<Mode>,
-    #[serde(default)]
-    listen: Option<SocketAddr>,
-    #[serde(default)]
-    data_dir: Option<PathBuf>,
-    #[serde(default)]
-    secrets: Option<List>,
-    #[serde(default)]
-    allowed_origins: Option<List>,
-    #[serde(default)]
-    trusted_proxies: Option<List>,
-    #[serde(default)]
-    max_connections: Option<usize>,
-    #[serde(default)]
-    site_url: Option<String>,
-    #[serde(default)]
-    smtp_url: Option<Secret<String>>,
-    #[serde(default)]
-    mail_from: Option<Parsed<Mailbox>>,
-    #[serde(default)]
-    time_zone: Option<Parsed<Tz>>,
-    #[serde(default)]
-    demo: Option<bool>,
-    #[serde(default)]
-    database_connections: Option<u32>,
-    #[serde(default)]
-    statement_timeout_ms: Option<u64>,
-    #[serde(default)]
-    slow_statement_ms: Option<u64>,
-    #[serde(default)]
-    sqlite_synchronous: Option<Synchronous>,
-    #[serde(default)]
-    board_tick_ms: Option<u64>,
-    #[serde(default)]
-    stop_delay_ms: Option<u64>,
-    #[serde(default)]
-    worker_listen: Option<SocketAddr>,
-    #[serde(default)]
-    work: Option<bool>,
-    #[serde(default)]
-    job_retry_ms: Option<u64>,
-    #[serde(default)]
-    job_heartbeat_ms: Option<u64>,
-    #[serde(default)]
-    limit_requests: Option<Parsed<Rate>>,
-    #[serde(default)]
-    limit_answers: Option<Parsed<Rate>>,
-    #[serde(default)]
-    limit_batches: Option<Parsed<Rate>>,
-    #[serde(default)]
-    limit_submits: Option<Parsed<Rate>>,
-    #[serde(default)]
-    limit_starts: Option<Parsed<Rate>>,
-    #[serde(default)]
-    limit_sign_in_failures: Option<Parsed<Rate>>,
-    #[serde(default)]
-    limit_sign_in_failures_of_address: Option<Parsed<Rate>>,
-    #[serde(default)]
-    limit_registers: Option<Parsed<Rate>>,
-    #[serde(default)]
-    limit_letters: Option<Parsed<Rate>>,
-    #[serde(default)]
-    limit_letters_of_address: Option<Parsed<Rate>>,
-    #[serde(default)]
-    limit_exports: Option<Parsed<Rate>>,
-    #[serde(default)]
-    limit_imports: Option<Parsed<Rate>>,
-    #[serde(default)]
-    max_tokens: Option<usize>,
-    #[serde(default)]
-    max_depth: Option<usize>,
-    #[serde(default)]
-    max_complexity: Option<usize>,
-    #[serde(default)]
-    max_aliases: Option<usize>,
-    #[serde(default)]
-    max_root_fields: Option<usize>,
-    #[serde(default)]
-    max_directives: Option<usize>,
-    #[serde(default)]
-    operations: Option<PathBuf>,
-    #[serde(default)]
-    limit_reviews: Option<Parsed<Rate>>,
-    #[serde(default)]
-    metrics_token: Option<Secret<String>>,
-    #[serde(default)]
-    log: Option<String>,
-    #[serde(default)]
-    log_format: Option<LogFormat>,
-}
+impl Config {
+    /// Reads the environment and the file. The error names each key that can't be used, what it holds and what is
+    /// expected.
+    pub fn load() -> Result<Self, String> {
+        let named = std::env::var_os("MARMALADE_CONFIG").map(PathBuf::from);
+        let file = named.clone().unwrap_or_else(|| "marmalade.toml".into());
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(format!("{} can't be read: {error}", file.display())),
+        };
+        let table = toml::from_str(&text).map_err(|error| syntax(&file.display().to_string(), &text, &error))?;
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.to_str()?.to_ascii_uppercase();
+            (name != "MARMALADE_CONFIG").then(|| (name, value.to_string_lossy().into_owned()))
+        });
+        Self::read(table, environment)
+    }
 
-impl Given {
-    fn checked(self) -> Result<Config, String> {
-        let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
-        let exposed = self.database_url.is_some() || !listen.ip().is_loopback();
-        let mode = self
-            .mode
-            .unwrap_or(if exposed { Mode::Production } else { Mode::Development });
-        for (name, given, schemes) in [
-            ("DATABASE_URL", &self.database_url, &url::POSTGRES[..]),
-            ("DATABASE_REPLICA_URL", &self.database_replica_url, &url::POSTGRES),
-            ("REDIS_URL", &self.redis_url, &url::REDIS),
-            ("MARMALADE_SMTP_URL", &self.smtp_url, &url::SMTP),
-        ] {
-            if let Some(Secret(text)) = given {
-                url::server_url(text, schemes).map_err(|error| format!("{name}: {error}"))?;
+    /// The environment overrides the file.
+    fn read(file: Table, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, String> {
+        let keys = keys();
+        let (given, mut errors) = given(&keys, file, environment);
+        let mut layer = <Self as confique::Config>::Layer::empty();
+        for key in &keys {
+            match given.get(key.name).map(|readings| key.layer(readings)) {
+                Some(Ok(value)) => layer = layer.with_fallback(value),
+                Some(Err(error)) => errors.push(error),
+                None => {}
             }
         }
-        if let Some(Secret(url)) = &self.redis_url {
-            redis::Client::open(url.as_str())
-                .map_err(|error| format!("REDIS_URL: {error}; expected redis://host:6379/0"))?;
-            if self.database_url.is_none() {
-                return Err("REDIS_URL is for several servers on one PostgreSQL: set DATABASE_URL, too".into());
+        if !errors.is_empty() {
+            return Err(errors.join("\n"));
+        }
+        let defaults = <Self as confique::Config>::Layer::default_values();
+        let config = Self::from_layer(layer.with_fallback(defaults)).map_err(|error| reason(&error.to_string()))?;
+        Ok(config.with_derived_defaults(|key| given.contains_key(key)))
+    }
+
+    /// Fills in the defaults that depend on other keys.
+    fn with_derived_defaults(mut self, is_given: impl Fn(&str) -> bool) -> Self {
+        let listen = self.server.listen;
+        if !is_given("MARMALADE_MODE") && (self.database.url.is_some() || !listen.ip().is_loopback()) {
+            self.site.mode = Mode::Production;
+        }
+        if !is_given("MARMALADE_DEMO") {
+            self.site.demo = self.site.mode == Mode::Development;
+        }
+        if !is_given("MARMALADE_SITE_URL") {
+            self.site.url = format!("http://{listen}");
+        }
+        self
+    }
+
+    /// Checks what concerns several sections; each checks its own keys.
+    fn check(&self) -> Result<(), &'static str> {
+        if self.redis.url.is_some() && self.database.url.is_none() {
+            return Err("REDIS_URL is for several servers on one PostgreSQL: set DATABASE_URL, too");
+        }
+        Ok(())
+    }
+
+    /// Whether browsers speak to this server without TLS: only those on this very machine, and only to try things out.
+    pub fn speaks_plainly(&self) -> bool {
+        self.site.mode == Mode::Development && self.server.listen.ip().is_loopback()
+    }
+}
+
+/// A key of the configuration.
+pub struct Key {
+    /// Name in the environment.
+    pub name: &'static str,
+    /// What it is for, and what may be set.
+    pub doc: String,
+    /// The value without configuration, as it would be written.
+    pub default: Option<String>,
+    /// The fields that lead to it, from the outside.
+    path: Vec<&'static str>,
+}
+
+/// Every key of every section.
+pub fn keys() -> Vec<Key> {
+    keys_of(&Config::META, &[])
+}
+
+fn keys_of(meta: &'static Meta, outside: &[&'static str]) -> Vec<Key> {
+    let keys = meta.fields.iter().flat_map(|field| {
+        let path = [outside, &[field.name]].concat();
+        match field.kind {
+            FieldKind::Nested { meta } => keys_of(meta, &path),
+            FieldKind::Leaf { env, kind } => vec![Key {
+                name: env.unwrap_or(field.name),
+                doc: field.doc.join("").trim().to_owned(),
+                default: default_of(kind),
+                path,
+            }],
+        }
+    });
+    keys.collect()
+}
+
+fn default_of(kind: LeafKind) -> Option<String> {
+    match kind {
+        LeafKind::Required {
+            default: Some(Expr::Str(text)),
+        } => Some(text.to_owned()),
+        LeafKind::Required { default: Some(value) } => serde_json::to_string(&value).ok().filter(|text| text != "[]"),
+        LeafKind::Required { default: None } | LeafKind::Optional => None,
+    }
+}
+
+impl Key {
+    /// Its name in the file.
+    fn in_file(&self) -> String {
+        self.name.trim_start_matches("MARMALADE_").to_lowercase()
+    }
+
+    /// A configuration with this key alone, by the first reading that it understands.
+    fn layer(&self, readings: &[Value]) -> Result<<Config as confique::Config>::Layer, String> {
+        let mut errors = Vec::new();
+        for reading in readings {
+            let nested = self.path.iter().rev().fold(reading.clone(), |inner, field| {
+                Value::Table(Table::from_iter([((*field).to_owned(), inner)]))
+            });
+            match nested.try_into() {
+                Ok(layer) => return Ok(layer),
+                Err(cause) => errors.push(reason(cause.message())),
             }
         }
-        if self.database_replica_url.is_some() && self.database_url.is_none() {
-            return Err("DATABASE_REPLICA_URL is a replica of DATABASE_URL: set that, too".into());
-        }
-        if self
-            .metrics_token
-            .as_ref()
-            .is_some_and(|Secret(token)| token.len() < 16)
-        {
-            return Err("MARMALADE_METRICS_TOKEN must have at least 16 characters".into());
-        }
-        if self.job_retry_ms.is_some_and(|pause| !(1..=300_000).contains(&pause)) {
-            return Err("MARMALADE_JOB_RETRY_MS: 1 to 300000, five minutes".into());
-        }
-        if self
-            .job_heartbeat_ms
-            .is_some_and(|pause| !(1000..=60_000).contains(&pause))
-        {
-            return Err("MARMALADE_JOB_HEARTBEAT_MS: 1000 to 60000, a minute".into());
-        }
-        let redis_prefix = self.redis_prefix.unwrap_or_else(|| "marmalade".to_owned());
-        if redis_prefix.is_empty() || redis_prefix.contains(['{', '}']) {
-            return Err("MARMALADE_REDIS_PREFIX: at least one character, and no braces".into());
-        }
-        let secrets: Vec<_> = self.secrets.map(|List(secrets)| secrets).unwrap_or_default();
-        if secrets.iter().any(|secret| secret.len() < 32) {
-            return Err("MARMALADE_SECRETS: each secret must have at least 32 characters".into());
-        }
-        let origins = self.allowed_origins.map(|List(origins)| origins).unwrap_or_default();
-        let origin = |text: &String| {
-            let origin = url::origin(text).ok_or_else(|| {
-                format!(
-                    "MARMALADE_ALLOWED_ORIGINS: {text} is not an origin; expected e.g. https://exam.example, without a path"
-                )
-            })?;
-            Ok(origin.ascii_serialization())
-        };
-        let allowed_origins = origins.iter().map(origin).collect::<Result<_, String>>()?;
-        let networks = self.trusted_proxies.map(|List(networks)| networks).unwrap_or_default();
-        let trusted_proxies = networks.iter().map(|text| network(text)).collect::<Result<_, _>>()?;
-        let site_url = self.site_url.unwrap_or_else(|| format!("http://{listen}"));
-        let site_url = url::site_url(&site_url)
-            .ok_or_else(|| {
-                format!("MARMALADE_SITE_URL: {site_url} is not an address; expected e.g. https://exam.example")
-            })?
-            .as_str()
-            .trim_end_matches('/')
-            .to_owned();
-        let limits = Limits::default();
-        let bounds = Bounds::default();
-        let rate = |given: Option<Parsed<Rate>>, shipped| given.map_or(shipped, |Parsed(rate)| rate);
-        Ok(Config {
-            mode,
-            listen,
-            data_dir: self.data_dir.unwrap_or_else(|| "data".into()),
-            secrets: secrets.into_iter().map(Secret).collect(),
-            allowed_origins,
-            trusted_proxies,
-            max_connections: self.max_connections.unwrap_or(20_000).clamp(1, Semaphore::MAX_PERMITS),
-            site_url,
-            smtp_url: self.smtp_url,
-            mail_from: match self.mail_from {
-                Some(Parsed(from)) => from,
-                None => Mailbox::new(
-                    Some("Marmalade".into()),
-                    Address::new("no-reply", "localhost").map_err(|error| error.to_string())?,
-                ),
-            },
-            time_zone: self.time_zone.map(|Parsed(zone)| zone),
-            demo: self.demo.unwrap_or(mode == Mode::Development),
-            database_connections: self.database_connections.unwrap_or(10).max(1),
-            sqlite_synchronous: self.sqlite_synchronous.unwrap_or(Synchronous::Full),
-            board_tick: Duration::from_millis(self.board_tick_ms.unwrap_or(250).max(1)),
-            stop_delay: Duration::from_millis(self.stop_delay_ms.unwrap_or(0)),
-            worker_listen: self.worker_listen,
-            work: self.work.unwrap_or(true),
-            job_retry: Duration::from_millis(self.job_retry_ms.unwrap_or(1000)),
-            job_heartbeat: Duration::from_millis(self.job_heartbeat_ms.unwrap_or(5000)),
-            limits: Limits {
-                requests: rate(self.limit_requests, limits.requests),
-                answers: rate(self.limit_answers, limits.answers),
-                batches: rate(self.limit_batches, limits.batches),
-                submits: rate(self.limit_submits, limits.submits),
-                starts: rate(self.limit_starts, limits.starts),
-                sign_in_failures: rate(self.limit_sign_in_failures, limits.sign_in_failures),
-                sign_in_failures_of_address: rate(
-                    self.limit_sign_in_failures_of_address,
-                    limits.sign_in_failures_of_address,
-                ),
-                registers: rate(self.limit_registers, limits.registers),
-                letters: rate(self.limit_letters, limits.letters),
-                letters_of_address: rate(self.limit_letters_of_address, limits.letters_of_address),
-                exports: rate(self.limit_exports, limits.exports),
-                imports: rate(self.limit_imports, limits.imports),
-                reviews: rate(self.limit_reviews, limits.reviews),
-            },
-            bounds: Bounds {
-                tokens: self.max_tokens.unwrap_or(bounds.tokens),
-                depth: self.max_depth.unwrap_or(bounds.depth),
-                complexity: self.max_complexity.unwrap_or(bounds.complexity),
-                aliases: self.max_aliases.unwrap_or(bounds.aliases),
-                root_fields: self.max_root_fields.unwrap_or(bounds.root_fields),
-                directives: self.max_directives.unwrap_or(bounds.directives),
-            },
-            operations: self.operations,
-            metrics_token: self.metrics_token,
-            log: self.log.unwrap_or_else(|| {
-                "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,apalis_core::worker::context=error".into()
-            }),
-            log_format: self.log_format.unwrap_or(LogFormat::Text),
-            database_url: self.database_url,
-            database_replica_url: self.database_replica_url,
-            replica_lag: Duration::from_millis(self.replica_lag_ms.unwrap_or(30_000)),
-            statement_timeout: match self.statement_timeout_ms.unwrap_or(30_000) {
-                0 => None,
-                timeout => Some(Duration::from_millis(timeout)),
-            },
-            slow_statement: Duration::from_millis(self.slow_statement_ms.unwrap_or(500)),
-            redis_url: self.redis_url,
-            redis_prefix,
-        })
+        // A reading of the right type tells more than one of the wrong type.
+        let typed = errors.iter().find(|error| !error.starts_with("invalid type"));
+        let error = typed.or(errors.first()).map_or("unreadable", String::as_str);
+        let Self { name, doc, .. } = self;
+        let default = self.default.as_deref().unwrap_or("none");
+        Err(format!("{name}: {error}. Expected: {doc} (default: {default})"))
     }
 }
 
-/// An address alone is the network of just that address.
-fn network(text: &str) -> Result<IpNet, String> {
-    let address = text.parse::<IpAddr>().map(IpNet::from);
-    address.or_else(|_| text.parse()).map_err(|_| {
-        format!("MARMALADE_TRUSTED_PROXIES: {text} is neither an address nor a network; expected e.g. 10.0.0.7 or 10.0.0.0/8")
-    })
-}
-
-/// A value that is written as text, here and in the file.
-struct Parsed<T>(T);
-
-impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse()
-            .map(Parsed)
-            .map_err(|error| de::Error::custom(format!("{text:?}: {error}")))
-    }
-}
-
-/// Comma-separated in the environment, an array in the file.
-struct List(Vec<String>);
-
-impl<'de> Deserialize<'de> for List {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            Text(String),
-            Array(Vec<String>),
+/// The readings of each key that is set, and the names that no key has.
+fn given(
+    keys: &[Key],
+    file: Table,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> (BTreeMap<&'static str, Vec<Value>>, Vec<String>) {
+    let (mut given, mut errors) = (BTreeMap::new(), Vec::new());
+    for (name, value) in file {
+        match keys.iter().find(|key| key.in_file() == name) {
+            Some(key) => _ = given.insert(key.name, vec![value]),
+            None => errors.push(unknown(&name, keys.iter().map(Key::in_file))),
         }
-        let parts = match Form::deserialize(deserializer)? {
-            Form::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
-            Form::Array(parts) => parts,
-        };
-        Ok(Self(
-            parts.into_iter().filter(|part: &String| !part.is_empty()).collect(),
-        ))
     }
-}
-
-/// One line about a value that can't be used: the key, the trouble, what is expected. Values of secret keys are typed
-/// as text and accepted by their reader, so none is ever quoted here.
-fn explain(error: &figment::Error) -> String {
-    let key = error.path.join(".");
-    match (&error.kind, KEYS.iter().find(|(name, ..)| matches_key(name, &key))) {
-        (figment::error::Kind::UnknownField(field, _), _) => {
-            format!("{field} is not a key of the configuration; `marmalade config` lists them all")
+    for (name, text) in environment {
+        match keys.iter().find(|key| key.name == name) {
+            Some(key) => _ = given.insert(key.name, readings(text)),
+            None if name.starts_with("MARMALADE_") => {
+                errors.push(unknown(&name, keys.iter().map(|key| key.name.to_owned())));
+            }
+            None => {}
         }
-        (kind, Some((name, default, meaning))) => format!("{name}: {kind}. Expected: {meaning} (default: {default})"),
-        (kind, None) => format!("{key}: {kind}"),
     }
+    (given, errors)
 }
 
-fn matches_key(name: &str, key: &str) -> bool {
-    name.trim_start_matches("MARMALADE_").eq_ignore_ascii_case(key)
+/// What a text of the environment may mean: itself, or a number or a truth value.
+fn readings(text: String) -> Vec<Value> {
+    let literal = Value::deserialize(ValueDeserializer::new(&text)).ok();
+    let literal = literal.filter(|value| !value.is_str());
+    [Value::String(text)].into_iter().chain(literal).collect()
+}
+
+/// What a check said, without the library's words in front.
+fn reason(message: &str) -> String {
+    let words = message
+        .split_once(" failed: ")
+        .filter(|(front, _)| front.contains("validation"));
+    words.map_or(message, |(_, words)| words).to_owned()
+}
+
+fn unknown(name: &str, known: impl Iterator<Item = String>) -> String {
+    let near = known.map(|key| (strsim::jaro(name, &key), key));
+    let nearest = near
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .filter(|(near, _)| *near > 0.8);
+    let nearest = nearest.map_or_else(String::new, |(_, key)| format!(" Did you mean {key}?"));
+    format!("{name} is not a key of the configuration; `marmalade config` lists them all.{nearest}")
+}
+
+/// Without the line itself, which may hold a secret.
+fn syntax(file: &str, text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("{file}, line {}: {}", before.matches('\n').count() + 1, error.message())
 }
 
 #[cfg(test)]
@@ -688,31 +247,40 @@ mod tests {
     use super::*;
 
     fn read(toml: &str) -> Result<Config, String> {
-        Config::extract(&Figment::new().merge(Toml::string(toml)))
+        read_with(toml, &[])
+    }
+
+    fn read_with(toml: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Config::read(toml.parse().expect("TOML"), environment.iter().map(owned))
     }
 
     #[test]
     fn nothing_configured_is_a_development_server_on_loopback() {
         let config = read("").expect("valid");
-        assert_eq!(config.mode, Mode::Development);
-        assert!(config.listen.ip().is_loopback() && config.demo);
+        assert_eq!(config.site.mode, Mode::Development);
+        assert!(config.server.listen.ip().is_loopback() && config.site.demo);
+        assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
     }
 
     #[test]
     fn a_database_url_or_an_open_address_means_production() {
         for toml in ["database_url = 'postgres://db/x'", "listen = '0.0.0.0:80'"] {
             let config = read(toml).expect("valid");
-            assert_eq!(config.mode, Mode::Production, "{toml}");
-            assert!(!config.demo);
+            assert_eq!(config.site.mode, Mode::Production, "{toml}");
+            assert!(!config.site.demo);
         }
         let toml = "database_url = 'postgres://db/x'\nmode = 'development'";
-        assert_eq!(read(toml).expect("valid").mode, Mode::Development);
+        assert_eq!(read(toml).expect("valid").site.mode, Mode::Development);
+        let elsewhere = read("listen = '127.0.0.1:9090'").expect("valid");
+        assert_eq!(elsewhere.site.url, "http://127.0.0.1:9090");
     }
 
     #[test]
     fn a_bad_value_is_named_with_what_is_expected() {
         for (toml, words) in [
             ("listen = 'everywhere'", ["MARMALADE_LISTEN", "address and port"]),
+            ("listen = 'everywhere'", ["MARMALADE_LISTEN: ", "\"everywhere\""]),
             ("mode = 'test'", ["MARMALADE_MODE", "development or production"]),
             ("limit_answers = 'many'", ["MARMALADE_LIMIT_ANSWERS", "30/60s"]),
             ("time_zone = 'Mars/Olympus'", ["MARMALADE_TIME_ZONE", "IANA"]),
@@ -730,9 +298,77 @@ mod tests {
                 ["MARMALADE_SITE_URL", "https://exam.example"],
             ),
             ("databse_url = 'x'", ["databse_url", "marmalade config"]),
+            ("databse_url = 'x'", ["databse_url", "Did you mean database_url?"]),
+            ("max_depth = 'deep'", ["MARMALADE_MAX_DEPTH: ", "\"deep\""]),
+            ("demo = 'maybe'", ["MARMALADE_DEMO: ", "\"maybe\""]),
+            (
+                "max_connections = 0",
+                ["MARMALADE_MAX_CONNECTIONS: at least 1.", "20000"],
+            ),
+            (
+                "job_retry_ms = 300001",
+                ["MARMALADE_JOB_RETRY_MS: 1 to 300000.", "1000"],
+            ),
+            ("log_format = 'xml'", ["MARMALADE_LOG_FORMAT", "`xml`"]),
+            ("mail_from = 'nobody'", ["MARMALADE_MAIL_FROM", "\"nobody\""]),
+            ("redis_prefix = '{x}'", ["MARMALADE_REDIS_PREFIX", "no braces"]),
+            ("data_dir = 5", ["MARMALADE_DATA_DIR", "`5`"]),
+            ("secrets = 5", ["MARMALADE_SECRETS", "array of texts"]),
+            (
+                "site_url = 'exam.example'",
+                ["MARMALADE_SITE_URL", "exam.example is not"],
+            ),
+            ("redis_url = 'http://x'", ["REDIS_URL: ", "redis://"]),
+            ("redis_url = 'redis://x'", ["REDIS_URL", "set DATABASE_URL"]),
+            (
+                "database_replica_url = 'postgres://x'",
+                ["DATABASE_REPLICA_URL", "set that"],
+            ),
         ] {
             let error = read(toml).expect_err(toml);
             assert!(words.iter().all(|word| error.contains(word)), "{toml} gave: {error}");
+        }
+        let both = read("mode = 'test'\nlisten = 5").expect_err("two errors");
+        assert_eq!(both.lines().count(), 2, "{both}");
+    }
+
+    #[test]
+    fn every_key_refuses_what_it_cannot_read() {
+        for key in keys() {
+            let error = read(&format!("{} = [[]]", key.in_file())).expect_err(key.name);
+            assert!(error.starts_with(&format!("{}: ", key.name)), "{error}");
+            assert!(key.doc.ends_with('.') && error.contains(&key.doc), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_environment_goes_before_the_file() {
+        let file = "max_depth = 20\nwork = true\nlimit_answers = '1/1s'";
+        let environment = [
+            ("MARMALADE_MAX_DEPTH", "30"),
+            ("MARMALADE_WORK", "false"),
+            ("MARMALADE_STATEMENT_TIMEOUT_MS", "0"),
+            ("MARMALADE_METRICS_TOKEN", "12345678901234567890"),
+            ("MARMALADE_TRUSTED_PROXIES", "10.0.0.7, 10.1.0.0/16"),
+            ("PATH", "/bin"),
+        ];
+        let config = read_with(file, &environment).expect("valid");
+        assert_eq!(config.operations.bounds.depth, 30);
+        assert!(!config.jobs.work && config.database.statement_timeout.is_zero());
+        assert_eq!(config.limits.answers.to_string(), "1/1s");
+        assert!(config.telemetry.metrics_token.is_some());
+        assert_eq!(config.server.trusted_proxies.len(), 2);
+
+        let error = read_with("", &[("MARMALADE_LISTN", "127.0.0.1:80")]).expect_err("unknown");
+        assert!(error.contains("MARMALADE_LISTN is not a key") && error.contains("mean MARMALADE_LISTEN?"));
+        for (name, value, expected) in [
+            ("MARMALADE_BOARD_TICK_MS", "soon", "invalid type: string \"soon\""),
+            ("MARMALADE_BOARD_TICK_MS", "0", "at least 1"),
+            ("MARMALADE_MAX_DEPTH", "-1", "invalid value: integer `-1`"),
+            ("MARMALADE_METRICS_TOKEN", "42", "less than 16 characters"),
+        ] {
+            let error = read_with("", &[(name, value)]).expect_err(name);
+            assert!(error.starts_with(&format!("{name}: {expected}")), "{error}");
         }
     }
 
@@ -742,8 +378,8 @@ mod tests {
             "allowed_origins = 'https://Exam.Example:443,http://[::1]:80'\nsite_url = 'HTTPS://Exam.Example/app/'",
         );
         let config = config.expect("valid");
-        assert_eq!(config.allowed_origins, ["https://exam.example", "http://[::1]"]);
-        assert_eq!(config.site_url, "https://exam.example/app");
+        assert_eq!(config.server.allowed_origins, ["https://exam.example", "http://[::1]"]);
+        assert_eq!(config.site.url, "https://exam.example/app");
     }
 
     #[test]
@@ -751,71 +387,23 @@ mod tests {
         let toml = "database_url = 'postgres://u:hush@db/x'\nsecrets = 'hush-hush-hush-hush-hush-hush-hush'";
         let printed = format!("{:?}", read(toml).expect("valid"));
         assert!(!printed.contains("hush"), "{printed}");
-    }
-
-    #[test]
-    fn every_key_is_documented() {
-        for field in Given::FIELDS {
-            assert!(
-                KEYS.iter().any(|(name, ..)| matches_key(name, field)),
-                "{field} is missing in KEYS"
-            );
+        for toml in [
+            "metrics_token = 4242424242424242",
+            "metrics_token = '42'",
+            "database_url = 'mysql://u:42@db/x'",
+            "redis_url = 'http://:42@redis'",
+            "secrets = ['4242', '42']",
+            "secrets = [42]",
+        ] {
+            let error = read(toml).expect_err(toml);
+            assert!(!error.contains("42"), "{error}");
         }
-        assert_eq!(Given::FIELDS.len(), KEYS.len());
-    }
-
-    impl Given {
-        const FIELDS: &[&str] = &[
-            "database_url",
-            "database_replica_url",
-            "replica_lag_ms",
-            "redis_url",
-            "redis_prefix",
-            "mode",
-            "listen",
-            "data_dir",
-            "secrets",
-            "allowed_origins",
-            "trusted_proxies",
-            "max_connections",
-            "site_url",
-            "smtp_url",
-            "mail_from",
-            "time_zone",
-            "demo",
-            "database_connections",
-            "statement_timeout_ms",
-            "slow_statement_ms",
-            "sqlite_synchronous",
-            "board_tick_ms",
-            "stop_delay_ms",
-            "worker_listen",
-            "work",
-            "job_retry_ms",
-            "job_heartbeat_ms",
-            "limit_requests",
-            "limit_answers",
-            "limit_batches",
-            "limit_submits",
-            "limit_starts",
-            "limit_sign_in_failures",
-            "limit_sign_in_failures_of_address",
-            "limit_registers",
-            "limit_letters",
-            "limit_letters_of_address",
-            "limit_exports",
-            "limit_imports",
-            "max_tokens",
-            "max_depth",
-            "max_complexity",
-            "max_aliases",
-            "max_root_fields",
-            "max_directives",
-            "operations",
-            "limit_reviews",
-            "metrics_token",
-            "log",
-            "log_format",
-        ];
+        let broken = "mode = 'production'\nsecrets = 'hush";
+        let error = toml::from_str::<Table>(broken).expect_err("no TOML");
+        let error = syntax("marmalade.toml", broken, &error);
+        assert!(
+            error.starts_with("marmalade.toml, line 2: ") && !error.contains("hush"),
+            "{error}"
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use confique::Config;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
@@ -12,8 +13,51 @@ use sea_orm::{
 
 use crate::{
     error::{Error, Result},
+    secret::Secret,
+    setting::milliseconds,
     telemetry,
+    text::url::{self, server_url},
 };
+
+/// The keys of the database.
+#[derive(Clone, Debug, Config)]
+#[config(validate = Settings::check)]
+pub struct Settings {
+    /// postgres://user:password@host/database; without it an embedded SQLite database is used.
+    #[config(env = "DATABASE_URL", validate = is_postgres)]
+    pub url: Option<Secret<String>>,
+    /// postgres://… of a replica of DATABASE_URL; analytics of staff are read there, and nothing else.
+    #[config(env = "DATABASE_REPLICA_URL", validate = is_postgres)]
+    pub replica_url: Option<Secret<String>>,
+    /// Lag of the replica in milliseconds behind which DATABASE_URL is read instead.
+    #[config(env = "MARMALADE_REPLICA_LAG_MS", default = 30_000, deserialize_with = milliseconds)]
+    pub replica_lag: Duration,
+    /// Size of the PostgreSQL connection pool, at least 1.
+    #[config(env = "MARMALADE_DATABASE_CONNECTIONS", default = 10, validate(*connections > 0, "at least 1"))]
+    pub connections: u32,
+    /// Time in milliseconds after which PostgreSQL ends a statement of a server or worker; 0: never.
+    #[config(env = "MARMALADE_STATEMENT_TIMEOUT_MS", default = 30_000, deserialize_with = milliseconds)]
+    pub statement_timeout: Duration,
+    /// Time in milliseconds from which on a statement is logged as slow.
+    #[config(env = "MARMALADE_SLOW_STATEMENT_MS", default = 500, deserialize_with = milliseconds)]
+    pub slow_statement: Duration,
+    /// full: a commit survives the loss of power; normal: only the death of the process.
+    #[config(env = "MARMALADE_SQLITE_SYNCHRONOUS", default = "full")]
+    pub sqlite_synchronous: Synchronous,
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), &'static str> {
+        if self.replica_url.is_some() && self.url.is_none() {
+            return Err("DATABASE_REPLICA_URL is a replica of DATABASE_URL: set that, too");
+        }
+        Ok(())
+    }
+}
+
+fn is_postgres(Secret(text): &Secret<String>) -> Result<(), String> {
+    server_url(text, &url::POSTGRES).map(drop)
+}
 
 /// A connection pool to read from and one to write to. On PostgreSQL they are the same; on SQLite the writer is a
 /// single connection, so that writers wait for each other in our queue instead of failing with "database is locked".

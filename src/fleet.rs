@@ -10,12 +10,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use confique::Config;
 use futures_util::{Stream, StreamExt};
 use redis::{
     Client, ErrorKind, FromRedisValue, Msg, Pipeline, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 use tokio::{
     sync::{Notify, watch},
@@ -23,7 +24,35 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    secret::Secret,
+    text::url::{self, server_url},
+};
+
+/// The keys of Redis.
+#[derive(Clone, Debug, Config)]
+pub struct Settings {
+    /// redis://user:password@host:6379/0, for several servers on one PostgreSQL; Valkey serves as well.
+    #[config(env = "REDIS_URL", validate = can_be_opened)]
+    pub url: Option<Secret<String>>,
+    /// Beginning of the names of all keys in Redis, one per site; at least one character, and no braces.
+    #[config(env = "MARMALADE_REDIS_PREFIX", default = "marmalade", deserialize_with = prefix)]
+    pub prefix: String,
+}
+
+fn can_be_opened(Secret(text): &Secret<String>) -> std::result::Result<(), String> {
+    server_url(text, &url::REDIS)?;
+    Client::open(text.as_str()).map(drop).map_err(|error| error.to_string())
+}
+
+fn prefix<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<String, D::Error> {
+    let prefix = String::deserialize(deserializer)?;
+    if prefix.is_empty() || prefix.contains(['{', '}']) {
+        return Err(D::Error::custom(format!("{prefix:?} is empty or has braces")));
+    }
+    Ok(prefix)
+}
 
 /// How far this server can rely on Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

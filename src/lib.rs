@@ -42,6 +42,7 @@ pub mod quiz;
 pub mod ranks;
 pub mod secret;
 pub mod serve;
+pub mod setting;
 pub mod site;
 pub mod sync;
 pub mod telemetry;

@@ -19,47 +19,111 @@ use std::{
     time::Duration,
 };
 
+use confique::Config;
 use governor::{Quota, RateLimiter, middleware::StateInformationMiddleware, state::keyed::HashMapStateStore};
 use sha2::{Digest, Sha256};
 
 use crate::{
     auth::Viewer,
     clock::{Clock, Time},
-    config::Limits,
     error::{Error, Result},
     fleet::Fleet,
     id::UserId,
+    setting::{self, parsed},
     sync::lock,
     telemetry,
 };
 
-/// What is limited. The rate of each is in `Limit::rate`, and nowhere else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Limit {
-    /// Saving one answer.
-    Answer,
-    /// Saving a batch of answers, whatever its size.
-    Batch,
-    /// Submitting an attempt.
-    Submit,
-    /// Starting an attempt.
-    Start,
-    /// Failing to sign in to one account from one address.
-    SignInFailure,
-    /// Failing to sign in from one address, whatever the account.
-    SignInFailureOfAddress,
-    /// Registering from one address.
-    Register,
-    /// Asking for a letter with a link to one account.
-    Letter,
-    /// Asking for letters with links from one address.
-    LetterOfAddress,
-    /// Reading the explanations of an attempt.
-    Review,
-    /// Exporting one's own data.
-    Export,
-    /// Sending a question bank.
-    Import,
+/// The table of limits: what each counts, its variant, its name (in the API, in metrics, in [`Limits`]), its key, and its
+/// rate as shipped. The API shows the limits of accounts. Whatever needs all of them is a macro that is handed the table.
+macro_rules! limits {
+    ($for_each:ident) => {
+        $for_each! {
+            of_accounts {
+                /// Requests of any kind, including this one; counted per account, or per address without a session.
+                Request requests "MARMALADE_LIMIT_REQUESTS" "600/60s";
+                /// Saving answers, per student.
+                Answer answers "MARMALADE_LIMIT_ANSWERS" "30/60s";
+                /// Saving batches of answers (`saveAnswers`), per student.
+                Batch batches "MARMALADE_LIMIT_BATCHES" "6/60s";
+                /// Submitting attempts, per student.
+                Submit submits "MARMALADE_LIMIT_SUBMITS" "2/60s";
+                /// Starting attempts, per student; resumed attempts do not count.
+                Start starts "MARMALADE_LIMIT_STARTS" "10/1h";
+                /// Reading reviews (`Attempt.review`), per student.
+                Review reviews "MARMALADE_LIMIT_REVIEWS" "10/1h";
+                /// Exporting one's own data, per account.
+                Export exports "MARMALADE_LIMIT_EXPORTS" "5/1h";
+                /// Importing question banks through the API, per account.
+                Import imports "MARMALADE_LIMIT_IMPORTS" "6/1h";
+            }
+            of_strangers {
+                /// Failing to sign in, per account and address.
+                SignInFailure sign_in_failures "MARMALADE_LIMIT_SIGN_IN_FAILURES" "5/15m";
+                /// Failing to sign in, per address (IPv6: per /64), whatever the account.
+                SignInFailureOfAddress sign_in_failures_of_address "MARMALADE_LIMIT_SIGN_IN_FAILURES_OF_ADDRESS" "50/15m";
+                /// Registering, per address.
+                Register registers "MARMALADE_LIMIT_REGISTERS" "60/1h";
+                /// Requesting emails with a link, per account.
+                Letter letters "MARMALADE_LIMIT_LETTERS" "5/1h";
+                /// Requesting emails with a link, per address.
+                LetterOfAddress letters_of_address "MARMALADE_LIMIT_LETTERS_OF_ADDRESS" "50/1h";
+            }
+        }
+    };
+}
+pub(crate) use limits;
+
+macro_rules! define {
+    (of_accounts { $($accounts:tt)* } of_strangers { $($strangers:tt)* }) => {
+        define! { $($accounts)* $($strangers)* }
+    };
+    ($($(#[$doc:meta])* $limit:ident $name:ident $key:literal $rate:literal;)*) => {
+        /// An action that is limited.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Limit {
+            $($(#[$doc])* $limit,)*
+        }
+
+        /// The rate of each limit.
+        #[derive(Clone, Copy, Debug, Config)]
+        pub struct Limits {
+            $($(#[$doc])* #[config(env = $key, default = $rate, deserialize_with = parsed)] pub $name: Rate,)*
+        }
+
+        impl Limit {
+            /// Every limit.
+            pub const ALL: &[Self] = &[$(Self::$limit),*];
+
+            /// Its name in metrics.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$limit => stringify!($name),)*
+                }
+            }
+
+            /// Its key in the configuration.
+            pub fn key(self) -> &'static str {
+                match self {
+                    $(Self::$limit => $key,)*
+                }
+            }
+
+            /// Its rate among those that are configured.
+            pub fn rate(self, limits: &Limits) -> Rate {
+                match self {
+                    $(Self::$limit => limits.$name,)*
+                }
+            }
+        }
+    };
+}
+limits!(define);
+
+impl Default for Limits {
+    fn default() -> Self {
+        setting::defaults()
+    }
 }
 
 /// Whose uses are counted together.
@@ -126,43 +190,6 @@ fn subscriber(address: Option<IpAddr>) -> IpAddr {
         }
         Some(address) => address,
         None => Ipv4Addr::UNSPECIFIED.into(),
-    }
-}
-
-impl Limit {
-    /// As metrics have it: the key of the configuration, without what all have in common.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Answer => "answers",
-            Self::Batch => "batches",
-            Self::Submit => "submits",
-            Self::Start => "starts",
-            Self::SignInFailure => "sign_in_failures",
-            Self::SignInFailureOfAddress => "sign_in_failures_of_address",
-            Self::Register => "registers",
-            Self::Letter => "letters",
-            Self::LetterOfAddress => "letters_of_address",
-            Self::Review => "reviews",
-            Self::Export => "exports",
-            Self::Import => "imports",
-        }
-    }
-
-    fn rate(self, limits: &Limits) -> Rate {
-        match self {
-            Self::Answer => limits.answers,
-            Self::Batch => limits.batches,
-            Self::Submit => limits.submits,
-            Self::Start => limits.starts,
-            Self::SignInFailure => limits.sign_in_failures,
-            Self::SignInFailureOfAddress => limits.sign_in_failures_of_address,
-            Self::Register => limits.registers,
-            Self::Letter => limits.letters,
-            Self::LetterOfAddress => limits.letters_of_address,
-            Self::Review => limits.reviews,
-            Self::Export => limits.exports,
-            Self::Import => limits.imports,
-        }
     }
 }
 
@@ -285,7 +312,7 @@ impl Limiter {
     /// Counts one request, whatever it asks for, or says how long to wait.
     pub async fn request(&self, who: Who) -> Result<Budget> {
         let counted = self.count_request(who).await;
-        counted.inspect_err(|_| telemetry::refused("requests"))
+        counted.inspect_err(|_| telemetry::refused(Limit::Request.name()))
     }
 
     async fn count_request(&self, who: Who) -> Result<Budget> {
@@ -395,6 +422,18 @@ impl Reservation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_manual_of_metrics_names_every_limit() {
+        let manual = include_str!("../docs/metrics.md");
+        let refusals = manual
+            .lines()
+            .find(|line| line.contains("limiter_refusals"))
+            .expect("a row");
+        for limit in Limit::ALL {
+            assert!(refusals.contains(&format!("`{}`", limit.name())), "{}", limit.name());
+        }
+    }
 
     #[test]
     fn an_ipv6_subscriber_is_one_address() {

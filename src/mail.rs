@@ -3,16 +3,37 @@
 
 use std::{path::Path, sync::Arc};
 
+use confique::Config;
 use lettre::{
     AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{Mailbox, header::ContentType},
 };
 
 use crate::{
-    config::Config,
     error::{Error, Result},
     secret::Secret,
+    setting::parsed,
+    text::url::{self, server_url},
 };
+
+/// The keys of mail.
+#[derive(Clone, Debug, Config)]
+pub struct Settings {
+    /// smtps://user:password@host or smtp://host?tls=required; without it emails go to the folder mail in DATA_DIR.
+    #[config(env = "MARMALADE_SMTP_URL", validate = is_smtp)]
+    pub smtp_url: Option<Secret<String>>,
+    /// Sender of emails.
+    #[config(
+        env = "MARMALADE_MAIL_FROM",
+        default = "Marmalade <no-reply@localhost>",
+        deserialize_with = parsed
+    )]
+    pub from: Mailbox,
+}
+
+fn is_smtp(Secret(text): &Secret<String>) -> std::result::Result<(), String> {
+    server_url(text, &url::SMTP).map(drop)
+}
 
 /// Sends letters.
 #[derive(Clone)]
@@ -37,20 +58,20 @@ pub struct Letter {
 }
 
 impl Mail {
-    /// Mail as it is configured.
-    pub fn new(config: &Config) -> Result<Self> {
-        let transport = match &config.smtp_url {
+    /// Mail as it is configured. Without a mail server it goes into `data_dir`; links lead to pages below `site_url`.
+    pub fn new(settings: &Settings, data_dir: &Path, site_url: &str) -> Result<Self> {
+        let transport = match &settings.smtp_url {
             Some(Secret(url)) => Transport::Smtp(
                 AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
                     .map_err(|error| Error::internal(format!("MARMALADE_SMTP_URL: {error}")))?
                     .build(),
             ),
-            None => Transport::Folder(folder(&config.data_dir)?),
+            None => Transport::Folder(folder(data_dir)?),
         };
         Ok(Self(Arc::new(Inner {
             transport,
-            from: config.mail_from.clone(),
-            site: config.site_url.clone(),
+            from: settings.from.clone(),
+            site: site_url.to_owned(),
         })))
     }
 

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -13,7 +14,7 @@ use marmalade::{
     audit::seal,
     auth::role::Role,
     change::Cause,
-    config::{self, Config, LogFormat},
+    config::{self, Config},
     error::{Error, Result},
     import,
     ops::{
@@ -22,7 +23,7 @@ use marmalade::{
         verify,
     },
     serve,
-    telemetry::Traces,
+    telemetry::{LogFormat, Traces},
 };
 use migration::{Migrator, MigratorTrait};
 use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
@@ -162,7 +163,7 @@ async fn main() -> ExitCode {
     let command = arguments.command.unwrap_or(Command::Serve);
     if !matches!(command, Command::Serve | Command::Worker | Command::Check { .. }) {
         // Proving or changing a whole site takes as long as it takes.
-        config.statement_timeout = None;
+        config.database.statement_timeout = Duration::ZERO;
     }
     match run(command, config).await {
         Ok(code) => code,
@@ -180,8 +181,11 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
         Command::Migrate { direction } => migrate(&config, direction).await?,
         Command::Schema => print!("{}", schema::sdl()),
         Command::Config => {
-            for (name, default, meaning) in config::KEYS {
-                println!("{name}\n    {meaning}\n    default: {default}");
+            for config::Key { name, doc, default, .. } in config::keys() {
+                println!(
+                    "{name}\n    {doc}\n    default: {}",
+                    default.as_deref().unwrap_or("none")
+                );
             }
         }
         Command::Import(file) => {
@@ -219,7 +223,7 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
         Command::Restore { file } => {
             backup::restore(&config, &file).await?;
             println!("{} is restored", file.display());
-            if config.redis_url.take().is_some() {
+            if config.redis.url.take().is_some() {
                 println!("{}", backup::ABOUT_REDIS);
             }
             return prove(config, None).await;
@@ -333,13 +337,13 @@ async fn asked_to_stop() {
 
 /// Begins to log, and to send traces if a collector is named.
 fn log_as(config: &Config) -> Result<Option<Traces>> {
-    let filter = EnvFilter::try_new(&config.log).unwrap_or_else(|error| {
+    let filter = EnvFilter::try_new(&config.telemetry.log).unwrap_or_else(|error| {
         eprintln!("MARMALADE_LOG: {error}; using info");
         EnvFilter::new("info")
     });
     let traces = Traces::configured()?;
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let log = match config.log_format {
+    let log = match config.telemetry.log_format {
         LogFormat::Text => log.boxed(),
         LogFormat::Json => log.json().boxed(),
     };

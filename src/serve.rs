@@ -40,7 +40,7 @@ const HEAD: Duration = Duration::from_secs(30);
 /// Opens the configured database; its schema is brought up to date, which may take longer than a statement may.
 pub async fn open_database(config: &Config) -> Result<Db> {
     let db = connect(config).await?;
-    match &config.database_url {
+    match &config.database.url {
         Some(Secret(url)) => {
             let patient = Db::postgres(url, 3, None).await?;
             migrate(&patient).await?;
@@ -59,18 +59,23 @@ pub async fn migrate(db: &Db) -> Result<()> {
 
 /// Opens the configured database as it is.
 pub async fn connect(config: &Config) -> Result<Db> {
-    Ok(match &config.database_url {
+    Ok(match &config.database.url {
         Some(Secret(url)) => {
-            let (connections, timeout) = (config.database_connections, config.statement_timeout);
-            let db = Db::postgres(url, connections, timeout).await?;
-            match &config.database_replica_url {
-                Some(Secret(url)) => db.with_replica(url, connections, config.replica_lag).await?,
+            let settings = &config.database;
+            let timeout = Some(settings.statement_timeout).filter(|timeout| !timeout.is_zero());
+            let db = Db::postgres(url, settings.connections, timeout).await?;
+            match &settings.replica_url {
+                Some(Secret(url)) => db.with_replica(url, settings.connections, settings.replica_lag).await?,
                 None => db,
             }
         }
         None => {
-            make_private(&config.data_dir)?;
-            Db::sqlite(&config.data_dir.join("marmalade.db"), config.sqlite_synchronous).await?
+            make_private(&config.site.data_dir)?;
+            Db::sqlite(
+                &config.site.data_dir.join("marmalade.db"),
+                config.database.sqlite_synchronous,
+            )
+            .await?
         }
     })
 }
@@ -88,18 +93,18 @@ pub fn make_private(folder: &Path) -> Result<()> {
 pub async fn open(config: Config) -> Result<App> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut db = open_database(&config).await?;
-    db.observe(telemetry::of_statements(config.slow_statement));
+    db.observe(telemetry::of_statements(config.database.slow_statement));
     let secrets = secrets(&config, &Moment::of(&clock))?;
     App::new(config, &secrets, db, clock).await
 }
 
 /// The configured secrets, or the one of the data folder, generated at the first start.
 fn secrets(config: &Config, now: &Moment) -> Result<Vec<Secret<String>>> {
-    if !config.secrets.is_empty() {
-        return Ok(config.secrets.clone());
+    if !config.site.secrets.is_empty() {
+        return Ok(config.site.secrets.clone());
     }
-    make_private(&config.data_dir)?;
-    let file = config.data_dir.join("secret");
+    make_private(&config.site.data_dir)?;
+    let file = config.site.data_dir.join("secret");
     let secret = token::secret_of_file(&file, now.random());
     secret
         .map(|secret| vec![secret])
@@ -109,32 +114,32 @@ fn secrets(config: &Config, now: &Moment) -> Result<Vec<Secret<String>>> {
 /// Serves until `stop` is done: then no new connections are taken, requests under way are finished, and streams are
 /// told to come back.
 pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-    if app.config.mode == Mode::Production {
+    if app.config.site.mode == Mode::Production {
         must_be_safe(&app).await?;
     }
     let alone = app.db.only_server_or_fleet(app.fleet.is_some()).await?;
-    if app.config.demo {
+    if app.config.site.demo {
         let turn = app.db.turn(Turn::Fill).await?;
         if demo::fill_if_empty(&app).await? {
             tracing::info!("the empty database was filled with demo content");
         }
         drop(turn);
     }
-    let listener = TcpListener::bind(app.config.listen)
+    let listener = TcpListener::bind(app.config.server.listen)
         .await
-        .map_err(|error| Error::internal(format!("{}: {error}", app.config.listen)))?;
+        .map_err(|error| Error::internal(format!("{}: {error}", app.config.server.listen)))?;
     let address = listener.local_addr().map_err(Error::internal)?;
     announce(&app, address).await?;
 
     let tasks = TaskTracker::new();
     background::serve(&app, &tasks);
-    if app.config.work {
+    if app.config.jobs.work {
         background::work(&app, &tasks);
     }
     tokio::spawn(told_to_stop(app.clone(), stop));
     let (served, all_served) = tokio::sync::oneshot::channel::<()>();
     let place = tokio::spawn(keep_place(app.clone(), alone, all_served));
-    let room = Arc::new(Semaphore::new(app.config.max_connections));
+    let room = Arc::new(Semaphore::new(app.config.server.max_connections as usize));
     let serving = accept(listener, http::router(app.clone()), room, app.shutdown.clone());
     let deadline = async {
         app.shutdown.cancelled().await;
@@ -188,24 +193,24 @@ async fn told_to_stop(app: App, stop: impl Future<Output = ()>) {
     stop.await;
     tracing::info!("stopping");
     app.stopping.cancel();
-    tokio::time::sleep(app.config.stop_delay).await;
+    tokio::time::sleep(app.config.server.stop_delay).await;
     app.shutdown.cancel();
 }
 
 /// Does jobs until `stop` is done, and serves nothing but what machines ask.
 pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-    if app.config.mode == Mode::Production {
+    if app.config.site.mode == Mode::Production {
         must_be_safe(&app).await?;
     }
     let tasks = TaskTracker::new();
     tasks.spawn(background::keep_channel(app.clone()));
     background::work(&app, &tasks);
-    if let Some(address) = app.config.worker_listen {
+    if let Some(address) = app.config.server.worker_listen {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| Error::internal(format!("{address}: {error}")))?;
         let address = listener.local_addr().map_err(Error::internal)?;
         println!("Marmalade works, and tells how it is at http://{address}");
-        let room = Arc::new(Semaphore::new(app.config.max_connections));
+        let room = Arc::new(Semaphore::new(app.config.server.max_connections as usize));
         tasks.spawn(accept(
             listener,
             http::machines(app.clone()),

@@ -11,10 +11,40 @@ use std::{
     time::Duration,
 };
 
+use confique::Config;
 use metrics::{Unit, counter, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde::Deserialize;
 
 pub use self::traces::{Traces, follow};
+
+use crate::secret::Secret;
+
+/// The keys of logs and metrics.
+#[derive(Clone, Debug, Config)]
+pub struct Settings {
+    /// Bearer token for /metrics, at least 16 characters; without one, nobody may read them in production and everybody in
+    /// development.
+    #[config(env = "MARMALADE_METRICS_TOKEN", validate(metrics_token.0.len() >= 16, "less than 16 characters"))]
+    pub metrics_token: Option<Secret<String>>,
+    /// Filter of log lines by level and module, e.g. warn,marmalade=debug.
+    #[config(
+        env = "MARMALADE_LOG",
+        default = "info,sea_orm_migration=warn,sqlx::postgres::notice=warn"
+    )]
+    pub log: String,
+    /// Form of log lines: text or json.
+    #[config(env = "MARMALADE_LOG_FORMAT", default = "text")]
+    pub log_format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

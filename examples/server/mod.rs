@@ -78,8 +78,8 @@ impl Place {
         let program = std::path::absolute(&self.ground.program)?;
         let mut process = Command::new(program);
         process.arg(command).current_dir(self.folder.path());
-        for (key, ..) in marmalade::config::KEYS {
-            process.env_remove(key);
+        for key in marmalade::config::keys() {
+            process.env_remove(key.name);
         }
         process
             .env_remove("MARMALADE_CONFIG")

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     api::{context::RequestContext, payload::date_time},
-    limit::{Budget, Limit},
+    limit::{Budget, Limit, limits},
 };
 
 /// The budget of one limit.
@@ -39,55 +39,28 @@ pub struct RateLimit;
 
 impl RateLimit {
     async fn of(&self, ctx: &Context<'_>, limit: Limit) -> Option<RateLimitBudget> {
+        if limit == Limit::Request {
+            return ctx.caller().requests.map(Into::into);
+        }
         let viewer = ctx.viewer().ok()?;
         let app = ctx.app();
         Some(app.limiter.budget(limit, viewer, app.clock.now()).await.into())
     }
 }
 
-/// The limits of a client and their remaining budgets. Limits of accounts are `null` without a session.
-#[Object]
-impl RateLimit {
-    /// Requests of any kind, including this one; counted per account, or per address without a session.
-    async fn requests(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        ctx.caller().requests.map(Into::into)
-    }
-
-    /// Saving answers.
-    async fn answers(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        self.of(ctx, Limit::Answer).await
-    }
-
-    /// Saving batches of answers.
-    async fn batches(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        self.of(ctx, Limit::Batch).await
-    }
-
-    /// Submitting attempts.
-    async fn submits(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        self.of(ctx, Limit::Submit).await
-    }
-
-    /// Starting attempts; resumed attempts do not count.
-    async fn starts(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        self.of(ctx, Limit::Start).await
-    }
-
-    /// Reading reviews.
-    async fn reviews(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        self.of(ctx, Limit::Review).await
-    }
-
-    /// Exporting one's own data.
-    async fn exports(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        self.of(ctx, Limit::Export).await
-    }
-
-    /// Importing question banks.
-    async fn imports(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
-        self.of(ctx, Limit::Import).await
-    }
+macro_rules! object {
+    (of_accounts { $($(#[$doc:meta])* $limit:ident $name:ident $key:literal $rate:literal;)* } $($strangers:tt)*) => {
+        /// The limits of a client and their remaining budgets. Limits of accounts are `null` without a session.
+        #[Object]
+        impl RateLimit {
+            $($(#[$doc])*
+            async fn $name(&self, ctx: &Context<'_>) -> Option<RateLimitBudget> {
+                self.of(ctx, Limit::$limit).await
+            })*
+        }
+    };
 }
+limits!(object);
 
 /// Where a client stands with its limits.
 #[derive(Default)]

@@ -88,7 +88,7 @@ impl Extension for Judge {
         let app: &App = ctx.data_unchecked();
         let staff = ctx.data_opt::<Viewer>().is_some_and(|viewer| viewer.role().is_staff());
         let judged = next.run(ctx).await.map_err(|mut errors| {
-            if app.config.mode == Mode::Production && !staff {
+            if app.config.site.mode == Mode::Production && !staff {
                 for error in &mut errors {
                     if let Some(hint) = error.message.find(" Did you mean") {
                         error.message.truncate(hint);
@@ -97,7 +97,7 @@ impl Extension for Judge {
             }
             errors
         })?;
-        let allowed = app.config.bounds.complexity;
+        let allowed = app.config.operations.bounds.complexity;
         if judged.complexity > allowed {
             let message = format!(
                 "The operation costs {}; at most {allowed} is allowed. Ask for shorter pages or fewer fields.",
@@ -120,7 +120,7 @@ impl Extension for Judge {
         let app: &App = ctx.data_unchecked();
         let cost = value!({
             "requested": judged.complexity,
-            "maximum": app.config.bounds.complexity,
+            "maximum": app.config.operations.bounds.complexity,
             "depth": judged.depth,
         });
         response.extension("cost", cost)

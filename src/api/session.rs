@@ -256,7 +256,7 @@ impl SessionMutation {
     async fn sign_out(&self, ctx: &Context<'_>) -> Result<SignOutPayload> {
         let viewer = ctx.viewer()?;
         session::revoke(ctx.app(), viewer, Ending::One(viewer.session()), &ctx.cause()).await?;
-        for cookie in cookie::cleared(&ctx.app().config) {
+        for cookie in cookie::cleared(!ctx.app().config.speaks_plainly()) {
             ctx.append_http_header(SET_COOKIE, cookie);
         }
         Ok(SignOutPayload { errors: Vec::new() })
@@ -308,7 +308,7 @@ fn signed_in(ctx: &Context<'_>, tokens: Result<Tokens>) -> Result<SessionPayload
             refresh_token: tokens.refresh,
         }),
         Client::Browser => {
-            for cookie in cookie::of(&ctx.app().config, &tokens) {
+            for cookie in cookie::of(&tokens, !ctx.app().config.speaks_plainly()) {
                 ctx.append_http_header(SET_COOKIE, cookie);
             }
             None

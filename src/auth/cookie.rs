@@ -8,7 +8,6 @@ use cookie::time::Duration;
 use crate::{
     account::session::Tokens,
     auth::token::{ACCESS_LIFETIME, REFRESH_LIFETIME},
-    config::Config,
 };
 
 /// Where a browser refreshes its session.
@@ -17,25 +16,25 @@ pub const REFRESH_PATH: &str = "/auth/refresh";
 const ACCESS: &str = "access_token";
 const REFRESH: &str = "refresh_token";
 
-/// `Set-Cookie` values that hold a session.
-pub fn of(config: &Config, tokens: &Tokens) -> [String; 2] {
+/// `Set-Cookie` values that hold a session; `secure` where browsers come over TLS.
+pub fn of(tokens: &Tokens, secure: bool) -> [String; 2] {
     [
-        cookie(config, ACCESS, "/", tokens.access.clone(), ACCESS_LIFETIME.as_secs()),
+        cookie(ACCESS, "/", tokens.access.clone(), ACCESS_LIFETIME.as_secs(), secure),
         cookie(
-            config,
             REFRESH,
             REFRESH_PATH,
             tokens.refresh.clone(),
             REFRESH_LIFETIME.as_secs(),
+            secure,
         ),
     ]
 }
 
 /// `Set-Cookie` values that remove it.
-pub fn cleared(config: &Config) -> [String; 2] {
+pub fn cleared(secure: bool) -> [String; 2] {
     [
-        cookie(config, ACCESS, "/", String::new(), 0),
-        cookie(config, REFRESH, REFRESH_PATH, String::new(), 0),
+        cookie(ACCESS, "/", String::new(), 0, secure),
+        cookie(REFRESH, REFRESH_PATH, String::new(), 0, secure),
     ]
 }
 
@@ -56,11 +55,11 @@ fn value(headers: &HeaderMap, name: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
-fn cookie(config: &Config, name: &'static str, path: &'static str, value: String, seconds: u64) -> String {
+fn cookie(name: &'static str, path: &'static str, value: String, seconds: u64, secure: bool) -> String {
     Cookie::build((name, value))
         .path(path)
         .http_only(true)
-        .secure(!config.speaks_plainly())
+        .secure(secure)
         .same_site(SameSite::Strict)
         .max_age(Duration::seconds(i64::try_from(seconds).unwrap_or(0)))
         .build()

@@ -25,7 +25,7 @@ pub fn serve(app: &App, tasks: &TaskTracker) {
     every(app, tasks, audit::seal::SEAL_EVERY, |app| async move {
         audit::seal::seal(&app).await.map(drop)
     });
-    every(app, tasks, app.config.board_tick, |app| async move {
+    every(app, tasks, app.config.server.board_tick, |app| async move {
         notice_the_day(&app);
         Ok(())
     });

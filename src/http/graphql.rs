@@ -95,7 +95,7 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
         .await
         .map_err(|refused| refused.into_response(&reply))?;
     let graphql = graphql_request(parameters).map_err(|message| reply.bad(StatusCode::BAD_REQUEST, message))?;
-    let admitted = operation::admit(app, identity.as_viewer(), graphql)
+    let admitted = operation::admit(&app.operations, identity.as_viewer(), graphql)
         .await
         .map_err(|error| {
             let response = crate::operation::error::finish(GraphQLResponse::from_errors(vec![error]), reply.request_id);
@@ -143,7 +143,7 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     }
     if stale_cookie && !response.http_headers.contains_key(header::SET_COOKIE) {
         // The access cookie only: the refresh cookie may still be good.
-        let [access, _] = cookie::cleared(&app.config);
+        let [access, _] = cookie::cleared(!app.config.speaks_plainly());
         if let Ok(access) = HeaderValue::from_str(&access) {
             http.headers_mut().append(header::SET_COOKIE, access);
         }

@@ -29,12 +29,12 @@ pub async fn alive() -> &'static str {
 /// for others there is nothing here.
 pub async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Response {
     let app = &server.app;
-    let told = match &app.config.metrics_token {
+    let told = match &app.config.telemetry.metrics_token {
         Some(Secret(token)) => {
             let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             authorization.and_then(bearer).is_some_and(|given| same(given, token))
         }
-        None => app.config.mode == Mode::Development,
+        None => app.config.site.mode == Mode::Development,
     };
     let text = if told { scrape(app).await } else { None };
     match text {

@@ -90,7 +90,12 @@ pub fn origin_is_allowed(app: &App, headers: &HeaderMap) -> Option<bool> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let own = |scheme: &str| host.and_then(|host| origin(&format!("{scheme}://{host}"))).as_ref() == Some(&page);
     let plainly = app.config.speaks_plainly() && own("http");
-    let mut allowed = app.config.allowed_origins.iter().filter_map(|allowed| origin(allowed));
+    let mut allowed = app
+        .config
+        .server
+        .allowed_origins
+        .iter()
+        .filter_map(|allowed| origin(allowed));
     Some(own("https") || plainly || allowed.any(|allowed| allowed == page))
 }
 

@@ -97,7 +97,7 @@ fn machine_routes() -> Router<Server> {
 ///
 /// [cors]: https://fetch.spec.whatwg.org/#http-cors-protocol
 fn cross_origin(config: &Config) -> Option<CorsLayer> {
-    let origins = config.allowed_origins.iter();
+    let origins = config.server.allowed_origins.iter();
     let origins: Vec<_> = origins
         .filter_map(|origin| HeaderValue::from_str(origin).ok())
         .collect();

@@ -30,7 +30,8 @@ pub struct Peer {
 /// from.
 pub async fn meet(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let address = connection.map(|ConnectInfo(end)| client(end.ip(), request.headers(), &app.config.trusted_proxies));
+    let address =
+        connection.map(|ConnectInfo(end)| client(end.ip(), request.headers(), &app.config.server.trusted_proxies));
     let request_id = new_request_id();
     let span = request_span(&request_id);
     telemetry::follow(&span, request.headers());

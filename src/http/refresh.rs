@@ -41,7 +41,7 @@ pub async fn handle(State(server): State<Server>, Extension(peer): Extension<Pee
         Err(Error::RateLimited(wait)) => too_many_requests(wait),
         Err(_) => {
             let refused = (StatusCode::UNAUTHORIZED, Json(json!({"code": "UNAUTHENTICATED"}))).into_response();
-            with_cookies(refused, cookie::cleared(&app.config))
+            with_cookies(refused, cookie::cleared(!app.config.speaks_plainly()))
         }
     }
 }
@@ -58,7 +58,7 @@ async fn refresh(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<([
         now: app.now(),
     };
     let tokens = session::refresh(app, &token, Client::Browser, &cause).await?;
-    Ok((cookie::of(&app.config, &tokens), tokens.viewer.role()))
+    Ok((cookie::of(&tokens, !app.config.speaks_plainly()), tokens.viewer.role()))
 }
 
 fn with_cookies(mut response: Response, cookies: [String; 2]) -> Response {

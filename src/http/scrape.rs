@@ -21,7 +21,7 @@ use crate::{
 pub async fn scrape(app: &App) -> Option<String> {
     let recorded = recorded()?;
     app.db.pools(connections);
-    gauge!(MOST_CONNECTIONS).set(app.config.max_connections as f64);
+    gauge!(MOST_CONNECTIONS).set(app.config.server.max_connections);
     if let Some(fleet) = &app.fleet {
         let health = match fleet.health() {
             Health::Away => 0.0,

@@ -68,7 +68,7 @@ pub async fn handle(
                     let admitted = match server.app.limiter.request(who).await {
                         Ok(left) => {
                             caller.requests = Some(left);
-                            operation::admit(&server.app, viewer.as_ref(), request).await
+                            operation::admit(&server.app.operations, viewer.as_ref(), request).await
                         }
                         Err(refused) => Err(crate::operation::error::of_request(refused)),
                     };

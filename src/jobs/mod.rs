@@ -11,6 +11,7 @@ mod schedule;
 
 use std::time::Duration;
 
+use confique::Config;
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
@@ -31,7 +32,33 @@ use crate::{
     error::{Error, Result},
     id::{BankImportId, RevisionId, UserId},
     import::background,
+    setting::milliseconds,
 };
+
+/// The keys of jobs.
+#[derive(Clone, Debug, Config)]
+pub struct Settings {
+    /// Whether a server does jobs, too; with false `marmalade worker` processes must.
+    #[config(env = "MARMALADE_WORK", default = true)]
+    pub work: bool,
+    /// Pause in milliseconds before a job that failed is tried again, 1 to 300000 (five minutes); doubled each time.
+    #[config(
+        env = "MARMALADE_JOB_RETRY_MS",
+        default = 1000,
+        deserialize_with = milliseconds,
+        validate((1..=300_000).contains(&retry.as_millis()), "1 to 300000")
+    )]
+    pub retry: Duration,
+    /// Period in milliseconds in which a worker shows that it lives, 1000 to 60000 (a minute); after three it missed its
+    /// jobs are another's.
+    #[config(
+        env = "MARMALADE_JOB_HEARTBEAT_MS",
+        default = 5000,
+        deserialize_with = milliseconds,
+        validate((1000..=60_000).contains(&heartbeat.as_millis()), "1000 to 60000")
+    )]
+    pub heartbeat: Duration,
+}
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

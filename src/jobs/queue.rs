@@ -162,7 +162,7 @@ pub fn ulid(id: Uuid) -> Ulid {
 /// A worker on one of the two kinds of storage, whose types have nothing in common.
 macro_rules! worker {
     ($app:expr, $name:expr, $storage:expr) => {{
-        let backoff = ExponentialBackoffMaker::new($app.config.job_retry, LONGEST_PAUSE, 0.2, HasherRng::default());
+        let backoff = ExponentialBackoffMaker::new($app.config.jobs.retry, LONGEST_PAUSE, 0.2, HasherRng::default());
         let backoff = backoff.map_err(Error::internal)?.make_backoff();
         let shutdown = $app.shutdown.clone();
         WorkerBuilder::new($name)
@@ -196,7 +196,7 @@ pub async fn work(app: App) {
 async fn worker(app: &App) -> Result<()> {
     // A worker registers under its name: each has its own.
     let name = format!("{}-{}", std::process::id(), app.now().id::<Uuid>().simple());
-    let heartbeat = app.config.job_heartbeat;
+    let heartbeat = app.config.jobs.heartbeat;
     let work = match &app.jobs.pool {
         Pool::Sqlite(pool) => {
             let config = apalis_sqlite::Config::default()

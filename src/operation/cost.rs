@@ -9,37 +9,37 @@ use async_graphql::{
     Name, Pos, Positioned, ServerError, Value,
     parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
 };
+use confique::Config;
 
-use crate::error::Error;
+use crate::{error::Error, setting};
 
-/// What one operation may cost. A bound that is passed is refused with `QUERY_TOO_COMPLEX`.
-#[derive(Clone, Copy, Debug)]
+/// What one operation may cost. A bound that is passed is refused with `QUERY_TOO_COMPLEX`. Each default is several times
+/// what a screen needs; introspection as GraphiQL asks it is 13 deep.
+#[derive(Clone, Copy, Debug, Config)]
 pub struct Bounds {
-    /// Names, numbers, strings and punctuators of a document.
+    /// Names, numbers, strings and punctuators of one document.
+    #[config(env = "MARMALADE_MAX_TOKENS", default = 10_000)]
     pub tokens: usize,
-    /// Fields below each other.
+    /// Fields below each other in one operation.
+    #[config(env = "MARMALADE_MAX_DEPTH", default = 16)]
     pub depth: usize,
-    /// Fields, with lists by what a page may hold.
+    /// Fields of one operation, those of lists by what a page may hold.
+    #[config(env = "MARMALADE_MAX_COMPLEXITY", default = 20_000)]
     pub complexity: usize,
-    /// Fields under another name.
+    /// Aliases of one operation.
+    #[config(env = "MARMALADE_MAX_ALIASES", default = 100)]
     pub aliases: usize,
-    /// Fields of the operation itself.
+    /// Root fields of one operation.
+    #[config(env = "MARMALADE_MAX_ROOT_FIELDS", default = 50)]
     pub root_fields: usize,
-    /// Directives in all.
+    /// Directives of one operation.
+    #[config(env = "MARMALADE_MAX_DIRECTIVES", default = 50)]
     pub directives: usize,
 }
 
 impl Default for Bounds {
-    /// Each several times what a screen needs. Introspection as GraphiQL asks it is 13 deep.
     fn default() -> Self {
-        Self {
-            tokens: 10_000,
-            depth: 16,
-            complexity: 20_000,
-            aliases: 100,
-            root_fields: 50,
-            directives: 50,
-        }
+        setting::defaults()
     }
 }
 

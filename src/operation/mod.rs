@@ -4,13 +4,30 @@ pub mod cost;
 pub mod error;
 pub mod persisted;
 
+use std::path::PathBuf;
+
 use async_graphql::{
     Request, ServerError,
     parser::types::{OperationType, Selection},
 };
 
-use self::cost::holds_nul;
-use crate::{app::App, auth::Viewer, config::Mode, error::Error, operation::error::of_request};
+use self::{
+    cost::{Bounds, holds_nul},
+    error::of_request,
+    persisted::Operations,
+};
+use crate::{auth::Viewer, error::Error};
+
+/// The keys of operations.
+#[derive(Clone, Debug, confique::Config)]
+pub struct Settings {
+    /// Manifest (apollo-persisted-query-manifest, JSON) of the only operations that run, except for staff; without one, all
+    /// may.
+    #[config(env = "MARMALADE_OPERATIONS")]
+    pub manifest: Option<PathBuf>,
+    #[config(nested)]
+    pub bounds: Bounds,
+}
 
 /// A request that may run. Only [`admit`] makes one.
 pub struct Admitted {
@@ -37,10 +54,14 @@ impl Admitted {
 }
 
 /// Lets a request in: its document is looked up if it goes by a hash, must be within the bounds, and name one operation.
-pub async fn admit(app: &App, viewer: Option<&Viewer>, mut request: Request) -> Result<Admitted, ServerError> {
+pub async fn admit(
+    operations: &Operations,
+    viewer: Option<&Viewer>,
+    mut request: Request,
+) -> Result<Admitted, ServerError> {
     let staff = viewer.is_some_and(|viewer| viewer.role().is_staff());
-    let learn = app.operations.resolve(&mut request, staff).await.map_err(of_request)?;
-    cost::scan(&request.query, &app.config.bounds).map_err(of_request)?;
+    let learn = operations.resolve(&mut request, staff).await.map_err(of_request)?;
+    cost::scan(&request.query, &operations.bounds).map_err(of_request)?;
     if request.variables.iter().any(|(_, value)| holds_nul(value)) {
         return Err(of_request(Error::BadInput(
             "A variable holds the character NUL.".into(),
@@ -48,16 +69,16 @@ pub async fn admit(app: &App, viewer: Option<&Viewer>, mut request: Request) -> 
     }
     let name = request.operation_name.clone();
     let document = request.parsed_query()?;
-    let asks = cost::measure(document, &app.config.bounds)?;
-    if asks.introspection && app.config.mode == Mode::Production && !staff {
+    let asks = cost::measure(document, &operations.bounds)?;
+    if asks.introspection && !operations.open_introspection && !staff {
         return Err(of_request(Error::Forbidden));
     }
-    let mut operations = document.operations.iter();
+    let mut candidates = document.operations.iter();
     let operation = match &name {
-        Some(name) => operations
+        Some(name) => candidates
             .find(|(operation, _)| operation.is_some_and(|operation| operation.as_str() == name))
             .ok_or_else(|| ServerError::new(format!("There is no operation named {name}."), None))?,
-        None => match (operations.next(), operations.next()) {
+        None => match (candidates.next(), candidates.next()) {
             (Some(only), None) => only,
             _ => {
                 let message = "Name the operation to run with `operationName`.";
@@ -79,7 +100,7 @@ pub async fn admit(app: &App, viewer: Option<&Viewer>, mut request: Request) -> 
         _ => "fragment".to_owned(),
     };
     if let Some(hash) = learn {
-        app.operations.learn(hash, &request.query).await;
+        operations.learn(hash, &request.query).await;
     }
     Ok(Admitted { request, kind, field })
 }

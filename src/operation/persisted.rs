@@ -12,6 +12,7 @@ use moka::future::Cache;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::{Settings, cost::Bounds};
 use crate::error::{Error, Result};
 
 /// Documents that clients have taught this server, in bytes.
@@ -25,8 +26,12 @@ const SIGN_IN: &str = "mutation SignIn($input: SignInInput!) {
 /// The hash of a document that is to be remembered.
 pub type Hash = String;
 
-/// Which documents go by a hash.
+/// The operations that may run, and which of them go by a hash.
 pub struct Operations {
+    /// What each may cost.
+    pub(super) bounds: Bounds,
+    /// Whether everybody may ask for the schema; staff always may.
+    pub(super) open_introspection: bool,
     learnt: Cache<Hash, Arc<str>>,
     manifest: Option<Manifest>,
 }
@@ -53,11 +58,13 @@ struct Entry {
 
 impl Operations {
     /// Nothing is known yet but what the manifest lists, if there is one.
-    pub fn new(manifest: Option<&Path>) -> Result<Self> {
+    pub fn new(settings: &Settings, open_introspection: bool) -> Result<Self> {
         let weigh = |_: &Hash, document: &Arc<str>| u32::try_from(document.len() + 128).unwrap_or(u32::MAX);
         Ok(Self {
+            bounds: settings.bounds,
+            open_introspection,
             learnt: Cache::builder().max_capacity(LEARNT_BYTES).weigher(weigh).build(),
-            manifest: manifest.map(Manifest::read).transpose()?,
+            manifest: settings.manifest.as_deref().map(Manifest::read).transpose()?,
         })
     }
 

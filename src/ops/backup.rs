@@ -22,15 +22,15 @@ pub async fn backup(config: &Config, file: &Path) -> Result<()> {
     if file.exists() {
         return Err(refusal(format!("{} is there already; name a new file", file.display())));
     }
-    let database = config.data_dir.join("marmalade.db");
-    if config.database_url.is_none() && !database.exists() {
+    let database = config.site.data_dir.join("marmalade.db");
+    if config.database.url.is_none() && !database.exists() {
         return Err(refusal(format!(
             "{} is not there, so there is nothing to back up; MARMALADE_DATA_DIR names its folder",
             database.display()
         )));
     }
     make_private(file)?;
-    let written = match &config.database_url {
+    let written = match &config.database.url {
         Some(Secret(url)) => run_tool("pg_dump", url, &["--format=custom", "--no-owner", "--file"], file).await,
         None => copy_into(config, file).await,
     };
@@ -67,7 +67,7 @@ pub const ABOUT_REDIS: &str = "Redis was not looked at. It may hold boards of th
 
 /// Brings a backup into the configured database, which must hold nothing yet.
 pub async fn restore(config: &Config, file: &Path) -> Result<()> {
-    if let Some(Secret(url)) = &config.database_url {
+    if let Some(Secret(url)) = &config.database.url {
         let db = serve::connect(config).await?;
         let empty = is_empty(&db).await?;
         db.close().await?;
@@ -81,7 +81,7 @@ pub async fn restore(config: &Config, file: &Path) -> Result<()> {
         db.write().execute_unprepared("ANALYZE").await?;
         return db.close().await;
     }
-    let target = config.data_dir.join("marmalade.db");
+    let target = config.site.data_dir.join("marmalade.db");
     // A journal of the database that was lost would be played back into this one.
     for beside in ["db", "db-wal", "db-shm", "db-journal"] {
         let there = target.with_extension(beside);
@@ -100,7 +100,7 @@ pub async fn restore(config: &Config, file: &Path) -> Result<()> {
             file.display()
         )));
     }
-    serve::make_private(&config.data_dir)?;
+    serve::make_private(&config.site.data_dir)?;
     // Under another name until it is whole: a half copied database is never opened.
     let half = target.with_extension("half");
     std::fs::remove_file(&half).ok();

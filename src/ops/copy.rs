@@ -78,16 +78,16 @@ impl fmt::Display for Copied {
 
 /// Copies an embedded database, that of `file` or of the data folder, into the PostgreSQL of `DATABASE_URL`.
 pub async fn copy(config: &Config, file: Option<&Path>) -> Result<Vec<Copied>> {
-    let Some(Secret(url)) = &config.database_url else {
+    let Some(Secret(url)) = &config.database.url else {
         return Err(refusal(
             "set DATABASE_URL: it names the PostgreSQL database to copy into",
         ));
     };
-    let of_data_folder = config.data_dir.join("marmalade.db");
+    let of_data_folder = config.site.data_dir.join("marmalade.db");
     let file = file.unwrap_or(&of_data_folder);
     must_be_sqlite(file)?;
-    if config.secrets.is_empty() && !config.data_dir.join("secret").exists() {
-        let folder = config.data_dir.display();
+    if config.site.secrets.is_empty() && !config.site.data_dir.join("secret").exists() {
+        let folder = config.site.data_dir.display();
         return Err(refusal(format!("{folder} has no file `secret`. {ABOUT_SECRETS}")));
     }
     let source = db::snapshot(file).await?;

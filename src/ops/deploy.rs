@@ -6,13 +6,14 @@ use std::{fmt, net::IpAddr, path::Path};
 use url::Url;
 
 use crate::{
-    config::{Config, Limits, LogFormat, Mode},
+    config::{Config, Mode},
     db::{Db, Synchronous},
     demo,
     error::Result,
     fleet::Fleet,
-    limit::Rate,
+    limit::{Limit, Limits},
     secret::Secret,
+    telemetry::LogFormat,
     text::url::{POSTGRES, REDIS, SMTP, is_local, password, server_url},
 };
 
@@ -54,8 +55,8 @@ pub async fn check(config: &Config, db: &Db) -> Result<Vec<Finding>> {
 /// What is unsafe about the database and Redis as they are.
 pub async fn of_services(config: &Config, db: &Db) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    if let Some(Secret(url)) = &config.redis_url {
-        findings.extend(of_redis(&Fleet::new(url, &config.redis_prefix, Vec::new())?).await);
+    if let Some(Secret(url)) = &config.redis.url {
+        findings.extend(of_redis(&Fleet::new(url, &config.redis.prefix, Vec::new())?).await);
     }
     let pending = db.missing_migrations().await?;
     if pending > 0 {
@@ -93,25 +94,28 @@ pub fn of_config(config: &Config) -> Vec<Finding> {
     mail(config, &mut findings);
     storage(config, &mut findings);
     limits(&config.limits, &mut findings);
-    if config.demo {
+    if config.site.demo {
         let message = "an empty database would be filled with accounts whose passwords are public; set it to false";
         findings.push(error("MARMALADE_DEMO", message));
     }
-    if config.metrics_token.is_none() {
+    if config.telemetry.metrics_token.is_none() {
         let message = "nobody can ask for /metrics, so no alert tells what goes wrong; set a token";
         findings.push(warning("MARMALADE_METRICS_TOKEN", message));
     }
-    if config.statement_timeout.is_none() {
+    if config.database.statement_timeout.is_zero() {
         let message = "a statement may hold its connection for ever; 30000 is enough";
         findings.push(warning("MARMALADE_STATEMENT_TIMEOUT_MS", message));
     }
-    if config.log_format == LogFormat::Text {
+    if config.telemetry.log_format == LogFormat::Text {
         findings.push(warning(
             "MARMALADE_LOG_FORMAT",
             "log lines are text; json can be searched",
         ));
     }
-    if ["debug", "trace"].iter().any(|level| config.log.contains(level)) {
+    if ["debug", "trace"]
+        .iter()
+        .any(|level| config.telemetry.log.contains(level))
+    {
         let message = "debug and trace log what requests hold; info is enough for production";
         findings.push(warning("MARMALADE_LOG", message));
     }
@@ -119,32 +123,37 @@ pub fn of_config(config: &Config) -> Vec<Finding> {
 }
 
 fn addresses(config: &Config, findings: &mut Vec<Finding>) {
-    let open = !config.listen.ip().is_loopback();
-    if config.mode == Mode::Development {
+    let open = !config.server.listen.ip().is_loopback();
+    if config.site.mode == Mode::Development {
         let message = "development mode is for the own machine: cookies are not Secure, demo content loads";
         findings.push(error("MARMALADE_MODE", message));
     }
     let is_plain = |url: &str| Url::parse(url).is_ok_and(|url| url.scheme() == "http");
-    if is_plain(&config.site_url) {
+    if is_plain(&config.site.url) {
         let message = "letters with links that are as good as passwords lead to plain HTTP; begin it with https://";
         findings.push(error("MARMALADE_SITE_URL", message));
     }
-    if let Some(origin) = config.allowed_origins.iter().find(|origin| is_plain(origin)) {
+    if let Some(origin) = config.server.allowed_origins.iter().find(|origin| is_plain(origin)) {
         let message = format!("whoever is on the way can change the pages of {origin}; use https://");
         findings.push(error("MARMALADE_ALLOWED_ORIGINS", message));
-    } else if config.allowed_origins.is_empty() {
+    } else if config.server.allowed_origins.is_empty() {
         let message = "only pages of the server's own origin can sign in; name the origin of the site";
         findings.push(warning("MARMALADE_ALLOWED_ORIGINS", message));
     }
-    if config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+    if config
+        .server
+        .trusted_proxies
+        .iter()
+        .any(|network| network.prefix_len() == 0)
+    {
         let message = "everybody is trusted to say which address a request comes from, so limits per address hold for nobody; \
                        name the proxies";
         findings.push(error("MARMALADE_TRUSTED_PROXIES", message));
-    } else if config.trusted_proxies.is_empty() && !is_public(config.listen.ip()) {
+    } else if config.server.trusted_proxies.is_empty() && !is_public(config.server.listen.ip()) {
         let message = "behind a proxy all clients seem to have its address and share the limits of one; name the proxy";
         findings.push(warning("MARMALADE_TRUSTED_PROXIES", message));
     }
-    if open && is_public(config.listen.ip()) {
+    if open && is_public(config.server.listen.ip()) {
         let message = "the server speaks plain HTTP to any network; listen on loopback or a private address behind a proxy \
                        that speaks HTTPS";
         findings.push(warning("MARMALADE_LISTEN", message));
@@ -160,12 +169,12 @@ fn is_public(ip: IpAddr) -> bool {
 }
 
 fn secrets(config: &Config, findings: &mut Vec<Finding>) {
-    if config.secrets.is_empty() && config.database_url.is_some() && config.redis_url.is_none() {
+    if config.site.secrets.is_empty() && config.database.url.is_some() && config.redis.url.is_none() {
         let message = "the secret is generated into DATA_DIR: a second server, or a container without that folder, would \
                        sign everybody out; configure one";
         findings.push(warning("MARMALADE_SECRETS", message));
     }
-    if config.secrets.iter().any(|Secret(secret)| is_guessable(secret)) {
+    if config.site.secrets.iter().any(|Secret(secret)| is_guessable(secret)) {
         let message = "a secret is guessable, so anybody can sign tokens; make one with `openssl rand -base64 48`";
         findings.push(error("MARMALADE_SECRETS", message));
     }
@@ -194,16 +203,16 @@ fn read(
 }
 
 fn mail(config: &Config, findings: &mut Vec<Finding>) {
-    if config.smtp_url.is_none() {
+    if config.mail.smtp_url.is_none() {
         let message = "letters go to a folder: nobody who forgot a password will get one";
         findings.push(warning("MARMALADE_SMTP_URL", message));
     }
-    let smtp = read("MARMALADE_SMTP_URL", config.smtp_url.as_ref(), &SMTP, findings);
+    let smtp = read("MARMALADE_SMTP_URL", config.mail.smtp_url.as_ref(), &SMTP, findings);
     if smtp.is_some_and(|url| url.scheme() == "smtp" && !says(&url, "tls", &["required"]) && !is_local(&url)) {
         let message = "letters and the password may travel in the clear; use smtps:// or add ?tls=required";
         findings.push(error("MARMALADE_SMTP_URL", message));
     }
-    if config.mail_from.email.domain() == "localhost" {
+    if config.mail.from.email.domain() == "localhost" {
         let message = "no mail server accepts letters from localhost; name a sender of the site";
         findings.push(warning("MARMALADE_MAIL_FROM", message));
     }
@@ -211,8 +220,8 @@ fn mail(config: &Config, findings: &mut Vec<Finding>) {
 
 fn storage(config: &Config, findings: &mut Vec<Finding>) {
     let urls = [
-        ("DATABASE_URL", &config.database_url),
-        ("DATABASE_REPLICA_URL", &config.database_replica_url),
+        ("DATABASE_URL", &config.database.url),
+        ("DATABASE_REPLICA_URL", &config.database.replica_url),
     ];
     for (about, url) in urls {
         let Some(url) = read(about, url.as_ref(), &POSTGRES, findings) else {
@@ -228,11 +237,11 @@ fn storage(config: &Config, findings: &mut Vec<Finding>) {
             findings.push(error(about, "the database's password is guessable; choose another"));
         }
     }
-    if config.database_url.is_none() && config.sqlite_synchronous == Synchronous::Normal {
+    if config.database.url.is_none() && config.database.sqlite_synchronous == Synchronous::Normal {
         let message = "answers that were acknowledged may go with the power; full keeps them";
         findings.push(warning("MARMALADE_SQLITE_SYNCHRONOUS", message));
     }
-    if let Some(url) = read("REDIS_URL", config.redis_url.as_ref(), &REDIS, findings) {
+    if let Some(url) = read("REDIS_URL", config.redis.url.as_ref(), &REDIS, findings) {
         if !is_local(&url) && password(&url).is_none() {
             let message = "whoever reaches Redis can change ranks and limits; give it a password";
             findings.push(error("REDIS_URL", message));
@@ -241,18 +250,18 @@ fn storage(config: &Config, findings: &mut Vec<Finding>) {
             let message = "the connection to another machine is in the clear; use rediss://";
             findings.push(warning("REDIS_URL", message));
         }
-        if config.secrets.is_empty() {
+        if config.site.secrets.is_empty() {
             let message = "each server of a fleet would sign with a secret of its own and refuse the others' tokens; \
                            configure one for all";
             findings.push(error("MARMALADE_SECRETS", message));
         }
     }
-    if config.time_zone.is_none() {
+    if config.site.time_zone.is_none() {
         let message = "boards follow the days of UTC, for good once the database is made; name the site's zone";
         findings.push(warning("MARMALADE_TIME_ZONE", message));
     }
     for (name, severity) in [("secret", Severity::Error), ("", Severity::Warning)] {
-        let file = config.data_dir.join(name);
+        let file = config.site.data_dir.join(name);
         if others_may_read(&file) {
             findings.push(Finding {
                 severity,
@@ -286,36 +295,21 @@ fn says(url: &Url, name: &str, values: &[&str]) -> bool {
 /// Ten times what is shipped is no tuning any more; where a limit stands between a guesser and an account it is an error.
 fn limits(limits: &Limits, findings: &mut Vec<Finding>) {
     let shipped = Limits::default();
-    let raised = |now: Rate, then: Rate| now.per_hour() > 10.0 * then.per_hour();
-    for (about, now, then) in [
-        (
-            "MARMALADE_LIMIT_SIGN_IN_FAILURES",
-            limits.sign_in_failures,
-            shipped.sign_in_failures,
-        ),
-        (
-            "MARMALADE_LIMIT_SIGN_IN_FAILURES_OF_ADDRESS",
-            limits.sign_in_failures_of_address,
-            shipped.sign_in_failures_of_address,
-        ),
-    ] {
-        if raised(now, then) {
-            let message = format!("{now} lets passwords be guessed; {then} is shipped");
-            findings.push(error(about, message));
+    for limit in Limit::ALL {
+        let (now, then) = (limit.rate(limits), limit.rate(&shipped));
+        if now.per_hour() <= 10.0 * then.per_hour() {
+            continue;
         }
-    }
-    for (about, now, then) in [
-        ("MARMALADE_LIMIT_REQUESTS", limits.requests, shipped.requests),
-        ("MARMALADE_LIMIT_ANSWERS", limits.answers, shipped.answers),
-        ("MARMALADE_LIMIT_SUBMITS", limits.submits, shipped.submits),
-        ("MARMALADE_LIMIT_STARTS", limits.starts, shipped.starts),
-        ("MARMALADE_LIMIT_REGISTERS", limits.registers, shipped.registers),
-        ("MARMALADE_LIMIT_LETTERS", limits.letters, shipped.letters),
-    ] {
-        if raised(now, then) {
-            let message = format!("{now} is over ten times the {then} that is shipped: it limits nobody");
-            findings.push(warning(about, message));
-        }
+        findings.push(match limit {
+            Limit::SignInFailure | Limit::SignInFailureOfAddress => {
+                let message = format!("{now} lets passwords be guessed; {then} is shipped");
+                error(limit.key(), message)
+            }
+            _ => {
+                let message = format!("{now} is over ten times the {then} that is shipped: it limits nobody");
+                warning(limit.key(), message)
+            }
+        });
     }
 }
 

@@ -84,10 +84,10 @@ on_both_databases! {
 
     async fn new_secrets_sign_nobody_out(app: TestApp) {
         let secrets = |texts: &[&str]| texts.iter().map(|text| Secret(text.repeat(8))).collect();
-        let before = app.restarted_with(|config| config.secrets = secrets(&["the old secret"])).await;
+        let before = app.restarted_with(|config| config.site.secrets = secrets(&["the old secret"])).await;
         let first = registered(&before).await;
         let tab = browser(&before, "/auth/refresh", &first[1].0, json!({})).await;
-        let after = app.restarted_with(|config| config.secrets = secrets(&["the new secret", "the old secret"])).await;
+        let after = app.restarted_with(|config| config.site.secrets = secrets(&["the new secret", "the old secret"])).await;
         let asked = browser(&after, "/graphql", &first[0].0, json!({"query": "{ viewer { handle } }"})).await;
         assert!(cookies(&asked).is_empty(), "the access token is good still");
         // A second tab refreshes after the restart with what the first one had before.

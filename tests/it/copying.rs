@@ -38,15 +38,14 @@ impl Move {
     }
 
     fn config(&self) -> Config {
-        Config {
-            database_url: self.target.database_url().map(Secret),
-            secrets: vec![Secret("of the copy, which signs nothing with it".into())],
-            ..self.source.app.config.clone()
-        }
+        let mut config = self.source.app.config.clone();
+        config.database.url = self.target.database_url().map(Secret);
+        config.site.secrets = vec![Secret("of the copy, which signs nothing with it".into())];
+        config
     }
 
     fn file(&self) -> PathBuf {
-        self.source.app.config.data_dir.join("marmalade.db")
+        self.source.app.config.site.data_dir.join("marmalade.db")
     }
 
     async fn copy(&self) -> Result<Vec<Copied>> {
@@ -343,26 +342,20 @@ async fn only_a_database_of_this_release_is_copied() {
         Err(error) => said(error),
     };
     let config = site.config();
-    let without = Config {
-        database_url: None,
-        ..config.clone()
-    };
+    let mut without = config.clone();
+    without.database.url = None;
     assert!(refused(&without, Some(site.file())).await.contains("set DATABASE_URL"));
     // There is no database in the data folder, and none is made.
     let folder = tempfile::tempdir().expect("a folder");
-    let empty = Config {
-        data_dir: folder.path().to_owned(),
-        ..config.clone()
-    };
+    let mut empty = config.clone();
+    empty.site.data_dir = folder.path().to_owned();
     let default = folder.path().join("marmalade.db");
     assert!(refused(&empty, None).await.contains("marmalade.db"));
     assert!(!default.exists());
     std::fs::write(&default, "no database, whatever its name says").expect("a file");
     assert!(refused(&empty, None).await.contains("no embedded database"));
-    let without = Config {
-        secrets: Vec::new(),
-        ..config.clone()
-    };
+    let mut without = config.clone();
+    without.site.secrets = Vec::new();
     assert!(refused(&without, Some(site.file())).await.contains("no file `secret`"));
 
     let db = site.source.app.db.write();

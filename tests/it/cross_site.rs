@@ -49,8 +49,8 @@ on_both_databases! {
             (Mode::Production, "10.0.0.1:8080", true),
         ] {
             let app = app.restarted_with(|config| {
-                (config.mode, config.listen) = (mode, listen.parse().expect("an address"));
-                config.allowed_origins = vec![SITE.into()];
+                (config.site.mode, config.server.listen) = (mode, listen.parse().expect("an address"));
+                config.server.allowed_origins = vec![SITE.into()];
             }).await;
             let request = Request::post("/auth/refresh").header("origin", SITE);
             let cleared = send(&app, request, "").await;
@@ -79,7 +79,7 @@ on_both_databases! {
             headers.map(|name| response.headers().get(name).map(|value| value.to_str().expect("ASCII").to_owned()))
         };
         assert_eq!(preflight(&app, SITE).await, [None, None], "closed unless configured");
-        let open = app.restarted_with(|config| config.allowed_origins = vec![SITE.into()]).await;
+        let open = app.restarted_with(|config| config.server.allowed_origins = vec![SITE.into()]).await;
         assert_eq!(preflight(&open, SITE).await, [Some(SITE.to_owned()), Some("true".to_owned())]);
         assert_eq!(preflight(&open, "https://evil.example").await[0], None);
         assert_eq!(preflight(&open, "null").await[0], None);
@@ -90,7 +90,7 @@ on_both_databases! {
     }
 
     async fn a_socket_with_a_cookie_comes_from_an_allowed_page(app: TestApp) {
-        let app = app.restarted_with(|config| config.allowed_origins = vec![SITE.into()]).await;
+        let app = app.restarted_with(|config| config.server.allowed_origins = vec![SITE.into()]).await;
         let cookies = cookies_of(&app, SITE).await;
         let (cookie, _) = cookies[0].split_once(';').expect("attributes");
         let server = app.listen().await;
@@ -108,7 +108,7 @@ on_both_databases! {
     }
 
     async fn a_get_that_any_page_could_send_runs_nothing(app: TestApp) {
-        let app = app.restarted_with(|config| config.allowed_origins = vec![SITE.into()]).await;
+        let app = app.restarted_with(|config| config.server.allowed_origins = vec![SITE.into()]).await;
         for (headers, expected) in [
             (&[][..], StatusCode::FORBIDDEN),
             (&[("accept", "text/html")], StatusCode::NOT_ACCEPTABLE),
@@ -131,7 +131,7 @@ on_both_databases! {
     }
 
     async fn a_stream_over_http_is_not_for_foreign_pages(app: TestApp) {
-        let app = app.restarted_with(|config| config.allowed_origins = vec![SITE.into()]).await;
+        let app = app.restarted_with(|config| config.server.allowed_origins = vec![SITE.into()]).await;
         let cookies = cookies_of(&app, SITE).await;
         let (cookie, _) = cookies[0].split_once(';').expect("attributes");
         let query = json!({"query": "subscription { boardChanged { asOf } }"}).to_string();

@@ -96,7 +96,7 @@ on_both_databases! {
             "operations": [{"id": "subjects-1", "name": "Subjects", "type": "query", "body": listed}],
         });
         std::fs::write(&file, manifest.to_string()).expect("a file");
-        let app = app.restarted_with(|config| config.operations = Some(file)).await;
+        let app = app.restarted_with(|config| config.operations.manifest = Some(file)).await;
         let anyone = app.anyone();
         assert_eq!(anyone.ask(listed, json!({})).await, json!({"subjects": {"totalCount": 0}}));
         let by_id = json!({"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "subjects-1"}}});
@@ -115,7 +115,7 @@ on_both_databases! {
         development.ask(introspect, json!({})).await;
         let (_, body) = development.send(misspelt, json!({})).await;
         assert!(body.to_string().contains("Did you mean"), "{body}");
-        let app = app.restarted_with(|config| config.mode = Mode::Production).await;
+        let app = app.restarted_with(|config| config.site.mode = Mode::Production).await;
         for actor in [app.anyone(), app.student().await] {
             let (_, body) = actor.send(introspect, json!({})).await;
             assert_eq!(code(&body), "FORBIDDEN");
@@ -142,7 +142,7 @@ on_both_databases! {
     }
 
     async fn ten_explanations_an_hour_and_closed_reviews_cost_none(app: TestApp) {
-        let app = app.restarted_with(|config| config.limits.reviews = marmalade::config::Limits::default().reviews).await;
+        let app = app.restarted_with(|config| config.limits.reviews = marmalade::limit::Limits::default().reviews).await;
         let (ada, quiz) = (app.student().await, app.quiz(1, |_| {}).await);
         let (open, taken) = (ada.start(app.quiz(1, |_| {}).await).await, ada.take(quiz, 1).await);
         let query = "query($id: ID!) { attempt(id: $id) { review { correction } } }";

@@ -109,10 +109,8 @@ async fn a_fleet_keeps_the_word_of_a_killed_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_small_crowd_is_told_nothing_wrong() {
     let folder = tempfile::tempdir().expect("a folder");
-    let config = Config {
-        data_dir: folder.path().to_owned(),
-        ..Config::default()
-    };
+    let mut config = Config::default();
+    config.site.data_dir = folder.path().to_owned();
     let app = serve::open(config).await.unwrap_or_else(|_| panic!("an application"));
     let size = crowd::Size {
         listeners: 20,

@@ -6,8 +6,8 @@ use futures_util::{Stream, StreamExt, future::join_all};
 use marmalade::{
     auth::role::Role,
     background::{self, relay},
-    config::Limits,
     leaderboard::live::{self, Followed, Snapshot, Watched},
+    limit::Limits,
     limit::Rate,
     ranks::{
         board::{Board, Scope, Span, Window},

@@ -68,8 +68,8 @@ async fn count(app: &TestApp) -> u64 {
 /// Letters go to a server that nobody listens at.
 async fn without_mail(app: &TestApp) -> TestApp {
     app.restarted_with(|config| {
-        config.smtp_url = Some(Secret("smtp://127.0.0.1:1".into()));
-        config.job_retry = Duration::from_millis(5);
+        config.mail.smtp_url = Some(Secret("smtp://127.0.0.1:1".into()));
+        config.jobs.retry = Duration::from_millis(5);
     })
     .await
 }
@@ -137,7 +137,7 @@ on_both_databases! {
         let editor = app.actor(Role::Editor).await;
         app.register("ada").await;
         let broken = without_mail(&app).await;
-        let broken = broken.restarted_with(|config| config.job_retry = Duration::from_secs(60)).await;
+        let broken = broken.restarted_with(|config| config.jobs.retry = Duration::from_secs(60)).await;
         broken.work();
         forget_password(&broken, "ada").await;
         let tried = async {
@@ -189,7 +189,7 @@ on_both_databases! {
         app.register("ada").await;
         // Between two attempts lies a minute.
         let broken = without_mail(&app).await;
-        let broken = broken.restarted_with(|config| config.job_retry = Duration::from_secs(60)).await;
+        let broken = broken.restarted_with(|config| config.jobs.retry = Duration::from_secs(60)).await;
         for _ in 0..40 {
             assert!(jobs::want(app.app.db.write(), &Job::EmailChangeWarning { email: "ada@example.com".into() }, &app.app.now()).await.is_ok());
         }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use axum::http::StatusCode;
-use marmalade::{config::Limits, limit::Rate};
+use marmalade::{limit::Limits, limit::Rate};
 use reqwest::header::RETRY_AFTER;
 use serde_json::{Value, json};
 
@@ -107,7 +107,7 @@ on_both_databases! {
     async fn addresses_are_told_apart_behind_a_trusted_proxy_only(app: TestApp) {
         let limited = |proxies: &'static str| app.restarted_with(move |config| {
             config.limits.requests = Rate::new(1, Duration::from_secs(60));
-            config.trusted_proxies = proxies.split_terminator(',').map(|net| net.parse().expect("a network")).collect();
+            config.server.trusted_proxies = proxies.split_terminator(',').map(|net| net.parse().expect("a network")).collect();
         });
         let direct = limited("").await.listen().await;
         assert_eq!(forwarded(direct, "/graphql", "203.0.113.1").await.0, StatusCode::OK);

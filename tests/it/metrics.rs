@@ -96,9 +96,9 @@ on_both_databases! {
     }
 
     async fn in_production_only_who_has_the_token_is_told(app: TestApp) {
-        let closed = app.restarted_with(|config| config.mode = Mode::Production).await;
+        let closed = app.restarted_with(|config| config.site.mode = Mode::Production).await;
         assert_eq!(metrics(&closed, None).await.0, 404);
-        let open = closed.restarted_with(|config| config.metrics_token = Some(Secret(TOKEN.into()))).await;
+        let open = closed.restarted_with(|config| config.telemetry.metrics_token = Some(Secret(TOKEN.into()))).await;
         for (token, status) in [(None, 404), (Some("another token"), 404), (Some(TOKEN), 200)] {
             assert_eq!(metrics(&open, token).await.0, status, "{token:?}");
         }

@@ -9,7 +9,7 @@ use axum::{
 use marmalade::{
     app::App,
     auth::role::Role,
-    config::{Config, LogFormat, Mode},
+    config::{Config, Mode},
     db::{Db, Synchronous},
     demo,
     ops::{
@@ -19,6 +19,7 @@ use marmalade::{
     },
     secret::Secret,
     serve,
+    telemetry::LogFormat,
 };
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
@@ -47,21 +48,20 @@ fn private_folder() -> tempfile::TempDir {
 
 /// What a careful operator configures.
 fn careful(folder: &Path) -> Config {
-    Config {
-        mode: Mode::Production,
-        demo: false,
-        site_url: "https://exam.example".into(),
-        allowed_origins: vec!["https://exam.example".into()],
-        secrets: vec![Secret("kq9ZbX3vT7mWc1RfY5uHj8NdLs2EaPgo".into())],
-        smtp_url: Some(Secret("smtps://site:hush@mail.example".into())),
-        mail_from: "Exams <exams@exam.example>".parse().expect("a sender"),
-        trusted_proxies: vec!["10.0.0.7/32".parse().expect("a network")],
-        time_zone: Some("Asia/Karachi".parse().expect("a zone")),
-        log_format: LogFormat::Json,
-        metrics_token: Some(Secret("a token of the tests".into())),
-        data_dir: folder.join("data"),
-        ..Config::default()
-    }
+    let mut config = Config::default();
+    config.site.mode = Mode::Production;
+    config.site.demo = false;
+    config.site.url = "https://exam.example".into();
+    config.server.allowed_origins = vec!["https://exam.example".into()];
+    config.site.secrets = vec![Secret("kq9ZbX3vT7mWc1RfY5uHj8NdLs2EaPgo".into())];
+    config.mail.smtp_url = Some(Secret("smtps://site:hush@mail.example".into()));
+    config.mail.from = "Exams <exams@exam.example>".parse().expect("a sender");
+    config.server.trusted_proxies = vec!["10.0.0.7/32".parse().expect("a network")];
+    config.site.time_zone = Some("Asia/Karachi".parse().expect("a zone"));
+    config.telemetry.log_format = LogFormat::Json;
+    config.telemetry.metrics_token = Some(Secret("a token of the tests".into()));
+    config.site.data_dir = folder.join("data");
+    config
 }
 
 #[test]
@@ -78,99 +78,109 @@ fn each_planted_misconfiguration_is_found() {
     use Severity::{Error, Warning};
     type Plant = fn(&mut Config);
     let planted: [(&str, Severity, Plant); 41] = [
-        ("MARMALADE_MODE", Error, |c| c.mode = Mode::Development),
-        ("MARMALADE_DEMO", Error, |c| c.demo = true),
+        ("MARMALADE_MODE", Error, |c| c.site.mode = Mode::Development),
+        ("MARMALADE_DEMO", Error, |c| c.site.demo = true),
         ("MARMALADE_SITE_URL", Error, |c| {
-            c.site_url = "http://exam.example".into()
+            c.site.url = "http://exam.example".into()
         }),
         ("MARMALADE_ALLOWED_ORIGINS", Error, |c| {
-            c.allowed_origins = vec!["http://exam.example".into()]
+            c.server.allowed_origins = vec!["http://exam.example".into()]
         }),
-        ("MARMALADE_ALLOWED_ORIGINS", Warning, |c| c.allowed_origins.clear()),
-        ("MARMALADE_SECRETS", Error, |c| c.secrets = vec![Secret("a".repeat(40))]),
+        ("MARMALADE_ALLOWED_ORIGINS", Warning, |c| {
+            c.server.allowed_origins.clear()
+        }),
         ("MARMALADE_SECRETS", Error, |c| {
-            c.secrets = vec![Secret("please-change-me-kq9ZbX3vT7mWc1Rf".into())]
+            c.site.secrets = vec![Secret("a".repeat(40))]
+        }),
+        ("MARMALADE_SECRETS", Error, |c| {
+            c.site.secrets = vec![Secret("please-change-me-kq9ZbX3vT7mWc1Rf".into())]
         }),
         ("MARMALADE_SECRETS", Warning, |c| {
-            c.secrets.clear();
-            c.database_url = Some(Secret("postgres://site:kq9ZbX3v@127.0.0.1/site".into()));
+            c.site.secrets.clear();
+            c.database.url = Some(Secret("postgres://site:kq9ZbX3v@127.0.0.1/site".into()));
         }),
         ("DATABASE_URL", Error, |c| {
-            c.database_url = Some(Secret("postgres://site:postgres@127.0.0.1/x".into()))
+            c.database.url = Some(Secret("postgres://site:postgres@127.0.0.1/x".into()))
         }),
         ("DATABASE_URL", Warning, |c| {
-            c.database_url = Some(Secret("postgres://site:kq9ZbX3v@db.example/x".into()))
+            c.database.url = Some(Secret("postgres://site:kq9ZbX3v@db.example/x".into()))
         }),
         ("REDIS_URL", Error, |c| {
-            c.redis_url = Some(Secret("rediss://redis.example:6379/0".into()))
+            c.redis.url = Some(Secret("rediss://redis.example:6379/0".into()))
         }),
         ("REDIS_URL", Warning, |c| {
-            c.redis_url = Some(Secret("redis://:kq9ZbX3v@redis.example:6379/0".into()))
+            c.redis.url = Some(Secret("redis://:kq9ZbX3v@redis.example:6379/0".into()))
         }),
         ("REDIS_URL", Error, |c| {
-            c.redis_url = Some(Secret("rediss://localhost.example.com:6379/0".into()))
+            c.redis.url = Some(Secret("rediss://localhost.example.com:6379/0".into()))
         }),
         ("REDIS_URL", Warning, |c| {
-            c.redis_url = Some(Secret("redis://:kq9ZbX3v@localhost.example.com:6379/0".into()))
+            c.redis.url = Some(Secret("redis://:kq9ZbX3v@localhost.example.com:6379/0".into()))
         }),
         ("REDIS_URL", Error, |c| {
-            c.redis_url = Some(Secret("redis://:kq9/ZbX3v@redis.example:6379/0".into()))
+            c.redis.url = Some(Secret("redis://:kq9/ZbX3v@redis.example:6379/0".into()))
         }),
         ("DATABASE_URL", Warning, |c| {
-            c.database_url = Some(Secret("postgres://site:kq9ZbX3v@localhost/x?host=db.example".into()))
+            c.database.url = Some(Secret("postgres://site:kq9ZbX3v@localhost/x?host=db.example".into()))
         }),
         ("DATABASE_URL", Warning, |c| {
             let url = "postgres://site:kq9ZbX3v@db.example/x?application_name=sslmode=require";
-            c.database_url = Some(Secret(url.into()))
+            c.database.url = Some(Secret(url.into()))
         }),
         ("DATABASE_URL", Error, |c| {
-            c.database_url = Some(Secret("postgres://site@127.0.0.1/x?password=postgres".into()))
+            c.database.url = Some(Secret("postgres://site@127.0.0.1/x?password=postgres".into()))
         }),
         ("DATABASE_URL", Error, |c| {
-            c.database_url = Some(Secret("postgres://site:12/kq9ZbX3v@db.example/x".into()))
+            c.database.url = Some(Secret("postgres://site:12/kq9ZbX3v@db.example/x".into()))
         }),
         ("MARMALADE_SMTP_URL", Error, |c| {
-            c.smtp_url = Some(Secret("SMTP://site:hush@mail.example".into()))
+            c.mail.smtp_url = Some(Secret("SMTP://site:hush@mail.example".into()))
         }),
         ("MARMALADE_SMTP_URL", Error, |c| {
-            c.smtp_url = Some(Secret("smtp://site:tls=required@mail.example".into()))
+            c.mail.smtp_url = Some(Secret("smtp://site:tls=required@mail.example".into()))
         }),
         ("MARMALADE_SMTP_URL", Error, |c| {
-            c.smtp_url = Some(Secret("smtp://site:hush@localhost.example".into()))
+            c.mail.smtp_url = Some(Secret("smtp://site:hush@localhost.example".into()))
         }),
         ("MARMALADE_SECRETS", Error, |c| {
-            c.secrets.clear();
-            c.database_url = Some(Secret("postgres://site:kq9ZbX3v@127.0.0.1/site".into()));
-            c.redis_url = Some(Secret("redis://127.0.0.1:6379/0".into()));
+            c.site.secrets.clear();
+            c.database.url = Some(Secret("postgres://site:kq9ZbX3v@127.0.0.1/site".into()));
+            c.redis.url = Some(Secret("redis://127.0.0.1:6379/0".into()));
         }),
-        ("MARMALADE_SMTP_URL", Warning, |c| c.smtp_url = None),
+        ("MARMALADE_SMTP_URL", Warning, |c| c.mail.smtp_url = None),
         ("MARMALADE_SMTP_URL", Error, |c| {
-            c.smtp_url = Some(Secret("smtp://site:hush@mail.example".into()))
+            c.mail.smtp_url = Some(Secret("smtp://site:hush@mail.example".into()))
         }),
         ("MARMALADE_MAIL_FROM", Warning, |c| {
-            c.mail_from = Config::default().mail_from
+            c.mail.from = Config::default().mail.from
         }),
-        ("MARMALADE_TIME_ZONE", Warning, |c| c.time_zone = None),
+        ("MARMALADE_TIME_ZONE", Warning, |c| c.site.time_zone = None),
         ("MARMALADE_SQLITE_SYNCHRONOUS", Warning, |c| {
-            c.sqlite_synchronous = Synchronous::Normal
+            c.database.sqlite_synchronous = Synchronous::Normal
         }),
-        ("MARMALADE_LOG_FORMAT", Warning, |c| c.log_format = LogFormat::Text),
-        ("MARMALADE_METRICS_TOKEN", Warning, |c| c.metrics_token = None),
+        ("MARMALADE_LOG_FORMAT", Warning, |c| {
+            c.telemetry.log_format = LogFormat::Text
+        }),
+        ("MARMALADE_METRICS_TOKEN", Warning, |c| c.telemetry.metrics_token = None),
         ("MARMALADE_STATEMENT_TIMEOUT_MS", Warning, |c| {
-            c.statement_timeout = None
+            c.database.statement_timeout = Duration::ZERO
         }),
         ("DATABASE_REPLICA_URL", Warning, |c| {
-            c.database_url = Some(Secret("postgres://site:kq9ZbX3v@127.0.0.1/site".into()));
-            c.database_replica_url = Some(Secret("postgres://site:kq9ZbX3v@db.example/site".into()));
+            c.database.url = Some(Secret("postgres://site:kq9ZbX3v@127.0.0.1/site".into()));
+            c.database.replica_url = Some(Secret("postgres://site:kq9ZbX3v@db.example/site".into()));
         }),
-        ("MARMALADE_LOG", Warning, |c| c.log = "info,marmalade=trace".into()),
+        ("MARMALADE_LOG", Warning, |c| {
+            c.telemetry.log = "info,marmalade=trace".into()
+        }),
         ("MARMALADE_LISTEN", Warning, |c| {
-            c.listen = SocketAddr::from(([0, 0, 0, 0], 80))
+            c.server.listen = SocketAddr::from(([0, 0, 0, 0], 80))
         }),
         ("MARMALADE_TRUSTED_PROXIES", Error, |c| {
-            c.trusted_proxies = vec!["0.0.0.0/0".parse().expect("a network")];
+            c.server.trusted_proxies = vec!["0.0.0.0/0".parse().expect("a network")];
         }),
-        ("MARMALADE_TRUSTED_PROXIES", Warning, |c| c.trusted_proxies.clear()),
+        ("MARMALADE_TRUSTED_PROXIES", Warning, |c| {
+            c.server.trusted_proxies.clear()
+        }),
         ("MARMALADE_LIMIT_REQUESTS", Warning, |c| {
             c.limits.requests = rate("1000/1s")
         }),
@@ -234,7 +244,7 @@ impl Fresh {
     async fn like(app: &TestApp) -> Self {
         let folder = private_folder();
         let mut config = careful(folder.path());
-        config.time_zone = None;
+        config.site.time_zone = None;
         let mut database = None;
         if app.is_postgres() {
             let url = std::env::var("TEST_DATABASE_URL").expect("a server");
@@ -243,7 +253,7 @@ impl Fresh {
             let create = format!("CREATE DATABASE {name}");
             admin.execute_unprepared(&create).await.expect("a database");
             let (server, _) = url.rsplit_once('/').expect("a database in TEST_DATABASE_URL");
-            config.database_url = Some(Secret(format!("{server}/{name}")));
+            config.database.url = Some(Secret(format!("{server}/{name}")));
             database = Some((url, name));
         }
         Self {
@@ -439,11 +449,9 @@ async fn a_migration_takes_as_long_as_it_takes() {
         .turn(marmalade::db::Turn::Migrate)
         .await
         .unwrap_or_else(|_| panic!("a turn"));
-    let config = Config {
-        database_url: Some(Secret(url)),
-        statement_timeout: Some(Duration::from_millis(100)),
-        ..Config::default()
-    };
+    let mut config = Config::default();
+    config.database.url = Some(Secret(url));
+    config.database.statement_timeout = Duration::from_millis(100);
     let opened = tokio::spawn(async move { serve::open_database(&config).await.is_ok() });
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(!opened.is_finished(), "it waits for whoever migrates");
@@ -456,11 +464,9 @@ async fn a_migration_takes_as_long_as_it_takes() {
 async fn a_server_that_lost_its_place_to_another_stops() {
     let Some(app) = TestApp::postgres().await else { return };
     let url = app.database_url().expect("PostgreSQL");
-    let config = Config {
-        database_url: Some(Secret(url.clone())),
-        listen: "127.0.0.1:0".parse().expect("an address"),
-        ..Config::default()
-    };
+    let mut config = Config::default();
+    config.database.url = Some(Secret(url.clone()));
+    config.server.listen = "127.0.0.1:0".parse().expect("an address");
     let other = Db::postgres(&url, 2, None)
         .await
         .unwrap_or_else(|_| panic!("PostgreSQL opens"));
@@ -593,4 +599,17 @@ async fn only_analytics_read_a_replica() {
         asked.await.is_ok_and(|days| days.is_empty()),
         "the database itself has no such day"
     );
+}
+
+#[test]
+fn every_key_is_listed_and_an_unknown_one_refused() {
+    let (content, said) = program(&[], &["config"]);
+    assert!(content);
+    for key in marmalade::config::keys() {
+        let entry = format!("{}\n    {}\n    default: ", key.name, key.doc);
+        assert!(said.contains(&entry), "{} is not listed", key.name);
+    }
+    assert!(said.contains("MARMALADE_LISTEN\n"), "{said}");
+    let (content, said) = program(&[("MARMALADE_LISTN", "127.0.0.1:0")], &["check"]);
+    assert!(!content && said.contains("MARMALADE_LISTN is not a key"), "{said}");
 }

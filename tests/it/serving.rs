@@ -19,7 +19,7 @@ on_both_databases! {
 
     async fn a_server_says_that_it_stops_before_it_does(app: TestApp) {
         let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
-        let app = app.restarted_with(|config| (config.listen, config.stop_delay) = (free, Duration::from_secs(2))).await.app;
+        let app = app.restarted_with(|config| (config.server.listen, config.server.stop_delay) = (free, Duration::from_secs(2))).await.app;
         let stop = Arc::new(Notify::new());
         let told = stop.clone();
         let serving = tokio::spawn(marmalade::serve::serve(app, async move { told.notified().await }));
@@ -49,7 +49,7 @@ on_both_databases! {
         let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = free.local_addr().expect("an address");
         drop(free);
-        let app = app.restarted_with(|config| (config.listen, config.max_connections) = (address, 1)).await.app;
+        let app = app.restarted_with(|config| (config.server.listen, config.server.max_connections) = (address, 1)).await.app;
         let stop = app.shutdown.clone();
         let serving = tokio::spawn(marmalade::serve::serve(app, std::future::pending()));
         let connect = async || loop {

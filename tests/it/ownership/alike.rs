@@ -41,7 +41,7 @@ async fn event(app: &TestApp, actor: &Actor, query: &str) -> String {
     let request = async_graphql::Request::new(query);
     let schema = marmalade::api::schema::build();
     let viewer = actor.let_in().await;
-    let admitted = marmalade::operation::admit(&app.app, viewer.as_ref(), request).await;
+    let admitted = marmalade::operation::admit(&app.app.operations, viewer.as_ref(), request).await;
     let admitted = admitted.unwrap_or_else(|error| panic!("{error}"));
     let stream = marmalade::api::schema::run(&schema, admitted, &app.app, viewer, Default::default());
     let first = Box::pin(stream).next().await.expect("an event");

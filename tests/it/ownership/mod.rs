@@ -362,7 +362,7 @@ on_both_databases! {
                 let who = if viewer.is_some() { *who } else { Person::Anonymous };
                 let expected = rule.refusal(who, Owner::Nobody).or_else(|| refusal(who));
                 let request = async_graphql::Request::new(format!("subscription {{ {query} }}"));
-                let admitted = marmalade::operation::admit(&app.app, viewer.as_ref(), request).await.expect("a good request");
+                let admitted = marmalade::operation::admit(&app.app.operations, viewer.as_ref(), request).await.expect("a good request");
                 let mut stream = Box::pin(marmalade::api::schema::run(&built, admitted, &app.app, viewer, Default::default()));
                 let response = stream.next().await.map(|response| json!(response)).unwrap_or_default();
                 let code = response["errors"][0]["extensions"]["code"].as_str();

@@ -53,7 +53,7 @@ impl Fleet {
             let line = Line::to(place.clone()).await;
             let url = Secret(format!("redis://{}/0", line.address));
             let app =
-                first.restarted_with(|config| (config.redis_url, config.redis_prefix) = (Some(url), prefix.clone()));
+                first.restarted_with(|config| (config.redis.url, config.redis.prefix) = (Some(url), prefix.clone()));
             let app = app.await;
             tokio::spawn(background::keep_channel(app.app.clone()));
             servers.push(Member { app, line });

@@ -27,13 +27,13 @@ use marmalade::{
     auth::{Viewer, role::Role, token::Claims},
     change::Cause,
     clock::{Clock, SystemClock, Time},
-    config::{Config, Limits},
+    config::Config,
     db::{Db, Synchronous},
     entity::{session::Client, user},
     http,
     id::{QuizId, SessionId, UserId},
     jobs,
-    limit::Rate,
+    limit::{Limits, Rate},
     quiz::author::{self, NewQuestion, NewQuiz},
     secret::Secret,
     serve,
@@ -257,7 +257,7 @@ impl TestApp {
         let noted = statements.clone();
         db.observe(move |info| noted.note(&info.statement.sql));
         let clock = Arc::new(TestClock(AtomicI64::new(MONDAY_MORNING)));
-        let config = Config {
+        let mut config = Config {
             limits: Limits {
                 requests: Rate::new(1_000_000, Duration::from_secs(60)),
                 starts: Rate::new(1_000, Duration::from_secs(3600)),
@@ -266,12 +266,12 @@ impl TestApp {
                 reviews: Rate::new(1_000, Duration::from_secs(3600)),
                 ..Limits::default()
             },
-            board_tick: Duration::from_millis(20),
-            demo: false,
-            listen: ([127, 0, 0, 1], 0).into(),
-            data_dir: place.folder.path().to_owned(),
             ..Config::default()
         };
+        config.server.board_tick = Duration::from_millis(20);
+        config.site.demo = false;
+        config.server.listen = ([127, 0, 0, 1], 0).into();
+        config.site.data_dir = place.folder.path().to_owned();
         Self::with(config, db, clock, statements, Arc::new(place)).await
     }
 
@@ -282,7 +282,7 @@ impl TestApp {
         statements: Arc<Statements>,
         place: Arc<Place>,
     ) -> Self {
-        let secrets = match &config.secrets[..] {
+        let secrets = match &config.site.secrets[..] {
             [] => vec![Secret(SECRET.to_owned())],
             given => given.to_vec(),
         };
@@ -323,7 +323,7 @@ impl TestApp {
     /// The same database under other secrets.
     pub async fn restarted_with_secrets(&self, secrets: &[&str]) -> Self {
         let secrets = secrets.iter().map(|secret| Secret((*secret).to_owned())).collect();
-        self.restarted_with(|config| config.secrets = secrets).await
+        self.restarted_with(|config| config.site.secrets = secrets).await
     }
 
     pub fn is_postgres(&self) -> bool {

@@ -14,6 +14,8 @@ use axum::{
     http::{Request, Response},
 };
 
+use marmalade::limit::Limit;
+
 use super::{SECRET, TestApp, url_of};
 
 /// Servers that are running.
@@ -53,10 +55,8 @@ impl Servers {
             own("MARMALADE_SECRETS", SECRET.into()),
             own("MARMALADE_LOG", "warn,apalis_core::worker::context=error".into()),
         ];
-        for (key, default, _) in marmalade::config::KEYS {
-            if key.starts_with("MARMALADE_LIMIT_") && default.parse::<marmalade::limit::Rate>().is_ok() {
-                settings.push(own(key, "1000000/1s".into()));
-            }
+        for limit in Limit::ALL {
+            settings.push(own(limit.key(), "1000000/1s".into()));
         }
         let mut servers = Self {
             servers: Vec::new(),

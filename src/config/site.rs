@@ -1,0 +1,62 @@
+//! The keys of the site as a whole.
+
+use std::path::PathBuf;
+
+use chrono_tz::Tz;
+use confique::Config;
+use serde::{Deserialize, Deserializer, de::Error};
+
+use crate::{
+    secret::Secret,
+    setting::{list, parsed},
+    text::url,
+};
+
+/// What the site is, and where it keeps what is its own.
+#[derive(Clone, Debug, Config)]
+pub struct Settings {
+    /// development or production; without it, production when DATABASE_URL is set or LISTEN is not a loopback address.
+    #[config(env = "MARMALADE_MODE", default = "development")]
+    pub mode: Mode,
+    /// Folder of the embedded database and of the generated secret.
+    #[config(env = "MARMALADE_DATA_DIR", default = "data")]
+    pub data_dir: PathBuf,
+    /// Secrets of at least 32 characters that sign tokens, separated by commas; the first one signs, all verify, so put
+    /// a new one in front to rotate. Without any, one is generated into a file in DATA_DIR.
+    #[config(env = "MARMALADE_SECRETS", default = [], deserialize_with = secrets)]
+    pub secrets: Vec<Secret<String>>,
+    /// IANA name of the zone whose days, weeks and months the boards follow, stored at the first start; without one, UTC.
+    #[config(env = "MARMALADE_TIME_ZONE", deserialize_with = parsed)]
+    pub time_zone: Option<Tz>,
+    /// Address of the site's pages, for links in emails, e.g. `https://exam.example`; without one, http:// and LISTEN.
+    #[config(env = "MARMALADE_SITE_URL", default = "http://127.0.0.1:8080", deserialize_with = site_url)]
+    pub url: String,
+    /// Whether an empty database is filled with demo content at the start; without it, true in development.
+    #[config(env = "MARMALADE_DEMO", default = true)]
+    pub demo: bool,
+}
+
+/// How careful the server is with whom it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// On the own machine, over plain HTTP, with demo content.
+    Development,
+    /// For real students.
+    Production,
+}
+
+fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret<String>>, D::Error> {
+    let secrets = list(deserializer)?;
+    if secrets.iter().any(|secret| secret.len() < 32) {
+        return Err(D::Error::custom("a secret has less than 32 characters"));
+    }
+    Ok(secrets.into_iter().map(Secret).collect())
+}
+
+/// Without a slash at its end.
+fn site_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let url = url::site_url(&text).ok_or_else(|| D::Error::custom(format!("{text} is not an address of pages")))?;
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}

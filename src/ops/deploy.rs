@@ -246,7 +246,7 @@ fn storage(config: &Config, findings: &mut Vec<Finding>) {
             let message = "whoever reaches Redis can change ranks and limits; give it a password";
             findings.push(error("REDIS_URL", message));
         }
-        if !is_local(&url) && url.scheme() == "redis" {
+        if !is_local(&url) && !matches!(url.scheme(), "rediss" | "valkeys") {
             let message = "the connection to another machine is in the clear; use rediss://";
             findings.push(warning("REDIS_URL", message));
         }

@@ -77,7 +77,7 @@ fn each_planted_misconfiguration_is_found() {
 
     use Severity::{Error, Warning};
     type Plant = fn(&mut Config);
-    let planted: [(&str, Severity, Plant); 41] = [
+    let planted: [(&str, Severity, Plant); 42] = [
         ("MARMALADE_MODE", Error, |c| c.site.mode = Mode::Development),
         ("MARMALADE_DEMO", Error, |c| c.site.demo = true),
         ("MARMALADE_SITE_URL", Error, |c| {
@@ -116,6 +116,9 @@ fn each_planted_misconfiguration_is_found() {
         }),
         ("REDIS_URL", Warning, |c| {
             c.redis.url = Some(Secret("redis://:kq9ZbX3v@localhost.example.com:6379/0".into()))
+        }),
+        ("REDIS_URL", Warning, |c| {
+            c.redis.url = Some(Secret("valkey://:kq9ZbX3v@redis.example:6379/0".into()))
         }),
         ("REDIS_URL", Error, |c| {
             c.redis.url = Some(Secret("redis://:kq9/ZbX3v@redis.example:6379/0".into()))

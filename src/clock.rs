@@ -1,4 +1,4 @@
-//! Time and chance, passed in by whoever calls, so that tests own both.
+//! Time and randomness, passed in, so that tests control both.
 
 use std::{
     fmt,
@@ -25,7 +25,7 @@ impl Time {
         DateTime::from_timestamp_micros(self.0).unwrap_or_default()
     }
 
-    /// How long after `earlier` this is; zero if it is not after it.
+    /// The duration since `earlier`; zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -59,7 +59,7 @@ impl std::ops::Sub<Duration> for Time {
     }
 }
 
-/// Where time and chance come from: the system, or a test.
+/// The source of time and randomness: the system, or a test.
 pub trait Clock: Send + Sync {
     /// The present.
     fn now(&self) -> Time;
@@ -86,7 +86,7 @@ impl Clock for SystemClock {
 /// The time and the chance of one operation: everything in it happens `at` one time.
 #[derive(Clone)]
 pub struct Moment {
-    /// When the operation happens.
+    /// The time of the operation.
     pub at: Time,
     clock: Arc<dyn Clock>,
     ids: Arc<AtomicU16>,

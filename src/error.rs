@@ -1,24 +1,24 @@
 //! One error type; its face in the API is `api/error.rs`.
 //!
-//! [`Error`] has no `Display` on purpose: nothing can print a library's or the database's message into a response by
-//! accident. What a person can act on is a [`UserError`], data in a payload; everything else becomes an entry of
-//! `errors` with `extensions.code`, a cause is logged once, and the client sees its request's id.
+//! [`Error`] has no `Display` on purpose: no message of a library or the database can reach a response by accident.
+//! Outcomes that a person can act on are [`UserError`]s, data in a payload; everything else becomes an entry of
+//! `errors` with `extensions.code`. A cause is logged once, and the client receives the request's id.
 
 use std::time::Duration;
 
 use sea_orm::DbErr;
 
-/// What every fallible function of this crate returns.
+/// The result of every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation did not happen.
+/// The reason an operation failed.
 #[derive(Clone)]
 pub enum Error {
     /// An outcome its user can act on; mutations return it as data.
     User(UserError),
     /// Not there, or not for this viewer to know of.
     NotFound,
-    /// Nobody is signed in.
+    /// The request has no valid session.
     Unauthenticated,
     /// The viewer's role does not reach this far.
     Forbidden,
@@ -26,7 +26,7 @@ pub enum Error {
     BadInput(String),
     /// An operation that costs more than one may.
     TooComplex(String),
-    /// An operation that goes by a hash nobody has taught this server, or that the site's manifest does not list.
+    /// A persisted-query hash that is unknown to this server or not in the site's manifest.
     NotPersisted,
     /// Too often; the same again is allowed after this long.
     RateLimited(Duration),
@@ -36,7 +36,7 @@ pub enum Error {
     Internal(Cause),
 }
 
-/// What is behind an internal error: for the log, never for a client.
+/// The cause of an internal error: for the log, never for a client.
 pub type Cause = std::sync::Arc<dyn std::error::Error + Send + Sync>;
 
 /// An outcome a person can act on.
@@ -44,7 +44,7 @@ pub type Cause = std::sync::Arc<dyn std::error::Error + Send + Sync>;
 pub struct UserError {
     pub code: UserErrorCode,
     pub message: String,
-    /// Where in the mutation's arguments the mistake is, e.g. `["input", "email"]`; empty if nowhere in particular.
+    /// The path of the argument at fault, e.g. `["input", "email"]`; empty if no argument is.
     pub path: Vec<String>,
 }
 
@@ -73,7 +73,7 @@ impl Error {
         Self::refused(UserErrorCode::BadUserInput, message).at(argument)
     }
 
-    /// An outcome that is nobody's typing mistake.
+    /// An outcome that is not caused by an invalid value.
     pub fn refused(code: UserErrorCode, message: impl Into<String>) -> Self {
         Self::User(UserError {
             code,
@@ -93,7 +93,7 @@ impl Error {
         }
     }
 
-    /// What is behind it, for the log.
+    /// The cause, for the log.
     pub fn cause(&self) -> Option<&Cause> {
         match self {
             Self::Internal(cause) => Some(cause),
@@ -101,7 +101,7 @@ impl Error {
         }
     }
 
-    /// What went wrong, in words for whoever runs the site.
+    /// A description for operators.
     pub fn describe(&self) -> String {
         match self {
             Self::User(error) => error.message.clone(),

@@ -1,4 +1,4 @@
-//! Typed ids: a student's id can't be passed where an attempt's is wanted, inside or through the API.
+//! Typed ids: the id of a student can't be passed for that of an attempt, neither in the code nor through the API.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sea_orm::{DbErr, DeriveValueType, TryFromU64};
@@ -15,7 +15,7 @@ macro_rules! ids {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// What the API's id of such an object begins with.
+            /// The prefix of the object's id in the API.
             pub const PREFIX: &str = $prefix;
 
             /// The opaque id that the API shows.

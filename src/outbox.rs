@@ -1,11 +1,11 @@
-//! Events: what must follow a commit. Whatever changes standings, sessions, roles or published content records an event
-//! in its own transaction ([`crate::change::Change::tell`]) and delivers it right after the commit: to the followers in
-//! this process and, if there is a fleet, to the other servers. If the process dies in between, Redis is away, or the
-//! change was made by another process (the command line), the relay delivers it. Delivery twice, or out of order, changes
+//! Events of commits. A change of standings, sessions, roles or published content records an event in its own
+//! transaction ([`crate::change::Change::tell`]) and delivers it right after the commit: to the followers in this
+//! process and, in a fleet, to the other servers. If the process dies in between, Redis is unavailable, or another
+//! process (the command line) made the change, the relay delivers it. Delivering twice, or out of order, changes
 //! nothing.
 //!
-//! An event is a [`Topic`] of the domain that it happens in; a [`Follower`] reads those topics that it knows. What is
-//! carried here is JSON, whatever is in it.
+//! An event is a [`Topic`] of the domain it happens in; a [`Follower`] reads the topics it knows. This module carries
+//! JSON, whatever its content.
 
 use std::{any::Any, sync::Arc};
 
@@ -29,7 +29,7 @@ pub trait Topic: Serialize + DeserializeOwned + Send + Sync + 'static {
 pub struct Event {
     kind: String,
     json: String,
-    /// The topic itself, where this process has made it.
+    /// The topic itself, if this process created it.
     topic: Option<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -87,33 +87,33 @@ impl Event {
         if let Some(topic) = &self.topic {
             return topic.clone().downcast().ok();
         }
-        // Written by a newer release; what it tells is in the tables, too.
+        // Written by a newer release; its content is in the tables, too.
         let read = serde_json::from_str(&self.json)
             .inspect_err(|error| tracing::warn!(%error, kind = self.kind, "an unreadable event was passed over"));
         read.ok().map(Arc::new)
     }
 }
 
-/// Keeps something up to date with the events of its topics. Each may come twice, and in any order.
+/// Keeps some state up to date with events. An event may arrive twice, and in any order.
 #[async_trait::async_trait]
 pub trait Follower: Send + Sync {
-    /// Announces an event that is about to be committed. What it returns is dropped once the event was delivered.
+    /// Called before the commit of an event. The returned value is dropped after its delivery.
     async fn announce(&self, _event: &Event) -> Option<Box<dyn Send + Sync>> {
         None
     }
 
-    /// Takes in an event that this server delivers, and that was committed at that time.
+    /// Applies an event that this server delivers, with the time of its commit.
     async fn follow(&self, event: &Event, committed: Time) -> Result<()>;
 
-    /// Takes in an event that another server has delivered.
+    /// Applies an event that another server has delivered.
     async fn receive(&self, event: &Event);
 
-    /// Whether the follower itself tells the other servers of such an event.
+    /// Whether the follower itself publishes such an event to the other servers.
     fn publishes(&self, _event: &Event) -> bool {
         false
     }
 
-    /// The channel to the other servers came to this health: what was not received while it was away is made up for.
+    /// Called when the health of the channel changes, to catch up with events missed while it was away.
     async fn channel(&self, _health: Health, _db: &Db, _now: Time) -> Result<()> {
         Ok(())
     }
@@ -126,12 +126,12 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// An outbox with these followers, who take in an event in this order.
+    /// An outbox with these followers, called in this order.
     pub fn new(followers: Vec<Arc<dyn Follower>>, fleet: Option<Fleet>) -> Self {
         Self { followers, fleet }
     }
 
-    /// Announces events that are about to be committed, until what comes back is dropped.
+    /// Announces events before their commit, until the returned values are dropped.
     pub async fn announce(&self, events: &[Event]) -> Vec<Box<dyn Send + Sync>> {
         let mut announced = Vec::new();
         for event in events {
@@ -155,14 +155,14 @@ impl Outbox {
         }
     }
 
-    /// Takes in an event that another server has delivered.
+    /// Applies an event that another server has delivered.
     pub async fn receive(&self, event: &Event) {
         for follower in &self.followers {
             follower.receive(event).await;
         }
     }
 
-    /// Tells the followers of the health of the channel to the other servers.
+    /// Notifies the followers of the channel's health.
     pub async fn channel(&self, health: Health, db: &Db, now: Time) -> Result<()> {
         for follower in &self.followers {
             follower.channel(health, db, now).await?;

@@ -1,16 +1,17 @@
-//! Pages by keyset: a page is asked for by the key of a row, never by a position, so it costs the same wherever it is.
+//! Keyset pagination: a page starts at the key of a row, never at a position, so its cost does not depend on its
+//! position.
 
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::error::{Error, Result};
 
-/// Which rows are wanted: `limit` of them after or before a key.
+/// The requested rows: `limit` of them after or before a key.
 #[derive(Clone, Debug)]
 pub struct Page<K> {
     pub after: Option<K>,
     pub before: Option<K>,
     pub limit: usize,
-    /// The last rows are wanted instead of the first.
+    /// Whether the last rows are requested instead of the first.
     pub backward: bool,
 }
 
@@ -32,7 +33,7 @@ pub enum Order {
 impl<K> Page<K> {
     /// The most rows of one page.
     pub const MOST: i32 = 100;
-    /// The rows of a page when nobody says how many.
+    /// The default page size.
     pub const USUAL: i32 = 20;
 
     /// Reads the arguments of a connection. `read` reads a cursor.

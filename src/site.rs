@@ -1,4 +1,4 @@
-//! The site: what every rule stands on.
+//! The site: the dependencies of every rule.
 
 use std::sync::Arc;
 
@@ -19,19 +19,19 @@ use crate::{
     outbox::Outbox,
 };
 
-/// The database, the clock, and what rules reach for beside them.
+/// The dependencies of rules: database, clock, keys, limits, mail, outbox, queue.
 pub struct Site {
     pub config: Config,
     pub db: Db,
     pub clock: Arc<dyn Clock>,
-    /// The zone whose days, weeks and months the boards follow; fixed when the database was made.
+    /// The time zone of days, weeks and months on boards; stored when the database was created.
     pub zone: Tz,
     pub keys: Keys,
     pub limiter: Limiter,
     pub mail: Mail,
     pub outbox: Outbox,
     pub jobs: Queue,
-    /// What servers share; `None` for a server on its own.
+    /// The connection to Redis; `None` for a single server.
     pub fleet: Option<Fleet>,
 }
 

@@ -34,14 +34,14 @@ impl From<user::Model> for Profile {
     }
 }
 
-/// What somebody who registers gives.
+/// The input of a registration.
 pub struct Registration {
     pub email: String,
     pub handle: String,
     pub password: String,
 }
 
-/// What becomes of it: as it is stored.
+/// A validated registration, as it is stored.
 struct Checked {
     email: String,
     handle: String,
@@ -104,8 +104,8 @@ async fn insert(
     inserted.map_err(taken)
 }
 
-/// Signs in with e-mail address and password. A wrong password and an address without an account look the same and
-/// take the same time.
+/// Signs in with email address and password. A wrong password and an address without an account get the same reply in
+/// the same time.
 pub async fn sign_in(
     site: &Site,
     email: &str,
@@ -140,7 +140,8 @@ pub async fn sign_in(
             session::open(site, site.db.write(), account, client, device, &cause.now).await
         }
         _ => {
-            // An address without an account is kept as a keyed digest: whoever asks for one can find it again.
+            // An address without an account is recorded as a keyed digest, which a known address can be matched
+            // against.
             let object = known.map_or_else(|| audit::digest(&site.keys, &email), |account| account.id.encode());
             cause.audit(site, Entry::of(Action::SignInFailed, object)).await?;
             let message = "The e-mail address or the password is wrong.";
@@ -158,8 +159,8 @@ pub async fn own(conn: &impl ConnectionTrait, viewer: &Viewer) -> Result<user::M
         .ok_or(Error::Unauthenticated)
 }
 
-/// The viewer's account, if this is its password: what can't be undone is asked for again. Whoever has stolen a session
-/// guesses no more often than whoever signs in.
+/// The viewer's account, if the password is right. Required for irreversible changes. Counts against the sign-in limit,
+/// so a stolen session allows no more guesses than a sign-in.
 async fn with_password(site: &Site, viewer: &Viewer, password: String, cause: &Cause) -> Result<user::Model> {
     let guess = site.limiter.reserve(Limit::SignInFailure, viewer, cause.now.at).await?;
     let account = own(site.db.read(), viewer).await?;
@@ -188,7 +189,7 @@ async fn set_password(conn: &impl ConnectionTrait, id: UserId, hash: String, now
     Ok(())
 }
 
-/// What the database says of an address or a handle that another account has.
+/// Maps a unique violation to a user error about the address or the handle.
 fn taken(error: DbErr) -> Error {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(constraint)) if constraint.contains("email") => Error::refused(

@@ -1,5 +1,5 @@
-//! What admins do about other people's accounts. All of it goes one way (`alter`): the row is locked, a function says
-//! what becomes of the account or refuses, the change is recorded, and it takes effect at once on tokens and streams.
+//! Administration of accounts. Every change goes through `alter`: the row is locked, a closure changes the account or
+//! refuses, the change is recorded, and it takes effect at once on tokens and streams.
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Select,
@@ -24,7 +24,7 @@ use crate::{
 /// Conditions for accounts. Omitted fields match everything.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Words, each in the handle or the e-mail address.
+    /// Search terms, each in the handle or the email address.
     pub text: Option<String>,
     pub role: Option<Role>,
     pub state: Option<State>,
@@ -55,12 +55,12 @@ pub async fn list(conn: &impl ConnectionTrait, filter: &Filter, page: &Page<User
     Ok(page.slice(rows.all(conn).await?))
 }
 
-/// How many accounts the filter lets through.
+/// The number of accounts that match the filter.
 pub async fn count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> {
     Ok(filter.apply().count(conn).await?)
 }
 
-/// The account with this e-mail address.
+/// The account with this email address.
 pub async fn with_email(conn: &impl ConnectionTrait, email: &str) -> Result<UserId> {
     let found = user::Entity::with_email(&email.trim().to_lowercase()).one(conn).await?;
     found.map(|account| account.id).ok_or(Error::NotFound)
@@ -202,7 +202,7 @@ fn conflict(message: &str) -> Error {
     Error::refused(UserErrorCode::Conflict, message)
 }
 
-/// What the audit log keeps of an account: nothing that goes with it. So the reason of a suspension is not in it.
+/// The fields of an account that the audit log records. Excludes personal data, hence the reason for a suspension.
 fn access(account: &user::Model) -> Value {
     json!({
         "role": account.role,

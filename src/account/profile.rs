@@ -1,4 +1,4 @@
-//! What anyone may see of an account, kept at hand: boards and their streams show it in every row.
+//! Public profiles of accounts, cached: boards and their streams show one in every row.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -19,7 +19,7 @@ use crate::{
     outbox::{Event, Follower},
 };
 
-/// What anyone may see of an account.
+/// The public fields of an account.
 #[derive(Clone, Debug, FromQueryResult)]
 pub struct Profile {
     pub id: UserId,
@@ -30,11 +30,11 @@ pub struct Profile {
 /// Profiles that were read lately.
 pub struct Profiles {
     known: Cache<UserId, Profile>,
-    /// How often one was forgotten: what was read before must not be kept after.
+    /// Counts invalidations: a value read before one must not be cached after it.
     forgotten: AtomicU64,
 }
 
-/// Changes of a profile are told at once; this is the bound if a tale is lost.
+/// Maximum age of a cached profile, in case an invalidation is lost.
 const KNOWN: Duration = Duration::from_secs(60);
 
 impl Default for Profiles {
@@ -81,7 +81,7 @@ impl Profiles {
         self.known.invalidate_all();
     }
 
-    /// An account has changed: it is asked for anew.
+    /// Invalidates the profile of an account.
     fn forget(&self, user: UserId) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.known.invalidate(&user);

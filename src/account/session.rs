@@ -32,14 +32,14 @@ use crate::{
 /// Two tabs that refresh within this time of each other get the same successor.
 const SHARED_REFRESH: Duration = Duration::from_secs(30);
 
-/// From where somebody signs in; kept for the list of sessions.
+/// The device of a sign-in, for the list of sessions.
 #[derive(Clone, Debug, Default)]
 pub struct Device {
     pub user_agent: Option<String>,
     pub address: Option<IpAddr>,
 }
 
-/// What a session's client holds from now on.
+/// The tokens of a session, issued to its client.
 pub struct Tokens {
     pub viewer: Viewer,
     pub client: Client,
@@ -61,9 +61,9 @@ impl Tokens {
     }
 }
 
-/// The viewer that an access token names: signed by us, not expired, and its session neither revoked nor its account
-/// suspended, deleted or changed in role since. Costs no statement, but one while a server of a fleet does not hear of
-/// the others.
+/// The viewer of an access token: signed by us, not expired, its session not revoked, and its account not suspended,
+/// deleted or changed in role since. Needs no statement, except one while the server of a fleet is not connected to
+/// Redis.
 pub async fn authenticate(site: &Site, revocations: &Revocations, access_token: &str, now: Time) -> Option<Viewer> {
     let viewer = site.keys.verify(access_token, now)?;
     let hears = site.fleet.as_ref().is_none_or(|fleet| fleet.health() == Health::Well);
@@ -71,7 +71,7 @@ pub async fn authenticate(site: &Site, revocations: &Revocations, access_token: 
     allowed.then_some(viewer)
 }
 
-/// Opens a session for an account whose owner has just proved to be who they say.
+/// Opens a session for an authenticated account.
 pub async fn open(
     site: &Site,
     conn: &impl ConnectionTrait,
@@ -104,8 +104,8 @@ pub async fn open(
     Tokens::new(site, &claims, client, refresh)
 }
 
-/// Exchanges a refresh token for its successor. The first use rotates it; a second one within half a minute gets the
-/// same successor; a later one means that somebody else has it, and ends the whole family.
+/// Exchanges a refresh token for its successor. The first use rotates it; a second use within 30 s returns the same
+/// successor; a later one means that the token was stolen, and revokes the whole family.
 pub async fn refresh(site: &Site, refresh_token: &str, client: Client, cause: &Cause) -> Result<Tokens> {
     let hash = token::hash(refresh_token);
     let mut change = Change::begin(site, cause).await?;
@@ -181,12 +181,12 @@ pub async fn list(
     Ok(page.slice(rows))
 }
 
-/// How many sessions of the viewer are still good.
+/// The number of the viewer's active sessions.
 pub async fn count(conn: &impl ConnectionTrait, viewer: &Viewer, now: Time) -> Result<u64> {
     Ok(session::Entity::of(viewer, now).count(conn).await?)
 }
 
-/// Which sessions of an account are to end.
+/// The sessions of an account to revoke.
 #[derive(Clone, Copy, Debug)]
 pub enum Ending {
     /// This one.

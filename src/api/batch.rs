@@ -1,6 +1,6 @@
-//! Loads in batches that don't depend on luck. A dataloader hands its load over to a spawner; were that another task, it
-//! could set off while half of a list's resolvers have not yet asked. Here loads run in the task of their operation, and
-//! only when all of its resolvers wait: one statement per kind of object, on however many threads.
+//! Deterministic batching. A dataloader spawns its load as a task, which could start before all resolvers of a list
+//! have requested their keys. Here loads run in the task of their operation, and only once all of its resolvers wait:
+//! one statement per kind of object, on any number of threads.
 
 use std::{
     pin::Pin,
@@ -19,18 +19,18 @@ use crate::sync::lock;
 
 type Load = BoxFuture<'static, ()>;
 
-/// Loads that were asked for and have not begun.
+/// Loads that were requested and have not started.
 type Asked = Arc<Mutex<Vec<Load>>>;
 
 /// Makes the loaders of one operation.
 #[derive(Default)]
 pub struct Batches(Asked);
 
-/// The loads that the loaders of one operation have asked for.
+/// The loads requested by the loaders of one operation.
 pub struct Loads(Asked);
 
 impl Batches {
-    /// What the loaders ask for.
+    /// The requested loads.
     pub fn loads(&self) -> Loads {
         Loads(self.0.clone())
     }
@@ -72,11 +72,11 @@ impl<S: Stream> Stream for Operation<S> {
             return Poll::Ready(response);
         }
         if self.alarm.rang.load(Ordering::SeqCst) {
-            // The execution yields while it walks down a long list: more resolvers are about to ask. The task has been
-            // woken together with the alarm.
+            // The executor yields in the middle of a long list: more resolvers are about to request loads. The task has
+            // been woken together with the alarm.
             return Poll::Pending;
         }
-        // Only resolvers ask, and those are polled here: nobody asks while nobody looks.
+        // Only resolvers request loads, and those are polled here: none is requested between polls.
         loop {
             let asked = std::mem::take(&mut *lock(&self.asked));
             if asked.is_empty() && self.running.is_empty() {

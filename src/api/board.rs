@@ -226,7 +226,7 @@ fn key_of_cursor(cursor: &str) -> Option<Key> {
 
 const CURSOR: &str = "standing";
 
-/// What a student has on a board.
+/// The standing of a student on a board.
 pub struct Standing {
     board: board::Board,
     total: u64,

@@ -48,7 +48,7 @@ impl<N: OutputType, F: ObjectType> Connection<N, F> {
     }
 }
 
-/// Turns a page of rows into a connection, with what stands beside the rows.
+/// Turns a page of rows into a connection with additional fields.
 pub fn connection<T, N: OutputType, F: ObjectType>(
     slice: Slice<T>,
     beside: F,
@@ -70,7 +70,7 @@ pub fn connection<T, N: OutputType, F: ObjectType>(
     }
 }
 
-/// What a page costs: each row with what is asked of it.
+/// The cost of a page: each row with its selected fields.
 pub fn page_cost(first: Option<i32>, last: Option<i32>, child_complexity: usize) -> usize {
     let rows = first.or(last).unwrap_or(Page::<()>::USUAL).clamp(1, Page::<()>::MOST);
     1 + usize::try_from(rows).unwrap_or(1) * child_complexity

@@ -1,4 +1,4 @@
-//! What a resolver reaches for: the application, the viewer, the loaders of the operation.
+//! The context of resolvers: the application, the viewer, the loaders of the operation.
 
 use std::sync::OnceLock;
 
@@ -21,7 +21,7 @@ use crate::{
     limit::Budget,
 };
 
-/// Who and what a request is, beside the viewer.
+/// The context of a request, apart from the viewer.
 #[derive(Clone, Debug, Default)]
 pub struct Caller {
     /// The request's id, as the client sees it in `x-request-id` and with errors: for logs and for the audit.
@@ -29,11 +29,11 @@ pub struct Caller {
     pub device: crate::account::session::Device,
     /// Whether the response can carry cookies: over HTTP it can, over a WebSocket not.
     pub takes_cookies: bool,
-    /// What is left of the requests that whoever asks may send.
+    /// The remaining requests of the client.
     pub requests: Option<Budget>,
 }
 
-/// The loaders of one operation, each made when it is first asked for.
+/// The loaders of one operation, created on first use.
 pub struct Loaders {
     app: App,
     batches: Batches,
@@ -110,25 +110,25 @@ impl Loaders {
         self.made(&self.answers, Answers)
     }
 
-    /// What ranks were when the day began.
+    /// The ranks at the start of the day.
     pub fn ranks_this_morning(&self) -> &DataLoader<RanksThisMorning> {
         self.made(&self.ranks_this_morning, |_| RanksThisMorning(self.app.clone()))
     }
 }
 
-/// What resolvers reach for.
+/// Access to the request's context in resolvers.
 pub trait RequestContext<'a> {
     /// The application.
     fn app(&self) -> &'a App;
-    /// Whoever is asking; an error if nobody is signed in.
+    /// The viewer; an error without a session.
     fn viewer(&self) -> Result<&'a Viewer>;
     /// The present moment.
     fn now(&self) -> Moment;
     /// The loaders of this operation.
     fn loaders(&self) -> &'a Loaders;
-    /// Who and what the request is, beside the viewer.
+    /// The context of the request, apart from the viewer.
     fn caller(&self) -> &'a Caller;
-    /// Who asks for a change, in which request, and when.
+    /// The cause of a change: actor, request and time.
     fn cause(&self) -> Cause;
 }
 

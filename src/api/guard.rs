@@ -7,7 +7,7 @@ use crate::{
     error::Error,
 };
 
-/// What a field asks of whoever reads it.
+/// The permission required by a field.
 #[derive(Clone, Copy, Debug)]
 pub enum Needs {
     /// Anyone who is signed in.

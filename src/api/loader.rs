@@ -1,5 +1,5 @@
-//! Loaders: one statement for each kind of object that an operation asks for, whatever the length of its lists. Results
-//! and answers are those of attempts that the viewer has been given.
+//! Loaders: one statement for each kind of object in an operation, whatever the length of its lists. Results and
+//! answers are those of attempts that the viewer may read.
 
 use std::{collections::HashMap, convert::Infallible, sync::Arc};
 
@@ -176,8 +176,8 @@ impl Loader<AttemptId> for Answers {
     }
 }
 
-/// Loads the ranks that students had when the day began. Whoever had none has none here; nor has anybody while the
-/// index is away: the tables would take too long.
+/// Loads the ranks at the start of the day. Students without one have no entry; neither has anyone while the index is
+/// unavailable, as the tables would take too long.
 pub struct RanksThisMorning(pub App);
 
 impl Loader<(Board, UserId)> for RanksThisMorning {

@@ -18,7 +18,7 @@ pub fn measured(
     let stream = (kind == OperationType::Subscription).then(|| Open::new(STREAMS));
     responses.map(move |response| {
         let _open = &stream;
-        // Names that the schema does not have are anybody's: they must not become labels.
+        // Names that are not in the schema are arbitrary: they must not become labels.
         let valid = response.errors.iter().all(|error| !error.path.is_empty());
         let field = if valid { field.clone() } else { "invalid".to_owned() };
         for error in &response.errors {

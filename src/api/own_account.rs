@@ -1,4 +1,4 @@
-//! What people do about their own account.
+//! Changes of one's own account.
 
 use async_graphql::{Context, InputObject, Json, MaybeUndefined, Object, SimpleObject};
 
@@ -188,7 +188,7 @@ impl OwnAccountMutation {
         #[graphql(desc = "The token of the link and the new password.")] input: ResetPasswordInput,
     ) -> Result<AccountPayload> {
         let (app, now) = (ctx.app(), ctx.now());
-        // Guessing a token is hopeless; this keeps somebody who tries from keeping the processors busy.
+        // Guessing a token is hopeless; the limit keeps such attempts from using up the CPU.
         let address = Who::address(ctx.caller().device.address);
         let _counted = app
             .limiter

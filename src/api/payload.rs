@@ -1,4 +1,4 @@
-//! What payloads and fields share: user errors, times, points.
+//! Shared parts of payloads and fields: user errors, times, points.
 
 use async_graphql::{Enum, SimpleObject};
 

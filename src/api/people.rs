@@ -1,4 +1,4 @@
-//! What admins see of people and do about them.
+//! GraphQL of account administration, for admins.
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 

@@ -49,7 +49,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// A subject whose name is known already.
+    /// A subject with a known name.
     pub fn new(id: SubjectId, name: String) -> Self {
         Self { id, name }
     }
@@ -133,7 +133,7 @@ pub struct Chapter {
 }
 
 impl Chapter {
-    /// A chapter whose name is known already.
+    /// A chapter with a known name.
     pub fn new(id: ChapterId, subject: SubjectId, name: String) -> Self {
         Self { id, subject, name }
     }

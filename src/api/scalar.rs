@@ -1,11 +1,11 @@
-//! The schema's own scalars. All are strings. What each may hold is said once, in [`crate::text`], whose refusals a
-//! person can act on and which are therefore data; here is kept out only what nobody types.
+//! The schema's own scalars. All are strings. Their rules are in [`crate::text`], whose refusals are data that a person
+//! can act on; only characters that no one types are refused here.
 
 use async_graphql::{InputType, InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
 use crate::text::is_unsafe;
 
-/// A string that holds no control characters (NUL among them) and no marks that turn the reading direction.
+/// A string without control characters (such as NUL) and without marks that change the reading direction.
 fn typed<T: InputType>(value: Value) -> Result<String, InputValueError<T>> {
     match value {
         Value::String(text) if text.contains(is_unsafe) => Err(InputValueError::custom(

@@ -197,7 +197,7 @@ pub struct AccountQuery(pub(super) ViewerQuery, OwnAccountQuery, PeopleQuery);
 #[derive(MergedObject, Default)]
 pub struct AccountMutation(pub(super) SessionMutation, OwnAccountMutation, PeopleMutation);
 
-/// Who is asking.
+/// Queries for the signed-in account.
 #[derive(Default)]
 pub struct ViewerQuery;
 

@@ -1,5 +1,5 @@
-//! Saving answers. One statement decides everything: whose attempt it is, whether it is open and in time, and that the
-//! choice belongs to that question of that revision.
+//! Saving answers. A single statement checks the owner, the state, the deadline, and that the choice belongs to that
+//! question of that revision.
 
 use std::collections::HashMap;
 
@@ -42,9 +42,9 @@ pub enum Saved {
     NoSuchChoice,
 }
 
-/// Saves answers of the viewer's attempt, all in one statement, and tells what became of each. If several are for the
-/// same question the one with the highest `seq` counts. A second and third statement are needed only to explain why
-/// something was not saved.
+/// Saves answers of the viewer's attempt in one statement, and returns the outcome of each. Of several answers to one
+/// question, the one with the highest `seq` is saved. A second and third statement run only to explain why an answer
+/// was not saved.
 pub async fn save(site: &Site, viewer: &Viewer, id: AttemptId, saves: &[Save], now: &Moment) -> Result<Vec<Saved>> {
     if saves.is_empty() || saves.len() > MOST {
         return Err(Error::input("answers", format!("Save 1 to {MOST} answers at a time.")));
@@ -97,7 +97,7 @@ fn newest_of_each_question(saves: &[Save]) -> Vec<Save> {
         }
     }
     let mut newest: Vec<Save> = newest.into_values().collect();
-    // Everybody takes the row locks in the same order.
+    // All transactions take the row locks in the same order.
     newest.sort_by_key(|save| save.question);
     newest
 }
@@ -146,7 +146,7 @@ async fn store(
     Ok(stored.into_iter().map(|answer| (answer.question_id, answer)).collect())
 }
 
-/// Tells why nothing could be saved, if the attempt is the reason.
+/// Returns the error, if the attempt is the reason that nothing was saved.
 async fn must_be_open(site: &Site, viewer: &Viewer, id: AttemptId, now: &Moment) -> Result<()> {
     // From the writer's pool, which on SQLite has seen every commit that the statement before has seen.
     let attempt = attempt::Entity::of(viewer)

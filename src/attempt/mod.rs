@@ -23,7 +23,7 @@ use crate::{
     site::Site,
 };
 
-/// An attempt under way, just begun or taken up again.
+/// An attempt in progress, new or resumed.
 pub struct Started {
     pub attempt: attempt::Model,
     /// Whether it was open already. Such a start costs nothing.
@@ -32,7 +32,7 @@ pub struct Started {
 
 /// Starts a quiz, or returns the attempt at it that is still open.
 pub async fn start(site: &Site, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Result<Started> {
-    // Whoever loses the race for the one open attempt finds the winner's on the next round.
+    // The loser of the race for the one open attempt finds the winner's in the next iteration.
     for _ in 0..3 {
         if let Some(open) = open_attempt(site.db.read(), viewer, quiz).await? {
             if !open.is_overdue(now.at) {
@@ -94,7 +94,7 @@ async fn begin(site: &Site, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Resu
     Ok(begun.into_iter().next())
 }
 
-/// What a student has done with a quiz. One statement.
+/// The student's history with a quiz. One statement.
 pub(crate) async fn history(conn: &impl ConnectionTrait, student: UserId, quiz: QuizId) -> Result<History> {
     let history = attempt::Entity::of_student(student)
         .filter(attempt::Column::QuizId.eq(quiz))
@@ -124,7 +124,7 @@ async fn load(conn: &impl ConnectionTrait, viewer: &Viewer, id: AttemptId) -> Re
         .ok_or(Error::NotFound)
 }
 
-/// Which attempts of a list are wanted.
+/// Conditions for attempts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Filter {
     pub state: Option<attempt::State>,
@@ -160,7 +160,7 @@ pub async fn list(
     Ok(page.slice(rows))
 }
 
-/// How many attempts the filter lets through.
+/// The number of attempts that match the filter.
 pub async fn count(conn: &impl ConnectionTrait, viewer: &Viewer, student: UserId, filter: Filter) -> Result<u64> {
     Ok(filter.of(viewer, student).count(conn).await?)
 }

@@ -33,7 +33,7 @@ pub struct Reviewed {
     pub chosen: Option<Choice>,
     pub right: Option<Choice>,
     pub outcome: Outcome,
-    /// What the outcome was worth, in thousandths of a point.
+    /// The points of the outcome, in thousandths.
     pub worth: i64,
     pub explanation: Option<String>,
 }

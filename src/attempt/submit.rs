@@ -1,4 +1,4 @@
-//! Submitting: exactly one transaction turns an attempt into a result, whoever asks for it and how often.
+//! Submitting: exactly one transaction turns an attempt into a result, however many requests submit it.
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
 
@@ -29,7 +29,7 @@ use crate::{
     text,
 };
 
-/// What a submit came to.
+/// The outcome of a submit.
 #[derive(Debug)]
 pub struct Submitted {
     pub attempt: attempt::Model,
@@ -66,14 +66,14 @@ pub async fn submit(site: &Site, viewer: &Viewer, id: AttemptId, key: &str, now:
     })
 }
 
-/// Submits an attempt whose time and grace have passed, with what was saved.
+/// Submits an overdue attempt with the saved answers.
 pub(super) async fn by_clock(site: &Site, overdue: &attempt::Model, now: &Moment) -> Result<()> {
     settle(site, overdue, None, now).await?;
     Ok(())
 }
 
-/// Submits all attempts whose time and grace have passed. Returns how many. Correctness does not wait for it: whoever
-/// touches such an attempt submits it.
+/// Submits all overdue attempts. Returns their number. Correctness does not depend on it: any access to an overdue
+/// attempt submits it.
 pub async fn sweep(site: &Site, now: &Moment) -> Result<usize> {
     const AT_ONCE: u64 = 200;
     let overdue = attempt::Entity::overdue(now.at)
@@ -86,8 +86,8 @@ pub async fn sweep(site: &Site, now: &Moment) -> Result<usize> {
     Ok(overdue.len())
 }
 
-/// The transaction: locks the student, closes the attempt, scores what was saved, and stores all that follows from it.
-/// Nothing comes back if somebody else has closed the attempt, or it is the clock's turn and the clock has not run out.
+/// The transaction: locks the student, closes the attempt, scores the answers, and updates everything derived. Returns
+/// `None` if another transaction has closed the attempt, or if it is not overdue and the submitter is the clock.
 async fn settle(
     site: &Site,
     found: &attempt::Model,
@@ -153,9 +153,10 @@ pub(super) async fn lock_student(conn: &impl ConnectionTrait, student: UserId) -
         .ok_or_else(|| Error::internal("an attempt without a student"))
 }
 
-/// The conditional update that only one transaction wins. With a key it is the student's submit, which turns into the
-/// clock's if it comes too late; without one it is the clock's, which must not come too early. The revision is held from
-/// here to the commit: a correction of its key comes before, and the next statement sees it, or finds the result.
+/// The conditional update that only one transaction wins. With a key it is the student's submit, which becomes the
+/// clock's if it is too late; without one it is the clock's, which must not be too early. The revision is locked until
+/// the commit: a concurrent correction of its key commits first, so that the next statement sees it, or finds the
+/// result.
 async fn close(
     conn: &impl ConnectionTrait,
     id: AttemptId,
@@ -186,7 +187,7 @@ async fn close(
     Ok(attempt::Model::find_by_statement(update).one(conn).await?)
 }
 
-/// What is to be scored.
+/// A question with its right and its chosen choice.
 pub(super) struct Answered {
     pub subject: SubjectId,
     /// The newest correction of the key.

@@ -1,4 +1,4 @@
-//! When an attempt may be started and its review read: pure decisions about what the tables hold.
+//! Rules for starting an attempt and reading its review: pure functions of the stored data.
 
 use sea_orm::FromQueryResult;
 
@@ -9,18 +9,18 @@ use crate::{
     id::RevisionId,
 };
 
-/// What a student has done with a quiz so far.
+/// A student's history with a quiz.
 #[derive(Clone, Copy, Debug, Default, FromQueryResult)]
 pub struct History {
-    /// Attempts started, whatever became of them.
+    /// Number of attempts started, in any state.
     pub taken: i64,
     /// Attempts submitted.
     pub submitted: i64,
-    /// When the newest of them was submitted.
+    /// The time of the most recent submit.
     pub last_submitted_at: Option<Time>,
 }
 
-/// When a quiz lets its reviews be read.
+/// The rule that opens the reviews of a quiz.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
 pub struct ReviewPolicy {
     pub review_opens: ReviewOpens,
@@ -81,7 +81,7 @@ pub fn start(
     Ok(Start {
         revision: revision.id,
         number: i32::try_from(history.taken + 1).unwrap_or(i32::MAX),
-        // Nobody writes on after the quiz has closed: others may read their reviews from then on.
+        // Answers end when the quiz closes: from then on others may read their reviews.
         deadline: quiz.closes_at.map_or(full, |closes| full.min(closes)),
         ranked: !ReviewPolicy::from(quiz).is_open(history.submitted, now),
     })

@@ -1,9 +1,8 @@
-//! The audit log: who did what, to what, and when. An entry is written in the transaction that it tells of, so there is
-//! none without the other; the sealer ([`seal`]) chains entries afterwards, so that no two transactions wait for each
-//! other because of it.
+//! The audit log. An entry is written in the transaction of the change it records, so neither exists without the other;
+//! the sealer ([`seal`]) chains entries afterwards, so that no two transactions wait for each other.
 //!
-//! An entry is kept for ever and holds nothing that must be erased with an account: ids, roles, times, titles of
-//! quizzes; no address, no name, no free text about a person. See docs/audit.md.
+//! Entries are kept for ever and hold no personal data: only ids, roles, times and quiz titles; no address, no name, no
+//! free text about a person. See docs/audit.md.
 
 pub mod seal;
 
@@ -23,16 +22,16 @@ use crate::{
     page::{Order, Page, Slice},
 };
 
-/// Where a change comes from. The default is this machine itself: the command line, or the clock.
+/// The origin of a change. Defaults to the process itself: the command line, or the clock.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
-    /// The account, if somebody is signed in.
+    /// The account; `None` without a session.
     pub actor: Option<UserId>,
     /// The request, as its response and the log name it.
     pub request_id: Option<String>,
 }
 
-/// What is to be recorded.
+/// An entry to record.
 #[derive(Clone, Debug)]
 pub struct Entry {
     action: Action,
@@ -58,14 +57,14 @@ impl Entry {
         self
     }
 
-    /// What was changed, as it is now.
+    /// The changed values after the action.
     pub fn became(mut self, value: Value) -> Self {
         self.became = Some(value);
         self
     }
 }
 
-/// What stands for an e-mail address that has no account: the same for the same address, and by itself nobody's.
+/// A keyed digest for an email address without an account: equal for equal addresses, and not reversible.
 pub fn digest(keys: &Keys, email: &str) -> String {
     let digest = keys.seal(keys.id(), email.as_bytes()).unwrap_or_default();
     id::encode("email", &digest[..16])
@@ -105,7 +104,7 @@ pub async fn list(
     Ok(page.slice(rows.all(conn).await?))
 }
 
-/// How many entries the filter lets through.
+/// The number of entries that match the filter.
 pub async fn count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> {
     Ok(filter.apply().count(conn).await?)
 }

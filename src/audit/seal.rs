@@ -1,13 +1,13 @@
-//! The chain. Each sealed entry has a place (1, 2, 3, …), a hash and a seal:
+//! The chain. Each sealed entry has a sequence number (1, 2, 3, …), a hash and a seal:
 //!
 //! ```text
 //! hash = SHA-256(JSON array of: previous hash in hex or null, seq, id, actor, action, object, was, became, at, request)
 //! mac  = HMAC-SHA256(key of key_id, hash)
 //! ```
 //!
-//! The hash binds an entry to all before it; the seal says that a holder of the key saw it. So an entry whose key is
-//! no longer at hand is still proved by any later one whose key is: a secret that leaked can be taken out of the
-//! configuration and the log stays provable. That is why the chain is not itself made of keyed hashes.
+//! The hash binds an entry to all before it; the seal proves that a holder of the key saw it. So an entry whose key was
+//! removed is still verified by any later one whose key is configured: a leaked secret can be removed and the log stays
+//! verifiable. That is why the chain does not use keyed hashes.
 
 use std::time::Duration;
 
@@ -22,30 +22,30 @@ use crate::{
     site::Site,
 };
 
-/// How long an entry waits for its seal, at most, while a server runs.
+/// Interval of the sealer, and so the longest an entry stays unsealed while a server runs.
 pub const SEAL_EVERY: Duration = Duration::from_millis(500);
 /// Entries of one transaction of the sealer.
 const AT_ONCE: u64 = 200;
 
-/// The end of the chain, to be kept where whoever can change the database can't reach.
+/// The head of the chain, to be stored where database administrators can't change it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Head {
-    /// How many entries there are.
+    /// Number of entries.
     pub sequence: i64,
     /// Of the last one, in hex.
     pub hash: String,
-    /// When the last one happened, by RFC 3339.
+    /// Time of the last entry, in RFC 3339.
     pub time: String,
-    /// Which key sealed it.
+    /// Id of the key that sealed it.
     pub key_id: String,
 }
 
-/// Gives each entry that was committed and not yet sealed its place in the chain. Returns how many there were. Entries
-/// are sealed as they are met: one that is committed later than a younger one gets a later place, and none is passed over.
+/// Seals the committed entries that are not sealed yet. Returns their number. Entries are sealed in the order they are
+/// found: one that commits after a younger one gets a later sequence number, and none is skipped.
 pub async fn seal(site: &Site) -> Result<usize> {
     let mut sealed = 0;
-    // Looking costs a reader; only if there is something to do the sealer becomes a writer.
+    // Checking needs only a reader; the sealer takes the writer only if there are entries.
     while Entity::unsealed().one(site.db.read()).await?.is_some() {
         sealed += seal_some(site).await?;
     }
@@ -96,11 +96,11 @@ pub async fn head(site: &Site) -> Result<Option<Head>> {
     }))
 }
 
-/// What is wrong with the chain, one line each: entries that were altered, removed, or sealed by somebody without a key.
+/// Problems of the chain, one per line: altered or removed entries, and seals made without the key.
 pub async fn check(site: &Site) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     let (mut seq, mut previous): (i64, Option<Vec<u8>>) = (0, None);
-    // The entries since the last whose seal could be checked, and the key that is missing for them.
+    // The entries since the last verifiable seal, and the id of the key that is missing for them.
     let mut unproved: Option<(i64, String)> = None;
     loop {
         let entries = Entity::sealed_after(seq).limit(AT_ONCE).all(site.db.read()).await?;
@@ -137,7 +137,7 @@ pub async fn check(site: &Site) -> Result<Vec<String>> {
     Ok(findings)
 }
 
-/// What is wrong if the chain once ended at `head`: it must still go through it.
+/// The problem, if the chain does not contain `head`.
 pub async fn check_head(site: &Site, head: &Head) -> Result<Vec<String>> {
     let entry = Entity::sealed_after(head.sequence - 1).one(site.db.read()).await?;
     let there = entry.filter(|entry| entry.seq == Some(head.sequence));

@@ -1,4 +1,4 @@
-//! Who is asking. Only this module can make a [`Viewer`], and whoever holds one has been authenticated.
+//! Authentication. Only this module can create a [`Viewer`], which proves that a request was authenticated.
 
 pub mod cookie;
 pub mod password;
@@ -12,13 +12,13 @@ use crate::{
     id::{SessionId, UserId},
 };
 
-/// Whoever is asking, signed in.
+/// The signed-in account of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Viewer {
     user: UserId,
     session: SessionId,
     role: Role,
-    /// When the access token was.
+    /// The time the access token was issued.
     issued_at: Time,
 }
 

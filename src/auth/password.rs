@@ -17,7 +17,7 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
     let cores = || std::thread::available_parallelism().map_or(2, usize::from);
     let semaphore = AT_ONCE.get_or_init(|| Arc::new(Semaphore::new(cores())));
     let permit = semaphore.clone().acquire_owned().await.map_err(Error::internal)?;
-    // The work goes on when nobody waits for it any more, and keeps its place.
+    // The work continues when its request is dropped, and keeps its permit.
     let work = move || {
         let _permit = permit;
         work()
@@ -47,7 +47,7 @@ pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
     .await
 }
 
-/// A hash with the parameters of all others, of a password that nobody knows.
+/// A hash with the same parameters as all others, of an unknown password.
 const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGlzIGhlcmUh$mSq9Rvn0xgqK1RLVb2u0Qw6tIhE0Qj0gVfJz8mYyFqE";
 
 #[cfg(test)]

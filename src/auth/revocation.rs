@@ -1,6 +1,5 @@
-//! What was revoked, suspended or changed in role in the last quarter of an hour: after that no access token issued
-//! before is good anyway. Loaded at the start, added to by this process and by the outbox. Open streams of a session
-//! hang on a token that ends with it.
+//! Revocations, suspensions and role changes of the last 15 minutes; older access tokens have expired. Loaded at the
+//! start; extended by this process and by the outbox. Open streams of a session hold a token that is cancelled with it.
 
 use std::{
     collections::HashMap,
@@ -33,8 +32,8 @@ impl Topic for SessionsEnded {
     const KIND: &'static str = "sessions_ended";
 }
 
-/// What an account may do changed at this time (its role; it was suspended, deleted or restored); without a time, only
-/// its profile or whether it is ranked did.
+/// The permissions of an account changed at this time (role, suspension, deletion, restoration); without a time, only
+/// its profile or whether it is ranked.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AccountChanged {
     pub user: UserId,
@@ -75,7 +74,7 @@ struct Changed<I: sea_orm::TryGetable> {
 }
 
 impl Revocations {
-    /// Reads what changed while this server was not there to hear of it.
+    /// Loads the changes made while this server was not connected.
     pub async fn load(&self, conn: &impl ConnectionTrait, now: Time) -> Result<(), DbErr> {
         let since = now - ACCESS_LIFETIME;
         let sessions = sql(
@@ -124,8 +123,8 @@ impl Revocations {
         });
     }
 
-    /// What a stream of the viewer's session must watch, and hold as long as it lasts: it is cancelled when the session
-    /// ends, at once if it has since the viewer was let in.
+    /// The token that a stream of the viewer's session must watch and hold: it is cancelled when the session ends, at
+    /// once if it has ended already.
     pub fn end_of(&self, viewer: &Viewer) -> Arc<CancellationToken> {
         let mut state = write(&self.state);
         if !state.allows(viewer) {
@@ -142,7 +141,7 @@ impl Revocations {
         })
     }
 
-    /// Forgets what no token can be affected by any more, and the sessions whose streams are all closed.
+    /// Removes entries that can't affect any valid token, and sessions without open streams.
     pub fn prune(&self, now: Time) {
         let mut state = write(&self.state);
         state.sessions.retain(|_, at| now.since(*at) <= ACCESS_LIFETIME);
@@ -179,7 +178,7 @@ impl Follower for Revocations {
     }
 }
 
-/// Whether the tables say that the viewer's token is still good. If they can't be asked, it is not.
+/// Whether the tables allow the viewer's token. `false` if they can't be read.
 pub async fn tables_allow(conn: &impl ConnectionTrait, viewer: &Viewer) -> bool {
     let select = sql(
         conn,

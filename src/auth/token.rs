@@ -17,12 +17,12 @@ use crate::{
     secret::Secret,
 };
 
-/// How long an access token is good for.
+/// Lifetime of an access token.
 pub const ACCESS_LIFETIME: Duration = Duration::from_secs(15 * 60);
-/// How long a refresh token is good for.
+/// Lifetime of a refresh token.
 pub const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// What an access token says.
+/// The claims of an access token.
 pub struct Claims {
     pub user: UserId,
     pub session: SessionId,
@@ -139,12 +139,12 @@ impl Keys {
     }
 }
 
-/// A token that nobody can guess: the first refresh token of a session, or a link's.
+/// A random token: the first refresh token of a session, or that of a link.
 pub fn random(now: &Moment) -> String {
     URL_SAFE_NO_PAD.encode(now.random::<32>())
 }
 
-/// What is stored of a refresh token.
+/// The stored hash of a refresh token.
 pub fn hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }
@@ -178,7 +178,7 @@ fn seconds(at: Time) -> f64 {
     at.0 as f64 / 1e6
 }
 
-/// The key id of a secret: tells nothing about it.
+/// The key id of a secret; reveals nothing about it.
 fn kid(secret: &Secret<String>) -> String {
     URL_SAFE_NO_PAD.encode(&derive(secret, "key id")[..6])
 }

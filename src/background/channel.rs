@@ -1,4 +1,4 @@
-//! The channel between servers: takes in what the others did, and answers for the [`Health`] of the fleet.
+//! The channel between servers: receives the events of the others, and maintains the [`Health`] of the fleet.
 
 use std::{convert::Infallible, pin::pin, time::Duration};
 
@@ -16,11 +16,11 @@ use crate::{
     outbox::Event,
 };
 
-/// How often a server sends a sign of life, if only to receive its own.
+/// Interval of heartbeats on the channel, which the server itself receives, too.
 const BEAT: Duration = Duration::from_secs(1);
-/// A channel that was silent for so long is dead, whatever the operating system thinks of its connection.
+/// A channel without a message for this long is considered dead.
 const SILENCE: Duration = Duration::from_secs(6);
-/// How long to wait before Redis is tried again.
+/// Pause before reconnecting to Redis.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// Follows the channel of the fleet, if there is one, until shutdown.
@@ -37,7 +37,7 @@ pub async fn keep(app: App) {
         if !std::mem::replace(&mut logged, true) {
             tracing::warn!(cause = ?ended.cause(), "Redis is away: boards come from the tables, limits count per server");
         }
-        // Whoever was let in while others were not heard of is still let in for 15 minutes at most.
+        // Sessions accepted while disconnected stay valid for 15 minutes at most.
         if let Err(error) = app.outbox.channel(Health::Away, &app.db, app.clock.now()).await {
             tracing::warn!(
                 cause = error.describe(),

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use crate::{app::App, entity, error::Result, fleet::Health, outbox::Event};
 
-/// How long an event of another process may wait to be noticed.
+/// Interval at which events of other processes are picked up.
 pub const EVERY: Duration = Duration::from_millis(500);
 
-/// Claims recorded events by deleting them, and delivers them; what can't be delivered stays. Returns how many there
-/// were.
+/// Claims recorded events by deleting them, and delivers them; undeliverable ones stay. Returns their number.
 pub async fn relay(app: &App) -> Result<usize> {
     const AT_ONCE: u64 = 500;
     if app.fleet.as_ref().is_some_and(|fleet| fleet.health() == Health::Away) {
@@ -20,7 +19,7 @@ pub async fn relay(app: &App) -> Result<usize> {
     for row in rows {
         match Event::parse(row.event) {
             Ok(event) => app.outbox.deliver(&event, row.created_at).await?,
-            // Written by a newer release; what it tells is in the tables, too.
+            // Written by a newer release; its content is in the tables, too.
             Err(error) => tracing::warn!(%error, "an event of an unknown kind was passed over"),
         }
     }

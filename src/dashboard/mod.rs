@@ -110,7 +110,7 @@ pub async fn count(
     Ok(())
 }
 
-/// How a day is stored: days since 1970-01-01.
+/// The stored form of a day: days since 1970-01-01.
 pub fn day_number(day: NaiveDate) -> i32 {
     day.to_epoch_days()
 }

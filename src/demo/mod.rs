@@ -25,7 +25,7 @@ use crate::{
 /// The password of every demo account.
 pub const PASSWORD: &str = "marmalade-demo";
 
-/// Who can sign in: e-mail address and role.
+/// The demo accounts: email address and role.
 pub const ACCOUNTS: [(&str, &str); 3] = [
     ("admin@demo.example", "admin"),
     ("editor@demo.example", "editor"),
@@ -82,7 +82,7 @@ pub async fn is_present(conn: &impl ConnectionTrait) -> Result<bool> {
     Ok(user::Entity::demo().count(conn).await? > 0)
 }
 
-/// Fills a database in which there is nobody yet. Returns whether it did.
+/// Fills a database without accounts. Returns whether it did.
 pub async fn fill_if_empty(app: &App) -> Result<bool> {
     if user::Entity::present().count(app.db.read()).await? > 0 {
         return Ok(false);

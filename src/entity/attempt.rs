@@ -51,12 +51,12 @@ pub enum SubmittedBy {
     Clock,
 }
 
-/// What the network may take: answers and submits that arrive this long after the deadline still count, and are
-/// flagged as late.
+/// Grace period for the network: answers and submits that arrive this long after the deadline are accepted, and flagged
+/// as late.
 pub const GRACE: Duration = Duration::from_secs(3);
 
 impl Model {
-    /// Whether its time and the grace have passed although nobody has submitted it yet.
+    /// Whether the deadline and the grace period have passed without a submit.
     pub fn is_overdue(&self, now: Time) -> bool {
         self.state == State::InProgress && now > self.deadline_at + GRACE
     }
@@ -88,7 +88,7 @@ impl Entity {
             .select_also(result::Entity)
     }
 
-    /// Submitted attempts, joined with their results; for scoring them anew.
+    /// Submitted attempts, joined with their results; for rescoring.
     pub fn scored() -> Select<Self> {
         Self::find().join(JoinType::InnerJoin, Relation::Result.def())
     }
@@ -102,7 +102,7 @@ impl Entity {
         }
     }
 
-    /// Attempts whose time and grace have passed, the longest overdue first; for the sweep only.
+    /// Overdue attempts, the longest overdue first; for the sweep only.
     pub fn overdue(now: Time) -> Select<Self> {
         Self::find()
             .filter(Column::State.eq(State::InProgress))

@@ -1,4 +1,4 @@
-//! What was done, by whom, to what: rows that are added and sealed, and never changed.
+//! Audit log entries: rows that are inserted and sealed, and never changed.
 
 use sea_orm::{QueryOrder, entity::prelude::*};
 
@@ -19,11 +19,11 @@ pub struct Model {
     pub object_id: String,
     /// JSON: what the action changed, as it was.
     pub was: Option<String>,
-    /// JSON: the same, as it became.
+    /// JSON: the values after the action.
     pub became: Option<String>,
     pub at: Time,
     pub request_id: Option<String>,
-    /// The place in the chain, from 1.
+    /// Position in the chain, starting at 1.
     pub seq: Option<i64>,
     pub hash: Option<Vec<u8>>,
     pub key_id: Option<String>,
@@ -83,12 +83,12 @@ impl Entity {
         Self::find()
     }
 
-    /// What the sealer has not met yet. A lower id may be committed later: whoever reads these takes them as they come.
+    /// Entries that are not sealed yet. A lower id may commit later: the sealer takes them as it finds them.
     pub fn unsealed() -> Select<Self> {
         Self::find().filter(Column::Seq.is_null()).order_by_asc(Column::Id)
     }
 
-    /// The chain after a place in it.
+    /// The chain after a sequence number.
     pub fn sealed_after(seq: i64) -> Select<Self> {
         Self::find().filter(Column::Seq.gt(seq)).order_by_asc(Column::Seq)
     }

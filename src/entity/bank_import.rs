@@ -25,7 +25,7 @@ pub struct Model {
     pub finished_at: Option<Time>,
     /// JSON: each sheet's report and quiz.
     pub report: Option<String>,
-    /// Why nothing of the file was imported.
+    /// The reason nothing was imported.
     pub error: Option<String>,
     /// The request that sent the file.
     pub request_id: Option<String>,
@@ -42,7 +42,7 @@ impl Entity {
         Self::find()
     }
 
-    /// An import whose file is not read yet; for who reads it.
+    /// An import whose file has not been read yet.
     pub fn waiting(id: BankImportId) -> Select<Self> {
         Self::find_by_id(id).filter(Column::FinishedAt.is_null())
     }

@@ -22,7 +22,7 @@ pub struct Model {
     pub quiz_id: QuizId,
     pub score: i64,
     pub achieved_at: Time,
-    /// When this quiz last changed the student's sum; `None` while it never did (a first result of zero).
+    /// The time this quiz last changed the student's sum; `None` if it never did (a first result of zero).
     pub moved_at: Option<Time>,
 }
 

@@ -1,4 +1,4 @@
-//! What happened on each day of the site's zone, counted once the day is over.
+//! Activity of each day in the site's time zone, counted once the day is over.
 
 use chrono::NaiveDate;
 use sea_orm::{QueryOrder, entity::prelude::*};

@@ -7,7 +7,7 @@ use crate::{clock::Time, id::UserId};
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "links")]
 pub struct Model {
-    /// Of the token: the token itself is in the letter only.
+    /// The hash of the token; the token itself is only in the email.
     #[sea_orm(primary_key, auto_increment = false)]
     pub hash: Vec<u8>,
     pub user_id: UserId,
@@ -19,7 +19,7 @@ pub struct Model {
     pub used_at: Option<Time>,
 }
 
-/// What a link is for.
+/// The purpose of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Purpose {

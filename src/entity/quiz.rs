@@ -1,4 +1,4 @@
-//! Quizzes: what may change at any time. What is asked lives in revisions.
+//! Quizzes: the mutable part. Questions are in revisions.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub enum ReviewOpens {
 }
 
 impl Model {
-    /// The pause that the quiz asks for between two attempts.
+    /// The required pause between two attempts.
     pub fn cooldown(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.cooldown_ms).unwrap_or(0))
     }

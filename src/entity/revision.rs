@@ -1,4 +1,4 @@
-//! Revisions: what is asked. Published ones never change.
+//! Revisions: the questions of a quiz. Published ones never change.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub enum State {
 }
 
 impl Model {
-    /// How long an attempt of it may take.
+    /// The time limit of an attempt.
     pub fn duration(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.duration_ms).unwrap_or(0))
     }

@@ -29,7 +29,7 @@ pub struct Model {
     pub max_score: i64,
 }
 
-/// What a roll-up sums over.
+/// The grouping of a roll-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Kind {

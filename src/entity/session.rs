@@ -23,7 +23,7 @@ pub struct Model {
     pub revoked_at: Option<Time>,
 }
 
-/// How a session's tokens travel.
+/// The transport of a session's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Client {

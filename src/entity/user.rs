@@ -24,13 +24,13 @@ pub struct Model {
     pub version: i64,
     pub created_at: Time,
     pub access_changed_at: Option<Time>,
-    /// When the password or the address last changed.
+    /// The time of the last change of password or address.
     pub credentials_changed_at: Option<Time>,
     pub suspended_at: Option<Time>,
     /// In an admin's words.
     pub suspension_reason: Option<String>,
     pub deleted_at: Option<Time>,
-    /// When the personal data of a deleted account was removed.
+    /// The time the personal data of the deleted account was erased.
     pub erased_at: Option<Time>,
     /// Computed by the database from role, suspension, deletion and choice.
     pub ranked: bool,
@@ -121,15 +121,15 @@ impl Entity {
         }
     }
 
-    /// An update of this account that makes its version grow. Whatever changes a student's results or standings goes
-    /// through this row first; boards tell by the version which change is newer.
+    /// An update of this account that increments its version. Every change of a student's results or standings locks
+    /// this row first; its version orders the changes on boards.
     pub fn grow(id: UserId) -> UpdateMany<Self> {
         Self::update_many()
             .col_expr(Column::Version, Expr::col(Column::Version).add(1i64))
             .filter(Column::Id.eq(id))
     }
 
-    /// Accounts whose personal data is still there although they were deleted at `deleted_by` or before; to erase it.
+    /// Accounts deleted at or before `deleted_by` whose personal data is not erased yet.
     pub fn to_erase(deleted_by: Time) -> Select<Self> {
         Self::find()
             .filter(Column::DeletedAt.lte(deleted_by))

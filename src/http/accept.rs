@@ -11,7 +11,7 @@ pub const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 /// The media type of clients from before it.
 pub const JSON: &str = "application/json";
 
-/// What a client can read.
+/// The content types that a client accepts.
 pub struct Accepted {
     /// The media type for one result: what the client prefers of the two.
     pub single: Option<&'static str>,

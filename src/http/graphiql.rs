@@ -1,4 +1,4 @@
-//! GraphiQL for staff, from assets inside the binary: no other site is asked for anything.
+//! GraphiQL for staff, from assets embedded in the binary; nothing is loaded from other sites.
 
 use axum::{
     Router,

@@ -3,7 +3,7 @@
 use async_graphql::{Response as GraphQLResponse, ServerError, Value};
 use serde::Serialize;
 
-/// The specification wants no `data` at all if there was nothing to run.
+/// The specification requires `data` to be absent if nothing was executed.
 #[derive(Serialize)]
 struct Envelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,12 +1,12 @@
-//! Results one after the other in the body of one response, for clients that can't open a WebSocket.
+//! Streams in the body of one response, for clients that can't open a WebSocket.
 //!
 //! | form | asked for with `Accept` | protocol |
 //! |---|---|---|
 //! | server-sent events | `text/event-stream` | [GraphQL over SSE][sse], distinct connections |
 //! | multipart | `multipart/mixed;subscriptionSpec=1.0` | [Apollo's multipart subscriptions][multipart] |
 //!
-//! A body that ends without the protocol's last word was cut off, by the end of the session or of the server: a client
-//! comes back with what it has, and learns which of the two it was.
+//! A body without the protocol's final message was cut off, by the end of the session or of the server: a client that
+//! reconnects with its credential learns which.
 //!
 //! [sse]: https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 //! [multipart]: https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol
@@ -31,7 +31,7 @@ use super::json::json;
 /// Well below the time after which proxies give up on a silent connection.
 const HEARTBEAT: Duration = Duration::from_secs(12);
 
-/// How results are told apart within a body.
+/// The framing of results within a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     EventStream,
@@ -89,7 +89,7 @@ impl Form {
     }
 }
 
-/// A response whose body goes on until the results end, or is cut off by the end of the session or of the server.
+/// A response whose body ends with the results, the session or the server.
 pub fn respond(
     form: Form,
     results: impl Stream<Item = GraphQLResponse> + Send + 'static,

@@ -4,12 +4,12 @@
 //! is not used because it answers validation errors with `next`, replaces an operation whose id comes twice, never
 //! pings, and closes with codes that clients don't know.
 //!
-//! One task owns the socket; each operation runs in a task of its own and hands its frames over through a channel
-//! with room for one. So a stream is asked for its next result only when the one before was taken, a socket holds at
-//! most [`Settings::max_operations`] + 2 responses, and a client that stops reading holds up its own frames but no
-//! transaction of a mutation that is under way. While a frame is being written nothing is read: the client
-//! feels the same back-pressure it exerts, until [`Settings::write_timeout`] ends the socket. A stream that must not
-//! fall behind has to drop or merge its own events.
+//! One task owns the socket; each operation runs in a task of its own and sends its frames through a channel with a
+//! capacity of one. So a stream is polled for its next result only after the previous one was taken, a socket holds at
+//! most [`Settings::max_operations`] + 2 responses, and a client that stops reading blocks its own frames but no
+//! transaction of a running mutation. While a frame is being written nothing is read: the client receives the same
+//! back-pressure it exerts, until [`Settings::write_timeout`] ends the socket. A stream that must not fall behind has
+//! to drop or merge its own events.
 //!
 //! Closing the socket, `Complete` from the client and the end of the session drop the operation, at its next await.
 //!
@@ -29,8 +29,8 @@
 //! | 4499 | Terminated | silent for [`Settings::pong_timeout`], or not reading for [`Settings::write_timeout`] | |
 //! | 4500 | Internal server error | a response can't be written as JSON | |
 //!
-//! The reference client connects again by itself after 1001, 4403, 4408, 4499 and a socket that just breaks; the others
-//! reach the application as errors. 4499 is this server's choice among the private codes.
+//! The reference client reconnects by itself after 1001, 4403, 4408, 4499 and a broken socket; the other codes reach
+//! the application as errors. 4499 is this server's choice among the private codes.
 //!
 //! ```text
 //! async fn subscribe(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
@@ -65,13 +65,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument as _;
 
-/// What a client brings along with `ConnectionInit` or `Ping`.
+/// The payload of `ConnectionInit` or `Ping`.
 pub type Payload = Map<String, serde_json::Value>;
 
-/// The name of the sub-protocol, as it stands in `Sec-WebSocket-Protocol`.
+/// The name of the sub-protocol in `Sec-WebSocket-Protocol`.
 pub const SUBPROTOCOL: &str = "graphql-transport-ws";
 
-/// How long a closing socket waits for the client's half of the farewell.
+/// Time for the client to complete the closing handshake.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
 /// The longest operation id, in characters; clients use counters and UUIDs.
@@ -80,7 +80,7 @@ const MAX_ID_CHARS: usize = 256;
 /// The longest close reason, in bytes: RFC 6455, section 5.5, allows 125 for a control frame, the code takes two.
 const MAX_REASON_BYTES: usize = 123;
 
-/// What a socket may cost, and how long it may keep the server waiting.
+/// Limits and timeouts of a socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// From the upgrade to `ConnectionAck`, the time of the init function included.
@@ -110,7 +110,7 @@ impl Default for Settings {
     }
 }
 
-/// What the init function answers to let a client in.
+/// The reply of the init function that accepts a client.
 pub struct Accepted<X> {
     /// Starts one operation. It returns at once; the work is in the stream, which ends when the operation does.
     pub execute: X,
@@ -123,7 +123,7 @@ pub struct Accepted<X> {
 pub struct Close(u16, Cow<'static, str>);
 
 impl Close {
-    /// No credential, or one that has expired: whoever can refresh it does so and connects again.
+    /// No credential, or an expired one: clients refresh it and reconnect.
     pub const UNAUTHORIZED: Self = Self::new(4401, "Unauthorized");
     /// This client may not come in; the reference client tries again a few times.
     pub const FORBIDDEN: Self = Self::new(4403, "Forbidden");
@@ -161,7 +161,7 @@ impl From<Close> for CloseFrame {
     }
 }
 
-/// Why a socket is done.
+/// The reason a socket ends.
 enum End {
     /// The client closed it, or it broke.
     Left,
@@ -174,7 +174,7 @@ impl From<Close> for End {
     }
 }
 
-/// What a client says.
+/// A message of the client.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum ClientMessage {
@@ -223,7 +223,7 @@ fn parse(text: &str) -> Result<ClientMessage, Close> {
     }
 }
 
-/// What the server says. Responses are borrowed and written as they are, their fields in the order of the query.
+/// A message of the server. Responses are borrowed and serialized as they are, with fields in the order of the query.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum ServerMessage<'a> {
@@ -292,7 +292,7 @@ where
         heard: Instant::now(),
     };
     let talk = async {
-        // What it takes to connect is not kept for as long as the socket lives.
+        // Boxed, so that the state of the handshake is not kept for the life of the socket.
         let accepted = Box::pin(connect(&mut wire, &shutdown, init)).await?;
         operate(&mut wire, &shutdown, accepted).await
     };
@@ -300,7 +300,7 @@ where
     wire.finish(end).await;
 }
 
-/// Section "Successful connection initialisation". The client is heard while `init` is at work.
+/// Section "Successful connection initialisation". Messages of the client are received while `init` runs.
 async fn connect<I, R, X>(wire: &mut Wire, shutdown: &CancellationToken, init: I) -> Result<Accepted<X>, End>
 where
     I: FnOnce(Payload) -> R,
@@ -444,7 +444,7 @@ fn is_refusal(response: &Response) -> bool {
     response.data == Value::Null && !response.errors.is_empty() && response.errors.iter().all(|e| e.path.is_empty())
 }
 
-/// The socket, and when something was last heard from its other end.
+/// The socket, and the time of the last message received.
 struct Wire {
     socket: WebSocket,
     settings: Settings,

@@ -1,7 +1,7 @@
-//! Question banks: rows of a sheet become checked questions, and a report by cell of the rest.
+//! Question banks: turns the rows of a sheet into checked questions, and reports the rest by cell.
 //!
-//! The rules are those of a careful editor. A row is imported whole or not at all, every cell that
-//! keeps it out is named, and where a row could be read in two ways it is refused and not guessed.
+//! The rules are those of a careful editor. A row is imported whole or not at all, every cell that prevents it is
+//! named, and an ambiguous row is refused, not guessed.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ pub struct Question {
     pub chapter: Option<String>,
 }
 
-/// What one sheet gave: its sound questions in the order of their rows, and its report.
+/// The result of one sheet: its valid questions in the order of their rows, and its report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sheet {
     pub report: SheetReport,
@@ -42,9 +42,8 @@ pub struct Sheet {
 
 /// Reads an uploaded XLSX workbook or CSV file into questions, sheet by sheet.
 ///
-/// `file_name` is the upload's own name: it tells CSV from other text and names a CSV file's only
-/// sheet. With `only_sheet` just that sheet is read. A bad row or sheet is told in the reports;
-/// the error is for files that cannot be read at all.
+/// `file_name` is the name of the upload: it determines the format and names a CSV file's only sheet. With `only_sheet`
+/// just that sheet is read. A bad row or sheet is reported; the error is for files that cannot be read at all.
 pub fn read(file_name: &str, bytes: &[u8], only_sheet: Option<&str>) -> Result<Vec<Sheet>, Unreadable> {
     let grids = sheet::open(file_name, bytes, only_sheet)?;
     Ok(grids.iter().map(Sheet::of).collect())
@@ -132,12 +131,12 @@ impl Sheet {
     }
 }
 
-/// The questions of the rows above. Refused rows count too: theirs is the place to mend.
+/// The questions of the rows above, including refused ones, which are to be fixed there.
 #[derive(Default)]
 struct Seen {
-    /// Where each text stood first.
+    /// The first cell of each text.
     texts: HashMap<String, String>,
-    /// Where each text with its set of choices stood first.
+    /// The first cell of each text with its set of choices.
     questions: HashMap<(String, Vec<String>), First>,
 }
 
@@ -161,7 +160,7 @@ enum Likeness {
 }
 
 impl Seen {
-    /// How a row is like the rows above it; from now on it is one of them.
+    /// Compares a row with the rows above it, and adds it to them.
     fn compare(&mut self, cell: &str, reading: &Reading) -> Likeness {
         let Some(text) = reading.text() else {
             return Likeness::None;

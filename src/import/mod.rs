@@ -31,7 +31,7 @@ pub struct Order {
     /// The subject; made if there is none of this name
     #[arg(long)]
     pub subject: String,
-    /// Only this sheet; every sheet with questions becomes a quiz of its own without it
+    /// Only this sheet; without it every sheet with questions becomes a quiz of its own
     #[arg(long)]
     pub sheet: Option<String>,
     /// Publish what was imported
@@ -39,7 +39,7 @@ pub struct Order {
     pub publish: bool,
 }
 
-/// What the command line imports.
+/// The arguments of the `import` command.
 #[derive(Clone, Debug, clap::Args)]
 pub struct File {
     /// The spreadsheet: XLSX, or CSV in UTF-8
@@ -60,7 +60,7 @@ pub struct Imported {
     pub quiz: Option<QuizId>,
 }
 
-/// What became of every sheet.
+/// The report of every sheet.
 pub struct Report {
     sheets: Vec<Imported>,
     published: bool,
@@ -84,7 +84,7 @@ pub async fn run(site: &Site, file: &File, cause: &Cause) -> Result<Report> {
     })
 }
 
-/// Reads a file where it holds nobody up.
+/// Reads a file on a thread of its own, where it blocks no request.
 async fn read_apart(name: String, bytes: Vec<u8>, sheet: Option<String>) -> Result<Result<Vec<Sheet>, Unreadable>> {
     tokio::task::spawn_blocking(move || read(&name, &bytes, sheet.as_deref()))
         .await

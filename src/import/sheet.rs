@@ -32,7 +32,7 @@ pub struct Row {
     cells: Vec<(u32, Cell)>,
 }
 
-/// What a cell holds.
+/// The content of a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cell {
     Blank,
@@ -46,7 +46,7 @@ pub enum Cell {
     Error,
 }
 
-/// Why a file gave no sheets at all. `Display` is written for the person who uploaded it.
+/// The reason a file could not be read at all. `Display` is written for the person who uploaded it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unreadable {
     NotASpreadsheet,
@@ -92,8 +92,8 @@ pub fn open(file_name: &str, bytes: &[u8], only: Option<&str>) -> Result<Vec<Gri
     Ok(vec![delimited::grid(name, bytes)?])
 }
 
-/// A password turns a workbook into the container that Excel used before 2007; inside, the
-/// encrypted package is listed by name, in UTF-16.
+/// A password turns a workbook into the container that Excel used before 2007, with the name of the encrypted package
+/// in UTF-16.
 fn locked_or_old(bytes: &[u8]) -> Unreadable {
     let package: Vec<u8> = "EncryptedPackage".encode_utf16().flat_map(u16::to_le_bytes).collect();
     if bytes.windows(package.len()).any(|part| part == package) {
@@ -103,7 +103,7 @@ fn locked_or_old(bytes: &[u8]) -> Unreadable {
     }
 }
 
-/// The names of the sheets to read: all of them, or the one that was asked for.
+/// The names of the sheets to read: all, or the requested one.
 fn choose(there: Vec<String>, only: Option<&str>) -> Result<Vec<String>, Unreadable> {
     match only {
         None => Ok(there),

@@ -1,4 +1,4 @@
-//! Those who listen to a board on this server, and what each was told last.
+//! The listeners of a board on this server, with the last message sent to each.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -24,16 +24,16 @@ use crate::{
     sync::lock,
 };
 
-/// What a listener wants to know of a board.
+/// The part of a board that a listener watches.
 #[derive(Clone, Copy, Debug)]
 pub enum Watched {
-    /// Where one student stands.
+    /// The standing of one student.
     Student(UserId),
-    /// The first so many places.
+    /// The first `n` standings.
     Top(usize),
 }
 
-/// What a listener is told: always the present state, never a difference.
+/// A message to a listener: always the current state, never a difference.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub board: Board,
@@ -42,7 +42,7 @@ pub struct Snapshot {
     /// The number of students ranked by the board.
     pub total: u64,
     pub rows: Vec<Row>,
-    /// Who has passed the student that is watched, since the snapshot before; a few, the nearest first.
+    /// Students who have overtaken the watched one since the previous snapshot; a few, the nearest first.
     pub overtaken_by: Vec<Profile>,
     /// The board is being built: this says nothing yet, the next one will.
     pub stale: bool,
@@ -51,10 +51,10 @@ pub struct Snapshot {
 /// Those who listen to a board on this server.
 pub(super) struct Audience {
     pub(super) board: Board,
-    /// Told when the board may have changed.
+    /// Notified when the board may have changed.
     pub(super) changed: Notify,
     listeners: Mutex<Listeners>,
-    /// Who has moved since the last tick.
+    /// Moves since the last tick.
     moves: Mutex<VecDeque<Move>>,
 }
 
@@ -95,7 +95,7 @@ struct Delivery {
     pending: Arc<AtomicUsize>,
 }
 
-/// Where a listener finds its latest delivery: one that was not taken is replaced by the next.
+/// A slot for a listener's latest message: one that was not taken is replaced by the next.
 #[derive(Default)]
 pub(super) struct Slot {
     delivery: Mutex<Option<Delivery>>,
@@ -121,7 +121,7 @@ impl Slot {
 }
 
 impl Watched {
-    /// What the board is asked for it.
+    /// The query for this part of the board.
     pub(super) fn question(self) -> Question {
         match self {
             Self::Student(student) => Question::Around(student.0, 0, 0),
@@ -161,7 +161,7 @@ impl Listening {
         self.audience.changed.notify_one();
     }
 
-    /// The listener has read the state by itself; what a tick has sent meanwhile is newer.
+    /// Records what the listener has read itself, unless a tick has sent something newer meanwhile.
     pub(super) fn has_shown(&self, sent: Sent) {
         if let Some(listener) = lock(&self.audience.listeners).all.get_mut(&self.id)
             && listener.sent == Sent::Nothing
@@ -176,7 +176,7 @@ impl Drop for Listening {
         let mut listeners = lock(&self.audience.listeners);
         listeners.all.remove(&self.id);
         if listeners.all.is_empty() {
-            // The ticker is to notice that nobody is left.
+            // The ticker notices that no listener is left.
             self.audience.changed.notify_one();
         }
     }
@@ -192,7 +192,7 @@ impl Audience {
         }
     }
 
-    /// Somebody has moved.
+    /// Records a move.
     pub(super) fn note(&self, moved: &Move) {
         let mut moves = lock(&self.moves);
         if moves.len() == MOVES {
@@ -202,8 +202,7 @@ impl Audience {
         self.changed.notify_one();
     }
 
-    /// Joins; whether somebody must begin to serve the audience. Who asks for the board's state only after that misses
-    /// nothing.
+    /// Subscribes; returns whether the ticker must be started. A state queried after this call misses no change.
     pub(super) fn join(self: Arc<Self>, watched: Watched) -> (Listening, bool) {
         let slot = Arc::<Slot>::default();
         let mut listeners = lock(&self.listeners);
@@ -268,7 +267,7 @@ impl Audience {
         self.changed.notify_one();
     }
 
-    /// What the listeners want to know; nothing if there are none, and then nobody ticks any more.
+    /// The queries of all listeners; `None` if there are none, and then the ticker ends.
     pub(super) fn questions(&self) -> Option<(Vec<u64>, Vec<Question>)> {
         let mut listeners = lock(&self.listeners);
         if listeners.all.is_empty() {
@@ -305,7 +304,7 @@ impl Audience {
         moved
     }
 
-    /// Tells all that the index is away, once.
+    /// Notifies all listeners, once, that the index is unavailable.
     pub(super) fn send_stale(&self, now: Time) {
         for listener in lock(&self.listeners).all.values_mut() {
             if std::mem::replace(&mut listener.sent, Sent::Stale) != Sent::Stale {
@@ -318,14 +317,14 @@ impl Audience {
     }
 }
 
-/// How many moves are remembered for a tick.
+/// Maximum number of moves kept for a tick.
 const MOVES: usize = 200;
-/// How many of those who have passed somebody are told.
+/// Maximum number of overtaking students in a message.
 const OVERTAKING: usize = 3;
 
-/// Who was behind somebody's standing, and is before what it has become.
+/// The students who were behind the former standing and are ahead of the new one.
 fn overtaking(moves: &VecDeque<Move>, before: &Standing, now: &Standing) -> Vec<UserId> {
-    // Whoever has moved twice has come from where the first move began.
+    // Of several moves of a student, the first has the origin.
     let mut by: BTreeMap<Uuid, (Option<Standing>, Option<Standing>)> = BTreeMap::new();
     for moved in moves.iter().filter(|moved| moved.student != now.student) {
         let standing = |reached: Option<_>| reached.map(|reached| Standing::of(moved.student, reached));

@@ -1,8 +1,8 @@
-//! Live ranks. Changes of a board are collected for one tick; then one computation serves all who listen to it on this
-//! server: one look at the index, one statement for those profiles that are not at hand. While the index is away they
-//! are told so once. A slow reader finds the latest state and never a queue. While most of those who were sent one have
-//! not yet taken it, the next tick waits, up to four times its length: under load there are fewer messages, not later
-//! ones.
+//! Live ranks. Changes of a board are collected for one tick; then one computation serves all of its listeners on this
+//! server: one query of the index, and one statement for the profiles that are not cached. While the index is
+//! unavailable listeners are notified once. A slow reader receives the latest state and never a queue. While most
+//! listeners have not taken the last message, the next tick is delayed, up to four times its length: load reduces the
+//! number of messages, not their timeliness.
 
 use std::sync::{
     Arc,
@@ -28,10 +28,10 @@ use crate::{
     },
 };
 
-/// Which board a stream follows.
+/// The board that a stream follows.
 #[derive(Clone, Copy, Debug)]
 pub enum Followed {
-    /// The board whose window holds at present; the stream goes on with the next one when that is over.
+    /// The current board; the stream continues with the next one at the end of its window.
     Present(Scope, Span),
     /// One concrete board, over or not.
     Concrete(Board),
@@ -56,7 +56,7 @@ pub fn follow(boards: Arc<Boards>, followed: Followed, watched: Watched) -> impl
         loop {
             let board = followed.board(&boards);
             let listening = listen(&boards, board, watched);
-            // Boxed, so that what it takes to ask is not kept for as long as the stream lives.
+            // Boxed, so that the state of the query is not kept for the life of the stream.
             let snapshot = Box::pin(present(&boards, &listening)).await?;
             let mut last = Shown::of(&snapshot);
             yield snapshot;
@@ -84,7 +84,7 @@ pub fn follow(boards: Arc<Boards>, followed: Followed, watched: Watched) -> impl
     }
 }
 
-/// What a stream has shown last.
+/// The last snapshot that a stream has yielded.
 struct Shown {
     as_of: Time,
     stale: bool,
@@ -100,13 +100,14 @@ impl Shown {
         }
     }
 
-    /// The first tick may tell what a listener has just found out by itself, or less.
+    /// The first tick may repeat what the listener has just read itself, or be older.
     fn is_less_than(&self, next: &Snapshot) -> bool {
         let moved = || !next.rows.iter().map(|row| &row.place).eq(&self.places);
         next.stale || self.stale || (next.as_of >= self.as_of && moved())
     }
 
-    /// What a tick tells may be certain of less than a listener has found out by itself, and yet hold what that did not.
+    /// A tick may be exact up to an earlier time than the listener's own read, and still contain changes that the read
+    /// did not.
     fn is_more_than(&self, next: &Snapshot) -> bool {
         next.as_of < self.as_of && !next.rows.iter().map(|row| &row.place).eq(&self.places)
     }
@@ -150,7 +151,7 @@ fn listen(boards: &Arc<Boards>, board: Board, watched: Watched) -> Listening {
     listening
 }
 
-/// How many times longer than usual a tick may last under load.
+/// Maximum factor by which a tick is stretched under load.
 const STRETCH: usize = 4;
 
 /// Serves an audience until there is none.

@@ -1,4 +1,4 @@
-//! Boards: who stands where, and the streams that follow it.
+//! Boards and their streams.
 
 mod audience;
 pub mod live;
@@ -53,7 +53,7 @@ impl Topic for StandingsChanged {
     const KIND: &'static str = "standings_changed";
 }
 
-/// Shared boards have moved: what one server tells the audiences of the others.
+/// An event for the audiences of other servers: shared boards have moved.
 #[derive(Debug, Serialize, Deserialize)]
 struct BoardsMoved {
     standings: Vec<Changed>,
@@ -64,14 +64,14 @@ impl Topic for BoardsMoved {
     const KIND: &'static str = "boards_moved";
 }
 
-/// The boards that somebody looks at, each with its index and its audience on this server.
+/// The boards in use, each with its index and its audience on this server.
 pub struct Boards {
     pub ranks: Ranks,
     parts: Parts,
     audiences: Mutex<HashMap<Key, Arc<Audience>>>,
 }
 
-/// What boards stand on.
+/// The dependencies of [`Boards`].
 pub struct Parts {
     pub db: Db,
     pub clock: Arc<dyn Clock>,
@@ -80,7 +80,7 @@ pub struct Parts {
     pub fleet: Option<Fleet>,
     pub papers: Arc<Papers>,
     pub profiles: Arc<Profiles>,
-    /// How long changes of a board are collected before its streams are told.
+    /// Time that changes of a board are collected before its streams are notified.
     pub tick: Duration,
     /// The present day; streams wait for the next.
     pub days: watch::Sender<NaiveDate>,
@@ -97,7 +97,7 @@ impl Boards {
         }
     }
 
-    /// Applies what a transaction did to a student's standings, and tells the audiences here and on other servers.
+    /// Applies the changes of a student's standings, and notifies the audiences here and on other servers.
     async fn apply(&self, changed: &StandingsChanged) -> Result<()> {
         let StandingsChanged {
             student,
@@ -119,7 +119,7 @@ impl Boards {
         }
     }
 
-    /// Lets this server's audiences know who has moved. A board may also have moved unseen, or be gone.
+    /// Notifies this server's audiences of moves. A board may also have moved without one, or be dropped.
     fn moved(&self, standings: &[Changed], moves: &[Move]) {
         for changed in standings {
             if let Some(audience) = lock(&self.audiences).get(&changed.key()) {
@@ -133,14 +133,14 @@ impl Boards {
         }
     }
 
-    /// Anything may have changed: every audience is to look again.
+    /// Wakes every audience, as anything may have changed.
     fn wake(&self) {
         for audience in lock(&self.audiences).values() {
             audience.changed.notify_one();
         }
     }
 
-    /// An account has begun or ceased to be ranked: it comes to, or leaves, every board.
+    /// Applies a change of whether an account is ranked: it joins or leaves every board.
     async fn account_changed(&self, user: UserId) -> Result<()> {
         let conn = self.parts.db.read();
         let select = sql(
@@ -172,11 +172,11 @@ impl Boards {
             .clone()
     }
 
-    /// Drops what nobody has asked for in a while; what somebody listens to is asked for.
+    /// Drops boards without queries for a while; boards with listeners are queried.
     pub async fn prune(&self) {
         let listened: Vec<_> = {
             let mut audiences = lock(&self.audiences);
-            // A listener holds its audience, and so does whoever is about to join.
+            // A listener holds its audience, as does one that is about to subscribe.
             audiences.retain(|_, audience| Arc::strong_count(audience) > 1);
             audiences.values().map(|audience| audience.board).collect()
         };

@@ -39,7 +39,7 @@ pub struct OwnStanding {
     pub total: u64,
 }
 
-/// The board of a scope whose window holds now.
+/// The current board of a scope.
 pub async fn present(boards: &Boards, scope: Scope, span: Span, now: &Moment) -> Result<Board> {
     let window = Window::at(span, now.at, boards.parts.zone);
     existing(boards, Board { scope, window }, now).await
@@ -68,7 +68,7 @@ pub async fn existing(boards: &Boards, board: Board, now: &Moment) -> Result<Boa
     Ok(board)
 }
 
-/// Where a page of a board begins.
+/// The start of a page of a board.
 pub enum From {
     /// At keys: after one, before one.
     Page(Page<Standing>),
@@ -137,7 +137,7 @@ fn all_of(answer: &Answer) -> Slice<Place> {
     }
 }
 
-/// Those who share the first rank of a board whose window is over; nobody as long as it is not.
+/// The standings that share the first rank of a closed board; empty while it is open.
 pub async fn winners(boards: &Boards, board: Board, now: &Moment) -> Result<Standings> {
     const MOST: usize = 100;
     let is_over = board.window.ends_at(boards.parts.zone).is_some_and(|end| now.at >= end);
@@ -154,7 +154,7 @@ pub async fn winners(boards: &Boards, board: Board, now: &Moment) -> Result<Stan
     with_profiles(boards, answer, slice).await
 }
 
-/// The places around the viewer; none if the viewer has none.
+/// The standings around the viewer's; empty if the viewer has none.
 pub async fn around(boards: &Boards, viewer: &Viewer, board: Board, above: usize, below: usize) -> Result<Standings> {
     let answer = ask(boards, board, &Question::Around(viewer.user().0, above, below)).await?;
     let slice = all_of(&answer);
@@ -186,7 +186,7 @@ struct Unranked {
     profile: Profile,
 }
 
-/// Whoever is not ranked still sees the own points.
+/// The own points of an account that is not ranked.
 async fn unranked(conn: &impl ConnectionTrait, user: UserId, board: Board, total: u64) -> Result<Option<OwnStanding>> {
     let select = sql(
         conn,

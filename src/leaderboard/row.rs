@@ -1,17 +1,17 @@
-//! Rows of a board: a place and who has it.
+//! Rows of a board: a ranked standing and its student's profile.
 
 use std::collections::HashMap;
 
 use crate::{account::Profile, id::UserId, ranks::index::Place};
 
-/// A place and who has it.
+/// A ranked standing and its student's profile.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub place: Place,
     pub profile: Profile,
 }
 
-/// Places with the profiles of those who have them.
+/// Standings joined with their students' profiles.
 pub fn rows(places: &[Place], profiles: &HashMap<UserId, Profile>) -> Vec<Row> {
     let row = |place: &Place| {
         let profile = profiles.get(&student_of(place))?.clone();
@@ -20,7 +20,7 @@ pub fn rows(places: &[Place], profiles: &HashMap<UserId, Profile>) -> Vec<Row> {
     places.iter().filter_map(row).collect()
 }
 
-/// Who has a place.
+/// The student of a row.
 pub fn student_of(place: &Place) -> UserId {
     UserId(place.standing.student)
 }

@@ -1,4 +1,4 @@
-//! What a submit writes for the boards: the student's best ranked results and the standings summed from them.
+//! The boards' part of a submit: the student's best ranked results and the standings summed from them.
 //!
 //! A standing is the sum, over quizzes, of the student's best ranked result in the window. It was reached when that sum
 //! last changed: at the newest `moved_at` of its bests, or, while every result was worth nothing, at the first of them.
@@ -40,8 +40,8 @@ pub async fn count(
     sum_up(conn, result, &windows, version).await
 }
 
-/// Counts anew what a result that has changed counted for: the student's best of the quiz in the result's four windows,
-/// and the standings that follow from them. Returns the standings that have changed.
+/// Recounts a changed result: the student's best of the quiz in the result's four windows, and the standings derived
+/// from them. Returns the changed standings.
 pub async fn recount(
     conn: &impl ConnectionTrait,
     result: &Ranked,

@@ -1,4 +1,4 @@
-//! Limits of a fleet: counted in Redis, by the clock of whichever server asks.
+//! Limits of a fleet: counted in Redis, by the clock of the calling server.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -18,7 +18,7 @@ const REQUEST: &str = include_str!("shared/request.lua");
 static HASHES: LazyLock<[String; 2]> =
     LazyLock::new(|| [RESERVE, REQUEST].map(|script| Script::new(script).get_hash().to_owned()));
 
-/// What Redis must have been given before anything is counted.
+/// The scripts that Redis must have loaded before anything is counted.
 pub fn scripts() -> impl Iterator<Item = &'static str> {
     [RESERVE, REQUEST].into_iter()
 }

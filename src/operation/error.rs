@@ -4,7 +4,7 @@ use async_graphql::{ErrorExtensionValues, Response, ServerError};
 
 use crate::error::{Cause, Error, whole_seconds};
 
-/// What travels through the executor inside an error, for [`finish`] to log.
+/// Carries the cause through the executor inside an error, for [`finish`] to log.
 struct Hidden(Cause);
 
 impl From<Error> for async_graphql::Error {
@@ -48,7 +48,7 @@ impl From<Error> for async_graphql::Error {
 
 const INTERNAL_MESSAGE: &str = "Something went wrong on our side. Quote the request id if it happens again.";
 
-/// An error about a request as a whole, not about a place in its text.
+/// An error about the request as a whole, without a location in its text.
 pub fn of_request(error: Error) -> ServerError {
     let mut error = async_graphql::Error::from(error).into_server_error(async_graphql::Pos::default());
     error.locations.clear();

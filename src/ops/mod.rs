@@ -1,4 +1,4 @@
-//! What operators run beside the server: backups, copies, checks.
+//! Commands for operators: backup, restore, copy, verify, deployment check.
 
 pub mod backup;
 pub mod copy;

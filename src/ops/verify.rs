@@ -1,5 +1,5 @@
-//! Proves that the audit log is whole, and that what is derived agrees with what it is derived from: results are marked anew from the answers, standings
-//! and roll-ups made anew from results and answers, by other means than a submit's, and compared.
+//! Verifies the audit log, and that derived data agrees with its source: results are recomputed from the answers,
+//! standings and roll-ups from results and answers, by other code than a submit's, and compared.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -115,7 +115,7 @@ const HOT: [(&str, &str, &str); 6] = [
         "SELECT id FROM attempts WHERE student_id = (SELECT id FROM users LIMIT 1) AND state = 'SUBMITTED' \
          ORDER BY id DESC LIMIT 20",
         "attempts_student_state",
-        // Where hardly any attempt is open, the shorter index does as well.
+        // With few open attempts the shorter index is as good.
         "attempts_student_state|attempts_student",
     ),
     (
@@ -236,7 +236,7 @@ fn standings(app: &App, taken: &[Taken]) -> BTreeMap<StandingKey, (i64, Time)> {
     standings
 }
 
-/// Sums the results anew.
+/// Recomputes the sums of results.
 fn rollups(app: &App, taken: &[Taken]) -> BTreeMap<RollupKey, Sums> {
     let mut rollups: BTreeMap<RollupKey, Sums> = BTreeMap::new();
     for result in taken {
@@ -256,7 +256,7 @@ fn rollups(app: &App, taken: &[Taken]) -> BTreeMap<RollupKey, Sums> {
     rollups
 }
 
-/// What the answers are worth, summed by student and `of`.
+/// The points of the answers, summed by student and `of`.
 async fn answers(conn: &impl ConnectionTrait, of: &str) -> Result<Vec<Marked>> {
     let select = format!(
         "SELECT {of} AS of_id, r.student_id, CAST(COUNT(DISTINCT r.attempt_id) AS BIGINT) AS attempts, \
@@ -278,13 +278,13 @@ async fn answers(conn: &impl ConnectionTrait, of: &str) -> Result<Vec<Marked>> {
     Ok(Marked::find_by_statement(sql(conn, select, [])).all(conn).await?)
 }
 
-/// Marks every attempt anew.
+/// Recomputes the score of every attempt.
 async fn marked(conn: &impl ConnectionTrait) -> Result<BTreeMap<AttemptId, Sums>> {
     let rows = answers(conn, "r.attempt_id").await?;
     Ok(rows.iter().map(|row| (AttemptId(row.of_id), row.sums())).collect())
 }
 
-/// Sums the answers by chapter anew.
+/// Recomputes the sums of answers by chapter.
 async fn chapters(conn: &impl ConnectionTrait) -> Result<BTreeMap<RollupKey, Sums>> {
     let rows = answers(conn, "q.chapter_id").await?;
     let key = |row: &Marked| (row.student_id, Kind::Chapter, row.of_id, 0);

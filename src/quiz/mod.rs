@@ -15,7 +15,7 @@ use crate::{
     page::{Order, Page, Slice},
 };
 
-/// What an answer is worth, in thousandths of a point.
+/// The points of each kind of answer, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marking {
     pub right: i64,
@@ -34,7 +34,7 @@ impl Default for Marking {
     }
 }
 
-/// Which quizzes of the catalogue are wanted. What is not given does not matter.
+/// Conditions for quizzes of the catalogue. Omitted fields match everything.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub subject: Option<SubjectId>,
@@ -106,7 +106,7 @@ pub async fn catalogue(conn: &impl ConnectionTrait, filter: &Filter, page: &Page
     })
 }
 
-/// How many quizzes the filter lets through.
+/// The number of quizzes that match the filter.
 pub async fn catalogue_count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> {
     Ok(filter.apply(quiz::Entity::catalogue()).count(conn).await?)
 }
@@ -117,7 +117,7 @@ pub async fn subjects(conn: &impl ConnectionTrait, page: &Page<SubjectId>) -> Re
     Ok(page.slice(rows.all(conn).await?))
 }
 
-/// How many subjects there are.
+/// The number of subjects.
 pub async fn subject_count(conn: &impl ConnectionTrait) -> Result<u64> {
     Ok(subject::Entity::present().count(conn).await?)
 }
@@ -132,7 +132,7 @@ pub async fn chapters(
     Ok(page.slice(rows.all(conn).await?))
 }
 
-/// How many chapters a subject has.
+/// The number of chapters of a subject.
 pub async fn chapter_count(conn: &impl ConnectionTrait, subject: SubjectId) -> Result<u64> {
     Ok(of_subject(subject).count(conn).await?)
 }

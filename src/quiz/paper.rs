@@ -68,7 +68,7 @@ pub struct Published {
     pub revision: revision::Model,
 }
 
-/// What has been read of published content.
+/// The cache of published content.
 pub struct Papers {
     subjects: Cache<SubjectId, Arc<subject::Model>>,
     quizzes: Cache<QuizId, Arc<Published>>,
@@ -76,7 +76,7 @@ pub struct Papers {
     keys: Cache<(RevisionId, i32), Arc<Key>>,
 }
 
-/// Changes of a quiz are told at once; this is the bound if a tale is lost.
+/// Maximum age of a cached quiz, in case an invalidation is lost.
 const QUIZ_KNOWN: Duration = Duration::from_secs(60);
 
 impl Default for Papers {
@@ -194,7 +194,7 @@ impl Papers {
         self.subjects.invalidate_all();
     }
 
-    /// A quiz has changed: what is known of it is asked for anew. Its revisions stay, they never change.
+    /// Invalidates a quiz. Its revisions stay, as they never change.
     async fn forget(&self, quiz: QuizId) {
         self.quizzes.invalidate(&quiz).await;
     }

@@ -1,4 +1,4 @@
-//! Scoring: pure, so that it can be tested without a database and told to students as it is.
+//! Scoring: pure functions, testable without a database.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ pub fn outcome(right: ChoiceId, chosen: Option<ChoiceId>) -> Outcome {
     }
 }
 
-/// What an outcome is worth.
+/// The points of an outcome, in thousandths.
 pub fn worth(marking: Marking, outcome: Outcome) -> i64 {
     match outcome {
         Outcome::Right => marking.right,

@@ -1,4 +1,4 @@
-//! What a board is: a scope and a window, both nameable.
+//! Boards: a scope and a window.
 
 use chrono::{Datelike, Days, Months, NaiveDate, TimeZone, Weekday};
 use chrono_tz::Tz;
@@ -18,7 +18,7 @@ pub struct Board {
     pub window: Window,
 }
 
-/// Which quizzes count on a board.
+/// The quizzes that count on a board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     Everything,
@@ -53,7 +53,7 @@ impl Span {
 }
 
 impl Scope {
-    /// What the tables hold for it: the nil UUID for everything.
+    /// The stored id: the nil UUID for everything.
     pub fn key(self) -> Uuid {
         match self {
             Self::Everything => Uuid::nil(),
@@ -80,7 +80,7 @@ impl Window {
         Span::ALL.map(|span| Self::at(span, at, zone))
     }
 
-    /// What kind of window it is.
+    /// The kind of window.
     pub fn span(self) -> Span {
         self.span
     }
@@ -124,12 +124,12 @@ impl Window {
         Some(Self { first: first?, ..self })
     }
 
-    /// When it begins; all time has no beginning.
+    /// The start of the window; `None` for all time.
     pub fn starts_at(self, zone: Tz) -> Option<Time> {
         (self.span != Span::AllTime).then(|| midnight(self.first, zone))
     }
 
-    /// When it is over, exclusively; all time never is.
+    /// The end of the window, exclusive; `None` for all time.
     pub fn ends_at(self, zone: Tz) -> Option<Time> {
         let next = match self.span {
             Span::AllTime => return None,
@@ -142,7 +142,7 @@ impl Window {
 }
 
 impl Board {
-    /// What the tables call it.
+    /// The stored name.
     pub fn key(self) -> Key {
         Key::now(self.scope.key(), self.window.key())
     }
@@ -155,7 +155,7 @@ impl Board {
         })
     }
 
-    /// What the API's id of a board begins with.
+    /// The prefix of a board's id in the API.
     pub const PREFIX: &str = "board";
 
     /// The opaque id that the API shows. It names this very window, whatever the present one is.

@@ -1,5 +1,5 @@
-//! What any rank index must answer, wherever it keeps its standings: random histories, questions, and a naive index which
-//! sorts a list for each answer. It knows nothing of [`RankIndex`] nor of the order of [`Standing`].
+//! The contract of a rank index, wherever its standings are: random histories, queries, and a naive index that sorts a
+//! list for each answer. It depends neither on [`RankIndex`] nor on the order of [`Standing`].
 
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
@@ -24,7 +24,7 @@ use crate::{
 trait Index {
     fn apply(&mut self, updates: &[Update]);
 
-    /// For each question how many standings there are, and the places.
+    /// For each query the number of standings, and the ranked rows.
     fn ask(&mut self, questions: &[Question]) -> Vec<(u64, Vec<Place>)>;
 }
 

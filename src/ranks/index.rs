@@ -1,18 +1,18 @@
-//! The rank index: one board in memory, ready to say who stands where.
+//! The rank index: one board in memory.
 //!
-//! It is derived from the tables and never stored. Updates come after the commit, in any order and any number of
-//! times; each carries a version and the absolute score, and only a higher version than the one held changes
-//! anything. So the same updates give the same index however they were delivered.
+//! It is derived from the tables and never stored. Updates arrive after the commit, in any order and any number of
+//! times; each carries a version and the absolute score, and only a higher version than the stored one changes
+//! anything. So the same updates give the same index, however they were delivered.
 //!
 //! # Structure
 //!
-//! The standings lie sorted, best first, in blocks of at most 512. Separators between the blocks find the block of
-//! a key by binary search; a Fenwick tree over the blocks' lengths turns a block into a position and back. One map
-//! leads from a student to what is held of him, another keeps the versions of those who left.
+//! The standings are sorted, best first, in blocks of at most 512. Separators between the blocks find the block of a
+//! key by binary search; a Fenwick tree over the blocks' lengths converts a block to a position and back. One map holds
+//! each student's state, another the versions of those who left.
 //!
-//! Any question takes O(log n) plus the places it returns. An update takes O(log n) comparisons and moves at most
-//! 16 KiB within a block; now and then (amortised, once in some hundred updates) a split or a merge renews the n /
-//! 350 lengths.
+//! A query takes O(log n) plus the rows it returns. An update takes O(log n) comparisons and moves at most 16 KiB
+//! within a block; occasionally (amortised, once in some hundred updates) a split or a merge recomputes the n / 350
+//! lengths.
 //!
 //! # Why this one
 //!
@@ -27,17 +27,16 @@
 //! | wabi_tree 0.1 `OSBTreeSet` | 45 ms | 2.3 µs, once 26 ms | 1.1 µs | 1.8 µs | 42 | 107 |
 //! | a set for each score | 54 ms | 1.5 µs | 0.7 µs | 0.20 µs | 48 | not measured |
 //!
-//! Times are alike, since all wait for memory; room decides. indexset neither merges nodes nor gives their room
-//! back, so a board on which everyone climbs grows without need. A set for each score is the quickest while scores
-//! are few; with 100,000 distinct ones a standing takes 247 bytes and an update 8 µs, against 32 bytes and 3 µs
-//! here.
+//! Times are similar, since all wait for memory; memory use decides. indexset neither merges nodes nor releases their
+//! memory, so a board on which everyone climbs grows without need. A set for each score is the fastest with few scores;
+//! with 100,000 distinct ones a standing takes 247 bytes and an update 8 µs, against 32 bytes and 3 µs here.
 //!
 //! The maps are B-trees: 42 to 62 bytes a student and no pauses. A hash map answers in 0.2 instead of 0.6 µs but
 //! takes 86 bytes at a million, and the one insertion that makes it grow holds the board for 50 to 80 ms.
 //!
-//! The whole index, a million students: 74 bytes a student once built, 122 while it is built, up to 109 after long
-//! use, by a counting allocator; by `benches/rank_index.rs`, built in 0.3 s in any order, update 3.1 µs, a student's
-//! place 2.3 µs, ten around him 2.6 µs, a page of 50 at the middle 0.4 µs.
+//! The whole index, a million students: 74 bytes a student once built, 122 while it is built, up to 109 after long use,
+//! by a counting allocator; by `benches/rank_index.rs`, built in 0.3 s in any order, update 3.1 µs, a student's rank
+//! 2.3 µs, ten around it 2.6 µs, a page of 50 at the middle 0.4 µs.
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
@@ -59,12 +58,12 @@ pub struct Standing {
     pub student: Uuid,
     /// Thousandths of a point; may be negative.
     pub score: i64,
-    /// When the score was reached, in microseconds since the epoch.
+    /// The time the score was reached, in microseconds since the epoch.
     pub reached_at: i64,
 }
 
 impl Standing {
-    /// What `student` has: the score, and when it was reached.
+    /// The standing of `student`: the score, and the time it was reached.
     pub const fn of(student: Uuid, (score, reached_at): (i64, i64)) -> Self {
         Self {
             student,
@@ -90,7 +89,7 @@ impl PartialOrd for Standing {
     }
 }
 
-/// What became of one student on this board, as of a version of his standing.
+/// A change of one student's standing on this board, with its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Update {
     /// The account.
@@ -129,13 +128,13 @@ pub struct Place {
     pub rank: u64,
     /// The number of standings listed before this one.
     pub position: u64,
-    /// What stands there.
+    /// The standing.
     pub standing: Standing,
 }
 
 impl Place {
-    /// Standings that follow each other from a position on, of which the first has this rank: within a tie a rank is that of
-    /// the place before, else the position's own.
+    /// Consecutive standings from a position on, the first of which has this rank. Within a tie the rank is that of the
+    /// previous one, else the position's.
     pub fn in_order(rank: u64, start: u64, standings: impl IntoIterator<Item = Standing>) -> Vec<Self> {
         let mut places: Vec<Self> = Vec::new();
         for (position, standing) in (start..).zip(standings) {
@@ -154,7 +153,7 @@ impl Place {
     }
 }
 
-/// What is held of a ranked student.
+/// The stored state of a ranked student.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
     version: i64,
@@ -167,7 +166,7 @@ struct Held {
 pub struct RankIndex {
     order: Order,
     held: BTreeMap<Uuid, Held>,
-    /// Versions at which students left, lest a late lower update bring one back.
+    /// Versions at which students left, so that a delayed older update does not bring one back.
     departed: BTreeMap<Uuid, i64>,
 }
 
@@ -240,7 +239,7 @@ impl RankIndex {
         true
     }
 
-    /// The score of `student` and when it was reached, if he is ranked here.
+    /// The score of `student` and the time it was reached; `None` if not ranked here.
     pub fn reached_by(&self, student: Uuid) -> Option<(i64, i64)> {
         self.held.get(&student).map(|held| held.reached)
     }
@@ -255,7 +254,7 @@ impl RankIndex {
         self.held.is_empty()
     }
 
-    /// Where `student` stands, or `None` if he is not ranked here. O(log n).
+    /// The rank and position of `student`; `None` if not ranked here. O(log n).
     pub fn place_of(&self, student: Uuid) -> Option<Place> {
         let standing = Standing::of(student, self.held.get(&student)?.reached);
         Some(Place {
@@ -270,26 +269,26 @@ impl RankIndex {
         1 + self.order.partition_point(|standing| standing.score > score) as u64
     }
 
-    /// The `n` places after `key`, or the first ones without a key; fewer at the end. O(log n + n).
+    /// The first `n` standings after `key`, or from the start; fewer at the end. O(log n + n).
     ///
-    /// The key need not be on the board any more: what counts is where it would be.
+    /// The key need not be on the board: its position in the order counts.
     pub fn after(&self, key: Option<&Standing>, n: usize) -> Vec<Place> {
         let start = key.map_or(0, |key| self.order.partition_point(|standing| standing <= key));
         self.places(start, n)
     }
 
-    /// The `n` places before `key`, or the last ones without a key, best first; fewer at the start. O(log n + n).
+    /// The last `n` standings before `key`, or from the end, best first; fewer at the start. O(log n + n).
     ///
-    /// The key need not be on the board any more: what counts is where it would be.
+    /// The key need not be on the board: its position in the order counts.
     pub fn before(&self, key: Option<&Standing>, n: usize) -> Vec<Place> {
         let end = key.map_or(self.len(), |key| self.order.partition_point(|standing| standing < key));
         let start = end.saturating_sub(n);
         self.places(start, end - start)
     }
 
-    /// The first `n` places whose rank is `rank` or a later one. O(log n + n).
+    /// The first `n` standings with `rank` or the next one that exists. O(log n + n).
     ///
-    /// Where two share rank 2, rank 3 is nobody's, and a jump to it lands on rank 4.
+    /// If two share rank 2, rank 3 does not exist, and a jump to it lands on rank 4.
     pub fn from_rank(&self, rank: u64, n: usize) -> Vec<Place> {
         let position = usize::try_from(rank.saturating_sub(1)).unwrap_or(usize::MAX);
         let Some(score) = self.order.iter_from(position).next().map(|standing| standing.score) else {
@@ -302,8 +301,8 @@ impl RankIndex {
         }
     }
 
-    /// The place of `student` with up to `above` places before and `below` after it, or `None` if he is not ranked
-    /// here. O(log n + above + below).
+    /// The standing of `student` with up to `above` before and `below` after it; `None` if not ranked here. O(log n +
+    /// above + below).
     pub fn around(&self, student: Uuid, above: usize, below: usize) -> Option<Vec<Place>> {
         let standing = Standing::of(student, self.held.get(&student)?.reached);
         let position = self.order.partition_point(|other| *other < standing);
@@ -311,7 +310,7 @@ impl RankIndex {
         Some(self.places(start, (position - start).saturating_add(1).saturating_add(below)))
     }
 
-    /// Up to `n` places from `start` on.
+    /// Up to `n` standings from `start` on.
     fn places(&self, start: usize, n: usize) -> Vec<Place> {
         let Some(first) = self.order.iter_from(start).next().filter(|_| n > 0) else {
             return Vec::new();

@@ -1,5 +1,5 @@
-//! The index in this process's memory, for one server. A board is built from the tables when it is first asked for and
-//! follows every commit from then on.
+//! The index in this process's memory, for a single server. A board is built from the tables at its first query and
+//! updated by every later commit.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -53,7 +53,7 @@ struct Commits {
     begun: BTreeSet<(Time, u64)>,
 }
 
-/// Held by a transaction from just before its commit until the boards have heard of it.
+/// Held by a transaction from just before its commit until the boards are updated.
 pub struct Committing {
     commits: Arc<Mutex<Commits>>,
     key: (Time, u64),
@@ -88,7 +88,7 @@ impl Memory {
         }
     }
 
-    /// What a board says, if it is there or can be had in a moment. All answers are as of one moment.
+    /// Queries a board, if it is built or can be within `MOMENT`. All answers are as of the same time.
     pub async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
         let now = self.clock.now();
         let loaded = {
@@ -115,7 +115,7 @@ impl Memory {
         Some(questions.iter().map(answer).collect())
     }
 
-    /// Has a board built, whether or not whoever asked for it waits so long.
+    /// Builds a board in the background, however long the query waits.
     fn build(&self, db: Db, key: Key, loaded: Arc<Loaded>) {
         let (boards, zone) = (self.loaded.clone(), self.zone);
         tokio::spawn(async move {
@@ -131,7 +131,7 @@ impl Memory {
         });
     }
 
-    /// The time up to which every commit is in the indexes. To be asked for while an index is locked.
+    /// The time up to which the indexes include every commit. Call it while an index is locked.
     fn exact_until(&self) -> Time {
         let now = self.clock.now();
         match lock(&self.commits).begun.first() {
@@ -153,17 +153,17 @@ impl Memory {
         Some(lock(&loaded.state).index.after(None, usize::MAX))
     }
 
-    /// Drops boards that nobody has asked for in a while.
+    /// Drops boards without queries for a while.
     pub fn prune(&self) {
         let now = self.clock.now();
         lock(&self.loaded).retain(|_, loaded| now.since(lock(&loaded.state).used_at) < IDLE);
     }
 }
 
-/// Boards in memory at most: whoever asks for the boards of all days since 1970 must not fill it.
+/// Maximum number of boards in memory: queries for the boards of all days since 1970 must not fill it.
 const MOST: usize = if cfg!(test) { 20 } else { 10_000 };
 
-/// Drops a tenth of the boards that nobody is just looking at, those first that are quickly built again.
+/// Evicts a tenth of the boards that are not in use, those first that are quickest to rebuild.
 fn make_room(boards: &mut HashMap<Key, Arc<Loaded>>) {
     let idle = boards.iter().filter(|(_, loaded)| Arc::strong_count(loaded) == 1);
     let cost = |loaded: &Loaded| {

@@ -28,13 +28,13 @@ use self::{
 };
 use crate::{clock::Clock, db::Db, entity::standing, error::Result, fleet::Fleet, id::UserId};
 
-/// The indexes of the boards that somebody looks at. While one is away, questions go to the [`tables`] themselves.
+/// The indexes of the boards in use. While one is unavailable, queries go to the [`tables`].
 pub struct Ranks {
     zone: Tz,
     index: Index,
 }
 
-/// Where the indexes are. Both answer the same [`Question`]s and take the same [`Update`]s.
+/// The location of the indexes. Both answer the same [`Question`]s and apply the same [`Update`]s.
 enum Index {
     /// In this process, for one server.
     Memory(Memory),
@@ -42,13 +42,13 @@ enum Index {
     Shared(Shared),
 }
 
-/// Held by a transaction from just before its commit until the boards have heard of it.
+/// Held by a transaction from just before its commit until the boards are updated.
 pub struct Committing(#[expect(dead_code, reason = "kept until dropped")] Option<memory::Committing>);
 
-/// A board is dropped when nobody has asked for it that long.
+/// Time without a query after which a board is dropped.
 const IDLE: Duration = Duration::from_secs(15 * 60);
 
-/// How long a question waits for a board that is being built. Most are there by then, and cheaper to ask than the tables.
+/// Time that a query waits for a board being built. Most are ready by then, and cheaper to query than the tables.
 const MOMENT: Duration = Duration::from_millis(200);
 
 impl Ranks {
@@ -72,12 +72,12 @@ impl Ranks {
         })
     }
 
-    /// What a board's index says, if it is there or can be had in a moment.
+    /// Queries a board's index, if it is built or can be within `MOMENT`.
     pub async fn ask(&self, db: &Db, board: Board, questions: &[Question]) -> Option<Vec<Answer>> {
         self.ask_by(db, board.key(), questions).await
     }
 
-    /// The same of the board as `day` found it. Whoever has left since is still on it.
+    /// Queries a board as of the start of `day`. Students who have left since are still on it.
     pub async fn ask_as_of(
         &self,
         db: &Db,
@@ -151,7 +151,7 @@ impl Ranks {
         Ok(differences)
     }
 
-    /// Drops the indexes that nobody has asked for in a while.
+    /// Drops the indexes without queries for a while.
     pub async fn prune(&self) {
         match &self.index {
             Index::Memory(memory) => memory.prune(),

@@ -1,4 +1,4 @@
-//! What is asked of a board's index, and what an index is told.
+//! Queries and updates of a board's index.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// What an update has changed on a board.
+/// The effect of an update on a board.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Move {
     pub scope: Uuid,
@@ -81,20 +81,20 @@ impl Changed {
     }
 }
 
-/// What is asked of a board. The index answers it, or while that is away the tables.
+/// A query of a board, answered by the index or, while that is unavailable, by the tables.
 #[derive(Clone, Debug)]
 pub enum Question {
-    /// So many places after a key, or the first ones.
+    /// The first `n` standings after a key, or from the start.
     After(Option<Standing>, usize),
-    /// So many places before a key, or the last ones; the nearest are meant, in the board's order.
+    /// The last `n` standings before a key, or from the end; the nearest to it, in the board's order.
     Before(Option<Standing>, usize),
-    /// So many places from the first one on whose rank is this or a later one.
+    /// The first `n` standings with this rank or the next one that exists.
     FromRank(u64, usize),
-    /// A student's place, with so many above and below.
+    /// A student's standing, with so many above and below.
     Around(Uuid, usize, usize),
 }
 
-/// Places in the board's order, and how many it has in all.
+/// Rows in the board's order, and its total.
 pub struct Answer {
     pub as_of: Time,
     pub total: u64,
@@ -102,7 +102,7 @@ pub struct Answer {
 }
 
 impl Question {
-    /// What the index says.
+    /// The answer of an index.
     pub fn of(&self, index: &RankIndex) -> Vec<Place> {
         match self {
             Self::After(key, n) => index.after(key.as_ref(), *n),

@@ -1,4 +1,4 @@
-//! The index in Redis, for a fleet: all servers ask and update the same board.
+//! The index in Redis, for a fleet: all servers query and update the same board.
 //!
 //! | key of a board | type | holds |
 //! |---|---|---|
@@ -9,9 +9,9 @@
 //! The set's own order, by score and then by the bytes of the member, is the board's. Scores beyond 2^53 thousandths
 //! would not be exact. Each script touches the keys of one board alone and runs as one; `EVALSHA` finds it by its hash.
 //!
-//! A board is built from the tables by whichever server is asked for it first. Updates reach it from the moment that it
-//! is begun and carry versions, so the rows of the snapshot and what was committed meanwhile may come in any order. It
-//! goes by itself when nobody has asked for it in a while, and with Redis' memory at any time.
+//! A board is built from the tables by the server of its first query. Updates are applied from the start of the build
+//! and carry versions, so the rows of the snapshot and later commits may arrive in any order. It expires without
+//! queries, and may be lost with Redis' memory at any time.
 
 use std::{
     collections::HashSet,
@@ -47,18 +47,18 @@ const FINISH: &str = include_str!("shared/finish.lua");
 static HASHES: LazyLock<[String; 4]> =
     LazyLock::new(|| [APPLY, ASK, BEGIN, FINISH].map(|script| Script::new(script).get_hash().to_owned()));
 
-/// What Redis must have been given before a board is asked for.
+/// The scripts that Redis must have loaded before a board is queried.
 pub fn scripts() -> impl Iterator<Item = &'static str> {
     [APPLY, ASK, BEGIN, FINISH].into_iter()
 }
 
-/// How long building a board may take before another server tries.
+/// Time after which another server takes over building a board.
 const BUILD: Duration = Duration::from_secs(120);
 /// Standings of one call: others wait for it some milliseconds.
 const ROWS_AT_ONCE: usize = 1_000;
 /// Questions of one call.
 const QUESTIONS_AT_ONCE: usize = 500;
-/// How long a commit that was announced and never heard of again holds back what boards claim.
+/// Time after which an announced commit that was never completed no longer holds back `as_of`.
 const FORGOTTEN: Duration = Duration::from_secs(30);
 /// No board has so many standings, and Lua counts that far.
 const MOST: u64 = 1 << 40;
@@ -68,7 +68,7 @@ pub struct Shared {
     fleet: Fleet,
     clock: Arc<dyn Clock>,
     zone: Tz,
-    /// What this server is building.
+    /// The boards that this server is building.
     building: Arc<Mutex<HashSet<Key>>>,
 }
 
@@ -94,7 +94,7 @@ impl Shared {
             .arg(now.0)
             .arg(commit(student, version))
             .ignore();
-        // If Redis is away nobody is told anything by it.
+        // If Redis is unavailable no board depends on it.
         _ = self.fleet.run::<()>(&commands).await;
     }
 
@@ -115,7 +115,7 @@ impl Shared {
         Ok(moves)
     }
 
-    /// What a board says, if it is there or can be had in a moment.
+    /// Queries a board, if it is built or can be within `MOMENT`. All answers are as of the same time.
     pub async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
         if self.fleet.health() != Health::Well {
             return None;
@@ -135,7 +135,7 @@ impl Shared {
     }
 
     async fn look(&self, key: &Key, questions: &[Question]) -> Result<Option<Vec<Answer>>> {
-        // Without a question, too: being asked keeps a board.
+        // Also without a query, because being queried keeps a board.
         let (first, others) = questions.split_at(questions.len().min(QUESTIONS_AT_ONCE));
         let Some(mut answers) = self.look_once(key, first).await? else {
             return Ok(None);
@@ -173,7 +173,7 @@ impl Shared {
         read_answers(answers, as_of)
     }
 
-    /// All that is in Redis of a board; page by page, so that nobody waits.
+    /// All standings of a board in Redis, read in pages so that other commands do not wait.
     pub async fn held(&self, key: &Key) -> Result<Option<Vec<Place>>> {
         let mut held: Vec<Place> = Vec::new();
         loop {
@@ -237,7 +237,7 @@ impl Shared {
         self.fleet.run(&commands).await
     }
 
-    /// Forgets commits that were never heard of again.
+    /// Removes commits that were never completed.
     pub async fn prune(&self) {
         let mut commands = Pipeline::new();
         let until = (self.clock.now() - FORGOTTEN).0;
@@ -264,7 +264,7 @@ impl Shared {
     }
 }
 
-/// What a student's commit is called while it is under way.
+/// The name of a student's pending commit.
 fn commit(student: Uuid, version: i64) -> String {
     format!("{student}:{version}")
 }
@@ -320,7 +320,7 @@ fn write_question(commands: &mut Pipeline, question: &Question) {
     }
 }
 
-/// What an update has changed, of the one student it was about: nothing, or what they had before.
+/// Reads the effect of an update on its student: `None` if it changed nothing, else the former standing.
 fn read_was(changed: &Value) -> Result<Option<Option<(i64, i64)>>> {
     let Value::Array(changed) = changed else {
         return if *changed == Value::Nil {

@@ -24,8 +24,8 @@ struct Member {
     ranked: bool,
 }
 
-/// A board as the tables have it, to build an index from. Whoever is not ranked is there, too: an older update that
-/// comes late must not bring them back.
+/// The stored standings of a board, to build an index from. Includes unranked students, so that a delayed older update
+/// does not bring them back.
 pub async fn snapshot<'c>(
     conn: &'c DatabaseConnection,
     board: &Key,
@@ -51,8 +51,8 @@ pub async fn snapshot<'c>(
     Ok(rows.map_ok(update).map_err(Error::from))
 }
 
-/// A board as a day found it. A standing that has not changed since is what it was; the others are summed anew from the
-/// results before.
+/// The board as of the start of a day. Unchanged standings are taken as stored; the others are summed from the earlier
+/// results.
 fn as_of_day(conn: &impl ConnectionTrait, board: &Key, day: NaiveDate, zone: Tz) -> Result<Statement> {
     let morning = midnight(day, zone);
     let window = Window::of_key(&board.window).ok_or_else(|| Error::internal("a board of no window"))?;

@@ -15,10 +15,10 @@ use crate::{
     id::UserId,
 };
 
-/// How many questions the database is asked at once: half of SQLite's readers, for other things are read as well.
+/// Number of concurrent queries of the tables: half of SQLite's readers, as other requests need the rest.
 static FEW: Semaphore = Semaphore::const_new(2);
 
-/// Waits for one's turn to ask.
+/// Waits for a permit to query the tables.
 pub async fn turn() -> Result<SemaphorePermit<'static>> {
     FEW.acquire().await.map_err(Error::internal)
 }
@@ -33,7 +33,7 @@ struct Row {
     reached_at: Option<Time>,
 }
 
-/// Places of a board in its order, and how many standings it has. One statement.
+/// Rows of a board in its order, and its total. One statement.
 pub async fn answer(conn: &impl ConnectionTrait, board: Board, question: &Question) -> Result<(Vec<Place>, u64)> {
     let mut values: Vec<Value> = vec![board.scope.key().into(), board.window.key().into()];
     let mut bind = |value: Value| {
@@ -106,7 +106,7 @@ pub async fn answer(conn: &impl ConnectionTrait, board: Board, question: &Questi
         return Ok((Vec::new(), total));
     };
     let (rank, position) = (rank.unsigned_abs(), position.unsigned_abs());
-    // A board without such a place still has one row, which counts.
+    // A board without such a row still returns one, with the total.
     let standing = |row: &Row| Some(Standing::of(row.student_id?.0, (row.score?, row.reached_at?.0)));
     let standings = found.iter().map_while(standing);
     Ok((Place::in_order(rank, position, standings), total))

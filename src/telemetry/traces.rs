@@ -1,4 +1,4 @@
-//! Traces, for whoever has an OpenTelemetry collector.
+//! Traces for an OpenTelemetry collector.
 
 use opentelemetry::{propagation::TextMapPropagator, trace::TracerProvider};
 use opentelemetry_otlp::SpanExporter;
@@ -10,9 +10,9 @@ use url::Url;
 
 use crate::error::{Error, Result};
 
-/// Sends spans to the OpenTelemetry collector that the environment names, by the
-/// [specification's variables](https://opentelemetry.io/docs/specs/otel/protocol/exporter/): `OTEL_EXPORTER_OTLP_ENDPOINT`
-/// turns it on. Dropped, it sends what is left.
+/// Exports spans to an OpenTelemetry collector, configured by the [specification's
+/// variables](https://opentelemetry.io/docs/specs/otel/protocol/exporter/): `OTEL_EXPORTER_OTLP_ENDPOINT` enables it.
+/// Dropping it sends the remaining spans.
 pub struct Traces(SdkTracerProvider);
 
 impl Traces {
@@ -41,7 +41,7 @@ impl Traces {
         Ok(Some(Self(provider)))
     }
 
-    /// What makes spans of `tracing` OpenTelemetry's.
+    /// The layer that turns spans of `tracing` into OpenTelemetry's.
     pub fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: tracing::Subscriber + for<'span> LookupSpan<'span>,
@@ -58,8 +58,8 @@ impl Drop for Traces {
     }
 }
 
-/// A span goes on with the trace that the caller has begun, if it says so
-/// ([W3C Trace Context](https://www.w3.org/TR/trace-context/)).
+/// Continues the trace of the caller, if the request has one ([W3C Trace
+/// Context](https://www.w3.org/TR/trace-context/)).
 pub fn follow(span: &Span, headers: &axum::http::HeaderMap) {
     struct Carrier<'h>(&'h axum::http::HeaderMap);
     impl opentelemetry::propagation::Extractor for Carrier<'_> {

@@ -19,7 +19,7 @@ pub fn safe_markdown(text: &str) -> String {
     }
 }
 
-/// Where HTML and links that are not allowed begin: the places to escape, in order.
+/// The positions to escape, in order: the starts of HTML and of links that are not allowed.
 fn marks(text: &str) -> Vec<usize> {
     let mut marks = Vec::new();
     for (event, range) in Parser::new(text).into_offset_iter() {

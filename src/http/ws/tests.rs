@@ -517,7 +517,7 @@ async fn complete_drops_the_stream_and_silences_it() {
     }
     toy.until_alive(0).await;
 
-    // What follows the pong can't be of the operation that was completed before the ping, whoever has its id now.
+    // Frames after the pong can't belong to the operation completed before the ping, even if its id is reused.
     for _ in 0..20 {
         ada.subscribe("3", "subscription { flood(bytes: 1) }").await;
         assert_eq!(ada.hear().await["id"], "3");
@@ -606,7 +606,7 @@ async fn a_busy_stream_leaves_room_for_messages_and_other_operations() {
     }
 }
 
-/// Fills the buffers between server and client, and waits until the stream stands still.
+/// Fills the buffers between server and client, and waits until the stream blocks.
 async fn clog(toy: &Toy, client: &mut Client) {
     client
         .subscribe("flood", "subscription { flood(bytes: 1000000) }")
@@ -637,7 +637,7 @@ async fn a_client_that_stops_reading_holds_up_nothing_and_is_left() {
     ada.subscribe("later", "{ later }").await;
     toy.until_alive(1).await;
     clog(&toy, &mut ada).await;
-    // What had begun has come to its end although nothing can be written; the flood goes with the socket.
+    // Running operations have ended although nothing can be written; the flood ends with the socket.
     toy.until_alive(1).await;
     toy.until_alive(0).await;
 }

@@ -3,9 +3,9 @@
 use super::report::{Code, Problem};
 use crate::import::sheet::{Cell, Row};
 
-/// The letters a choice can have, which is also the most choices a question can have.
+/// The letters of choices, and so the maximum number of choices.
 const LETTERS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
-/// One letter more, watched so that a seventh choice is refused and not silently dropped.
+/// One more letter, so that a seventh choice is refused and not silently dropped.
 const SURPLUS: &str = "g";
 
 /// The columns of a sheet that matter, counted from 0. All others (exam centre, year, number) are
@@ -26,7 +26,7 @@ pub(super) struct Columns {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Question,
-    /// A choice by its place: 0 for A, and 6 for the one too many.
+    /// A choice by its index: 0 for A, and 6 for the surplus one.
     Choice(usize),
     Answer,
     Image,
@@ -116,7 +116,7 @@ fn repeated(header: &Row, roles: &[(u32, Role)]) -> Vec<Problem> {
         .collect()
 }
 
-/// What a heading stands for, in any case and with any blanks between its words.
+/// The role of a heading, ignoring case and blanks between its words.
 fn role(heading: &Cell) -> Option<Role> {
     let Cell::Text(text) = heading else {
         return None;

@@ -1,8 +1,8 @@
-//! What an import says about a sheet: how much came in, and which cells kept the rest out.
+//! The report of a sheet's import: how many questions were imported, and which cells prevented the others.
 
 use serde::{Deserialize, Serialize};
 
-/// The outcome for one sheet, for the person who can open it and mend the cells named here.
+/// The outcome of one sheet, for the person who can open it and fix the cells named here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SheetReport {
     /// The sheet's name; for a CSV file, the file's.
@@ -13,7 +13,7 @@ pub struct SheetReport {
     pub blank: usize,
     /// Each cell that keeps its row, or the whole sheet, from being imported.
     pub errors: Vec<Problem>,
-    /// What was left out or let in on purpose, and deserves a look.
+    /// Notices about content that was skipped or accepted as is.
     pub warnings: Vec<Problem>,
 }
 
@@ -23,7 +23,7 @@ pub struct Problem {
     /// The cell as the spreadsheet names it, for example `B9`.
     pub cell: String,
     pub code: Code,
-    /// What is wrong and what to do about it, in one sentence.
+    /// The problem and how to fix it, in one sentence.
     pub message: String,
 }
 
@@ -36,14 +36,14 @@ pub enum Code {
     NoChoiceColumns,
     NoAnswerColumn,
     DuplicateColumn,
-    // What a cell holds: its row is refused.
+    // Contents of a cell that refuse its row.
     Formula,
     DateCell,
     ErrorCell,
     UnsafeText,
     UnsafeImage,
     TooLong,
-    // What a question lacks: its row is refused.
+    // Missing parts of a question that refuse its row.
     NoQuestion,
     MissingChoice,
     TooFewChoices,
@@ -65,7 +65,7 @@ impl Problem {
     }
 }
 
-/// As the code stands in JSON.
+/// The code as in JSON.
 impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.serialize(f)

@@ -1,4 +1,4 @@
-//! One row: a whole question, or every cell that stands in its way.
+//! One row: a whole question, or every cell that prevents it.
 
 use super::{
     Question,
@@ -21,7 +21,7 @@ const MAX_IMAGE: usize = 255;
 /// SVG is not among them: it can carry script.
 const IMAGE_ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "gif", "webp"];
 
-/// What a row says, as far as it could be read.
+/// The content of a row, as far as it could be read.
 pub(super) struct Reading {
     text: Option<String>,
     /// The choices, if they form a list that an answer can be looked up in.
@@ -244,8 +244,8 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// The place of the right choice. With choices that are incomplete themselves, only an empty
-    /// or unreadable answer is noted: whether it names one of them cannot be known yet.
+    /// The index of the right choice. If choices are incomplete themselves, only an empty or unreadable answer is
+    /// reported: whether it names one of them is not known yet.
     fn answer(&mut self, column: u32, choices: Option<&[String]>) -> Option<usize> {
         if self.is_blank(column) {
             self.note(
@@ -271,8 +271,7 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// The choices that an answer names when read as a letter, as a position from 1 and as a choice's
-/// text, each once.
+/// The choices that an answer matches as a letter, as a position from 1 and as a choice's text, each once.
 fn choices_named(answer: &str, choices: &[String]) -> Vec<usize> {
     let by_letter = place_of_letter(answer);
     let by_position = place_of_position(answer);

@@ -9,12 +9,12 @@ use zip::ZipArchive;
 
 use super::{Cell, Grid, MAX_SHEETS, Row, Unreadable, choose};
 
-/// What all parts of a workbook may unpack to, in bytes.
+/// Maximum unpacked size of all parts of a workbook, in bytes.
 const MAX_UNPACKED: u64 = 64 * 1024 * 1024;
 /// The most cells read from one workbook; formatted empty ones count, for they cost time as well.
 const MAX_CELLS: usize = 2_000_000;
-/// The most text taken from one workbook, in bytes. Cells share strings, so a small file can ask
-/// for the same long text a million times.
+/// Maximum size of the text of one workbook, in bytes. Cells share strings, so a small file can repeat a long text a
+/// million times.
 const MAX_TEXT: usize = 64 * 1024 * 1024;
 
 type Workbook<'a> = Xlsx<Metered<'a>>;
@@ -73,8 +73,8 @@ fn values(workbook: &mut Workbook<'_>, sheet: &str, allowance: &mut Allowance) -
     Ok(cells)
 }
 
-/// Where the formulas stand. They need a reading of their own, for calamine gives a number's
-/// format or a cell's formula but not both.
+/// The positions of formulas. Read separately, because calamine returns a number's format or a cell's formula but not
+/// both.
 fn formulas(workbook: &mut Workbook<'_>, sheet: &str) -> Result<Vec<(u32, u32)>, Unreadable> {
     let mut reader = workbook.worksheet_cells_reader(sheet).map_err(refusal)?;
     let mut places = Vec::new();
@@ -163,8 +163,8 @@ fn general(number: f64) -> String {
     }
 }
 
-/// The packed file, which can be read through a few times and then no more. We read each part
-/// twice at most; a workbook whose sheets are all the same part would have it unpacked at each.
+/// The packed file, which can be read a few times only. Each part is read twice at most; a workbook whose sheets are
+/// all the same part would unpack it for each.
 struct Metered<'a> {
     file: Cursor<&'a [u8]>,
     left: usize,
@@ -198,7 +198,7 @@ impl Seek for Metered<'_> {
     }
 }
 
-/// What is left of a workbook's share of time and memory.
+/// The remaining time and memory of a workbook.
 struct Allowance {
     cells: usize,
     text: usize,

@@ -20,7 +20,7 @@ fn board(standings: &[(u128, i64, i64)]) -> RankIndex {
     RankIndex::from_standings(standings.iter().map(|&(n, score, at)| (standing(n, score, at), 1)))
 }
 
-/// (student, rank) of each place.
+/// (student, rank) of each row.
 fn ranks(places: &[Place]) -> Vec<(u128, u64)> {
     places
         .iter()
@@ -162,7 +162,7 @@ fn a_board_that_empties_gives_its_room_back() {
 }
 
 impl Order {
-    /// What its fields promise.
+    /// Checks the invariants of the fields.
     fn check(&self) {
         assert_eq!(self.blocks.len(), self.separators.len() + 1);
         assert_eq!(self.lengths, Lengths::of(&self.blocks));

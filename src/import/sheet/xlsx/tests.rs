@@ -209,7 +209,7 @@ fn other_archives_are_no_spreadsheets() {
     assert_eq!(read(&archive).unwrap_err(), Unreadable::NotASpreadsheet);
 }
 
-/// Where the sheet's directory record declares its unpacked size.
+/// The offset of the sheet's declared unpacked size in its directory record.
 fn declared_at(bytes: &[u8]) -> usize {
     let mut records = bytes.windows(4).enumerate();
     let (last, _) = records.rfind(|(_, w)| w == b"PK\x01\x02").unwrap();

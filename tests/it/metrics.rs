@@ -22,6 +22,7 @@ use marmalade::{
 };
 use sea_orm::ConnectionTrait;
 use serde_json::json;
+use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::{

@@ -223,7 +223,7 @@ pub const KEYS: &[(&str, &str, &str)] = &[
     ),
     (
         "MARMALADE_LOG",
-        "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,apalis_core::worker::context=error",
+        "info,sea_orm_migration=warn,sqlx::postgres::notice=warn",
         "what is logged, e.g. warn,marmalade=debug",
     ),
     ("MARMALADE_LOG_FORMAT", "text", "text or json"),
@@ -608,7 +608,7 @@ impl Given {
             operations: self.operations,
             metrics_token: self.metrics_token,
             log: self.log.unwrap_or_else(|| {
-                "info,sea_orm_migration=warn,sqlx::postgres::notice=warn,apalis_core::worker::context=error".into()
+                "info,sea_orm_migration=warn,sqlx::postgres::notice=warn".into()
             }),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             database_url: self.database_url,

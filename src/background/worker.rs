@@ -1,7 +1,6 @@
 //! Runs jobs: a process takes as many as it has room for, and keeps them by showing that it lives.
 
 use std::{
-    any::Any,
     collections::HashMap,
     panic::AssertUnwindSafe,
     time::{Duration, Instant},
@@ -147,7 +146,7 @@ fn ticks(period: Duration) -> Interval {
 
 /// Runs a job, and writes how that ended.
 async fn run(app: App, job: job::Model) {
-    let span = tracing::info_span!("job", kind = job.kind, id = %job.id.0, attempt = job.attempts);
+    let span = tracing::info_span!("job", kind = job.kind, id = job.id.encode(), attempt = job.attempts);
     async {
         let end = match attempt(&app, &job).await {
             Ok(()) => End::Success,
@@ -174,15 +173,31 @@ async fn attempt(app: &App, job: &job::Model) -> Result<()> {
     if job.attempts == 1 {
         telemetry::job_waited(kind.name, now.at.since(job.wanted_at));
     }
-    let outcome = AssertUnwindSafe(kind.run(app, job, &now)).catch_unwind().await;
-    let outcome = outcome.unwrap_or_else(|panic| Err(Error::internal(told_by(&*panic))));
+    let outcome = caught(kind.run(app, job, &now)).await;
     telemetry::job_ended(kind.name, outcome.is_ok(), began.elapsed());
     outcome
 }
 
-/// The message of a panic.
-fn told_by(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", text.unwrap_or("without a message"))
+/// A panic is a failure as any other.
+async fn caught(run: impl Future<Output = Result<()>>) -> Result<()> {
+    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Err(Error::internal(format!(
+            "it panicked: {}",
+            text.unwrap_or("without a message")
+        )))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure() {
+        let panics = async { panic!("there is no {}", "spoon") };
+        let failure = caught(panics).await.map_err(|error| error.describe());
+        assert_eq!(failure, Err("it panicked: there is no spoon".to_owned()));
+    }
 }

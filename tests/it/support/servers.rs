@@ -51,7 +51,7 @@ impl Servers {
             own("MARMALADE_LISTEN", "127.0.0.1:0".into()),
             own("MARMALADE_DATA_DIR", app.folder().display().to_string()),
             own("MARMALADE_SECRETS", SECRET.into()),
-            own("MARMALADE_LOG", "warn,apalis_core::worker::context=error".into()),
+            own("MARMALADE_LOG", "warn".into()),
         ];
         for (key, default, _) in marmalade::config::KEYS {
             if key.starts_with("MARMALADE_LIMIT_") && default.parse::<marmalade::limit::Rate>().is_ok() {

@@ -43,7 +43,7 @@ const NOT_OURS: [&str; 5] = ["seaql_migrations", "job_outbox", "Jobs", "Workers"
 
 /// Tables whose rows go of themselves, and no other table refers to them: what the source no longer has is removed from
 /// the target.
-const TRANSIENT: [&str; 4] = ["background_jobs", "background_workers", "links", "outbox"];
+const TRANSIENT: [&str; 3] = ["background_jobs", "links", "outbox"];
 
 /// Rows of one statement, which takes at most 65,535 parameters.
 const ROWS_AT_ONCE: usize = 1000;
@@ -234,7 +234,7 @@ async fn tables(source: &DatabaseTransaction, target: &DatabaseTransaction) -> R
     )
     .await?
     {
-        if NOT_OURS.contains(&name.as_str()) {
+        if NOT_COPIED.contains(&name.as_str()) {
             continue;
         }
         let columns = held

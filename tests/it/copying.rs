@@ -183,9 +183,9 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
     )
     .await;
     assert_eq!(
-        (copied.len() + 2).to_string(),
+        (copied.len() + 3).to_string(),
         of_source,
-        "all but the migrations' and the jobs of the release before"
+        "all but the migrations', the workers, and the jobs of the release before"
     );
     site.target.restarted_with(|_| {}).await.verify().await;
 

@@ -607,9 +607,9 @@ impl Given {
             },
             operations: self.operations,
             metrics_token: self.metrics_token,
-            log: self.log.unwrap_or_else(|| {
-                "info,sea_orm_migration=warn,sqlx::postgres::notice=warn".into()
-            }),
+            log: self
+                .log
+                .unwrap_or_else(|| "info,sea_orm_migration=warn,sqlx::postgres::notice=warn".into()),
             log_format: self.log_format.unwrap_or(LogFormat::Text),
             database_url: self.database_url,
             database_replica_url: self.database_replica_url,

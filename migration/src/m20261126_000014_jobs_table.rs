@@ -1,7 +1,7 @@
 //! One table of jobs, written in the transaction that wants them. Named `background_jobs`: the library of the release
 //! before calls its own `Jobs`, and to SQLite that is the same name.
 //!
-//! The tables of the release before stay for one release more, so that its servers can still run: `job_outbox` and the
+//! The tables of the previous release stay for one release more, so that its servers can still run: `job_outbox` and the
 //! library's. Whatever waits in them is carried over here, and again and again while servers of this release work.
 
 use sea_orm_migration::{
@@ -73,7 +73,7 @@ CREATE TABLE background_workers (
 ) {strict};
 "#;
 
-/// A job of the release before.
+/// A job of the previous release.
 #[derive(FromQueryResult)]
 struct Wanted {
     id: Uuid,
@@ -81,7 +81,7 @@ struct Wanted {
     created_at: i64,
 }
 
-/// A job that the library of the release before has.
+/// A job that the library of the previous release has.
 #[derive(FromQueryResult)]
 struct Held {
     /// A ULID.
@@ -102,13 +102,13 @@ struct Unfinished {
     wanted_at: i64,
 }
 
-/// Kinds by their names of the release before, and by those of this one.
+/// Kinds by their names of the previous release, and by those of this one.
 const RENAMED: [(&str, &str); 2] = [
     ("password_reset_letter", "password_reset_email"),
     ("email_confirmation_letter", "email_confirmation_email"),
 ];
 
-/// Moves jobs that are not done from the tables of the release before into this one's, but for those that a worker of it
+/// Moves jobs that are not done from the tables of the previous release into this one's, but for those that a worker of it
 /// is just doing. To be called in a transaction. Returns how many there were.
 pub async fn carry_over(conn: &impl ConnectionTrait) -> Result<usize, DbErr> {
     let backend = conn.get_database_backend();
@@ -253,7 +253,7 @@ fn of_ulid(text: &str) -> Option<Uuid> {
     (text.len() == 26).then(|| Uuid::from_u128(bits))
 }
 
-/// Moves jobs that are not done to where a server of the release before takes them from. One that was given up is tried
+/// Moves jobs that are not done to where a server of the previous release takes them from. One that was given up is tried
 /// again: that table does not know such.
 async fn carry_back(conn: &impl ConnectionTrait) -> Result<(), DbErr> {
     let backend = conn.get_database_backend();

@@ -1,4 +1,4 @@
-//! All kinds of jobs, each from the domain that runs it.
+//! The kinds of jobs, each from the domain that runs it.
 
 use crate::{
     account::{
@@ -17,7 +17,7 @@ use crate::{
     site::Site,
 };
 
-/// The kinds of jobs that this release knows. A job of another kind is left to a newer release.
+/// The kinds of jobs that this release runs. Jobs of other kinds are left to a newer release.
 pub static KINDS: [Kind<Site>; 7] = [
     Kind::of::<PasswordResetEmail>(),
     Kind::of::<EmailConfirmationEmail>(),
@@ -33,7 +33,7 @@ pub fn kind(name: &str) -> Option<&'static Kind<Site>> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 
-/// Has a job that was given up run again.
+/// Enqueues a dead job again.
 pub async fn retry(site: &Site, id: JobId, cause: &Cause) -> Result<job::Model> {
     let change = Change::begin(site, cause).await?;
     let job = jobs::retry(&change, id, &cause.now).await?;

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How often jobs are looked for that a server of the release before wants.
+/// The interval between two looks for jobs of the previous release.
 const CARRY_OVER_EVERY: Duration = Duration::from_secs(2);
 
 /// Does what a server must do whether or not anybody asks.
@@ -51,7 +51,7 @@ pub fn work(app: &App, tasks: &TaskTracker) {
     });
 }
 
-/// Runs jobs until shutdown, and sees to it that those that are due again and again are wanted.
+/// Runs jobs, and enqueues those on a schedule.
 pub fn run_jobs(app: &App, tasks: &TaskTracker) {
     tasks.spawn(worker::work(app.clone()));
     every(app, tasks, schedule::LOOK_EVERY, |app| async move {
@@ -60,14 +60,13 @@ pub fn run_jobs(app: &App, tasks: &TaskTracker) {
     every(app, tasks, CARRY_OVER_EVERY, carry_over);
 }
 
-/// Takes over the jobs that a server of the release before wants, which may run beside this one while a new release is
-/// rolled out.
+/// Takes over jobs of servers of the previous release, which may run beside this one during a rollout.
 async fn carry_over(app: App) -> Result<()> {
     let tx = app.db.begin().await?;
     let count = migration::carry_over_jobs(&tx).await?;
     tx.commit().await?;
     if count > 0 {
-        tracing::info!(count, "jobs of the release before were taken over");
+        tracing::info!(count, "jobs of the previous release were taken over");
         app.jobs.wake();
     }
     Ok(())

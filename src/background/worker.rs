@@ -1,4 +1,4 @@
-//! Runs jobs: a process takes as many as it has room for, and keeps them by showing that it lives.
+//! Runs jobs: a process claims as many as it has room for, and extends its leases by a heartbeat.
 
 use std::{
     collections::HashMap,
@@ -30,11 +30,11 @@ use crate::{
 
 /// How many jobs one process runs at the same time.
 const AT_ONCE: usize = 16;
-/// How long a job of another process may wait until a worker looks.
+/// The interval between two looks for jobs that other processes want.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// So many heartbeats must be missed until a worker's jobs are another's.
+/// A lease expires after so many missed heartbeats.
 const MISSED_HEARTBEATS: u32 = 3;
-/// How long jobs under way may take when the process stops.
+/// The time jobs in progress have when the process stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Runs jobs until shutdown.
@@ -50,10 +50,10 @@ pub async fn work(app: App) {
 
 struct Worker {
     app: App,
-    /// The name under which it takes jobs.
+    /// The holder of its leases.
     id: Uuid,
     running: JoinSet<()>,
-    /// What each task runs.
+    /// The job of each task.
     held: HashMap<task::Id, JobId>,
 }
 
@@ -65,28 +65,28 @@ impl Worker {
         let mut may_be_more = false;
         loop {
             tokio::select! {
-                // A lease that is about to end comes before more jobs.
+                // Extending leases goes before claiming more jobs.
                 biased;
                 () = app.shutdown.cancelled() => break,
-                _ = heartbeats.tick() => self.show_life().await,
+                _ = heartbeats.tick() => self.heartbeat().await,
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
                 () = app.jobs.wanted() => may_be_more = true,
                 _ = looks.tick() => may_be_more = true,
             }
             let room = AT_ONCE - self.running.len();
             if may_be_more && room > 0 {
-                may_be_more = self.take(room).await == room;
+                may_be_more = self.claim(room).await == room;
             }
         }
         self.drain(heartbeats).await;
     }
 
-    /// Takes jobs and begins them. Returns how many there were.
-    async fn take(&mut self, room: usize) -> usize {
+    /// Claims jobs and begins them. Returns how many there were.
+    async fn claim(&mut self, room: usize) -> usize {
         let (now, kinds) = (self.app.clock.now(), KINDS.iter().map(|kind| kind.name));
-        let taken = lease::take(self.app.db.write(), kinds, room, self.lease(now), now).await;
-        let jobs = taken.unwrap_or_else(|error| {
-            tracing::warn!(cause = error.describe(), "a worker could not take jobs");
+        let claimed = lease::claim(self.app.db.write(), kinds, room, self.lease(now), now).await;
+        let jobs = claimed.unwrap_or_else(|error| {
+            tracing::warn!(cause = error.describe(), "a worker could not claim jobs");
             Vec::new()
         });
         let count = jobs.len();
@@ -98,19 +98,19 @@ impl Worker {
         count
     }
 
-    /// The worker, and when the lease ends that it takes or prolongs now.
+    /// The holder and the end of a lease that begins at `now`.
     fn lease(&self, now: Time) -> (Uuid, Time) {
         (self.id, now + MISSED_HEARTBEATS * self.app.config.job_heartbeat)
     }
 
-    async fn show_life(&self) {
+    async fn heartbeat(&self) {
         let (conn, now) = (self.app.db.write(), self.app.clock.now());
-        let shown = async {
-            lease::keep(conn, self.held.values().copied(), self.lease(now), now).await?;
+        let beat = async {
+            lease::extend(conn, self.held.values().copied(), self.lease(now), now).await?;
             lease::give_up_lost(conn, now).await
         };
-        if let Err(error) = shown.await {
-            tracing::warn!(cause = error.describe(), "a worker could not show that it lives");
+        if let Err(error) = beat.await {
+            tracing::warn!(cause = error.describe(), "the heartbeat of a worker failed");
         }
     }
 
@@ -119,7 +119,7 @@ impl Worker {
         self.held.remove(&task);
     }
 
-    /// Finishes what is under way; what takes too long is another worker's.
+    /// Finishes the jobs in progress; those that take too long are released.
     async fn drain(mut self, mut heartbeats: Interval) {
         let deadline = sleep(DRAIN);
         tokio::pin!(deadline);
@@ -127,13 +127,13 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = &mut deadline => break,
-                _ = heartbeats.tick() => self.show_life().await,
+                _ = heartbeats.tick() => self.heartbeat().await,
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
             }
         }
         self.running.shutdown().await;
-        if let Err(error) = lease::leave(self.app.db.write(), self.id, self.app.clock.now()).await {
-            tracing::warn!(cause = error.describe(), "a worker could not say that it stops");
+        if let Err(error) = lease::release(self.app.db.write(), self.id, self.app.clock.now()).await {
+            tracing::warn!(cause = error.describe(), "the leases of a worker could not be released");
         }
     }
 }
@@ -144,7 +144,7 @@ fn ticks(period: Duration) -> Interval {
     ticks
 }
 
-/// Runs a job, and writes how that ended.
+/// Runs a job, and records the outcome.
 async fn run(app: App, job: job::Model) {
     let span = tracing::info_span!("job", kind = job.kind, id = job.id.encode(), attempt = job.attempts);
     async {
@@ -159,8 +159,8 @@ async fn run(app: App, job: job::Model) {
         let finish = || async { lease::finish(app.db.write(), &job, &end, &app.now()).await };
         match persistently(finish).await {
             Ok(true) => {}
-            Ok(false) => tracing::warn!("a job took longer than its worker could keep it; another worker has it"),
-            Err(error) => tracing::warn!(cause = error.describe(), "how a job ended could not be written"),
+            Ok(false) => tracing::warn!("the lease of a job was lost; another worker may run it"),
+            Err(error) => tracing::warn!(cause = error.describe(), "the outcome of a job could not be recorded"),
         }
     }
     .instrument(span)
@@ -178,7 +178,7 @@ async fn attempt(app: &App, job: &job::Model) -> Result<()> {
     outcome
 }
 
-/// A panic is a failure as any other.
+/// Turns a panic into a failure.
 async fn caught(run: impl Future<Output = Result<()>>) -> Result<()> {
     AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().copied();

@@ -1,4 +1,4 @@
-//! Jobs: what is to be done in the background, which worker has it, and how it ended.
+//! Jobs that run in the background, their leases and their outcomes.
 
 use sea_orm::{ExprTrait, QueryOrder, entity::prelude::*};
 
@@ -17,15 +17,16 @@ pub struct Model {
     /// Higher ones are run first.
     pub priority: i32,
     pub state: State,
-    /// Counted when a worker takes the job.
+    /// Counted when a worker claims the job.
     pub attempts: i32,
     pub max_attempts: i32,
     pub wanted_at: Time,
-    /// When a worker may take the job: at once, after a pause between two attempts, or when the present worker's lease
-    /// ends.
+    /// The time from which a worker may claim the job: when it is wanted, after the pause between two attempts, or when the
+    /// lease of its worker expires.
     pub run_at: Time,
+    /// The holder of the lease.
     pub worker_id: Option<Uuid>,
-    /// When a worker last took the job.
+    /// The start of the last attempt.
     pub started_at: Option<Time>,
     pub finished_at: Option<Time>,
     pub last_error: Option<String>,
@@ -35,7 +36,7 @@ pub struct Model {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum State {
-    /// No worker has taken it yet.
+    /// No worker has claimed it yet.
     Queued,
     /// A worker has it, or it waits for its next attempt.
     Running,
@@ -56,7 +57,7 @@ impl Entity {
         Self::find()
     }
 
-    /// Jobs that have not ended, or ended at `since` or later. Those that only wait come last, newer ones first.
+    /// Jobs that are not finished, or finished at `since` or later: queued ones last, newer ones first.
     pub fn recent(since: Time) -> Select<Self> {
         Self::find()
             .filter(Column::FinishedAt.is_null().or(Column::FinishedAt.gte(since)))

@@ -9,7 +9,7 @@ use crate::clock::Time;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// When the process last showed that it lives.
+    /// The time of the last heartbeat.
     pub seen_at: Time,
 }
 
@@ -19,7 +19,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Workers that have shown since `since` that they live.
+    /// Workers with a heartbeat at `since` or later.
     pub fn seen_since(since: Time) -> Select<Self> {
         Self::find().filter(Column::SeenAt.gte(since))
     }

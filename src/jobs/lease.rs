@@ -1,4 +1,4 @@
-//! Who has which job: a worker takes it for a while, and keeps it by showing that it lives.
+//! Leases: a worker claims a job for a while, and keeps it by its heartbeat.
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ use crate::{
 /// The longest pause between two attempts at a job.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// Takes up to `most` jobs of these kinds that are due: those that wait, and those whose lease ended. They are the
-/// worker's until `until`. Of several workers that ask at once, each gets others.
-pub async fn take(
+/// Claims up to `most` jobs of these kinds that are due, for `worker` until `until`: those that wait, and those whose
+/// lease expired. Concurrent claims get different jobs.
+pub async fn claim(
     conn: &impl ConnectionTrait,
     kinds: impl Iterator<Item = &'static str>,
     most: usize,
@@ -30,7 +30,7 @@ pub async fn take(
     now: Time,
 ) -> Result<Vec<job::Model>> {
     let kinds: Vec<_> = kinds.map(|kind| format!("'{kind}'")).collect();
-    // A CTE, because PostgreSQL may run a subquery several times, and would then take more than `most`.
+    // A CTE, because PostgreSQL may run a subquery several times, and would then claim more than `most`.
     let update = format!(
         "WITH due AS (SELECT id FROM background_jobs \
            WHERE finished_at IS NULL AND run_at <= $1 AND attempts < max_attempts AND kind IN ({}) \
@@ -45,8 +45,8 @@ pub async fn take(
     Ok(job::Model::find_by_statement(update).all(conn).await?)
 }
 
-/// Shows that a worker lives, and keeps the jobs that it has until `until`.
-pub async fn keep(
+/// Records the heartbeat of a worker, and extends its leases on `jobs` until `until`.
+pub async fn extend(
     conn: &impl ConnectionTrait,
     jobs: impl Iterator<Item = JobId>,
     (worker, until): (Uuid, Time),
@@ -72,17 +72,15 @@ pub async fn keep(
     Ok(())
 }
 
-/// How an attempt at a job ended.
+/// The outcome of an attempt at a job.
 pub enum End {
     Success,
-    /// With the cause, and the pause after the first attempt; each further one is twice as long.
+    /// The cause, and the pause after the first attempt; each further pause is twice as long.
     Failure(String, Duration),
 }
 
-/// Writes how an attempt ended, unless the lease ended before it and another worker has the job, or had it. Returns
-/// whether it was written.
+/// Records the outcome of an attempt, unless its lease was lost. Returns whether it was recorded.
 pub async fn finish(conn: &impl ConnectionTrait, job: &job::Model, end: &End, now: &Moment) -> Result<bool> {
-    let of_worker = job.worker_id;
     let mut row = job::ActiveModel {
         worker_id: Set(None),
         ..Default::default()
@@ -106,13 +104,12 @@ pub async fn finish(conn: &impl ConnectionTrait, job: &job::Model, end: &End, no
     let update = job::Entity::update_many()
         .set(row)
         .filter(job::Column::Id.eq(job.id))
-        .filter(job::Column::WorkerId.eq(of_worker))
+        .filter(job::Column::WorkerId.eq(job.worker_id))
         .filter(job::Column::Attempts.eq(job.attempts));
     Ok(update.exec(conn).await?.rows_affected > 0)
 }
 
-/// The pause after so many attempts: twice as long each time, and up to a fifth longer by chance, so that what failed
-/// together is not tried again together.
+/// The pause after so many attempts: exponential, with a jitter of up to 20 %.
 fn pause(attempts: i32, first: Duration, now: &Moment) -> Duration {
     let doublings = u32::try_from(attempts.clamp(1, 30)).unwrap_or(1) - 1;
     let pause = first.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
@@ -120,7 +117,7 @@ fn pause(attempts: i32, first: Duration, now: &Moment) -> Duration {
     pause.mul_f64(1.0 + 0.2 * f64::from(chance) / 256.0).min(LONGEST_PAUSE)
 }
 
-/// Gives jobs up whose workers all went away: such a job may be what ends its process.
+/// Gives up jobs that lost the lease of their last attempt: such a job may be what ends its process.
 pub async fn give_up_lost(conn: &impl ConnectionTrait, now: Time) -> Result<()> {
     let row = job::ActiveModel {
         state: Set(job::State::Dead),
@@ -139,8 +136,8 @@ pub async fn give_up_lost(conn: &impl ConnectionTrait, now: Time) -> Result<()> 
     Ok(())
 }
 
-/// Ends a worker: what it has not finished is anybody's at once.
-pub async fn leave(conn: &impl ConnectionTrait, worker: Uuid, now: Time) -> Result<()> {
+/// Releases the leases of a worker that stops: other workers may claim its jobs at once.
+pub async fn release(conn: &impl ConnectionTrait, worker: Uuid, now: Time) -> Result<()> {
     job::Entity::update_many()
         .col_expr(job::Column::WorkerId, Expr::value(None::<Uuid>))
         .col_expr(job::Column::RunAt, Expr::value(now))

@@ -1,8 +1,8 @@
-//! What must be done, but not while somebody waits for it: emails, imports, what is due every hour or every day.
+//! Jobs run in the background: emails, imports, what is due every hour or every day.
 //!
-//! The transaction that causes a job writes one row ([`want`]): both are there, or neither. A worker takes the row
-//! ([`lease`]), runs it as its domain says ([`Run::run`]) and writes how it ended. A job is run at least once; so
-//! each may be run twice without harm. See docs/jobs.md.
+//! The transaction that causes a job inserts its row ([`want`]): both are there, or neither. A worker claims the row
+//! ([`lease`]), runs it as its domain says ([`Run::run`]) and records the outcome. A job runs at least once, so running it
+//! twice must do no harm. See docs/jobs.md.
 
 pub mod lease;
 mod record;
@@ -21,10 +21,10 @@ use crate::{
     error::{Error, Result},
 };
 
-/// How often a job is tried before it is given up.
+/// The number of attempts after which a job is given up.
 const MAX_ATTEMPTS: i32 = 10;
 
-/// A kind of job, and the payload of one: what a transaction may want.
+/// The payload of a kind of job.
 pub trait Job: Serialize + DeserializeOwned + Send {
     /// The name in the table, in logs and in metrics; the API has it in capitals.
     const KIND: &'static str;
@@ -36,16 +36,16 @@ pub trait Job: Serialize + DeserializeOwned + Send {
     const PRIORITY: i32 = 0;
 }
 
-/// How a job is run, by the domain that runs it.
+/// A job that can be run, implemented by the domain that runs it.
 pub trait Run: Job {
-    /// What running it takes.
+    /// The state that running it needs.
     type Context: Sync;
 
-    /// Runs the job, which was wanted at `wanted_at`. A failure is tried again; a success may be repeated, too.
+    /// Runs the job, which was wanted at `wanted_at`. A failure is retried; a success may be repeated, too.
     fn run(self, on: &Self::Context, wanted_at: Time, now: &Moment) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// A kind of job, for whoever can't know its type.
+/// A kind of job, with its type erased.
 pub struct Kind<C: 'static> {
     pub name: &'static str,
     pub about: &'static str,
@@ -73,23 +73,24 @@ impl<C: Sync> Kind<C> {
     }
 }
 
-/// The way to the workers of this process.
+/// Wakes the workers of this process.
 #[derive(Clone, Default)]
 pub struct Queue(Arc<Notify>);
 
 impl Queue {
-    /// Tells this process that a job is wanted; others notice within a quarter of a second.
+    /// Tells the worker of this process that a job is wanted; other processes notice within 250 ms.
     pub fn wake(&self) {
         self.0.notify_one();
     }
 
-    /// Waits until this process is told so.
+    /// Waits until a job is wanted.
     pub async fn wanted(&self) {
         self.0.notified().await;
     }
 }
 
-/// Wants a job done, in the transaction that causes it. [`Queue::wake`] after the commit has it done at once.
+/// Enqueues a job in the transaction that causes it; for [`Change::want`](crate::change::Change::want), which wakes the
+/// worker after the commit.
 pub async fn want<J: Job>(conn: &impl ConnectionTrait, job: &J, now: &Moment) -> Result<()> {
     let row = job::ActiveModel {
         id: Set(now.id()),

@@ -18,12 +18,12 @@ use crate::{
     page::{Order, Page, Slice},
 };
 
-/// How long jobs that are done are kept.
+/// The retention of jobs that are done.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How long a worker counts after it last showed that it lives.
+/// The time a worker counts after its last heartbeat.
 const LIVES: Duration = Duration::from_secs(60);
 
-/// Which jobs are wanted.
+/// A filter on jobs.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     pub state: Option<State>,
@@ -45,22 +45,22 @@ pub async fn list(conn: &impl ConnectionTrait, filter: &Filter, page: &Page<JobI
     Ok(page.slice(rows.all(conn).await?))
 }
 
-/// How many there are.
+/// The number of jobs.
 pub async fn count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> {
     Ok(filter.select().count(conn).await?)
 }
 
-/// Jobs that somebody must do something about, by state.
+/// The number of jobs that are not done, by state.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Backlog {
     pub queued: i64,
     pub running: i64,
     pub dead: i64,
-    /// Since when the oldest of the queued ones could have been taken.
+    /// The time at which the oldest queued job was due.
     pub oldest: Option<Time>,
 }
 
-/// Counts the jobs that somebody must do something about.
+/// Counts the jobs that are not done.
 pub async fn backlog(conn: &impl ConnectionTrait) -> Result<Backlog> {
     #[derive(FromQueryResult)]
     struct Row {
@@ -88,19 +88,18 @@ pub async fn backlog(conn: &impl ConnectionTrait) -> Result<Backlog> {
     Ok(backlog)
 }
 
-/// How many processes run jobs: those that have shown within a minute that they live.
+/// The number of processes that run jobs: those with a heartbeat in the last minute.
 pub async fn workers(conn: &impl ConnectionTrait, now: Time) -> Result<u64> {
     Ok(worker::Entity::seen_since(now - LIVES).count(conn).await?)
 }
 
-/// Jobs that are not done, and those that ended since: what a stream of changes looks at. If there are too many, those
-/// that only wait are left out.
+/// Jobs that are not finished, or finished at `since` or later, at most 200. Queued ones come last.
 pub async fn recent(conn: &impl ConnectionTrait, since: Time) -> Result<Vec<job::Model>> {
     const MOST: u64 = 200;
     Ok(job::Entity::recent(since).limit(MOST).all(conn).await?)
 }
 
-/// Has a job that was given up wait for a worker again.
+/// Enqueues a dead job again.
 pub async fn retry(conn: &impl ConnectionTrait, id: JobId, now: &Moment) -> Result<job::Model> {
     let row = job::ActiveModel {
         state: Set(State::Queued),
@@ -126,8 +125,8 @@ pub async fn retry(conn: &impl ConnectionTrait, id: JobId, now: &Moment) -> Resu
     Ok(job)
 }
 
-/// Forgets jobs that have been done for a week, and workers that are long gone. Jobs that were given up stay until
-/// somebody sees to them, but none with personal data longer than `personal_kept`.
+/// Deletes jobs that were done a week ago, and workers without a heartbeat since. Dead jobs stay, but those with personal
+/// data no longer than `personal_kept`.
 pub async fn forget(conn: &impl ConnectionTrait, now: Time, personal_kept: Duration) -> Result<()> {
     job::Entity::delete_many()
         .filter(job::Column::State.eq(State::Done))

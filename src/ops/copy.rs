@@ -38,8 +38,16 @@ pub const ABOUT_SECRETS: &str = "Secrets are in no database. Serve the copy with
      `secret` of its data folder in this MARMALADE_DATA_DIR: with another one everybody signs in again, and the seals \
      of the audit log can't be proved.";
 
-/// Tables that are not copied: where an embedded database keeps its migrations, and the jobs of the release before.
-const NOT_OURS: [&str; 5] = ["seaql_migrations", "job_outbox", "Jobs", "Workers", "_sqlx_migrations"];
+/// Tables that are not copied: the migrations of an embedded database, the processes that work on the source, and the jobs
+/// of the previous release.
+const NOT_COPIED: [&str; 6] = [
+    "seaql_migrations",
+    "background_workers",
+    "job_outbox",
+    "Jobs",
+    "Workers",
+    "_sqlx_migrations",
+];
 
 /// Tables whose rows go of themselves, and no other table refers to them: what the source no longer has is removed from
 /// the target.
@@ -141,7 +149,7 @@ async fn names(conn: &DatabaseTransaction, select: &str) -> Result<BTreeSet<Stri
     Ok(rows.into_iter().map(|row| row.name).collect())
 }
 
-/// Jobs that wait where the release before looks for them are taken over by workers, and copied then.
+/// Jobs that wait where the previous release looks for them are taken over by workers, and copied then.
 async fn must_have_no_old_jobs(source: &DatabaseTransaction) -> Result<()> {
     let mut old = "SELECT hex(id) AS name FROM job_outbox".to_owned();
     let of_library = "SELECT name FROM sqlite_master WHERE name = 'Jobs'";
@@ -151,7 +159,7 @@ async fn must_have_no_old_jobs(source: &DatabaseTransaction) -> Result<()> {
     match names(source, &old).await?.len() {
         0 => Ok(()),
         left => Err(refusal(format!(
-            "{left} jobs are not done yet that the release before was to do: let a server or `marmalade worker` of this \
+            "{left} jobs are not done yet that the previous release was to do: let a server or `marmalade worker` of this \
              release take them over, which takes a minute at most"
         ))),
     }

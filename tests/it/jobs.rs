@@ -77,11 +77,11 @@ fn warning() -> EmailChangeWarning {
     }
 }
 
-/// Takes jobs as a worker of its own.
-async fn take(app: &App, most: usize, lease: Duration) -> Vec<job::Model> {
+/// Claims jobs as a worker of its own.
+async fn claim(app: &App, most: usize, lease: Duration) -> Vec<job::Model> {
     let (now, kinds) = (app.now(), KINDS.iter().map(|kind| kind.name));
-    let taken = lease::take(app.db.write(), kinds, most, (now.id(), now.at + lease), now.at).await;
-    taken.unwrap_or_else(|_| panic!("jobs"))
+    let claimed = lease::claim(app.db.write(), kinds, most, (now.id(), now.at + lease), now.at).await;
+    claimed.unwrap_or_else(|_| panic!("jobs"))
 }
 
 async fn count(app: &TestApp) -> u64 {
@@ -120,7 +120,7 @@ on_both_databases! {
         assert_eq!(count(&app).await, 0);
     }
 
-    async fn workers_that_take_at_once_take_different_jobs(app: TestApp) {
+    async fn workers_that_claim_at_once_claim_different_jobs(app: TestApp) {
         const WORKERS: usize = 8;
         for round in 1..=10 {
             for _ in 0..3 * WORKERS {
@@ -131,7 +131,7 @@ on_both_databases! {
                 let (app, barrier) = (app.app.clone(), barrier.clone());
                 tokio::spawn(async move {
                     barrier.wait().await;
-                    take(&app, 3, MINUTE).await
+                    claim(&app, 3, MINUTE).await
                 })
             });
             let mut taken = Vec::new();
@@ -141,7 +141,7 @@ on_both_databases! {
                 taken.extend(jobs.into_iter().map(|job| job.id));
             }
             // Rows that another was just taking are skipped, and are there the next time.
-            taken.extend(take(&app.app, 1000, MINUTE).await.into_iter().map(|job| job.id));
+            taken.extend(claim(&app.app, 1000, MINUTE).await.into_iter().map(|job| job.id));
             let different: BTreeSet<_> = taken.iter().collect();
             assert_eq!((taken.len(), different.len()), (3 * WORKERS, 3 * WORKERS), "round {round}");
         }
@@ -150,27 +150,27 @@ on_both_databases! {
     async fn a_job_is_its_workers_until_the_lease_ends_or_the_worker_leaves(app: TestApp) {
         let db = app.app.db.write();
         assert!(jobs::want(db, &warning(), &app.app.now()).await.is_ok());
-        let first = take(&app.app, 1, MINUTE).await.pop().expect("a job");
+        let first = claim(&app.app, 1, MINUTE).await.pop().expect("a job");
         app.advance(MINUTE - Duration::from_secs(1));
-        assert_eq!(take(&app.app, 1, MINUTE).await, []);
+        assert_eq!(claim(&app.app, 1, MINUTE).await, []);
         let worker = first.worker_id.expect("a worker");
         let now = app.app.now();
-        assert!(lease::keep(db, [first.id].into_iter(), (worker, now.at + MINUTE), now.at).await.is_ok());
+        assert!(lease::extend(db, [first.id].into_iter(), (worker, now.at + MINUTE), now.at).await.is_ok());
         app.advance(MINUTE - Duration::from_secs(1));
-        assert_eq!(take(&app.app, 1, MINUTE).await, [], "it lives");
+        assert_eq!(claim(&app.app, 1, MINUTE).await, [], "it lives");
         app.advance(Duration::from_secs(1));
-        let second = take(&app.app, 1, MINUTE).await.pop().expect("the same job");
+        let second = claim(&app.app, 1, MINUTE).await.pop().expect("the same job");
         assert_eq!((second.id, second.attempts), (first.id, 2));
 
         // Whoever was silent has no say in it any more.
         let now = app.app.now();
         assert_eq!(lease::finish(db, &first, &lease::End::Success, &now).await.ok(), Some(false));
-        assert!(lease::leave(db, second.worker_id.expect("a worker"), now.at).await.is_ok());
-        let third = take(&app.app, 1, MINUTE).await.pop().expect("at once");
+        assert!(lease::release(db, second.worker_id.expect("a worker"), now.at).await.is_ok());
+        let third = claim(&app.app, 1, MINUTE).await.pop().expect("at once");
         assert_eq!(lease::finish(db, &second, &lease::End::Success, &now).await.ok(), Some(false));
         assert_eq!(lease::finish(db, &third, &lease::End::Success, &now).await.ok(), Some(true));
         app.advance(2 * MINUTE);
-        assert_eq!(take(&app.app, 1, MINUTE).await, [], "it is done");
+        assert_eq!(claim(&app.app, 1, MINUTE).await, [], "it is done");
     }
 
     async fn a_job_of_a_newer_release_is_left_to_it(app: TestApp) {

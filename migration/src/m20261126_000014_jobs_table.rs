@@ -108,8 +108,8 @@ const RENAMED: [(&str, &str); 2] = [
     ("email_confirmation_letter", "email_confirmation_email"),
 ];
 
-/// Moves jobs that are not done from the tables of the previous release into this one's, but for those that a worker of it
-/// is just doing. To be called in a transaction. Returns how many there were.
+/// Moves jobs from the tables of the previous release into this one's, except those that a worker is just
+/// running. To be called in a transaction. Returns how many there were.
 pub async fn carry_over(conn: &impl ConnectionTrait) -> Result<usize, DbErr> {
     let backend = conn.get_database_backend();
     let statement = |text: &str| Statement::from_string(backend, text);
@@ -151,8 +151,8 @@ pub async fn carry_over(conn: &impl ConnectionTrait) -> Result<usize, DbErr> {
         return Ok(count);
     }
     let held = format!(
-        "DELETE FROM {jobs} WHERE status IN ('Pending', 'Failed', 'Killed') OR status IN ('Queued', 'Running') \
-           AND (lock_by IS NULL OR lock_by IN (SELECT id FROM {workers} WHERE last_seen < {seen})) \
+        "DELETE FROM {jobs} WHERE status NOT IN ('Queued', 'Running') OR lock_by IS NULL \
+           OR lock_by IN (SELECT id FROM {workers} WHERE last_seen < {seen}) \
          RETURNING id, {text} AS job, status, attempts, max_attempts, {micros} AS done_at, \
            CAST(last_result AS TEXT) AS last_result"
     );
@@ -172,7 +172,8 @@ struct Carried {
     attempts: i32,
     max_attempts: i32,
     wanted_at: i64,
-    died_at: Option<i64>,
+    state: &'static str,
+    finished_at: Option<i64>,
     last_error: Option<String>,
 }
 
@@ -190,14 +191,14 @@ impl Carried {
             attempts: 0,
             max_attempts: 10,
             wanted_at,
-            died_at: None,
+            state: "QUEUED",
+            finished_at: None,
             last_error: None,
         }
     }
 
     async fn insert(self, conn: &impl ConnectionTrait) -> Result<(), DbErr> {
         let personal = self.payload.get("email").is_some();
-        let state = if self.died_at.is_some() { "DEAD" } else { "QUEUED" };
         let insert = Statement::from_sql_and_values(
             conn.get_database_backend(),
             "INSERT INTO background_jobs (id, kind, payload, personal, priority, state, attempts, max_attempts, wanted_at, \
@@ -209,11 +210,11 @@ impl Carried {
                 self.payload.to_string().into(),
                 personal.into(),
                 i32::from(personal).into(),
-                state.into(),
+                self.state.into(),
                 self.attempts.into(),
                 self.max_attempts.into(),
                 self.wanted_at.into(),
-                self.died_at.into(),
+                self.finished_at.into(),
                 self.last_error.into(),
             ],
         );
@@ -231,8 +232,13 @@ impl Held {
             .and_then(|fields| fields.remove("wanted_at"));
         job.wanted_at = wanted_at.as_ref().and_then(Json::as_i64).unwrap_or_default();
         (job.attempts, job.max_attempts) = (self.attempts, self.max_attempts);
-        let dead = self.status == "Killed" || self.status == "Failed" && self.attempts >= self.max_attempts;
-        job.died_at = dead.then(|| self.done_at.unwrap_or(job.wanted_at));
+        job.state = match self.status.as_str() {
+            "Done" => "DONE",
+            "Killed" => "DEAD",
+            "Failed" if self.attempts >= self.max_attempts => "DEAD",
+            _ => job.state,
+        };
+        job.finished_at = (job.state != "QUEUED").then(|| self.done_at.unwrap_or(job.wanted_at));
         // The library keeps a failure as `{"Err": "…"}`.
         let result: Option<Json> = self.last_result.and_then(|result| result.parse().ok());
         job.last_error = result.and_then(|result| Some(result.get("Err")?.as_str()?.to_owned()));

@@ -392,7 +392,7 @@ async fn want_letters(address: SocketAddr, a_second: usize) -> Result<()> {
 async fn waits(address: SocketAddr) -> Result<Vec<(f64, u64)>> {
     let text = reqwest::get(format!("http://{address}/metrics")).await?.text().await?;
     let of_letters = |line: &&str| {
-        line.starts_with("marmalade_job_wait_seconds_bucket") && line.contains("\"password_reset_letter\"")
+        line.starts_with("marmalade_job_wait_seconds_bucket") && line.contains("\"password_reset_email\"")
     };
     let read = |line: &str| {
         let (_, rest) = line.split_once("le=\"")?;

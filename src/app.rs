@@ -1,5 +1,7 @@
 //! The application: the site, and what the domains keep in memory above it. Cheap to clone.
 
+pub mod jobs;
+
 use std::{ops::Deref, sync::Arc};
 
 use chrono::NaiveDate;
@@ -112,7 +114,7 @@ impl App {
                 keys: Keys::new(secrets)?,
                 limiter: Limiter::new(config.limits, clock.clone(), fleet.clone()),
                 mail: Mail::new(&config.mail, &config.site.data_dir, &config.site.url)?,
-                jobs: Queue::new(&db),
+                jobs: Queue::default(),
                 outbox,
                 fleet,
                 zone,

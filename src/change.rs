@@ -87,7 +87,7 @@ impl<'s> Change<'s> {
     }
 
     /// Wants a job done, once this is committed.
-    pub async fn want(&mut self, job: &Job) -> Result<()> {
+    pub async fn want(&mut self, job: &impl Job) -> Result<()> {
         jobs::want(&self.tx, job, self.now()).await?;
         self.wants = true;
         Ok(())

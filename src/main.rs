@@ -264,7 +264,7 @@ async fn prove(config: Config, head: Option<&Path>) -> Result<ExitCode> {
 async fn migrate(config: &Config, direction: Direction) -> Result<()> {
     let db = serve::connect(config).await?;
     match direction {
-        Direction::Up => serve::migrate(&db).await?,
+        Direction::Up => db.migrate().await?,
         Direction::Down { steps } => Migrator::down(db.write(), Some(steps)).await?,
         Direction::Status => {
             for migration in Migrator::get_migration_with_status(db.write()).await? {

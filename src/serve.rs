@@ -26,7 +26,6 @@ use crate::{
     demo,
     error::{Error, Result},
     http,
-    jobs::Queue,
     ops::deploy::{self, Severity},
     secret::Secret,
     telemetry,
@@ -43,18 +42,12 @@ pub async fn open_database(config: &Config) -> Result<Db> {
     match &config.database.url {
         Some(Secret(url)) => {
             let patient = Db::postgres(url, 3, None).await?;
-            migrate(&patient).await?;
+            patient.migrate().await?;
             patient.close().await?;
         }
-        None => migrate(&db).await?,
+        None => db.migrate().await?,
     }
     Ok(db)
-}
-
-/// Brings a database up to date: its schema, and the tables of the job queue.
-pub async fn migrate(db: &Db) -> Result<()> {
-    db.migrate().await?;
-    Queue::new(db).set_up().await
 }
 
 /// Opens the configured database as it is.

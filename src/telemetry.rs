@@ -149,10 +149,10 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
         "jobs in the queue, by state (queued, running, dead)",
     ),
     (
-        JOB_OUTBOX_AGE,
+        JOB_AGE,
         Kind::Gauge,
         Unit::Seconds,
-        "age of the oldest job that is not in the queue yet",
+        "age of the oldest job that no worker has taken",
     ),
     (
         WORKERS,
@@ -199,7 +199,7 @@ pub const FLEET_HEALTH: &str = "marmalade_fleet_health";
 const JOB_WAIT: &str = "marmalade_job_wait_seconds";
 const JOB: &str = "marmalade_job_seconds";
 pub const JOBS: &str = "marmalade_jobs";
-pub const JOB_OUTBOX_AGE: &str = "marmalade_job_outbox_oldest_age_seconds";
+pub const JOB_AGE: &str = "marmalade_job_oldest_age_seconds";
 pub const WORKERS: &str = "marmalade_workers";
 const HTTP_RESPONSES: &str = "marmalade_http_responses_total";
 const OPEN_CONNECTIONS: &str = "marmalade_connections";

@@ -86,7 +86,7 @@ impl Place {
             .env("MARMALADE_MODE", "development")
             .env("MARMALADE_LISTEN", "127.0.0.1:0")
             .env("MARMALADE_DATA_DIR", self.folder.path())
-            .env("MARMALADE_LOG", "warn,apalis_core::worker::context=error")
+            .env("MARMALADE_LOG", "warn")
             .envs(self.settings.iter().copied());
         if let Some(url) = self.database_url()? {
             process.env("DATABASE_URL", url);

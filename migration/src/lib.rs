@@ -26,6 +26,9 @@ mod m20261125_000010_suspension;
 mod m20261126_000011_jobs;
 mod m20261126_000012_imports;
 mod m20261126_000013_credentials;
+mod m20261126_000014_jobs_table;
+
+pub use m20261126_000014_jobs_table::carry_over as carry_over_jobs;
 
 pub struct Migrator;
 
@@ -45,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000011_jobs::MIGRATION),
             Box::new(m20261126_000012_imports::MIGRATION),
             Box::new(m20261126_000013_credentials::MIGRATION),
+            Box::new(m20261126_000014_jobs_table::Migration),
         ]
     }
 }

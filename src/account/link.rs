@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter};
+use serde::{Deserialize, Serialize};
 
 use super::{hash_of, set_password, taken};
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     },
     error::{Error, Result},
     id::UserId,
-    jobs::Job,
+    jobs::{Job, Run},
     mail::Letter,
     site::Site,
     text,
@@ -29,12 +30,76 @@ const RESET_LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// How long a link to a new e-mail address is good for.
 const EMAIL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
+/// An email with a link to a new password, if the address has an account.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PasswordResetEmail {
+    pub email: String,
+}
+
+impl Job for PasswordResetEmail {
+    const KIND: &'static str = "password_reset_email";
+    const ABOUT: &'static str = "Sends an email with a link to set a new password.";
+    const PERSONAL: bool = true;
+    const PRIORITY: i32 = 1;
+}
+
+impl Run for PasswordResetEmail {
+    type Context = Site;
+
+    async fn run(self, site: &Site, wanted_at: Time, now: &Moment) -> Result<()> {
+        send_password_reset(site, self.email, wanted_at, now).await
+    }
+}
+
+/// An email with a link that proves that somebody reads the address which an account is to have.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EmailConfirmationEmail {
+    pub user: UserId,
+    pub email: String,
+}
+
+impl Job for EmailConfirmationEmail {
+    const KIND: &'static str = "email_confirmation_email";
+    const ABOUT: &'static str = "Sends an email with a link that confirms a new email address.";
+    const PERSONAL: bool = true;
+    const PRIORITY: i32 = 1;
+}
+
+impl Run for EmailConfirmationEmail {
+    type Context = Site;
+
+    async fn run(self, site: &Site, wanted_at: Time, now: &Moment) -> Result<()> {
+        send_email_confirmation(site, self.user, self.email, wanted_at, now).await
+    }
+}
+
+/// An email to the address that an account has, before it gets another one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EmailChangeWarning {
+    pub email: String,
+}
+
+impl Job for EmailChangeWarning {
+    const KIND: &'static str = "email_change_warning";
+    const ABOUT: &'static str = "Sends a warning about a new email address to the current one.";
+    const PERSONAL: bool = true;
+    const PRIORITY: i32 = 1;
+}
+
+impl Run for EmailChangeWarning {
+    type Context = Site;
+
+    async fn run(self, site: &Site, _: Time, _: &Moment) -> Result<()> {
+        send_email_change_warning(site, self.email).await
+    }
+}
+
 /// Wants a link to a new password sent, if the address has an account. Whether it has one shows neither in the answer
 /// nor in the time: the letter is a job, and only who does it looks.
 pub async fn request_password_reset(site: &Site, email: &str, cause: &Cause) -> Result<()> {
     let email = text::email("email", email)?;
     let mut change = Change::begin(site, cause).await?;
-    change.want(&Job::PasswordResetLetter { email }).await?;
+    change.want(&PasswordResetEmail { email }).await?;
     change.commit().await
 }
 
@@ -100,8 +165,8 @@ pub async fn request_email_change(
     let account = super::with_password(site, viewer, password, cause).await?;
     let (user, old) = (account.id, account.email);
     let mut change = Change::begin(site, cause).await?;
-    change.want(&Job::EmailConfirmationLetter { user, email }).await?;
-    change.want(&Job::EmailChangeWarning { email: old }).await?;
+    change.want(&EmailConfirmationEmail { user, email }).await?;
+    change.want(&EmailChangeWarning { email: old }).await?;
     change.commit().await
 }
 

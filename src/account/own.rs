@@ -6,6 +6,7 @@ use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{hash_of, people, set_password, taken, with_password};
@@ -14,11 +15,12 @@ use crate::{
     audit::{Action, Entry},
     auth::{Viewer, revocation::AccountChanged, role::Role},
     change::{Cause, Change},
-    clock::Moment,
+    clock::{Moment, Time},
     db::sql,
     entity::{self, link, user},
     error::{Error, Result},
     id::UserId,
+    jobs::{self, Job, Run},
     site::Site,
     text,
 };
@@ -104,6 +106,24 @@ pub async fn delete(site: &Site, viewer: &Viewer, password: String, cause: &Caus
     };
     change.tell(changed).await?;
     change.commit().await
+}
+
+/// Removes what is kept no longer: the personal data of deleted accounts, jobs that are done.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Purge {}
+
+impl Job for Purge {
+    const KIND: &'static str = "purge";
+    const ABOUT: &'static str = "Deletes data whose retention period has ended.";
+}
+
+impl Run for Purge {
+    type Context = Site;
+
+    async fn run(self, site: &Site, _: Time, now: &Moment) -> Result<()> {
+        while erase(site, now).await? > 0 {}
+        jobs::forget(site.db.write(), now.at, RESTORABLE).await
+    }
 }
 
 /// Removes the personal data of accounts that were deleted 30 days ago. Returns how many there were.

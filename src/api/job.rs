@@ -1,8 +1,13 @@
 //! Jobs in the API, for staff.
 
-use std::{collections::HashMap, time::Duration};
+use std::{borrow::Cow, collections::HashMap, time::Duration};
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject, Subscription};
+use async_graphql::{
+    Context, ContextSelectionSet, Enum, ID, InputObject, Name, Object, OutputType, Positioned, ServerResult,
+    SimpleObject, Subscription, Value,
+    parser::types::Field,
+    registry::{Deprecation, MetaEnumValue, MetaType, MetaTypeId, Registry},
+};
 use chrono::{DateTime, Utc};
 use futures_util::Stream;
 
@@ -14,15 +19,20 @@ use crate::{
         guard::Needs,
         payload::{UserError, date_time},
     },
+    app::{
+        self,
+        jobs::{KINDS, kind},
+    },
+    entity::job,
     error::Result,
     id::JobId,
-    jobs::{Filter, JobRecord, Kind, State, record},
+    jobs::{self, Filter},
     page::Page,
 };
 
 /// A background job.
 #[derive(Clone)]
-pub struct Job(pub(super) JobRecord);
+pub struct Job(pub(super) job::Model);
 
 /// A background job.
 #[Object]
@@ -33,13 +43,13 @@ impl Job {
     }
 
     /// The kind of job; `null` for a job of a newer release.
-    async fn kind(&self) -> Option<Kind> {
-        self.0.job.as_ref().map(|queued| queued.job.kind())
+    async fn kind(&self) -> Option<JobKind> {
+        kind(&self.0.kind).map(|kind| JobKind(kind.name))
     }
 
     /// The state of the job.
-    async fn state(&self) -> State {
-        self.0.state
+    async fn state(&self) -> JobState {
+        self.0.state.into()
     }
 
     /// The number of attempts so far.
@@ -53,8 +63,8 @@ impl Job {
     }
 
     /// The time the job was requested.
-    async fn wanted_at(&self) -> Option<DateTime<Utc>> {
-        self.0.job.as_ref().map(|queued| date_time(queued.wanted_at))
+    async fn wanted_at(&self) -> DateTime<Utc> {
+        date_time(self.0.wanted_at)
     }
 
     /// The time of the last attempt's start.
@@ -69,7 +79,60 @@ impl Job {
 
     /// The error of the last failed attempt.
     async fn error(&self) -> Option<&str> {
-        self.0.error.as_deref()
+        self.0.last_error.as_deref()
+    }
+}
+
+/// The state of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "job::State")]
+pub enum JobState {
+    /// The job waits for a worker.
+    Queued,
+    /// The job is running, or waiting for its next attempt.
+    Running,
+    /// The job succeeded. Kept for 7 days.
+    Done,
+    /// All attempts failed. Staff can retry it with `retryJob`.
+    Dead,
+}
+
+/// A kind of job. The values are those of [`KINDS`], so that a new kind needs nothing here.
+pub struct JobKind(&'static str);
+
+impl OutputType for JobKind {
+    fn type_name() -> Cow<'static, str> {
+        "JobKind".into()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        let value = |kind: &jobs::Kind<_>| MetaEnumValue {
+            name: kind.name.to_uppercase(),
+            description: Some(kind.about.into()),
+            deprecation: Deprecation::NoDeprecated,
+            visible: None,
+            inaccessible: false,
+            tags: Vec::new(),
+            directive_invocations: Vec::new(),
+        };
+        registry.create_output_type::<Self, _>(MetaTypeId::Enum, |_| MetaType::Enum {
+            name: Self::type_name().into(),
+            description: Some("The kind of a job.".into()),
+            enum_values: KINDS
+                .iter()
+                .map(|kind| (kind.name.to_uppercase(), value(kind)))
+                .collect(),
+            visible: None,
+            inaccessible: false,
+            tags: Vec::new(),
+            rust_typename: Some(std::any::type_name::<Self>()),
+            directive_invocations: Vec::new(),
+            requires_scopes: Vec::new(),
+        })
+    }
+
+    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+        Ok(Value::Enum(Name::new(self.0.to_uppercase())))
     }
 }
 
@@ -80,7 +143,7 @@ pub struct JobTotal(pub(super) Filter);
 impl JobTotal {
     /// The total number of items. Counted only if selected.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
-        record::count(ctx.app().db.read(), &self.0).await
+        jobs::count(ctx.app().db.read(), &self.0).await
     }
 }
 
@@ -95,15 +158,17 @@ impl JobQuery {
     async fn jobs(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Returns jobs in this state only.")] state: Option<State>,
+        #[graphql(desc = "Returns jobs in this state only.")] state: Option<JobState>,
         #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
         #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Job, JobTotal>>> {
-        let filter = Filter { state };
+        let filter = Filter {
+            state: state.map(Into::into),
+        };
         let page = Page::of((first, last), (after, before), |cursor| JobId::decode(cursor).ok())?;
-        let slice = record::list(ctx.app().db.read(), &filter, &page).await?;
+        let slice = jobs::list(ctx.app().db.read(), &filter, &page).await?;
         Ok(Some(connection(slice, JobTotal(filter), |job| job.id.encode(), Job)))
     }
 }
@@ -138,8 +203,7 @@ impl JobMutation {
         #[graphql(desc = "The job.")] input: RetryJobInput,
     ) -> Result<Option<RetryJobPayload>> {
         let id = JobId::decode(&input.job_id)?;
-        let cause = ctx.cause();
-        let (job, errors) = as_payload(record::retry(ctx.app(), id, &cause.source, &cause.now).await)?;
+        let (job, errors) = as_payload(app::jobs::retry(ctx.app(), id, &ctx.cause()).await)?;
         Ok(Some(RetryJobPayload {
             job: job.map(Job),
             errors: errors.into_iter().map(Into::into).collect(),
@@ -169,7 +233,7 @@ impl JobSubscription {
                 ticks.tick().await;
                 let now = app.clock.now();
                 // A little overlap: whoever finishes a job reads another clock.
-                let Ok(jobs) = record::recent(app.db.read(), since - 10 * LOOK_EVERY).await else {
+                let Ok(jobs) = jobs::recent(app.db.read(), since - 10 * LOOK_EVERY).await else {
                     continue;
                 };
                 since = now;

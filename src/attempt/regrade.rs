@@ -11,19 +11,31 @@ use super::submit::{answered, lock_student};
 use crate::{
     calendar::day_of,
     change::{Cause, Change},
-    clock::Moment,
+    clock::{Moment, Time},
     dashboard,
     entity::{attempt, result, revision},
     error::Result,
     id::{ChapterId, RevisionId},
+    jobs::Run,
     leaderboard::{
         StandingsChanged,
         standings::{self, Ranked},
     },
-    quiz::score::{self, Tally},
+    quiz::{
+        author::Regrade,
+        score::{self, Tally},
+    },
     ranks::board::Window,
     site::Site,
 };
+
+impl Run for Regrade {
+    type Context = Site;
+
+    async fn run(self, site: &Site, _: Time, now: &Moment) -> Result<()> {
+        regrade(site, self.revision, now).await
+    }
+}
 
 /// Scores all results of a revision anew that an older key was used for.
 pub async fn regrade(site: &Site, revision: RevisionId, now: &Moment) -> Result<()> {

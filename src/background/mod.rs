@@ -2,6 +2,8 @@
 
 mod channel;
 pub mod relay;
+pub mod schedule;
+mod worker;
 
 use std::time::Duration;
 
@@ -13,8 +15,10 @@ use crate::{
     attempt, audit,
     calendar::day_of,
     error::{Error, Result},
-    jobs,
 };
+
+/// The interval between two looks for jobs of the previous release.
+const CARRY_OVER_EVERY: Duration = Duration::from_secs(2);
 
 /// Does what a server must do whether or not anybody asks.
 pub fn serve(app: &App, tasks: &TaskTracker) {
@@ -41,10 +45,31 @@ pub fn serve(app: &App, tasks: &TaskTracker) {
 /// Does what one process of the site must do, of those that serve or of workers. Where several do it, whoever comes first
 /// does.
 pub fn work(app: &App, tasks: &TaskTracker) {
-    jobs::run_in_background(app, tasks);
+    run_jobs(app, tasks);
     every(app, tasks, Duration::from_secs(2), |app| async move {
         attempt::sweep(&app, &app.now()).await.map(drop)
     });
+}
+
+/// Runs jobs, and enqueues those on a schedule.
+pub fn run_jobs(app: &App, tasks: &TaskTracker) {
+    tasks.spawn(worker::work(app.clone()));
+    every(app, tasks, schedule::LOOK_EVERY, |app| async move {
+        schedule::fire(&app, &app.now()).await
+    });
+    every(app, tasks, CARRY_OVER_EVERY, carry_over);
+}
+
+/// Takes over jobs of servers of the previous release, which may run beside this one during a rollout.
+async fn carry_over(app: App) -> Result<()> {
+    let tx = app.db.begin().await?;
+    let count = migration::carry_over_jobs(&tx).await?;
+    tx.commit().await?;
+    if count > 0 {
+        tracing::info!(count, "jobs of the previous release were taken over");
+        app.jobs.wake();
+    }
+    Ok(())
 }
 
 /// Tells streams when a new day has begun.

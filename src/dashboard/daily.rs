@@ -3,6 +3,7 @@
 use async_graphql::SimpleObject;
 use chrono::NaiveDate;
 use sea_orm::{ConnectionTrait, FromQueryResult};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     calendar::{day_of, midnight},
@@ -10,6 +11,7 @@ use crate::{
     db::sql,
     entity::daily_metric,
     error::Result,
+    jobs::{Job, Run},
     site::Site,
 };
 
@@ -35,6 +37,23 @@ pub struct DailyMetrics {
 struct Extent {
     last: Option<String>,
     first: Option<Time>,
+}
+
+/// Counts the days that are over.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CountDays {}
+
+impl Job for CountDays {
+    const KIND: &'static str = "daily_metrics";
+    const ABOUT: &'static str = "Computes the metrics of completed days.";
+}
+
+impl Run for CountDays {
+    type Context = Site;
+
+    async fn run(self, site: &Site, _: Time, now: &Moment) -> Result<()> {
+        count_days(site, now).await
+    }
 }
 
 /// Counts the days that are over and not counted yet.

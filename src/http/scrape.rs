@@ -11,8 +11,8 @@ use crate::{
     fleet::Health,
     jobs,
     telemetry::{
-        CONNECTIONS, FLEET_HEALTH, JOB_OUTBOX_AGE, JOBS, MOST_CONNECTIONS, MOST_DATABASE_CONNECTIONS, OUTBOX_AGE,
-        WORKERS, recorded,
+        CONNECTIONS, FLEET_HEALTH, JOB_AGE, JOBS, MOST_CONNECTIONS, MOST_DATABASE_CONNECTIONS, OUTBOX_AGE, WORKERS,
+        recorded,
     },
 };
 
@@ -54,23 +54,22 @@ fn connections(name: &'static str, pool: &DatabaseConnection) {
 }
 
 #[derive(FromQueryResult)]
-struct Backlog {
-    event: Option<Time>,
-    job: Option<Time>,
+struct Oldest {
+    oldest: Option<Time>,
 }
 
 async fn backlog(app: &App) -> Result<()> {
     let conn = app.db.read();
-    let select =
-        "SELECT (SELECT min(created_at) FROM outbox) AS event, (SELECT min(created_at) FROM job_outbox) AS job";
-    let oldest = Backlog::find_by_statement(sql(conn, select, [])).one(conn).await?;
+    let select = "SELECT min(created_at) AS oldest FROM outbox";
+    let oldest = Oldest::find_by_statement(sql(conn, select, [])).one(conn).await?;
     let now = app.clock.now();
     let age = |at: Option<Time>| at.map_or(0.0, |at| now.since(at).as_secs_f64());
-    gauge!(OUTBOX_AGE).set(age(oldest.as_ref().and_then(|oldest| oldest.event)));
-    gauge!(JOB_OUTBOX_AGE).set(age(oldest.and_then(|oldest| oldest.job)));
-    for (state, count) in jobs::backlog(conn).await? {
-        gauge!(JOBS, "state" => state).set(count as f64);
-    }
+    gauge!(OUTBOX_AGE).set(age(oldest.and_then(|event| event.oldest)));
+    let backlog = jobs::backlog(conn).await?;
+    gauge!(JOB_AGE).set(age(backlog.oldest));
+    gauge!(JOBS, "state" => "queued").set(backlog.queued as f64);
+    gauge!(JOBS, "state" => "running").set(backlog.running as f64);
+    gauge!(JOBS, "state" => "dead").set(backlog.dead as f64);
     gauge!(WORKERS).set(jobs::workers(conn, now).await? as f64);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DerivePartialModel, EntityTrait, QueryFilter, sea_query::Expr,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{Imported, Order, import, read_apart};
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     entity::bank_import,
     error::{Error, Result},
     id::{BankImportId, UserId},
-    jobs::Job,
+    jobs::{Job, Run},
     site::Site,
     text,
 };
@@ -39,6 +40,25 @@ impl BankImport {
     /// What became of each sheet, once the file was read.
     pub fn sheets(&self) -> Option<Vec<Imported>> {
         serde_json::from_str(self.report.as_deref()?).ok()
+    }
+}
+
+/// Reads a question bank, and makes quizzes of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReadBank {
+    pub import: BankImportId,
+}
+
+impl Job for ReadBank {
+    const KIND: &'static str = "bank_import";
+    const ABOUT: &'static str = "Imports the quizzes of a question bank.";
+}
+
+impl Run for ReadBank {
+    type Context = Site;
+
+    async fn run(self, site: &Site, _: Time, now: &Moment) -> Result<()> {
+        carry_out(site, self.import, now).await
     }
 }
 
@@ -87,7 +107,7 @@ pub async fn want(
         ..Default::default()
     };
     bank_import::Entity::insert(row).exec_without_returning(&change).await?;
-    change.want(&Job::BankImport { import: wanted.id }).await?;
+    change.want(&ReadBank { import: wanted.id }).await?;
     change.commit().await?;
     Ok(wanted)
 }

@@ -1,37 +1,25 @@
-//! What must be done, but not while somebody waits for it: letters, imports, what is due every hour or every day.
+//! Jobs run in the background: emails, imports, what is due every hour or every day.
 //!
-//! The transaction that causes a job writes one row into `job_outbox` ([`want`]). [`hand_over`] moves it into the queue
-//! ([`queue`]), under the row's own id so that a second time changes nothing, and only then deletes the row: no job is
-//! lost, whatever dies when. The queue does a job at least once; so each may be done twice without harm. See
-//! docs/jobs.md.
+//! The transaction that causes a job inserts its row ([`want`]): both are there, or neither. A worker claims the row
+//! ([`lease`]), runs it as its domain says ([`Run::run`]) and records the outcome. A job runs at least once, so running it
+//! twice must do no harm. See docs/jobs.md.
 
-pub mod queue;
-pub mod record;
-mod schedule;
+pub mod lease;
+mod record;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use confique::Config;
-use sea_orm::{ConnectionTrait, FromQueryResult};
-use serde::{Deserialize, Serialize};
-use tokio_util::task::TaskTracker;
-use uuid::Uuid;
+use futures_util::future::BoxFuture;
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Notify;
 
-pub use self::{
-    queue::Queue,
-    record::{Filter, JobRecord, State, backlog, count, forget_done, list, retry, workers},
-    schedule::{SCHEDULES, Schedule, fire},
-};
+pub use self::record::{Backlog, Filter, backlog, count, forget, list, recent, retry, workers};
 use crate::{
-    account::{link, own},
-    app::App,
-    attempt::regrade,
     clock::{Moment, Time},
-    dashboard::daily,
-    db::sql,
+    entity::job,
     error::{Error, Result},
-    id::{BankImportId, RevisionId, UserId},
-    import::background,
     setting::milliseconds,
 };
 
@@ -60,171 +48,90 @@ pub struct Settings {
     pub heartbeat: Duration,
 }
 
-/// Something to do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Job {
-    /// A letter with a link to a new password, if the address has an account.
-    PasswordResetLetter { email: String },
-    /// A letter with a link that proves that somebody reads the address which an account is to have.
-    EmailConfirmationLetter { user: UserId, email: String },
-    /// A letter to the address that an account has, before it gets another one.
-    EmailChangeWarning { email: String },
-    /// Imports the quizzes of a question bank.
-    BankImport { import: BankImportId },
-    /// Scores the results of a revision anew whose key was corrected.
-    Regrade { revision: RevisionId },
-    /// Computes the metrics of completed days.
-    DailyMetrics,
-    /// Removes what is kept no longer: the personal data of deleted accounts, jobs that are done.
-    Purge,
+/// The number of attempts after which a job is given up.
+const MAX_ATTEMPTS: i32 = 10;
+
+/// The payload of a kind of job.
+pub trait Job: Serialize + DeserializeOwned + Send {
+    /// The name in the table, in logs and in metrics; the API has it in capitals.
+    const KIND: &'static str;
+    /// The description in the API.
+    const ABOUT: &'static str;
+    /// Whether the payload holds personal data, such as an address.
+    const PERSONAL: bool = false;
+    /// Jobs of a higher priority are run first.
+    const PRIORITY: i32 = 0;
 }
 
-impl Job {
-    /// What the job is, as the API, logs and metrics name it.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::PasswordResetLetter { .. } => Kind::PasswordResetLetter,
-            Self::EmailConfirmationLetter { .. } => Kind::EmailConfirmationLetter,
-            Self::EmailChangeWarning { .. } => Kind::EmailChangeWarning,
-            Self::BankImport { .. } => Kind::BankImport,
-            Self::Regrade { .. } => Kind::Regrade,
-            Self::DailyMetrics => Kind::DailyMetrics,
-            Self::Purge => Kind::Purge,
+/// A job that can be run, implemented by the domain that runs it.
+pub trait Run: Job {
+    /// The state that running it needs.
+    type Context: Sync;
+
+    /// Runs the job, which was wanted at `wanted_at`. A failure is retried; a success may be repeated, too.
+    fn run(self, on: &Self::Context, wanted_at: Time, now: &Moment) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// A kind of job, with its type erased.
+pub struct Kind<C: 'static> {
+    pub name: &'static str,
+    pub about: &'static str,
+    run: for<'a> fn(&'a C, &'a job::Model, &'a Moment) -> BoxFuture<'a, Result<()>>,
+}
+
+impl<C: Sync> Kind<C> {
+    /// The kind of the jobs of this type.
+    pub const fn of<J: Run<Context = C>>() -> Self {
+        Self {
+            name: J::KIND,
+            about: J::ABOUT,
+            run: |on, row, now| {
+                Box::pin(async move {
+                    let job: J = serde_json::from_str(&row.payload).map_err(Error::internal)?;
+                    job.run(on, row.wanted_at, now).await
+                })
+            },
         }
     }
 
-    async fn run(self, app: &App, wanted_at: Time) -> Result<()> {
-        let now = app.now();
-        match self {
-            Self::PasswordResetLetter { email } => link::send_password_reset(app, email, wanted_at, &now).await,
-            Self::EmailConfirmationLetter { user, email } => {
-                link::send_email_confirmation(app, user, email, wanted_at, &now).await
-            }
-            Self::EmailChangeWarning { email } => link::send_email_change_warning(app, email).await,
-            Self::Regrade { revision } => regrade::regrade(app, revision, &now).await,
-            Self::BankImport { import } => background::carry_out(app, import, &now).await,
-            Self::DailyMetrics => daily::count_days(app, &now).await,
-            Self::Purge => {
-                while own::erase(app, &now).await? > 0 {}
-                forget_done(app.db.write(), now.at).await
-            }
-        }
+    /// Runs a job of this kind.
+    pub async fn run(&self, on: &C, row: &job::Model, now: &Moment) -> Result<()> {
+        (self.run)(on, row, now).await
     }
 }
 
-/// The kind of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, async_graphql::Enum)]
-#[graphql(name = "JobKind")]
-pub enum Kind {
-    /// Sends an email with a link to set a new password.
-    PasswordResetLetter,
-    /// Sends an email with a link that confirms a new email address.
-    EmailConfirmationLetter,
-    /// Sends a warning about a new email address to the current one.
-    EmailChangeWarning,
-    /// Imports the quizzes of a question bank.
-    BankImport,
-    /// Rescores the results of a revision after a correction of its answer key.
-    Regrade,
-    /// Computes the metrics of completed days.
-    DailyMetrics,
-    /// Deletes data whose retention period has ended.
-    Purge,
-}
+/// Wakes the workers of this process.
+#[derive(Clone, Default)]
+pub struct Queue(Arc<Notify>);
 
-impl Kind {
-    /// As logs and metrics have it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PasswordResetLetter => "password_reset_letter",
-            Self::EmailConfirmationLetter => "email_confirmation_letter",
-            Self::EmailChangeWarning => "email_change_warning",
-            Self::BankImport => "bank_import",
-            Self::Regrade => "regrade",
-            Self::DailyMetrics => "daily_metrics",
-            Self::Purge => "purge",
-        }
+impl Queue {
+    /// Tells the worker of this process that a job is wanted; other processes notice within 250 ms.
+    pub fn wake(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits until a job is wanted.
+    pub async fn wanted(&self) {
+        self.0.notified().await;
     }
 }
 
-/// Wants a job done, in the transaction that causes it. [`Queue::wake`] after the commit saves it half a second.
-pub async fn want(conn: &impl ConnectionTrait, job: &Job, now: &Moment) -> Result<()> {
-    let insert = sql(
-        conn,
-        "INSERT INTO job_outbox (id, job, created_at) VALUES ($1, $2, $3)",
-        [now.id::<Uuid>().into(), text(job)?.into(), now.at.into()],
-    );
-    conn.execute_raw(insert).await?;
+/// Enqueues a job in the transaction that causes it; for [`Change::want`](crate::change::Change::want), which wakes the
+/// worker after the commit.
+pub async fn want<J: Job>(conn: &impl ConnectionTrait, job: &J, now: &Moment) -> Result<()> {
+    let row = job::ActiveModel {
+        id: Set(now.id()),
+        kind: Set(J::KIND.into()),
+        payload: Set(serde_json::to_string(job).map_err(Error::internal)?),
+        personal: Set(J::PERSONAL),
+        priority: Set(J::PRIORITY),
+        state: Set(job::State::Queued),
+        attempts: Set(0),
+        max_attempts: Set(MAX_ATTEMPTS),
+        wanted_at: Set(now.at),
+        run_at: Set(now.at),
+        ..Default::default()
+    };
+    job::Entity::insert(row).exec_without_returning(conn).await?;
     Ok(())
-}
-
-/// A job as `job_outbox` holds it.
-pub fn text(job: &Job) -> Result<String> {
-    serde_json::to_string(job).map_err(Error::internal)
-}
-
-#[derive(FromQueryResult)]
-struct Wanted {
-    id: Uuid,
-    job: String,
-    created_at: Time,
-}
-
-/// How many wanted jobs are read at once.
-const AT_ONCE: usize = 100;
-
-/// Moves wanted jobs into the queue. Returns how many were moved.
-pub async fn hand_over(app: &App) -> Result<usize> {
-    let conn = app.db.write();
-    let select = format!("SELECT id, job, created_at FROM job_outbox ORDER BY id LIMIT {AT_ONCE}");
-    let rows = Wanted::find_by_statement(sql(conn, select, [])).all(conn).await?;
-    let mut moved = 0;
-    for row in rows {
-        match serde_json::from_str(&row.job) {
-            Ok(job) => app.jobs.push(row.id, job, row.created_at).await?,
-            Err(error) => {
-                // A newer release's, which will take it.
-                tracing::warn!(%error, id = %row.id, "a wanted job of an unknown kind is left");
-                continue;
-            }
-        }
-        let delete = sql(conn, "DELETE FROM job_outbox WHERE id = $1", [row.id.into()]);
-        conn.execute_raw(delete).await?;
-        moved += 1;
-    }
-    Ok(moved)
-}
-
-/// Does jobs until shutdown, and sees to it that those that are due again and again are wanted.
-pub fn run_in_background(app: &App, tasks: &TaskTracker) {
-    tasks.spawn(queue::work(app.clone()));
-    tasks.spawn(keep_handing_over(app.clone()));
-    crate::background::every(app, tasks, schedule::LOOK_EVERY, |app| async move {
-        fire(&app, &app.now()).await
-    });
-}
-
-/// How long a job of another process may lie in `job_outbox`.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-async fn keep_handing_over(app: App) {
-    while !app.shutdown.is_cancelled() {
-        tokio::select! {
-            () = app.jobs.wanted() => {}
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = app.shutdown.cancelled() => return,
-        }
-        let handed_over = async {
-            // A flood of letters is not to wait for the next look.
-            while hand_over(&app).await? == AT_ONCE {}
-            Ok::<_, Error>(())
-        };
-        if let Err(error) = handed_over.await {
-            tracing::warn!(
-                cause = error.describe(),
-                "jobs could not be put into the queue, and are tried again"
-            );
-        }
-    }
 }

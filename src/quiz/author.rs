@@ -8,6 +8,7 @@ use std::{
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, sea_query::Expr,
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     Marking,
@@ -301,6 +302,17 @@ fn check(question: &question::Model, choices: &[choice::Model]) -> Result<(), &'
     }
 }
 
+/// Scores the results of a revision again whose key was corrected.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Regrade {
+    pub revision: RevisionId,
+}
+
+impl Job for Regrade {
+    const KIND: &'static str = "regrade";
+    const ABOUT: &'static str = "Rescores the results of a revision after a correction of its answer key.";
+}
+
 /// Mends the key of a published question: from now on another choice is the right one, and all results follow. The number
 /// of the correction.
 pub async fn correct(
@@ -369,7 +381,7 @@ pub async fn correct(
         .was(serde_json::json!({"correction": revision.correction - 1, "right": place.right.encode()}))
         .became(serde_json::json!({"correction": revision.correction, "right": choice.encode()}));
     tx.audit(changed).await?;
-    change.want(&Job::Regrade { revision: revision.id }).await?;
+    change.want(&Regrade { revision: revision.id }).await?;
     change.tell(QuizChanged { quiz: revision.quiz_id }).await?;
     change.commit().await?;
     Ok(revision.correction)

@@ -392,7 +392,7 @@ async function startServer() {
     PATH: process.env.PATH,
     MARMALADE_LISTEN: '127.0.0.1:0',
     MARMALADE_DATA_DIR: join(folder, 'data'),
-    MARMALADE_LOG: 'warn,apalis_core::worker::context=error',
+    MARMALADE_LOG: 'warn',
   };
   const child = spawn(program, [], { env: environment, cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] });
   const address = await new Promise((found, failed) => {

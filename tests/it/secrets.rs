@@ -87,13 +87,13 @@ on_both_databases! {
         send(&format!("{access}x"), "{ viewer { id } }", json!({})).await;
         send(&access, "mutation { signIn(input: {password: 5", json!({})).await;
         // A fault of the database while the password is at hand.
-        app.app.db.write().execute_unprepared("ALTER TABLE job_outbox RENAME TO no_job_outbox").await.expect("a fault");
+        app.app.db.write().execute_unprepared("ALTER TABLE background_jobs RENAME TO no_background_jobs").await.expect("a fault");
         let fault = send(&access, "mutation($input: RequestEmailChangeInput!) { requestEmailChange(input: $input) { errors { code } } }",
             json!({"input": {"password": second, "email": format!("new-{email}")}})).await;
-        assert!(fault.contains("INTERNAL") && !fault.contains("job_outbox"), "{fault}");
+        assert!(fault.contains("INTERNAL") && !fault.contains("background_jobs"), "{fault}");
 
         let logged = String::from_utf8_lossy(&LOGGED.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
-        assert!(logged.contains("internal error") && logged.contains("job_outbox"), "the log holds the fault and its cause");
+        assert!(logged.contains("internal error") && logged.contains("background_jobs"), "the log holds the fault and its cause");
         let secrets = passwords.iter().chain(&tokens).map(String::as_str).chain(["a secret of the tests"]);
         for secret in secrets {
             assert!(!logged.contains(secret), "the log holds {secret:?}");

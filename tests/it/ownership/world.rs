@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use marmalade::{
+    account::own::Purge,
     auth::{revocation::AccountChanged, role::Role},
     clock::Time,
     id::{AttemptId, BankImportId, ChapterId, JobId, QuestionId, QuizId, SessionId, SubjectId, UserId},
     import::background,
-    jobs::{self, Job},
+    jobs,
     outbox::{Event, Topic},
     quiz::paper::QuizChanged,
     ranks::board::{Board, Scope, Span, Window},
@@ -146,8 +147,8 @@ impl World {
         )
         .await;
         let now = app.app.now();
-        let wanted = jobs::want(app.app.db.write(), &Job::Purge, &now).await;
-        assert!(wanted.is_ok() && jobs::hand_over(&app.app).await.is_ok());
+        let wanted = jobs::want(app.app.db.write(), &Purge {}, &now).await;
+        assert!(wanted.is_ok());
         let import = "mutation($content: String!) { importBank(input: {fileName: \"bank.csv\", content: $content,
             quizTitle: \"Sent\", subject: \"Physics\", publish: true}) { bankImport { id } errors { message } } }";
         let rows = "Question,A,B,Answer\nOne?,1,2,1\nOne?,1,2,1\nTwo?,1,,3\n";

@@ -25,6 +25,7 @@ use marmalade::{
     account::session::{self, Device},
     app::App,
     auth::{Viewer, role::Role, token::Claims},
+    background,
     change::Cause,
     clock::{Clock, SystemClock, Time},
     config::Config,
@@ -36,7 +37,6 @@ use marmalade::{
     limit::{Limits, Rate},
     quiz::author::{self, NewQuestion, NewQuiz},
     secret::Secret,
-    serve,
 };
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Statement};
 use serde_json::{Value, json};
@@ -163,7 +163,7 @@ async fn template(admin: &sea_orm::DatabaseConnection, server: &str) -> &'static
             .expect("a database");
         let db = Db::postgres(&format!("{server}/{name}"), 4, None).await;
         let db = db.unwrap_or_else(|_| panic!("PostgreSQL opens"));
-        serve::migrate(&db).await.unwrap_or_else(|_| panic!("migrates"));
+        db.migrate().await.unwrap_or_else(|_| panic!("migrates"));
         db.close().await.unwrap_or_else(|_| panic!("closes"));
         name
     };
@@ -252,7 +252,7 @@ impl TestApp {
     }
 
     async fn over(mut db: Db, place: Place) -> Self {
-        serve::migrate(&db).await.unwrap_or_else(|_| panic!("migrates"));
+        db.migrate().await.unwrap_or_else(|_| panic!("migrates"));
         let statements = Arc::new(Statements::default());
         let noted = statements.clone();
         db.observe(move |info| noted.note(&info.statement.sql));
@@ -523,19 +523,15 @@ impl TestApp {
     pub fn work(&self) {
         self.worker.get_or_init(|| {
             let tasks = TaskTracker::new();
-            jobs::run_in_background(&self.app, &tasks);
+            background::run_jobs(&self.app, &tasks);
         });
     }
 
     /// Waits until all jobs are done.
     pub async fn idle(&self) {
         let left = async || {
-            let mut left = 0;
-            for state in [jobs::State::Queued, jobs::State::Running] {
-                let filter = jobs::Filter { state: Some(state) };
-                left += jobs::count(self.app.db.read(), &filter).await.unwrap_or(1);
-            }
-            left
+            let backlog = jobs::backlog(self.app.db.read()).await;
+            backlog.map_or(1, |backlog| backlog.queued + backlog.running)
         };
         while left().await > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -53,7 +53,7 @@ impl Servers {
             own("MARMALADE_LISTEN", "127.0.0.1:0".into()),
             own("MARMALADE_DATA_DIR", app.folder().display().to_string()),
             own("MARMALADE_SECRETS", SECRET.into()),
-            own("MARMALADE_LOG", "warn,apalis_core::worker::context=error".into()),
+            own("MARMALADE_LOG", "warn".into()),
         ];
         for limit in Limit::ALL {
             settings.push(own(limit.key(), "1000000/1s".into()));

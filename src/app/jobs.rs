@@ -1,0 +1,43 @@
+//! The kinds of jobs, each from the domain that runs it.
+
+use crate::{
+    account::{
+        link::{EmailChangeWarning, EmailConfirmationEmail, PasswordResetEmail},
+        own::Purge,
+    },
+    audit::{Action, Entry},
+    change::{Cause, Change},
+    dashboard::daily::CountDays,
+    entity::job,
+    error::Result,
+    id::JobId,
+    import::background::ReadBank,
+    jobs::{self, Kind},
+    quiz::author::Regrade,
+    site::Site,
+};
+
+/// The kinds of jobs that this release runs. Jobs of other kinds are left to a newer release.
+pub static KINDS: [Kind<Site>; 7] = [
+    Kind::of::<PasswordResetEmail>(),
+    Kind::of::<EmailConfirmationEmail>(),
+    Kind::of::<EmailChangeWarning>(),
+    Kind::of::<ReadBank>(),
+    Kind::of::<Regrade>(),
+    Kind::of::<CountDays>(),
+    Kind::of::<Purge>(),
+];
+
+/// The kind of this name.
+pub fn kind(name: &str) -> Option<&'static Kind<Site>> {
+    KINDS.iter().find(|kind| kind.name == name)
+}
+
+/// Enqueues a dead job again.
+pub async fn retry(site: &Site, id: JobId, cause: &Cause) -> Result<job::Model> {
+    let change = Change::begin(site, cause).await?;
+    let job = jobs::retry(&change, id, &cause.now).await?;
+    change.audit(Entry::of(Action::JobRetried, id.encode())).await?;
+    change.commit().await?;
+    Ok(job)
+}

@@ -1,0 +1,94 @@
+//! What is due again and again. Whoever moves a schedule on, by one conditional statement, wants its job in the same
+//! transaction: of a fleet exactly one does.
+
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use sea_orm::{ConnectionTrait, FromQueryResult};
+
+use crate::{
+    account::own::Purge,
+    calendar::{day_of, midnight},
+    change::{Cause, Change},
+    clock::{Moment, Time},
+    dashboard::daily::CountDays,
+    db::sql,
+    error::Result,
+    site::Site,
+};
+
+/// How often a process looks whether something is due.
+pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What is due again and again.
+#[derive(Clone, Copy, Debug)]
+pub enum Schedule {
+    DailyMetrics,
+    Purge,
+}
+
+impl Schedule {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::DailyMetrics, Self::Purge];
+
+    /// The name in the table.
+    fn name(self) -> &'static str {
+        match self {
+            Self::DailyMetrics => "daily_metrics",
+            Self::Purge => "purge",
+        }
+    }
+
+    /// When it is due after a time, in the site's zone.
+    fn next(self, now: Time, zone: Tz) -> Time {
+        const HOUR: i64 = 3_600_000_000;
+        match self {
+            // Once the sweep has submitted the last attempts of the day.
+            Self::DailyMetrics => {
+                let tomorrow = day_of(now, zone).succ_opt().unwrap_or_default();
+                midnight(tomorrow, zone) + Duration::from_secs(60)
+            }
+            Self::Purge => Time((now.0 / HOUR + 1) * HOUR),
+        }
+    }
+
+    async fn want(self, change: &mut Change<'_>) -> Result<()> {
+        match self {
+            Self::DailyMetrics => change.want(&CountDays {}).await,
+            Self::Purge => change.want(&Purge {}).await,
+        }
+    }
+}
+
+#[derive(FromQueryResult)]
+struct Due {
+    name: String,
+    due_at: Time,
+}
+
+/// Wants the jobs that are due. One that was never due before is due now.
+pub async fn fire(site: &Site, now: &Moment) -> Result<()> {
+    let known = Due::find_by_statement(sql(site.db.read(), "SELECT name, due_at FROM schedules LIMIT 100", []));
+    let known = known.all(site.db.read()).await?;
+    for schedule in Schedule::ALL {
+        let due = known.iter().find(|due| due.name == schedule.name());
+        if due.is_some_and(|due| due.due_at > now.at) {
+            continue;
+        }
+        let mut change = Change::begin(site, &Cause::clock(now)).await?;
+        let next = schedule.next(now.at, site.zone);
+        let claim = sql(
+            &change,
+            "INSERT INTO schedules (name, due_at) VALUES ($1, $2) \
+             ON CONFLICT (name) DO UPDATE SET due_at = $2 WHERE schedules.due_at <= $3",
+            [schedule.name().into(), next.into(), now.at.into()],
+        );
+        if change.execute_raw(claim).await?.rows_affected() == 0 {
+            // Another process was first.
+            continue;
+        }
+        schedule.want(&mut change).await?;
+        change.commit().await?;
+    }
+    Ok(())
+}

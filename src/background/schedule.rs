@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use sea_orm::{ConnectionTrait, FromQueryResult};
 
 use crate::{
     account::own::Purge,
@@ -12,7 +11,7 @@ use crate::{
     change::{Cause, Change},
     clock::{Moment, Time},
     dashboard::daily::CountDays,
-    db::sql,
+    entity::schedule,
     error::Result,
     site::Site,
 };
@@ -60,16 +59,9 @@ impl Schedule {
     }
 }
 
-#[derive(FromQueryResult)]
-struct Due {
-    name: String,
-    due_at: Time,
-}
-
 /// Wants the jobs that are due. One that was never due before is due now.
 pub async fn fire(site: &Site, now: &Moment) -> Result<()> {
-    let known = Due::find_by_statement(sql(site.db.read(), "SELECT name, due_at FROM schedules LIMIT 100", []));
-    let known = known.all(site.db.read()).await?;
+    let known = schedule::Entity::all().all(site.db.read()).await?;
     for schedule in Schedule::ALL {
         let due = known.iter().find(|due| due.name == schedule.name());
         if due.is_some_and(|due| due.due_at > now.at) {
@@ -77,13 +69,8 @@ pub async fn fire(site: &Site, now: &Moment) -> Result<()> {
         }
         let mut change = Change::begin(site, &Cause::clock(now)).await?;
         let next = schedule.next(now.at, site.zone);
-        let claim = sql(
-            &change,
-            "INSERT INTO schedules (name, due_at) VALUES ($1, $2) \
-             ON CONFLICT (name) DO UPDATE SET due_at = $2 WHERE schedules.due_at <= $3",
-            [schedule.name().into(), next.into(), now.at.into()],
-        );
-        if change.execute_raw(claim).await?.rows_affected() == 0 {
+        let claim = schedule::Entity::move_on(schedule.name(), now.at, next);
+        if claim.exec_without_returning(&change).await? == 0 {
             // Another process was first.
             continue;
         }

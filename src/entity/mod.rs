@@ -25,6 +25,7 @@ pub mod refresh_token;
 pub mod result;
 pub mod revision;
 pub mod rollup;
+pub mod schedule;
 pub mod session;
 pub mod site;
 pub mod standing;

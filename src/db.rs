@@ -68,19 +68,19 @@ pub struct Db {
     replica: Option<Replica>,
 }
 
-/// A pool for statements that change nothing. What the database could not finish is asked again, as [`persistently`]
-/// does it: a reader notices nothing of a lost connection.
+/// A pool for read-only statements. Retries transient failures as [`persistently`] does, so readers do not notice a
+/// lost connection.
 #[derive(Clone, Debug)]
 pub struct Reader(DatabaseConnection);
 
-/// A copy of the database that follows it, for questions whose answer may be a little old.
+/// A read replica, for queries that tolerate a small lag.
 #[derive(Clone)]
 struct Replica {
     pool: Reader,
     most_lag: Duration,
 }
 
-/// How SQLite makes a commit durable. See docs/durability.md.
+/// The durability of SQLite's commits. See docs/durability.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Synchronous {
@@ -137,7 +137,7 @@ impl Db {
         })
     }
 
-    /// The same with a replica for staff's analytics, which is asked while it lags by `most_lag` at most.
+    /// Adds a replica for staff's analytics, used while its lag is at most `most_lag`.
     pub async fn with_replica(self, url: &str, connections: u32, most_lag: Duration) -> Result<Self> {
         let mut options = options(url, connections, Some(ANALYTICS_TIME));
         // Nothing waits for it, not even the start.
@@ -156,8 +156,8 @@ impl Db {
         let Some(replica) = &self.replica else {
             return self.read.clone();
         };
-        // A server that is no replica lags behind nobody. One that has replayed all it has received may have lost its
-        // primary; workers write every few seconds, so what it has last replayed tells.
+        // A server that is not a replica has no lag. A replica that has replayed everything may have lost its primary;
+        // workers write every few seconds, so the time of the last replayed transaction shows it.
         let select = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN 0 \
                       ELSE COALESCE(CAST(EXTRACT(EPOCH FROM clock_timestamp() - pg_last_xact_replay_timestamp()) \
                         AS DOUBLE PRECISION), 1e9) END AS seconds";
@@ -166,11 +166,11 @@ impl Db {
             Ok(Some(lag)) if lag.seconds <= replica.most_lag.as_secs_f64() => replica.pool.clone(),
             Ok(lag) => {
                 let seconds = lag.map(|lag| lag.seconds);
-                tracing::warn!(seconds, "the replica lags too far behind; the database itself is asked");
+                tracing::warn!(seconds, "the replica lags too far behind; the primary is read instead");
                 self.read.clone()
             }
             Err(error) => {
-                tracing::warn!(%error, "the replica can't be asked; the database itself is");
+                tracing::warn!(%error, "the replica can't be reached; the primary is read instead");
                 self.read.clone()
             }
         }
@@ -188,7 +188,7 @@ impl Db {
         Ok(())
     }
 
-    /// How many migrations of this program the schema lacks. It may have more.
+    /// The number of this program's migrations that the schema lacks. It may have more.
     pub async fn missing_migrations(&self) -> Result<usize> {
         Migrator::install(&self.write).await?;
         let applied = Migrator::get_migration_models(&self.write).await?;
@@ -197,7 +197,8 @@ impl Db {
         Ok(known.iter().filter(|migration| is_missing(migration.name())).count())
     }
 
-    /// Waits until no other server has this turn; it lasts until what comes back is dropped. SQLite serves one server.
+    /// Waits for an advisory lock, and holds it until the returned transaction is dropped. `None` on SQLite, which
+    /// serves one server.
     pub async fn turn(&self, turn: Turn) -> Result<Option<DatabaseTransaction>> {
         if self.write.get_database_backend() != DbBackend::Postgres {
             return Ok(None);
@@ -217,8 +218,8 @@ impl Db {
         &self.write
     }
 
-    /// For several statements that change something together. SQLite takes its write lock at once (`IMMEDIATE`): a
-    /// transaction that reads first and then wants to write would fail when another one wrote in between.
+    /// Begins a transaction. On SQLite it takes the write lock at once (`IMMEDIATE`): a transaction that reads first
+    /// and writes later would fail if another one wrote in between.
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
         let immediate = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
@@ -265,8 +266,8 @@ impl Db {
         })
     }
 
-    /// Takes the lock that servers hold on a PostgreSQL database, for all of a fleet or for oneself alone; it lasts
-    /// until what comes back is dropped. `None` while somebody holds it in a way that excludes this one.
+    /// Takes the advisory lock of servers on a PostgreSQL database, shared by a fleet or exclusive; held until the
+    /// returned transaction is dropped. `None` if a conflicting lock is held.
     pub async fn lock_of_servers(&self, shared: bool) -> Result<Option<DatabaseTransaction>> {
         #[derive(sea_orm::FromQueryResult)]
         struct Lock {
@@ -291,7 +292,7 @@ impl Db {
     }
 }
 
-/// What one question of staff's analytics may take.
+/// Statement timeout of staff's analytics.
 const ANALYTICS_TIME: Duration = Duration::from_secs(30);
 
 fn options(url: &str, connections: u32, statement_timeout: Option<Duration>) -> ConnectOptions {
@@ -308,8 +309,7 @@ fn options(url: &str, connections: u32, statement_timeout: Option<Duration>) -> 
     options
 }
 
-/// An embedded database as it is at the first statement, whoever goes on writing into it. It must be there, and is not
-/// changed.
+/// A snapshot of an existing embedded database, opened read-only; later writes are not visible.
 pub async fn snapshot(file: &Path) -> Result<DatabaseTransaction> {
     let file = file.to_owned();
     let mut options = ConnectOptions::new("sqlite://snapshot?mode=ro");
@@ -338,7 +338,7 @@ pub fn for_share_of(conn: &impl ConnectionTrait, table: &str) -> String {
     }
 }
 
-/// What only one transaction at a time may do, whatever rows it touches.
+/// Advisory locks: work that only one transaction at a time may do, whatever rows it touches.
 #[derive(Clone, Copy, Debug)]
 #[repr(i64)]
 pub enum Turn {
@@ -352,8 +352,7 @@ pub enum Turn {
     Fill = 5_134_521_345,
 }
 
-/// Waits until no other transaction has this turn, and keeps it to the end of the transaction. SQLite has one writer
-/// and needs no such lock.
+/// Waits for an advisory lock and holds it to the end of the transaction. SQLite has a single writer and needs none.
 pub async fn take_turn(tx: &impl ConnectionTrait, turn: Turn) -> Result<()> {
     if tx.get_database_backend() == DbBackend::Postgres {
         let lock = sql(tx, "SELECT pg_advisory_xact_lock($1)", [(turn as i64).into()]);
@@ -373,7 +372,7 @@ pub fn contains(column: impl ColumnTrait, word: &str) -> Expr {
     Expr::expr(text).like(LikeExpr::new(format!("%{word}%")).escape('\\'))
 }
 
-/// The type of bytes, for a cast: PostgreSQL can't tell what `SELECT $1` is.
+/// The type name of bytes, for a cast: PostgreSQL can't infer the type of `SELECT $1`.
 pub fn bytes(conn: &impl ConnectionTrait) -> &'static str {
     match conn.get_database_backend() {
         DbBackend::Postgres => "bytea",
@@ -390,7 +389,7 @@ pub fn uuid(conn: &impl ConnectionTrait) -> &'static str {
 }
 
 impl Reader {
-    /// The pool itself, for rows that come one by one: what came of them can't be taken back and asked for again.
+    /// The underlying pool, for streamed rows, which can't be retried once some were received.
     pub fn pool(&self) -> &DatabaseConnection {
         &self.0
     }
@@ -419,15 +418,15 @@ impl ConnectionTrait for Reader {
     }
 }
 
-/// How long to wait before each time that something is done again.
+/// Pauses before retries.
 const PAUSES: [Duration; 3] = [
     Duration::from_millis(50),
     Duration::from_millis(200),
     Duration::from_millis(800),
 ];
 
-/// Does something that may be done twice, and does it again if the database could not finish it: three times at most, a
-/// little later each time. For what every client would send again anyhow; a [`Reader`] does it by itself.
+/// Runs an idempotent operation with up to three retries on transient database failures, with growing pauses. For
+/// operations that clients would retry anyway; a [`Reader`] retries by itself.
 pub async fn persistently<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Result<T> {
     again(|error| error.cause()?.downcast_ref(), work).await
 }
@@ -444,7 +443,7 @@ async fn again<T, E, F: Future<Output = std::result::Result<T, E>>>(
         let outcome = work().await;
         match outcome.as_ref().err().and_then(&cause) {
             Some(cause) if may_pass(cause) => {
-                tracing::info!(?cause, "the database could not finish; it is asked again");
+                tracing::info!(?cause, "the database could not finish; retrying");
                 telemetry::retried();
                 tokio::time::sleep(pause).await;
             }

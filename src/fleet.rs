@@ -1,12 +1,12 @@
-//! What servers of one site share over Redis: the channel on which each hears what the others did, and whether Redis
-//! can be trusted at present.
+//! The connection of a site's servers over Redis: the channel on which each receives the events of the others, and
+//! whether Redis can be relied on at present.
 //!
-//! Redis holds nothing that the tables do not: all of it may be lost at any time. A server that a command of fails, or
-//! whose channel is silent, is on its own: boards are answered by the tables, limits count per server, and a request's
-//! session is looked up, until it has caught up with what it missed (see [`Health`]).
+//! Redis holds nothing that is not in the tables: all of it may be lost at any time. A server whose command fails, or
+//! whose channel is silent, runs without Redis: boards are answered from the tables, limits count per server, and each
+//! request looks its session up, until the server has caught up (see [`Health`]).
 //!
 //! Every key begins with the site's prefix. The keys of one board, and those of one limit of one client, share a hash
-//! tag; no command touches two of them, so a cluster may lay them where it likes.
+//! tag; no command touches the keys of two, so a cluster may place them anywhere.
 
 use std::{sync::Arc, time::Duration};
 
@@ -54,14 +54,14 @@ fn prefix<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Str
     Ok(prefix)
 }
 
-/// How far this server can rely on Redis.
+/// The state of the connection to Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
     /// It is on its own.
     Away,
-    /// It hears the others again, and makes up for what it missed.
+    /// Connected again, and reloading what was missed.
     CatchingUp,
-    /// What Redis says holds.
+    /// Redis can be relied on.
     Well,
 }
 
@@ -73,7 +73,7 @@ struct Inner {
     client: Client,
     manager: ConnectionManager,
     prefix: String,
-    /// Tells the own messages from those of others.
+    /// Distinguishes own messages from those of other servers.
     server: Uuid,
     health: watch::Sender<Health>,
     /// Notified when a command failed.
@@ -112,7 +112,7 @@ impl Fleet {
         })))
     }
 
-    /// How far Redis can be relied on.
+    /// The state of the connection to Redis.
     pub fn health(&self) -> Health {
         *self.0.health.borrow()
     }
@@ -128,7 +128,7 @@ impl Fleet {
         format!("{}:{name}", self.0.prefix)
     }
 
-    /// The name of a key beside others of the same `place`, with which commands may take it together.
+    /// A key with a hash tag: keys with the same `place` can be used in one command.
     pub fn key_at(&self, place: &str, name: &str) -> String {
         format!("{{{}:{place}}}:{name}", self.0.prefix)
     }
@@ -195,7 +195,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// What Redis does when its memory is full.
+    /// The `maxmemory-policy` of Redis.
     pub async fn eviction(&self) -> Result<String> {
         let mut commands = Pipeline::new();
         commands.cmd("CONFIG").arg("GET").arg("maxmemory-policy");
@@ -219,7 +219,7 @@ fn event_of(message: &Msg, own: Uuid) -> Option<String> {
     match serde_json::from_slice(message.get_payload_bytes()) {
         Ok(Message { from, event }) if from != own => Some(event?.get().to_owned()),
         Ok(_) => None,
-        // Written by a newer release; what it tells is in the tables, too.
+        // Written by a newer release; its content is in the tables, too.
         Err(error) => {
             tracing::warn!(%error, "a message of an unknown kind was passed over");
             None
@@ -227,7 +227,7 @@ fn event_of(message: &Msg, own: Uuid) -> Option<String> {
     }
 }
 
-/// What Redis answered is not what it should be.
+/// The error for an unexpected reply of Redis.
 pub fn unexpected() -> Error {
     Error::internal(RedisError::from((
         ErrorKind::UnexpectedReturnType,

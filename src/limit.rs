@@ -1,11 +1,12 @@
-//! How often something may be done.
+//! Rate limits.
 //!
 //! Limits that promise a count are exact sliding windows, one per limit and student (or address). A use is reserved
-//! before the work and may be given back (a resumed start, a replayed submit); refused uses don't count. A smooth rate
+//! before the work and may be released (a resumed start, a replayed submit); refused uses don't count. A smooth rate
 //! allows more than the promised count inside some window or less than it in a burst; a log of the last uses does
-//! neither. Requests as such are bounded by a smooth rate, for which a crate of the field does.
+//! neither. Requests as such have a smooth rate, by the crate governor.
 //!
-//! A server on its own counts in memory. A fleet counts in Redis, and each of its servers in memory while Redis is away.
+//! A single server counts in memory. A fleet counts in Redis, and each of its servers in memory while Redis is
+//! unavailable.
 
 pub mod shared;
 
@@ -126,16 +127,16 @@ impl Default for Limits {
     }
 }
 
-/// Whose uses are counted together.
+/// The subject of a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Who {
     /// An account.
     User(UserId),
     /// A client's address: of IPv6 the first 64 bits, which one subscriber has to themselves.
     Address(IpAddr),
-    /// An e-mail address, given from a client's address. Whether it has an account plays no part.
+    /// An email address, given from a client's address; whether it has an account is irrelevant.
     Login([u8; 32], IpAddr),
-    /// An e-mail address.
+    /// An email address.
     Email([u8; 32]),
 }
 
@@ -157,7 +158,7 @@ impl From<&Viewer> for Who {
 }
 
 impl Who {
-    /// Whoever sends a request: the account, or the client's address while nobody is signed in.
+    /// The sender of a request: the account, or the client's address without a session.
     pub fn of(viewer: Option<&Viewer>, address: Option<IpAddr>) -> Self {
         viewer.map_or_else(|| Self::address(address), Self::from)
     }
@@ -167,12 +168,12 @@ impl Who {
         Self::Address(subscriber(address))
     }
 
-    /// Somebody who claims to own an e-mail address.
+    /// A claimed email address, from a client's address.
     pub fn login(email: &str, address: Option<IpAddr>) -> Self {
         Self::Login(digest(email), subscriber(address))
     }
 
-    /// Whoever owns an e-mail address.
+    /// The owner of an email address.
     pub fn email(email: &str) -> Self {
         Self::Email(digest(email))
     }
@@ -216,7 +217,7 @@ impl Rate {
         Quota::with_period(period).map_or_else(|| Quota::per_second(uses), |quota| quota.allow_burst(uses))
     }
 
-    /// How many uses it allows in the long run.
+    /// The number of uses per hour in the long run.
     pub fn per_hour(self) -> f64 {
         self.uses as f64 * 3600.0 / self.per.as_secs_f64()
     }
@@ -270,7 +271,7 @@ impl governor::clock::Clock for Ticking {
 
 type Requests = RateLimiter<Who, HashMapStateStore<Who>, Ticking, StateInformationMiddleware>;
 
-/// Whose uses of what.
+/// A limit and the subject it is counted for.
 type Key = (Limit, Who);
 
 /// Counts the uses of one server, or of a fleet.
@@ -289,7 +290,7 @@ pub struct Reservation<'a> {
     counted: Counted,
 }
 
-/// Where a use was counted.
+/// The place where a use was counted.
 enum Counted {
     /// In memory, at this time.
     Here(Time),
@@ -309,7 +310,7 @@ impl Limiter {
         }
     }
 
-    /// Counts one request, whatever it asks for, or says how long to wait.
+    /// Counts one request of any kind, or returns the time to wait.
     pub async fn request(&self, who: Who) -> Result<Budget> {
         let counted = self.count_request(who).await;
         counted.inspect_err(|_| telemetry::refused(Limit::Request.name()))
@@ -337,7 +338,7 @@ impl Limiter {
         }
     }
 
-    /// What is left of a limit; nothing is counted.
+    /// The remaining budget; counts nothing.
     pub async fn budget(&self, limit: Limit, who: impl Into<Who>, now: Time) -> Budget {
         let rate = limit.rate(&self.limits);
         let key = (limit, who.into());
@@ -390,7 +391,7 @@ impl Limiter {
         Ok(reservation(Counted::Here(now)))
     }
 
-    /// Forgets those whose uses no window holds any more.
+    /// Removes subjects without uses in any current window.
     pub fn prune(&self, now: Time) {
         let mut all = lock(&self.uses);
         all.retain(|(limit, _), uses| {

@@ -1,4 +1,4 @@
-//! Mail: over SMTP, or into a folder where none is configured. A letter may hold a link that is as good as a password,
+//! Email: over SMTP, or into a folder if none is configured. An email may contain a link that is as good as a password,
 //! so none is ever logged.
 
 use std::{path::Path, sync::Arc};
@@ -35,7 +35,7 @@ fn is_smtp(Secret(text): &Secret<String>) -> std::result::Result<(), String> {
     server_url(text, &url::SMTP).map(drop)
 }
 
-/// Sends letters.
+/// Sends emails.
 #[derive(Clone)]
 pub struct Mail(Arc<Inner>);
 
@@ -50,7 +50,7 @@ enum Transport {
     Folder(AsyncFileTransport<Tokio1Executor>),
 }
 
-/// Something to tell somebody.
+/// An email.
 pub struct Letter {
     pub to: String,
     pub subject: &'static str,
@@ -80,7 +80,7 @@ impl Mail {
         format!("{}/{page}#token={token}", self.0.site)
     }
 
-    /// Sends a letter. For a job to do: nobody waits for a mail server, or learns from the time whether one was asked.
+    /// Sends an email. For jobs only: no request waits for a mail server, and its timing reveals nothing.
     pub async fn send(&self, letter: Letter) -> Result<()> {
         let to = letter.to.parse().map_err(Error::internal)?;
         let message = Message::builder()

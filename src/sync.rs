@@ -1,4 +1,4 @@
-//! Locks whose poison means nothing: each critical section leaves its data whole.
+//! Mutexes without poisoning: each critical section leaves its data consistent.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

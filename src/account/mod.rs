@@ -144,7 +144,7 @@ pub async fn sign_in(
             // against.
             let object = known.map_or_else(|| audit::digest(&site.keys, &email), |account| account.id.encode());
             cause.audit(site, Entry::of(Action::SignInFailed, object)).await?;
-            let message = "The e-mail address or the password is wrong.";
+            let message = "The email address or the password is wrong.";
             Err(Error::refused(UserErrorCode::BadUserInput, message))
         }
     }
@@ -194,7 +194,7 @@ fn taken(error: DbErr) -> Error {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(constraint)) if constraint.contains("email") => Error::refused(
             UserErrorCode::Conflict,
-            "This e-mail address has an account already. Sign in instead.",
+            "This email address already has an account. Sign in instead.",
         )
         .at("email"),
         Some(SqlErr::UniqueConstraintViolation(_)) => {

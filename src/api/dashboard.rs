@@ -142,7 +142,7 @@ impl DashboardQuery {
         #[graphql(desc = "The last day, at most a year after `from`.")] until: NaiveDate,
     ) -> Result<Option<Vec<DailyMetrics>>> {
         if (until - from).num_days() > 366 {
-            return Err(Error::BadInput("Ask for 366 days at most.".into()));
+            return Err(Error::BadInput("Request at most 366 days.".into()));
         }
         let conn = ctx.app().db.for_analytics().await;
         daily::days(&conn, from, until).await.map(Some)

@@ -1,4 +1,4 @@
-//! Where a client stands with its limits.
+//! The limits of the caller, and their remaining budgets.
 
 use async_graphql::{Context, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -62,7 +62,7 @@ macro_rules! object {
 }
 limits!(object);
 
-/// Where a client stands with its limits.
+/// The limits of the caller, and their remaining budgets.
 #[derive(Default)]
 pub struct LimitQuery;
 

@@ -9,7 +9,7 @@ use crate::text::is_unsafe;
 fn typed<T: InputType>(value: Value) -> Result<String, InputValueError<T>> {
     match value {
         Value::String(text) if text.contains(is_unsafe) => Err(InputValueError::custom(
-            "this text holds a control character or a mark that turns the reading direction; type it again",
+            "this text holds a control character or a mark that changes the reading direction; type it again",
         )),
         Value::String(text) => Ok(text),
         other => Err(InputValueError::expected_type(other)),

@@ -74,7 +74,7 @@ pub fn build() -> Schema {
         .finish()
 }
 
-/// Tells each operation's cost, refuses what costs too much, and keeps names of the schema to itself in production.
+/// Reports each operation's cost, refuses operations that cost too much, and hides names of the schema in production.
 #[derive(Default)]
 struct Judge(OnceLock<ValidationResult>);
 
@@ -100,7 +100,7 @@ impl Extension for Judge {
         let allowed = app.config.operations.bounds.complexity;
         if judged.complexity > allowed {
             let message = format!(
-                "The operation costs {}; at most {allowed} is allowed. Ask for shorter pages or fewer fields.",
+                "The operation costs {}; at most {allowed} is allowed. Request shorter pages or fewer fields.",
                 judged.complexity
             );
             return Err(vec![of_request(Error::TooComplex(message))]);
@@ -197,7 +197,7 @@ impl NodeQuery {
         #[graphql(desc = "The ids of the objects.")] ids: Vec<ID>,
     ) -> Result<Vec<Option<Node>>> {
         if ids.len() > 100 {
-            return Err(Error::BadInput("Ask for 100 nodes at most.".into()));
+            return Err(Error::BadInput("Request at most 100 nodes.".into()));
         }
         // All at once, so that the loaders make one statement per kind of object.
         let found = futures_util::future::join_all(ids.iter().map(|id| node(ctx, id))).await;

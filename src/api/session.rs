@@ -286,7 +286,7 @@ impl SessionMutation {
     }
 }
 
-/// How the client will hold its session. Cookies can't be set over a WebSocket.
+/// The transport of the session's tokens. Cookies can't be set over a WebSocket.
 fn client_of(ctx: &Context<'_>, wanted: Option<SessionClient>) -> Result<Client> {
     let client = wanted.map_or(Client::Browser, Client::from);
     if client == Client::Browser && !ctx.caller().takes_cookies {

@@ -29,7 +29,7 @@ use crate::{
     text,
 };
 
-/// The outcome of a submit.
+/// The outcome of `submitAttempt`.
 #[derive(Debug)]
 pub struct Submitted {
     pub attempt: attempt::Model,
@@ -57,7 +57,7 @@ pub async fn submit(site: &Site, viewer: &Viewer, id: AttemptId, key: &str, now:
         own.one(site.db.write()).await?.ok_or(Error::NotFound)?
     };
     if attempt.submitted_by == Some(SubmittedBy::Student) && attempt.idempotency_key.as_deref() != Some(key) {
-        let message = "This attempt was submitted before. Its result stands.";
+        let message = "This attempt was already submitted. Its result is final.";
         return Err(Error::refused(UserErrorCode::AttemptAlreadySubmitted, message));
     }
     Ok(Submitted {

@@ -10,7 +10,7 @@ use crate::{
     auth::token::{ACCESS_LIFETIME, REFRESH_LIFETIME},
 };
 
-/// Where a browser refreshes its session.
+/// The path at which a browser refreshes its session.
 pub const REFRESH_PATH: &str = "/auth/refresh";
 
 const ACCESS: &str = "access_token";

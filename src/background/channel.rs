@@ -23,10 +23,10 @@ const SILENCE: Duration = Duration::from_secs(6);
 /// Pause before reconnecting to Redis.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// Follows the channel of the fleet, if there is one, until shutdown.
+/// Receives from the channel of the fleet, if there is one, until shutdown.
 pub async fn keep(app: App) {
     let Some(fleet) = &app.fleet else { return };
-    // Whether the log has the present trouble already.
+    // Whether the present outage was logged already.
     let mut logged = false;
     loop {
         let ended = select! {

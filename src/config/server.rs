@@ -14,7 +14,7 @@ use crate::{
     text::url,
 };
 
-/// Where the server listens, and to whom.
+/// Address, origins, proxies and limits of the server.
 #[derive(Clone, Debug, Config)]
 pub struct Settings {
     /// Network address and port to serve on; port 0 takes a free one.
@@ -30,7 +30,7 @@ pub struct Settings {
     /// Connections that are open at once, at least 1; more wait until one ends.
     #[config(env = "MARMALADE_MAX_CONNECTIONS", default = 20_000, validate(*max_connections > 0, "at least 1"))]
     pub max_connections: u32,
-    /// Time for which changes of a board are collected before its streams are told, at least 1 millisecond.
+    /// Time for which changes of a board are collected before its streams are notified, at least 1 millisecond.
     #[config(
         env = "MARMALADE_BOARD_TICK_MS",
         default = 250,
@@ -38,8 +38,8 @@ pub struct Settings {
         validate(!board_tick.is_zero(), "at least 1")
     )]
     pub board_tick: Duration,
-    /// Time for which a server that is told to stop says so at /readyz and goes on serving, in milliseconds: until the
-    /// proxy in front has noticed.
+    /// Time for which a server reports stopping at /readyz and keeps serving, in milliseconds, until the proxy in front
+    /// has noticed.
     #[config(env = "MARMALADE_STOP_DELAY_MS", default = 0, deserialize_with = milliseconds)]
     pub stop_delay: Duration,
     /// Network address and port at which a `marmalade worker` answers /healthz, /readyz and /metrics; without one it does not

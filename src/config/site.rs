@@ -12,7 +12,7 @@ use crate::{
     text::url,
 };
 
-/// What the site is, and where it keeps what is its own.
+/// Identity of the site, and its data folder.
 #[derive(Clone, Debug, Config)]
 pub struct Settings {
     /// development or production; without it, production when DATABASE_URL is set or LISTEN is not a loopback address.
@@ -25,7 +25,7 @@ pub struct Settings {
     /// a new one in front to rotate. Without any, one is generated into a file in DATA_DIR.
     #[config(env = "MARMALADE_SECRETS", default = [], deserialize_with = secrets)]
     pub secrets: Vec<Secret<String>>,
-    /// IANA name of the zone whose days, weeks and months the boards follow, stored at the first start; without one, UTC.
+    /// IANA name of the time zone of the boards' days, weeks and months, stored at the first start. Defaults to UTC.
     #[config(env = "MARMALADE_TIME_ZONE", deserialize_with = parsed)]
     pub time_zone: Option<Tz>,
     /// Address of the site's pages, for links in emails, e.g. `https://exam.example`; without one, http:// and LISTEN.
@@ -36,7 +36,7 @@ pub struct Settings {
     pub demo: bool,
 }
 
-/// How careful the server is with whom it serves.
+/// The safety mode of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {

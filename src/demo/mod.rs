@@ -157,7 +157,7 @@ async fn history(
     chance: &mut StdRng,
     now: &Moment,
 ) -> Result<()> {
-    // Of a month ago, so it has expired: nobody holds its tokens.
+    // A month old and so expired: its tokens are unused.
     let (client, device, opened) = (Client::Browser, Device::default(), now.at(student.created_at));
     let session = session::open(app, app.db.write(), student, client, device, &opened).await?;
     let viewer = session.viewer;

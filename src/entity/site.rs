@@ -1,4 +1,4 @@
-//! What holds for the whole site and must not drift with the configuration: one row.
+//! Settings of the site that must not change with the configuration: one row.
 
 use sea_orm::entity::prelude::*;
 

@@ -151,22 +151,24 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     Ok(http)
 }
 
-/// Whether the page that sends a request, if one does, may ask for an operation of this kind.
+/// Whether the page that sends the request may run an operation of this kind.
 fn page_may(app: &App, identity: &Identity, method: &Method, headers: &HeaderMap, kind: OperationType) -> bool {
     let posted = method == Method::POST;
     let by_cookie = matches!(identity, Identity::Cookie(_) | Identity::Nobody { stale_cookie: true });
     match (origin_is_allowed(app, headers), kind) {
-        // Before a foreign page may post JSON its browser asks, and what it reads is told to allowed origins alone.
+        // A foreign page needs a CORS preflight to post JSON, and only allowed origins can read the response.
         (_, OperationType::Query) if posted => true,
         (Some(allowed), _) => allowed,
-        // Browsers tell the origin of every POST: by cookie it must be there, else no browser sends this.
+        // Browsers send the origin with every POST: with a cookie it is required; without one the client is not a
+        // browser.
         (None, OperationType::Mutation) => !by_cookie,
         (None, _) => posted || is_deliberate(headers),
     }
 }
 
-/// Whether a GET is more than a link, an image or a form of any page could send: a browser says that it comes from a page
-/// of ours, or it has a header that browsers send for nobody without asking first (<https://fetch.spec.whatwg.org/#cors-safelisted-request-header>).
+/// Whether a GET is more than a link, an image or a form of any page could send: it comes from one of our pages, or has
+/// a header that browsers send only after a preflight
+/// (<https://fetch.spec.whatwg.org/#cors-safelisted-request-header>).
 fn is_deliberate(headers: &HeaderMap) -> bool {
     let is = |name: HeaderName, expected: &str| headers.get(name).is_some_and(|value| value == expected);
     is(HeaderName::from_static("sec-fetch-site"), "same-origin")
@@ -174,7 +176,7 @@ fn is_deliberate(headers: &HeaderMap) -> bool {
         || PREFLIGHTED.iter().any(|name| headers.contains_key(*name))
 }
 
-/// How a response with one result is written.
+/// The serialized form of a single result.
 struct Reply<'a> {
     media_type: &'static str,
     request_id: &'a str,
@@ -347,7 +349,7 @@ fn retry_after(response: &GraphQLResponse) -> Option<u64> {
     waits.filter(|_| nothing)?.into_iter().max()
 }
 
-/// Why a request's parameters were not read.
+/// The reason a request's parameters could not be read.
 enum Unread {
     /// It is not GraphQL over HTTP at all.
     Foreign(Response),

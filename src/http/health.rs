@@ -1,4 +1,4 @@
-//! What machines ask: is the process alive, should it get requests, how is it doing?
+//! Endpoints for machines: liveness, readiness, metrics.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ pub async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// What Prometheus asks. In production only who has `MARMALADE_METRICS_TOKEN`, as a bearer token (RFC 6750), is told;
-/// for others there is nothing here.
+/// Metrics for Prometheus. In production `MARMALADE_METRICS_TOKEN` is required as a bearer token (RFC 6750); otherwise
+/// the answer is 404.
 pub async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Response {
     let app = &server.app;
     let told = match &app.config.telemetry.metrics_token {
@@ -43,7 +43,7 @@ pub async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Respon
     }
 }
 
-/// Compares hashes, so that the time tells nothing of the token.
+/// Compares hashes, so that the timing reveals nothing about the token.
 fn same(given: &str, token: &str) -> bool {
     Sha256::digest(given) == Sha256::digest(token)
 }
@@ -65,7 +65,7 @@ pub async fn ready(State(server): State<Server>) -> (StatusCode, &'static str) {
         Ok(Ok(Some(applied))) if applied.count >= Migrator::migrations().len() as i64 => (StatusCode::OK, "ready\n"),
         Ok(Ok(_)) => (StatusCode::SERVICE_UNAVAILABLE, "migrations are not applied\n"),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready: the database can't be asked");
+            tracing::warn!(%error, "not ready: the database can't be reached");
             (StatusCode::SERVICE_UNAVAILABLE, "the database can't be reached\n")
         }
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n"),

@@ -1,4 +1,4 @@
-//! Who a request comes from.
+//! The credential of a request.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,20 +21,20 @@ use crate::{
     text::url::origin,
 };
 
-/// What handlers reach for.
+/// The state of the handlers.
 #[derive(Clone, FromRef)]
 pub struct Server {
     pub app: App,
     pub schema: Schema,
 }
 
-/// Who a request comes from.
+/// The credential of a request.
 pub enum Identity {
     /// It carries no credential, or a cookie that is no longer good.
     Nobody { stale_cookie: bool },
     /// By cookie, so perhaps from a page of another site.
     Cookie(Viewer),
-    /// By bearer token, which no browser sends by itself.
+    /// A bearer token, which no browser sends by itself.
     Bearer(Viewer),
     /// By a bearer token that is not good (any more).
     BadBearer,
@@ -99,19 +99,19 @@ pub fn origin_is_allowed(app: &App, headers: &HeaderMap) -> Option<bool> {
     Some(own("https") || plainly || allowed.any(|allowed| allowed == page))
 }
 
-/// What a stream must watch: it is cancelled when the session that opens it ends.
+/// The token that a stream must watch: it is cancelled when the session that opened it ends.
 pub fn end_of(app: &App, viewer: Option<&Viewer>) -> Arc<CancellationToken> {
     viewer.map_or_else(Arc::default, |viewer| app.revocations.end_of(viewer))
 }
 
-/// A refusal by the limiter where no operation was asked for.
+/// The limiter's refusal of a request without an operation.
 pub fn too_many_requests(wait: Duration) -> Response {
     let wait = [(header::RETRY_AFTER, whole_seconds(wait))];
     let code = Json(json!({"code": "RATE_LIMITED"}));
     (StatusCode::TOO_MANY_REQUESTS, wait, code).into_response()
 }
 
-/// What is kept of the device that a session is opened from.
+/// The device of a sign-in, for the list of sessions.
 pub fn device(headers: &HeaderMap, peer: &Peer) -> Device {
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     Device {

@@ -77,7 +77,7 @@ pub fn router(app: App) -> Router {
         .layer(peers)
 }
 
-/// What a process that only works answers to machines that look after it.
+/// Routes of a worker: health and metrics.
 pub fn machines(app: App) -> Router {
     let server = Server {
         schema: schema::build(),
@@ -93,7 +93,7 @@ fn machine_routes() -> Router<Server> {
         .route("/metrics", get(health::metrics))
 }
 
-/// What scripts of pages of the allowed origins may send and read; nothing is said without one ([CORS protocol][cors]).
+/// The CORS headers for scripts of the allowed origins; absent without such an origin ([CORS protocol][cors]).
 ///
 /// [cors]: https://fetch.spec.whatwg.org/#http-cors-protocol
 fn cross_origin(config: &Config) -> Option<CorsLayer> {

@@ -1,4 +1,4 @@
-//! What is known of a request before anything it says of itself is believed.
+//! Facts about a request that do not depend on its own claims.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,7 +14,7 @@ use tracing::{Instrument as _, Span};
 
 use crate::{app::App, telemetry};
 
-/// The header that tells a client its request's id.
+/// The response header with the request's id.
 pub const REQUEST_ID: &str = "x-request-id";
 
 /// The other end of a request.
@@ -55,14 +55,14 @@ pub fn request_span(request_id: &str) -> Span {
     tracing::info_span!("request", id = request_id)
 }
 
-/// What is logged while a stream's next item is made carries the request's id, too.
+/// Logs of a stream's items carry the request's id, too.
 pub fn in_span<S: Stream>(span: Span, stream: S) -> impl Stream<Item = S::Item> {
     let mut stream = Box::pin(stream);
     poll_fn(move |cx| span.in_scope(|| stream.poll_next_unpin(cx)))
 }
 
-/// The client's address. Each proxy writes who it was asked by at the end of `X-Forwarded-For`, so the list is read from
-/// its end, and only as long as a proxy of ours has written it: what stands before is anybody's word.
+/// The client's address. Each proxy appends the address of its client to `X-Forwarded-For`, so the list is read from
+/// its end, only as far as our own proxies have written it: earlier entries can be forged.
 fn client(connection: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
     let lines = headers.get_all("x-forwarded-for").iter();
     let hops: Vec<&[u8]> = lines

@@ -1,4 +1,4 @@
-//! `POST /auth/refresh`: a browser's session goes on. The only place that the refresh cookie is sent to.
+//! `POST /auth/refresh`: refreshes a browser's session. The only path that the refresh cookie is sent to.
 
 use axum::{
     Json,
@@ -22,8 +22,8 @@ use crate::{
     limit::Who,
 };
 
-/// 200 with `{"role": …}` and new cookies; 401, with the cookies cleared, if there is no session to go on with; 403 if
-/// the page that asks may not, or the request could have come from a form; 429 with `Retry-After` if it asks too often.
+/// 200 with `{"role": …}` and new cookies; 401 and cleared cookies if there is no valid session; 403 if the origin is
+/// not allowed, or the request could have come from a form; 429 with `Retry-After` if the limit is exceeded.
 pub async fn handle(State(server): State<Server>, Extension(peer): Extension<Peer>, headers: HeaderMap) -> Response {
     let app = &server.app;
     let simple = headers

@@ -88,7 +88,7 @@ pub async fn handle(
     })
 }
 
-/// Whoever opens the socket; nobody is fine, too, but a credential that is no longer good is to be refreshed first.
+/// The viewer of the socket, if any. An expired credential is refused, so that the client refreshes it first.
 async fn viewer(server: &Server, identity: Identity, payload: &Payload) -> Result<Option<Viewer>, Close> {
     if let Some(authorization) = payload.get("authorization").or_else(|| payload.get("Authorization")) {
         let token = authorization.as_str().and_then(bearer).ok_or(Close::UNAUTHORIZED)?;

@@ -1,7 +1,7 @@
-//! What an operation may cost, judged before it runs and as far as possible before it is read.
+//! Cost limits of an operation, checked before it runs and as far as possible before it is parsed.
 //!
-//! The library's parser goes down the stack with each bracket; its validators walk fragments as often as they are
-//! spread. [`scan`] and [`measure`] keep from both what they can't bear.
+//! The library's parser recurses at each bracket; its validators walk a fragment each time it is spread. [`scan`] and
+//! [`measure`] refuse documents that would overload either.
 
 use std::collections::HashMap;
 
@@ -13,8 +13,8 @@ use confique::Config;
 
 use crate::{error::Error, setting};
 
-/// What one operation may cost. A bound that is passed is refused with `QUERY_TOO_COMPLEX`. Each default is several times
-/// what a screen needs; introspection as GraphiQL asks it is 13 deep.
+/// Bounds of one operation. Exceeding one is refused with `QUERY_TOO_COMPLEX`. Each default is several times the need
+/// of a screen; GraphiQL's introspection is 13 deep.
 #[derive(Clone, Copy, Debug, Config)]
 pub struct Bounds {
     /// Names, numbers, strings and punctuators of one document.
@@ -57,11 +57,11 @@ impl Bounds {
 
 fn too_complex(what: &str, asked: u64, allowed: usize) -> Error {
     Error::TooComplex(format!(
-        "The operation has {asked} {what}; at most {allowed} are allowed. Ask for less at once."
+        "The operation has {asked} {what}; at most {allowed} are allowed. Request less at once."
     ))
 }
 
-/// Looks at the text of a document without understanding it: in one pass, on no stack.
+/// Scans the text of a document without parsing it: in one pass, without recursion.
 pub fn scan(document: &str, bounds: &Bounds) -> Result<(), Error> {
     let bytes = document.as_bytes();
     let (mut at, mut tokens, mut open) = (0, 0_usize, 0_usize);
@@ -147,7 +147,7 @@ fn block_string(rest: &[u8]) -> Result<usize, Error> {
     Err(Error::BadInput("A block string of the document does not end.".into()))
 }
 
-/// What a selection comes to once all fragments stand where they are spread.
+/// The size of a selection after all fragments are spread.
 #[derive(Clone, Copy, Debug, Default)]
 struct Size {
     selections: u64,
@@ -174,14 +174,14 @@ impl Size {
     }
 }
 
-/// What a document asks for beside its data.
+/// Properties of a document, besides its data.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asks {
-    /// Whether it asks for the schema itself.
+    /// Whether it selects the schema itself.
     pub introspection: bool,
 }
 
-/// Looks at a document that was read: each fragment is walked once, however often it is spread.
+/// Measures a parsed document; each fragment is walked once, however often it is spread.
 pub fn measure(document: &ExecutableDocument, bounds: &Bounds) -> Result<Asks, ServerError> {
     let mut walk = Walk {
         document,
@@ -294,7 +294,7 @@ impl<'d> Walk<'d> {
         if level <= allowed {
             return Ok(());
         }
-        let message = format!("Selections are nested deeper than {allowed} levels. Ask for less at once.");
+        let message = format!("Selections are nested deeper than {allowed} levels. Request less at once.");
         let mut error = crate::operation::error::of_request(Error::TooComplex(message));
         error.locations.push(at);
         Err(error)

@@ -1,4 +1,4 @@
-//! What is asked to run: found, read and judged before anything of it runs, by whatever way it came.
+//! The operation of a request: found, parsed and checked before it runs, for all transports.
 
 pub mod cost;
 pub mod error;
@@ -36,7 +36,7 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// Which kind of operation is asked for.
+    /// The kind of operation.
     pub fn kind(&self) -> OperationType {
         self.kind
     }

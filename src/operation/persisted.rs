@@ -28,9 +28,9 @@ pub type Hash = String;
 
 /// The operations that may run, and which of them go by a hash.
 pub struct Operations {
-    /// What each may cost.
+    /// Bounds of each operation.
     pub(super) bounds: Bounds,
-    /// Whether everybody may ask for the schema; staff always may.
+    /// Whether introspection is open to everyone; staff always have it.
     pub(super) open_introspection: bool,
     learnt: Cache<Hash, Arc<str>>,
     manifest: Option<Manifest>,

@@ -1,8 +1,8 @@
-//! Backups of a serving database, and their way back into an empty one. SQLite copies itself in one read transaction;
+//! Backup of a serving database, and restore into an empty one. SQLite copies itself in one read transaction;
 //! PostgreSQL has its own tools, `pg_dump` and `pg_restore`, which must be installed.
 //!
-//! The generated secret is not in a backup; keep it apart from it. Without it everybody signs in again, and seals of the
-//! audit log that were made with it can't be proved any more.
+//! The generated secret is not in a backup; store it separately. Without it all sessions end, and seals of the audit
+//! log made with it can't be verified.
 
 use std::{path::Path, process::Command};
 
@@ -17,7 +17,7 @@ use crate::{
     text::url::{POSTGRES, password, server_url, without_password},
 };
 
-/// Writes a backup into a new file. The server may go on serving.
+/// Writes a backup into a new file. The server may keep serving.
 pub async fn backup(config: &Config, file: &Path) -> Result<()> {
     if file.exists() {
         return Err(refusal(format!("{} is there already; name a new file", file.display())));
@@ -61,7 +61,7 @@ async fn copy_into(config: &Config, file: &Path) -> Result<()> {
     db.close().await
 }
 
-/// What to know when a restored database is to be served with Redis.
+/// Advice for serving a restored database with Redis.
 pub const ABOUT_REDIS: &str = "Redis was not looked at. It may hold boards of the database that was lost, newer than \
                                this one: before you serve this, empty it or take another MARMALADE_REDIS_PREFIX.";
 
@@ -127,7 +127,7 @@ async fn is_empty(db: &Db) -> Result<bool> {
     Ok(tables.is_none_or(|tables| tables.count == 0))
 }
 
-/// Runs a tool of PostgreSQL. The password goes through the environment: arguments are for everybody to see.
+/// Runs a PostgreSQL tool. The password is passed in the environment: arguments are visible to all users.
 async fn run_tool(tool: &'static str, url: &str, how: &[&str], file: &Path) -> Result<()> {
     let url = server_url(url, &POSTGRES).map_err(|error| refusal(format!("DATABASE_URL: {error}")))?;
     let mut command = Command::new(tool);

@@ -17,10 +17,10 @@ use crate::{
     text::url::{POSTGRES, REDIS, SMTP, is_local, password, server_url},
 };
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// It serves, but somebody will be sorry.
+    /// The server starts, with a logged warning.
     Warning,
     /// Not to be served in production.
     Error,
@@ -30,7 +30,7 @@ pub enum Severity {
 #[derive(Debug)]
 pub struct Finding {
     pub severity: Severity,
-    /// The key of the configuration, or the command, that mends it.
+    /// The configuration key, or the command, that fixes it.
     pub about: &'static str,
     pub message: String,
 }
@@ -52,7 +52,7 @@ pub async fn check(config: &Config, db: &Db) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// What is unsafe about the database and Redis as they are.
+/// Unsafe settings of the database and Redis.
 pub async fn of_services(config: &Config, db: &Db) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     if let Some(Secret(url)) = &config.redis.url {
@@ -69,7 +69,7 @@ pub async fn of_services(config: &Config, db: &Db) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// What is unsafe about Redis as it runs.
+/// Unsafe settings of Redis.
 async fn of_redis(fleet: &Fleet) -> Option<Finding> {
     match fleet.eviction().await {
         Ok(policy) if policy == "noeviction" => None,
@@ -86,7 +86,7 @@ async fn of_redis(fleet: &Fleet) -> Option<Finding> {
     }
 }
 
-/// What is unsafe whatever the database holds.
+/// Unsafe settings of the configuration.
 pub fn of_config(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     addresses(config, &mut findings);
@@ -160,7 +160,7 @@ fn addresses(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Reachable from anywhere, as far as the address tells.
+/// Whether the address is public.
 fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !ip.is_private() && !ip.is_loopback() && !ip.is_link_local(),
@@ -180,7 +180,7 @@ fn secrets(config: &Config, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Copied from an example, or typed by somebody who held a key down.
+/// Copied from an example, or a repeated character.
 fn is_guessable(secret: &str) -> bool {
     let lower = secret.to_lowercase();
     let different = secret.chars().collect::<std::collections::BTreeSet<_>>().len();
@@ -292,7 +292,7 @@ fn says(url: &Url, name: &str, values: &[&str]) -> bool {
         .any(|(key, value)| key == name && values.contains(&&*value))
 }
 
-/// Ten times what is shipped is no tuning any more; where a limit stands between a guesser and an account it is an error.
+/// More than ten times a default is no longer tuning; for limits that stop password guessing it is an error.
 fn limits(limits: &Limits, findings: &mut Vec<Finding>) {
     let shipped = Limits::default();
     for limit in Limit::ALL {

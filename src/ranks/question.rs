@@ -15,7 +15,7 @@ use crate::clock::Time;
 pub struct Key {
     pub scope: Uuid,
     pub window: String,
-    /// The day at whose beginning the board is shown; `None`: now.
+    /// The day at whose start the board is shown; `None` for now.
     pub as_of: Option<NaiveDate>,
 }
 

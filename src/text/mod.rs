@@ -85,7 +85,7 @@ pub fn name(argument: &str, text: &str, most: usize) -> Result<String> {
         return Err(Error::input(argument, format!("Give 1 to {most} characters.")));
     }
     if text.contains(|c| is_unsafe(c) || c == '\n' || c == '\t') {
-        let message = "This holds a control character or a mark that turns the reading direction; type it again.";
+        let message = "This holds a control character or a mark that changes the reading direction; type it again.";
         return Err(Error::input(argument, message));
     }
     Ok(text.to_owned())

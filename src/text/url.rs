@@ -52,7 +52,7 @@ pub fn is_local(url: &Url) -> bool {
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The password, wherever it stands.
+/// The password, from the user info or the query.
 pub fn password(url: &Url) -> Option<String> {
     let named = url.query_pairs().find(|(key, _)| key == "password");
     let own = || {

@@ -1,4 +1,4 @@
-//! The application: the site, and what the domains keep in memory above it. Cheap to clone.
+//! The application: the site, and the domains' state in memory. Cheap to clone.
 
 pub mod jobs;
 
@@ -34,7 +34,7 @@ use crate::{
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
-/// What the application is made of.
+/// The state of the application.
 pub struct Inner {
     site: Site,
     pub revocations: Arc<Revocations>,
@@ -44,7 +44,7 @@ pub struct Inner {
     pub boards: Arc<Boards>,
     /// The present day in the site's zone; streams wait for the next.
     pub days: watch::Sender<NaiveDate>,
-    /// Cancelled when the server is told to stop; it goes on serving for a moment.
+    /// Cancelled when the server begins to stop; it keeps serving for `stop_delay`.
     pub stopping: CancellationToken,
     /// Cancelled when the server stops.
     pub shutdown: CancellationToken,
@@ -96,7 +96,7 @@ impl App {
             days: days.clone(),
             shutdown: shutdown.clone(),
         }));
-        // Whoever follows an event. Tokens first: what an account may do is known before its boards move.
+        // The followers of events, in order: tokens first, so that permissions change before boards do.
         let outbox = Outbox::new(
             vec![revocations.clone(), profiles.clone(), papers.clone(), boards.clone()],
             fleet.clone(),

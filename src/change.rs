@@ -1,7 +1,7 @@
-//! A transaction, and what must follow it.
+//! A transaction with its events, jobs and audit entries.
 //!
-//! Only a [`Change`] records events and jobs, and only by [`Change::commit`] does its transaction end well: what was told
-//! is announced, committed and delivered, and what was wanted is begun. A rule can forget none of it.
+//! Only a [`Change`] records events and jobs, and only [`Change::commit`] commits its transaction: it announces the
+//! events, commits, delivers them, and wakes the workers. No rule can forget any of it.
 
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, ExecResult, QueryResult,
@@ -18,14 +18,14 @@ use crate::{
     site::Site,
 };
 
-/// Who asks for a change, in which request, and when it happens.
+/// The cause of a change: actor, request and time.
 #[derive(Clone, Debug)]
 pub struct Cause {
     pub source: Source,
     pub now: Moment,
 }
 
-/// A transaction under way. Dropped, it is rolled back.
+/// A transaction in progress. Dropping it rolls back.
 pub struct Change<'s> {
     site: &'s Site,
     tx: DatabaseTransaction,
@@ -35,7 +35,7 @@ pub struct Change<'s> {
 }
 
 impl Cause {
-    /// A change that nobody asks for: the command line's, or the clock's.
+    /// The cause of changes by the command line or the clock.
     pub fn clock(now: &Moment) -> Self {
         Self {
             source: Source::default(),
@@ -61,17 +61,17 @@ impl<'s> Change<'s> {
         })
     }
 
-    /// When the change happens.
+    /// The time of the change.
     pub fn now(&self) -> &Moment {
         &self.cause.now
     }
 
-    /// Who asks for it.
+    /// The actor and the request.
     pub fn source(&self) -> &Source {
         &self.cause.source
     }
 
-    /// Tells the followers of a topic, once this is committed.
+    /// Records an event, delivered to its followers after the commit.
     pub async fn tell<T: Topic>(&mut self, topic: T) -> Result<()> {
         let event = Event::of(topic)?;
         let row = entity::outbox::ActiveModel {
@@ -86,7 +86,7 @@ impl<'s> Change<'s> {
         Ok(())
     }
 
-    /// Wants a job done, once this is committed.
+    /// Enqueues a job, run after the commit.
     pub async fn want(&mut self, job: &impl Job) -> Result<()> {
         jobs::want(&self.tx, job, self.now()).await?;
         self.wants = true;
@@ -98,8 +98,8 @@ impl<'s> Change<'s> {
         audit::record(&self.tx, self.source(), entry, self.now()).await
     }
 
-    /// Commits, and has the followers and workers of this process know at once. If the process dies in between, the relay
-    /// and the workers of others find what is recorded.
+    /// Commits, then delivers the events and wakes the workers of this process. If the process dies in between, the
+    /// relay and the workers of other processes find them in the tables.
     pub async fn commit(self) -> Result<()> {
         let announced = self.site.outbox.announce(&self.events).await;
         self.tx.commit().await?;
@@ -116,7 +116,7 @@ impl<'s> Change<'s> {
         Ok(())
     }
 
-    /// Takes everything back.
+    /// Rolls back.
     pub async fn rollback(self) -> Result<()> {
         Ok(self.tx.rollback().await?)
     }

@@ -1,6 +1,6 @@
 //! Configuration: from the environment and an optional file, read once at the start.
 //!
-//! A key stands in the section of the room that it is for, with its default, its check and its documentation; this is
+//! A key belongs to the section of the module that uses it, with its default, its check and its documentation; this is
 //! their sum. `marmalade config` prints every key.
 
 pub mod server;
@@ -121,7 +121,7 @@ impl Config {
 pub struct Key {
     /// Name in the environment.
     pub name: &'static str,
-    /// What it is for, and what may be set.
+    /// Purpose and valid values.
     pub doc: String,
     /// The value without configuration, as it would be written.
     pub default: Option<String>,
@@ -178,7 +178,7 @@ impl Key {
                 Err(cause) => errors.push(reason(cause.message())),
             }
         }
-        // A reading of the right type tells more than one of the wrong type.
+        // The error of the expected type is more helpful than one of another type.
         let typed = errors.iter().find(|error| !error.starts_with("invalid type"));
         let error = typed.or(errors.first()).map_or("unreadable", String::as_str);
         let Self { name, doc, .. } = self;
@@ -212,14 +212,14 @@ fn given(
     (given, errors)
 }
 
-/// What a text of the environment may mean: itself, or a number or a truth value.
+/// The values that a text of the environment can represent: itself, a number or a boolean.
 fn readings(text: String) -> Vec<Value> {
     let literal = Value::deserialize(ValueDeserializer::new(&text)).ok();
     let literal = literal.filter(|value| !value.is_str());
     [Value::String(text)].into_iter().chain(literal).collect()
 }
 
-/// What a check said, without the library's words in front.
+/// The message of a check, without the library's prefix.
 fn reason(message: &str) -> String {
     let words = message
         .split_once(" failed: ")

@@ -42,7 +42,7 @@ enum Command {
     Serve,
     /// Do jobs, and serve nothing: for servers that run with MARMALADE_WORK=false
     Worker,
-    /// Change the database's schema, or see where it stands
+    /// Migrate the database's schema, or show its status
     Migrate {
         #[command(subcommand)]
         direction: Direction,
@@ -58,13 +58,13 @@ enum Command {
         #[command(subcommand)]
         action: UserAction,
     },
-    /// Tell whether the configuration can be used; with --deploy also what is unsafe about it
+    /// Check that the configuration is valid; with --deploy also list what is unsafe
     Check {
         /// Look for all that is unsafe in production, in the database too; an error ends with status 1
         #[arg(long)]
         deploy: bool,
     },
-    /// Write a backup into a new file; the server may go on serving
+    /// Write a backup into a new file; the server may keep serving
     Backup { file: PathBuf },
     /// Bring a backup into the configured database, which must be empty, and verify it
     Restore { file: PathBuf },
@@ -81,7 +81,7 @@ enum Command {
     },
     /// Prove that the audit log is whole, and that standings, roll-ups and indexes agree with what they are made of
     Verify {
-        /// What `audit head` printed earlier: the log must still go through it
+        /// Earlier output of `audit head`; the log must still contain it
         #[arg(long, value_name = "FILE")]
         head: Option<PathBuf>,
     },
@@ -93,7 +93,7 @@ enum Direction {
     Up,
     /// Undo the newest migrations
     Down {
-        /// How many
+        /// Number of migrations
         #[arg(default_value_t = 1)]
         steps: u32,
     },
@@ -205,7 +205,7 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
         Command::Verify { head } => return prove(config, head.as_deref()).await,
         Command::Check { deploy: false } => println!("the configuration can be used"),
         Command::Check { deploy: true } => {
-            // Said before the database is asked, which may not be there.
+            // Reported before the database is contacted, which may be down.
             let mut findings = deploy::of_config(&config);
             findings.iter().for_each(|finding| println!("{finding}"));
             let of_services = deploy::of_services(&config, &serve::connect(&config).await?).await?;
@@ -214,7 +214,7 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
             if findings.iter().any(|finding| finding.severity == Severity::Error) {
                 return Ok(ExitCode::FAILURE);
             }
-            println!("nothing stands against production");
+            println!("nothing is unsafe for production");
         }
         Command::Backup { file } => {
             backup::backup(&config, &file).await?;
@@ -316,7 +316,7 @@ async fn user(app: &App, action: UserAction) -> Result<()> {
     Ok(())
 }
 
-/// Done when the process is told to end: by Ctrl-C, or by whoever runs it.
+/// Completes on SIGTERM or Ctrl-C.
 async fn asked_to_stop() {
     #[cfg(unix)]
     {

@@ -31,9 +31,9 @@ use crate::{
     telemetry,
 };
 
-/// How long requests that are under way may take when the server stops.
+/// Time for requests in flight to finish when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long a client may take for the head of a request, and how long a connection is kept without one.
+/// Timeout of a request's head, and of an idle connection.
 const HEAD: Duration = Duration::from_secs(30);
 
 /// Opens the configured database; its schema is brought up to date, which may take longer than a statement may.
@@ -104,8 +104,8 @@ fn secrets(config: &Config, now: &Moment) -> Result<Vec<Secret<String>>> {
         .map_err(|error| Error::internal(format!("{}: {error}", file.display())))
 }
 
-/// Serves until `stop` is done: then no new connections are taken, requests under way are finished, and streams are
-/// told to come back.
+/// Serves until `stop` completes: then no new connections are accepted, requests in flight are finished, and streams
+/// are closed so that clients reconnect elsewhere.
 pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
     if app.config.site.mode == Mode::Production {
         must_be_safe(&app).await?;
@@ -151,8 +151,8 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     place
 }
 
-/// Holds the lock that says which servers are on the database until all is served. It is the database's, and lost with
-/// the connection; then it is taken again. Whoever finds that another server has taken it instead stops.
+/// Holds the advisory lock of servers until all requests are served. The lock is lost with its connection, and then
+/// taken again. A server that finds it taken by another stops.
 async fn keep_place(app: App, mut lock: Option<DatabaseTransaction>, mut all_served: Receiver<()>) -> Result<()> {
     const LOOK_EVERY: Duration = Duration::from_secs(5);
     while tokio::time::timeout(LOOK_EVERY, &mut all_served).await.is_err() {
@@ -181,7 +181,7 @@ async fn keep_place(app: App, mut lock: Option<DatabaseTransaction>, mut all_ser
     Ok(())
 }
 
-/// First whoever asks is told not to send more, then nothing more is taken.
+/// First `/readyz` reports stopping, then no new requests are accepted.
 async fn told_to_stop(app: App, stop: impl Future<Output = ()>) {
     stop.await;
     tracing::info!("stopping");
@@ -190,7 +190,7 @@ async fn told_to_stop(app: App, stop: impl Future<Output = ()>) {
     app.shutdown.cancel();
 }
 
-/// Does jobs until `stop` is done, and serves nothing but what machines ask.
+/// Runs jobs until `stop` completes, and serves only health and metrics.
 pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
     if app.config.site.mode == Mode::Production {
         must_be_safe(&app).await?;
@@ -202,7 +202,7 @@ pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> 
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| Error::internal(format!("{address}: {error}")))?;
         let address = listener.local_addr().map_err(Error::internal)?;
-        println!("Marmalade works, and tells how it is at http://{address}");
+        println!("Marmalade runs jobs; health and metrics at http://{address}");
         let room = Arc::new(Semaphore::new(app.config.server.max_connections as usize));
         tasks.spawn(accept(
             listener,
@@ -211,7 +211,7 @@ pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> 
             app.shutdown.clone(),
         ));
     } else {
-        println!("Marmalade works");
+        println!("Marmalade runs jobs");
     }
     told_to_stop(app.clone(), stop).await;
     tasks.close();
@@ -219,7 +219,7 @@ pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> 
     app.db.close().await
 }
 
-/// What `marmalade check --deploy` finds: warnings are logged, with an error nothing is served.
+/// Runs `marmalade check --deploy`: logs warnings, and refuses to serve on errors.
 async fn must_be_safe(app: &App) -> Result<()> {
     let (errors, warnings): (Vec<_>, Vec<_>) = deploy::check(&app.config, &app.db)
         .await?
@@ -233,7 +233,7 @@ async fn must_be_safe(app: &App) -> Result<()> {
     }
     let list: String = errors.iter().map(|error| format!("  {error}\n")).collect();
     Err(Error::internal(format!(
-        "production mode does not serve this:\n{list}Mend it, or set MARMALADE_MODE=development to try things out."
+        "production mode does not serve this:\n{list}Fix it, or set MARMALADE_MODE=development to try things out."
     )))
 }
 
@@ -267,7 +267,7 @@ async fn accept(listener: TcpListener, router: Router, room: Arc<Semaphore>, shu
                 continue;
             }
         };
-        // A WebSocket outlives the HTTP connection it began as, so the place goes with the stream itself.
+        // A WebSocket outlives the HTTP connection it began as, so the permit is held by the stream itself.
         let place = (place, telemetry::Open::connection());
         let stream = InspectReader::new(stream, move |_| _ = &place);
         let spoken = CancellationToken::new();
@@ -289,7 +289,7 @@ async fn accept(listener: TcpListener, router: Router, room: Arc<Semaphore>, shu
                 }
             };
             tokio::select! {
-                // How a connection ends is the client's business.
+                // A connection's error is the client's.
                 _ = connection => {}
                 () = mute => {}
             }

@@ -1,8 +1,8 @@
-//! What an operator sees of a running process: metrics for Prometheus at `/metrics`, and traces for whoever configures an
-//! OpenTelemetry collector. Logs are `tracing`'s, set up in `main.rs`.
+//! Observability: metrics for Prometheus at `/metrics`, and traces for an OpenTelemetry collector. Logs are
+//! `tracing`'s, set up in `main.rs`.
 //!
-//! Every metric is described in [`METRICS`]; docs/metrics.md says what to make of them. Names follow Prometheus'
-//! conventions (<https://prometheus.io/docs/practices/naming/>): base units, `_total` for counters.
+//! [`METRICS`] describes every metric, docs/metrics.md how to use them. Names follow Prometheus' conventions
+//! (<https://prometheus.io/docs/practices/naming/>): base units, `_total` for counters.
 
 mod traces;
 
@@ -23,7 +23,7 @@ use crate::secret::Secret;
 /// The keys of logs and metrics.
 #[derive(Clone, Debug, Config)]
 pub struct Settings {
-    /// Bearer token for /metrics, at least 16 characters; without one, nobody may read them in production and everybody in
+    /// Bearer token for /metrics, at least 16 characters. Without one, /metrics is closed in production and open in
     /// development.
     #[config(env = "MARMALADE_METRICS_TOKEN", validate(metrics_token.0.len() >= 16, "less than 16 characters"))]
     pub metrics_token: Option<Secret<String>>,
@@ -46,7 +46,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What a metric is.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Counter,
@@ -54,7 +54,7 @@ pub enum Kind {
     Histogram,
 }
 
-/// Every metric: its name, its kind, its unit, what it tells.
+/// Every metric: its name, type, unit and meaning.
 pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
     (
         OPERATION,
@@ -104,7 +104,7 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
         RETRIES,
         Kind::Counter,
         Unit::Count,
-        "transactions and questions that the database was asked again because it could not finish them",
+        "transactions and queries retried because the database could not finish them",
     ),
     (
         CONNECTIONS,
@@ -128,13 +128,13 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
         FLEET_HEALTH,
         Kind::Gauge,
         Unit::Count,
-        "how this server stands to Redis: 0 away, 1 catching up, 2 well; absent without Redis",
+        "state of the connection to Redis: 0 away, 1 catching up, 2 healthy; absent without Redis",
     ),
     (
         JOB_WAIT,
         Kind::Histogram,
         Unit::Seconds,
-        "from when a job is wanted until a worker begins, by kind",
+        "time from enqueueing a job until a worker begins it, by kind",
     ),
     (
         JOB,
@@ -225,7 +225,7 @@ pub fn recorded() -> Option<&'static PrometheusHandle> {
                 Kind::Histogram => metrics::describe_histogram!(*name, *unit, *meaning),
             }
         }
-        // What is counted without a label is there from the start: a first count is a rise.
+        // Counters without labels exist from the start, so that their first count is an increase.
         for name in [STATEMENT_FAILURES, SLOW_STATEMENTS, RETRIES] {
             counter!(name).absolute(0);
         }
@@ -243,7 +243,7 @@ pub fn record() {
     }
 }
 
-/// Keeps what is recorded small: histograms hold every value until somebody asks, or until this.
+/// Bounds the memory of histograms, which keep every value until the next scrape or upkeep.
 async fn tidy(recorded: PrometheusHandle) {
     loop {
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -251,7 +251,7 @@ async fn tidy(recorded: PrometheusHandle) {
     }
 }
 
-/// Measures each of the database's statements; those that take longer than `slow` are logged, without their values.
+/// Measures each statement of the database; statements slower than `slow` are logged, without their values.
 pub fn of_statements(slow: Duration) -> impl Fn(&sea_orm::metric::Info<'_>) + Send + Sync + Clone + 'static {
     move |info| {
         histogram!(STATEMENT).record(info.elapsed);
@@ -270,7 +270,7 @@ pub fn of_statements(slow: Duration) -> impl Fn(&sea_orm::metric::Info<'_>) + Se
 pub struct Open(&'static str);
 
 impl Open {
-    /// One more of the gauge of this name.
+    /// Increments the gauge of this name.
     pub fn new(name: &'static str) -> Self {
         gauge!(name).increment(1);
         Self(name)
@@ -298,17 +298,17 @@ pub fn refused(limit: &'static str) {
     counter!(REFUSALS, "limit" => limit).increment(1);
 }
 
-/// A response goes out, whatever became of the request.
+/// Counts a response, including those of failed requests.
 pub fn responded(status: u16) {
     counter!(HTTP_RESPONSES, "status" => status.to_string()).increment(1);
 }
 
-/// The database is asked again.
+/// Counts a retry of the database.
 pub fn retried() {
     counter!(RETRIES).increment(1);
 }
 
-/// What a transaction did is on this server's boards.
+/// Records the lag from a commit to this server's boards.
 pub fn ranked(lag: Duration) {
     histogram!(RANK_LAG).record(lag);
 }

@@ -1,4 +1,4 @@
-//! Links by mail, each good for one use: a forgotten password, a new e-mail address.
+//! Single-use links sent by email: password reset, new email address.
 
 use std::time::Duration;
 
@@ -25,12 +25,12 @@ use crate::{
     text,
 };
 
-/// How long a link to a new password is good for.
+/// Lifetime of a password-reset link.
 const RESET_LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// How long a link to a new e-mail address is good for.
+/// Lifetime of a link that confirms a new email address.
 const EMAIL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// An email with a link to a new password, if the address has an account.
+/// An email with a link to set a new password, if the address has an account.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PasswordResetEmail {
     pub email: String,
@@ -51,7 +51,7 @@ impl Run for PasswordResetEmail {
     }
 }
 
-/// An email with a link that proves that somebody reads the address which an account is to have.
+/// An email with a link that confirms the new address of an account.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EmailConfirmationEmail {
     pub user: UserId,
@@ -73,7 +73,7 @@ impl Run for EmailConfirmationEmail {
     }
 }
 
-/// An email to the address that an account has, before it gets another one.
+/// An email to the current address of an account, before it changes.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EmailChangeWarning {
     pub email: String,
@@ -94,8 +94,8 @@ impl Run for EmailChangeWarning {
     }
 }
 
-/// Wants a link to a new password sent, if the address has an account. Whether it has one shows neither in the answer
-/// nor in the time: the letter is a job, and only who does it looks.
+/// Enqueues a password-reset email, if the address has an account. Neither the reply nor its timing reveals whether it
+/// has one: the email is a job, and only the job looks the account up.
 pub async fn request_password_reset(site: &Site, email: &str, cause: &Cause) -> Result<()> {
     let email = text::email("email", email)?;
     let mut change = Change::begin(site, cause).await?;
@@ -103,7 +103,7 @@ pub async fn request_password_reset(site: &Site, email: &str, cause: &Cause) -> 
     change.commit().await
 }
 
-/// Sends a link to a new password. Each time it is another: only its hash is stored, so none can be sent twice.
+/// Sends a link to set a new password. Each email has a new link: only its hash is stored, so none can be sent twice.
 pub async fn send_password_reset(site: &Site, email: String, asked_at: Time, now: &Moment) -> Result<()> {
     let expires_at = asked_at + RESET_LIFETIME;
     if expires_at <= now.at {
@@ -129,7 +129,7 @@ pub async fn send_password_reset(site: &Site, email: String, asked_at: Time, now
     }
     let link = site.mail.link("reset-password", &token);
     let text = format!(
-        "Somebody, most likely you, asked for a new password.\n\n{link}\n\nThe link works once, within 30 minutes. \
+        "A new password was requested for your account.\n\n{link}\n\nThe link works once, within 30 minutes. \
          If it was not you, do nothing: your password stays.\n"
     );
     site.mail
@@ -141,7 +141,7 @@ pub async fn send_password_reset(site: &Site, email: String, asked_at: Time, now
         .await
 }
 
-/// Sets a new password by a link, and signs everybody out.
+/// Sets a new password with the token of a link, and revokes all sessions.
 pub async fn reset_password(site: &Site, token: &str, password: String, cause: &Cause) -> Result<()> {
     let hash = hash_of("newPassword", password, &cause.now).await?;
     let mut change = Change::begin(site, cause).await?;
@@ -153,7 +153,7 @@ pub async fn reset_password(site: &Site, token: &str, password: String, cause: &
     change.commit().await
 }
 
-/// Wants a link sent to the address that the viewer's account is to have, and a word of warning to the one it has.
+/// Enqueues a confirmation link to the new address of the viewer's account, and a warning to the current one.
 pub async fn request_email_change(
     site: &Site,
     viewer: &Viewer,
@@ -170,7 +170,7 @@ pub async fn request_email_change(
     change.commit().await
 }
 
-/// Sends a link that proves that somebody reads the address which an account is to have.
+/// Sends a link that confirms the new address of an account.
 pub async fn send_email_confirmation(
     site: &Site,
     user: UserId,
@@ -208,26 +208,26 @@ pub async fn send_email_confirmation(
     site.mail
         .send(Letter {
             to: email,
-            subject: "Confirm your e-mail address",
+            subject: "Confirm your email address",
             text,
         })
         .await
 }
 
-/// Warns whoever reads the address that an account has now.
+/// Sends a warning to the current address of an account.
 pub async fn send_email_change_warning(site: &Site, email: String) -> Result<()> {
     site.mail
         .send(Letter {
             to: email,
-            subject: "Your e-mail address is about to change",
-            text: "Somebody who knows your password asked to change the e-mail address of your account. If it was not \
+            subject: "Your email address is about to change",
+            text: "A change of your account's email address was requested with your password. If it was not \
                    you, change your password now.\n"
                 .to_owned(),
         })
         .await
 }
 
-/// Gives an account the address that its owner has just proved to read.
+/// Changes the address of an account to the confirmed one.
 pub async fn confirm_email_change(site: &Site, token: &str, cause: &Cause) -> Result<()> {
     let change = Change::begin(site, cause).await?;
     let now = &cause.now;
@@ -256,8 +256,8 @@ struct Redeemed {
     email: Option<String>,
 }
 
-/// Uses a link up. Only one of two that come at once gets through, and none that was asked for before the password or the
-/// address was changed: whoever knew the old password may have asked for it.
+/// Redeems a link. Of two concurrent uses one succeeds. A link requested before the password or the address was changed
+/// is refused: it may have been requested with the old password.
 async fn redeem(
     conn: &impl ConnectionTrait,
     token: &str,
@@ -275,7 +275,7 @@ async fn redeem(
     );
     let redeemed = Redeemed::find_by_statement(update).one(conn).await?;
     let redeemed = redeemed.ok_or_else(|| {
-        let message = "This link has been used or is too old. Ask for a new one.";
+        let message = "This link was used already or has expired. Request a new one.";
         Error::input("token", message)
     })?;
     Ok((redeemed.user_id, redeemed.email))

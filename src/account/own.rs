@@ -1,4 +1,4 @@
-//! What people do about their own account.
+//! Changes of one's own account.
 
 use std::time::Duration;
 
@@ -25,10 +25,10 @@ use crate::{
     text,
 };
 
-/// How long a deleted account can be restored before its personal data is removed.
+/// Period in which a deleted account can be restored, before its personal data is erased.
 pub const RESTORABLE: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// What is to be changed; `None` leaves it as it is.
+/// The changes; `None` keeps a value.
 #[derive(Default)]
 pub struct Changes {
     pub handle: Option<String>,
@@ -68,7 +68,7 @@ pub async fn update(site: &Site, viewer: &Viewer, changes: Changes, cause: &Caus
     Ok(account)
 }
 
-/// Sets a new password and ends all other sessions. Returns how many there were.
+/// Sets a new password and revokes all other sessions. Returns their number.
 pub async fn change_password(site: &Site, viewer: &Viewer, old: String, new: String, cause: &Cause) -> Result<usize> {
     let account = with_password(site, viewer, old, cause).await?;
     let hash = hash_of("newPassword", new, &cause.now).await?;
@@ -108,7 +108,7 @@ pub async fn delete(site: &Site, viewer: &Viewer, password: String, cause: &Caus
     change.commit().await
 }
 
-/// Removes what is kept no longer: the personal data of deleted accounts, jobs that are done.
+/// Deletes data whose retention period has ended: personal data of deleted accounts, done jobs.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Purge {}
 
@@ -126,7 +126,7 @@ impl Run for Purge {
     }
 }
 
-/// Removes the personal data of accounts that were deleted 30 days ago. Returns how many there were.
+/// Erases the personal data of accounts deleted 30 days ago. Returns their number.
 pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
     const AT_ONCE: u64 = 100;
     let due: Vec<UserId> = user::Entity::to_erase(now.at - RESTORABLE)
@@ -138,7 +138,7 @@ pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
         .await?;
     for id in &due {
         let change = Change::begin(site, &Cause::clock(now)).await?;
-        // Nobody can register such a handle or address: neither has the form of one.
+        // Neither the handle nor the address can be registered: they do not have the required form.
         let nobody = format!("erased-{}", id.0.simple());
         let nothing = user::ActiveModel {
             email: Set(nobody.clone()),
@@ -177,7 +177,7 @@ pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
     Ok(due.len())
 }
 
-/// Everything that is kept about the viewer. Five statements.
+/// All stored data of the viewer. Five statements.
 pub async fn export(site: &Site, viewer: &Viewer, now: &Moment) -> Result<serde_json::Value> {
     let conn = site.db.read();
     let account = super::own(conn, viewer).await?;

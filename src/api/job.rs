@@ -211,7 +211,7 @@ impl JobMutation {
     }
 }
 
-/// How often a stream looks: jobs are done by other processes, too.
+/// Polling interval of a stream: other processes run jobs, too.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Jobs: subscriptions.
@@ -232,7 +232,7 @@ impl JobSubscription {
             loop {
                 ticks.tick().await;
                 let now = app.clock.now();
-                // A little overlap: whoever finishes a job reads another clock.
+                // A little overlap, because the process that finishes a job has another clock.
                 let Ok(jobs) = jobs::recent(app.db.read(), since - 10 * LOOK_EVERY).await else {
                     continue;
                 };

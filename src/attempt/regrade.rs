@@ -1,5 +1,5 @@
-//! Results follow a correction of the key. A job, one transaction per attempt: however often it is begun, each result is
-//! scored anew once, and what follows from it (best results, standings, roll-ups) with it.
+//! Rescores results after a correction of an answer key. A job with one transaction per attempt: however often it runs,
+//! each result is rescored once, with its best results, standings and roll-ups.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ impl Run for Regrade {
     }
 }
 
-/// Scores all results of a revision anew that an older key was used for.
+/// Rescores all results of a revision that were scored with an older key.
 pub async fn regrade(site: &Site, revision: RevisionId, now: &Moment) -> Result<()> {
     const AT_ONCE: u64 = 100;
     loop {
@@ -62,12 +62,12 @@ pub async fn regrade(site: &Site, revision: RevisionId, now: &Moment) -> Result<
     }
 }
 
-/// Scores one result anew, if an older key was used for it.
+/// Rescores one result, if it was scored with an older key.
 async fn one(site: &Site, attempt: &attempt::Model, now: &Moment) -> Result<()> {
     let mut change = Change::begin(site, &Cause::clock(now)).await?;
     let tx = &change;
     let student = lock_student(tx, attempt.student_id).await?;
-    // Only now nobody else changes it.
+    // Read after the lock, so no other transaction changes it.
     let Some(stored) = result::Entity::of_attempts([attempt.id]).one(tx).await? else {
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! What runs by itself, until shutdown.
+//! Background tasks, which run until shutdown.
 
 mod channel;
 pub mod relay;
@@ -17,10 +17,10 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The interval between two looks for jobs of the previous release.
+/// Polling interval for jobs of the previous release.
 const CARRY_OVER_EVERY: Duration = Duration::from_secs(2);
 
-/// Does what a server must do whether or not anybody asks.
+/// Starts the background tasks of a server.
 pub fn serve(app: &App, tasks: &TaskTracker) {
     tasks.spawn(keep_channel(app.clone()));
     every(app, tasks, relay::EVERY, |app| async move {
@@ -42,8 +42,8 @@ pub fn serve(app: &App, tasks: &TaskTracker) {
     });
 }
 
-/// Does what one process of the site must do, of those that serve or of workers. Where several do it, whoever comes first
-/// does.
+/// Starts the background tasks that some process of the site must run, servers or workers. With several processes, each
+/// piece of work is done by one of them.
 pub fn work(app: &App, tasks: &TaskTracker) {
     run_jobs(app, tasks);
     every(app, tasks, Duration::from_secs(2), |app| async move {
@@ -72,13 +72,13 @@ async fn carry_over(app: App) -> Result<()> {
     Ok(())
 }
 
-/// Tells streams when a new day has begun.
+/// Notifies streams of the start of a new day.
 fn notice_the_day(app: &App) {
     let today = day_of(app.clock.now(), app.zone);
     app.days.send_if_modified(|day| std::mem::replace(day, today) != today);
 }
 
-/// Does something again and again until shutdown.
+/// Runs a task periodically until shutdown.
 pub fn every<W, F>(app: &App, tasks: &TaskTracker, period: Duration, work: W)
 where
     W: Fn(App) -> F + Send + 'static,

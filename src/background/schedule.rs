@@ -1,5 +1,5 @@
-//! What is due again and again. Whoever moves a schedule on, by one conditional statement, wants its job in the same
-//! transaction: of a fleet exactly one does.
+//! Scheduled jobs. The process that advances a schedule, by one conditional statement, enqueues its job in the same
+//! transaction: in a fleet exactly one does.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::{
     site::Site,
 };
 
-/// How often a process looks whether something is due.
+/// Polling interval of the schedules.
 pub const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What is due again and again.
+/// A schedule.
 #[derive(Clone, Copy, Debug)]
 pub enum Schedule {
     DailyMetrics,
@@ -38,7 +38,7 @@ impl Schedule {
         }
     }
 
-    /// When it is due after a time, in the site's zone.
+    /// The next due time after `now`, in the site's time zone.
     fn next(self, now: Time, zone: Tz) -> Time {
         const HOUR: i64 = 3_600_000_000;
         match self {
@@ -59,7 +59,7 @@ impl Schedule {
     }
 }
 
-/// Wants the jobs that are due. One that was never due before is due now.
+/// Enqueues the jobs that are due. A new schedule is due at once.
 pub async fn fire(site: &Site, now: &Moment) -> Result<()> {
     let known = schedule::Entity::all().all(site.db.read()).await?;
     for schedule in Schedule::ALL {

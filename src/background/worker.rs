@@ -28,9 +28,9 @@ use crate::{
     telemetry,
 };
 
-/// How many jobs one process runs at the same time.
+/// Maximum number of jobs that one process runs at a time.
 const AT_ONCE: usize = 16;
-/// The interval between two looks for jobs that other processes want.
+/// Polling interval for jobs enqueued by other processes.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A lease expires after so many missed heartbeats.
 const MISSED_HEARTBEATS: u32 = 3;

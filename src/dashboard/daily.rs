@@ -1,4 +1,4 @@
-//! What happened on each day, for staff: counted once a day is over, and never again.
+//! Activity of each day, for staff: counted once, after the day is over.
 
 use async_graphql::SimpleObject;
 use chrono::NaiveDate;
@@ -39,7 +39,7 @@ struct Extent {
     first: Option<Time>,
 }
 
-/// Counts the days that are over.
+/// Computes the metrics of completed days.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CountDays {}
 

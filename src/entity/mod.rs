@@ -1,7 +1,7 @@
 //! Tables, typed ids and scoped finders; nothing else.
 //!
-//! A finder names whose rows it may return (`attempt::Entity::of(viewer)`); the bare `find` is forbidden outside this
-//! folder by the linter. Nothing here is a type of the API: the answer key is a column.
+//! A finder is scoped to the rows it may return (`attempt::Entity::of(viewer)`); the linter forbids the bare `find`
+//! outside this folder. No type here is part of the API: the answer key is a column.
 #![expect(
     clippy::disallowed_methods,
     reason = "the scoped finders are made of the unscoped ones here, and the entity macro calls them"

@@ -1,4 +1,4 @@
-//! What has a present state, looked up when Prometheus asks.
+//! Metrics of the current state, read at each scrape.
 
 use metrics::gauge;
 use sea_orm::{DatabaseConnection, FromQueryResult};
@@ -16,8 +16,8 @@ use crate::{
     },
 };
 
-/// All metrics in Prometheus' text format. What has a present state is looked up now; if the database can't tell, its
-/// gauges are left as they were.
+/// All metrics in Prometheus' text format. Metrics of the current state are read now; if the database can't be read
+/// they keep their last value.
 pub async fn scrape(app: &App) -> Option<String> {
     let recorded = recorded()?;
     app.db.pools(connections);

@@ -22,7 +22,7 @@ use crate::{
 /// The largest file, in bytes; as base64 it fits into a request. The command line takes larger ones.
 pub const MOST_BYTES: usize = 700 * 1024;
 
-/// An import, and what became of it.
+/// An import and its outcome.
 #[derive(Clone, Debug, DerivePartialModel)]
 #[sea_orm(entity = "bank_import::Entity")]
 pub struct BankImport {
@@ -37,13 +37,13 @@ pub struct BankImport {
 }
 
 impl BankImport {
-    /// What became of each sheet, once the file was read.
+    /// The report of each sheet, once the file was read.
     pub fn sheets(&self) -> Option<Vec<Imported>> {
         serde_json::from_str(self.report.as_deref()?).ok()
     }
 }
 
-/// Reads a question bank, and makes quizzes of it.
+/// Imports the quizzes of a question bank.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ReadBank {
     pub import: BankImportId,
@@ -62,7 +62,7 @@ impl Run for ReadBank {
     }
 }
 
-/// Takes a file. What is wrong with its name, its size and what it is to become is told at once; what is in it, later.
+/// Accepts a file. Name, size and options are checked at once; the content is checked by the job.
 pub async fn want(
     site: &Site,
     viewer: &Viewer,
@@ -122,8 +122,8 @@ pub async fn find(conn: &impl ConnectionTrait, id: BankImportId) -> Result<BankI
         .ok_or(Error::NotFound)
 }
 
-/// Reads a file that waits, and makes quizzes of it: all in one transaction, so that it happens once however often it is
-/// begun. What a person must mend is no failure of the job.
+/// Imports a waiting file as quizzes in a single transaction, so that it happens once however often the job runs.
+/// Mistakes in the file do not fail the job.
 pub async fn carry_out(site: &Site, id: BankImportId, now: &Moment) -> Result<()> {
     let Some(wanted) = bank_import::Entity::waiting(id).one(site.db.read()).await? else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Jobs run in the background: emails, imports, what is due every hour or every day.
+//! Background jobs: emails, imports, hourly and daily work.
 //!
 //! The transaction that causes a job inserts its row ([`want`]): both are there, or neither. A worker claims the row
 //! ([`lease`]), runs it as its domain says ([`Run::run`]) and records the outcome. A job runs at least once, so running it
@@ -68,7 +68,7 @@ pub trait Run: Job {
     /// The state that running it needs.
     type Context: Sync;
 
-    /// Runs the job, which was wanted at `wanted_at`. A failure is retried; a success may be repeated, too.
+    /// Runs the job, enqueued at `wanted_at`. A failure is retried; a success may be repeated, too.
     fn run(self, on: &Self::Context, wanted_at: Time, now: &Moment) -> impl Future<Output = Result<()>> + Send;
 }
 
@@ -105,12 +105,12 @@ impl<C: Sync> Kind<C> {
 pub struct Queue(Arc<Notify>);
 
 impl Queue {
-    /// Tells the worker of this process that a job is wanted; other processes notice within 250 ms.
+    /// Wakes the worker of this process; other processes poll every 250 ms.
     pub fn wake(&self) {
         self.0.notify_one();
     }
 
-    /// Waits until a job is wanted.
+    /// Waits for [`Self::wake`].
     pub async fn wanted(&self) {
         self.0.notified().await;
     }

@@ -1,15 +1,16 @@
-//! From an embedded database into PostgreSQL: each table is compared by count and checksum, what differs is written, and
-//! then all is compared again. Everything happens in one transaction of the target; a copy that can't be proved is none.
+//! Copy of an embedded database into PostgreSQL: each table is compared by count and checksum, differing rows are
+//! written, and everything is compared again, in one transaction of the target. A copy that can't be verified is rolled
+//! back.
 //!
-//! The source is read in one transaction: a server may go on serving it, but what is written after the copy has begun is
-//! not copied. A copy can be repeated, and then writes only what has changed since; so copy first while the site serves,
-//! then stop the server and copy once more.
+//! The source is read in one transaction: a server may keep serving it, but later writes are not copied. A copy can be
+//! repeated, and then writes only the changes since; so copy first while the site serves, then stop the server and copy
+//! once more.
 //!
 //! The target must be empty or hold an earlier copy of the same site. Rows that only the target has were either written
-//! there or deleted at the source; which of the two can't be told, so they are refused. What was *changed* at the target
-//! becomes what it is at the source.
+//! there or deleted at the source; the two can't be distinguished, so they are refused. Values *changed* at the target
+//! are overwritten.
 //!
-//! Secrets are in no database: see [`ABOUT_SECRETS`].
+//! Secrets are not in the database: see [`ABOUT_SECRETS`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,7 +34,7 @@ use crate::{
     secret::Secret,
 };
 
-/// What an operator must know who moves a site.
+/// Advice on secrets for an operator who moves a site.
 pub const ABOUT_SECRETS: &str = "Secrets are in no database. Serve the copy with the MARMALADE_SECRETS of the original, or with the file \
      `secret` of its data folder in this MARMALADE_DATA_DIR: with another one everybody signs in again, and the seals \
      of the audit log can't be proved.";
@@ -49,19 +50,18 @@ const NOT_COPIED: [&str; 6] = [
     "_sqlx_migrations",
 ];
 
-/// Tables whose rows go of themselves, and no other table refers to them: what the source no longer has is removed from
-/// the target.
+/// Tables whose rows expire and that no other table references: rows missing at the source are deleted at the target.
 const TRANSIENT: [&str; 3] = ["background_jobs", "links", "outbox"];
 
 /// Rows of one statement, which takes at most 65,535 parameters.
 const ROWS_AT_ONCE: usize = 1000;
 const MAX_PARAMETERS: usize = 65_535;
 
-/// What became of a table. Prints as one line.
+/// The outcome for a table. Prints as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copied {
     pub table: String,
-    /// How many there are now, in both databases.
+    /// The number of rows, now equal in both databases.
     pub rows: u64,
     /// Of all rows whatever their order, the same in both databases; 16 hexadecimal digits of it.
     pub checksum: String,
@@ -119,7 +119,7 @@ pub async fn copy(config: &Config, file: Option<&Path>) -> Result<Vec<Copied>> {
     }
     target.commit().await?;
     if copied.iter().any(|table| table.written > 0) {
-        // The planner has no statistics of what has just come.
+        // The planner has no statistics of the new rows.
         db.write().execute_unprepared("ANALYZE").await?;
     }
     drop(alone);
@@ -199,7 +199,7 @@ struct Column {
     name: String,
     kind: Kind,
     in_key: bool,
-    /// What gives it values in PostgreSQL.
+    /// The sequence that generates its values in PostgreSQL.
     sequence: Option<String>,
 }
 
@@ -218,7 +218,7 @@ struct Reference {
     to: String,
 }
 
-/// The tables of the source, each behind those it refers to. That they are named nowhere else is why none is forgotten.
+/// The tables of the source, each after those it references. They are listed nowhere else, so none can be forgotten.
 async fn tables(source: &DatabaseTransaction, target: &DatabaseTransaction) -> Result<Vec<Table>> {
     let select = sql(
         target,
@@ -267,7 +267,7 @@ async fn tables(source: &DatabaseTransaction, target: &DatabaseTransaction) -> R
         }
         waiting.push(Table { name, columns });
     }
-    // What is checked only at the commit puts no table behind another.
+    // Deferred constraints impose no order on the tables.
     let select = sql(
         target,
         "SELECT t.relname::text AS from, other.relname::text AS to \
@@ -358,7 +358,7 @@ impl Kind {
     }
 }
 
-/// How many rows there are, and a sum over their SHA-256, in which their order does not matter.
+/// The number of rows, and the sum of their SHA-256 hashes, independent of their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Fingerprint {
     rows: u64,
@@ -393,7 +393,7 @@ impl Fingerprint {
 }
 
 impl Table {
-    /// Brings the target's rows to what the source has, and proves it.
+    /// Makes the target's rows equal to the source's, and verifies it.
     async fn copy(&self, source: &DatabaseTransaction, target: &DatabaseTransaction) -> Result<Copied> {
         let (here, mut there) = tokio::try_join!(self.fingerprint(source), self.fingerprint(target))?;
         let (mut written, mut removed) = (0, 0);
@@ -448,7 +448,7 @@ impl Table {
     ) -> Result<impl Stream<Item = Result<Vec<Value>>> + Unpin + 'a> {
         let backend = conn.get_database_backend();
         let (columns, table) = (self.columns(|_| true).join(", "), quoted(&self.name));
-        // In the order in which they were written: then what must be unique is free when it is taken anew.
+        // In the order of their creation, so that a unique value is free before it is reused.
         let order = if backend == DbBackend::Sqlite {
             "NOT INDEXED"
         } else {
@@ -467,7 +467,7 @@ impl Table {
         self.columns.iter().enumerate().map(read).collect()
     }
 
-    /// Writes the rows that the target lacks or has otherwise. Returns how many there were.
+    /// Writes the rows that are missing or different in the target. Returns their number.
     async fn write(&self, source: &DatabaseTransaction, target: &DatabaseTransaction) -> Result<u64> {
         let width = self.columns.len();
         let at_once = ROWS_AT_ONCE.min(MAX_PARAMETERS / width);
@@ -522,7 +522,7 @@ impl Table {
         columns.map(|column| quoted(&column.name)).collect()
     }
 
-    /// Numbers that PostgreSQL gives must go on behind those that came with the rows.
+    /// Advances PostgreSQL's sequences past the copied rows.
     async fn move_sequences(&self, target: &DatabaseTransaction) -> Result<()> {
         for column in &self.columns {
             if let Some(sequence) = &column.sequence {
@@ -546,7 +546,7 @@ async fn must_be_empty_or_the_same_site(
     target: &DatabaseTransaction,
     tables: &[Table],
 ) -> Result<()> {
-    // The first look of any program at a database makes its site.
+    // Opening a database creates its `site` row.
     let others = tables.iter().filter(|table| table.name != "site");
     let any: Vec<_> = others
         .map(|table| {

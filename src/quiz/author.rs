@@ -32,7 +32,7 @@ use crate::{
     text::{self, safe_markdown},
 };
 
-/// A quiz to be made.
+/// A new quiz.
 #[derive(Clone, Debug)]
 pub struct NewQuiz {
     pub title: String,
@@ -47,7 +47,7 @@ pub struct NewQuiz {
 }
 
 impl NewQuiz {
-    /// A quiz with what staff get if they say no more: one point for a right answer, a minute a question.
+    /// A quiz with defaults: one point for a right answer, a minute per question.
     pub fn titled(title: impl Into<String>, questions: usize) -> Self {
         Self {
             title: title.into(),
@@ -63,7 +63,7 @@ impl NewQuiz {
     }
 }
 
-/// A question to be made. Its texts are Markdown, and made safe when they are written.
+/// A new question. Its texts are Markdown, sanitized when they are stored.
 #[derive(Clone, Debug)]
 pub struct NewQuestion {
     pub chapter: Option<String>,
@@ -75,7 +75,7 @@ pub struct NewQuestion {
     pub explanation: Option<String>,
 }
 
-/// The subject of that name; made if there is none.
+/// The subject with this name; created if it does not exist.
 pub async fn subject(conn: &impl ConnectionTrait, name: &str, now: &Moment) -> Result<SubjectId> {
     let name = name.trim();
     if name.is_empty() {
@@ -105,7 +105,7 @@ pub async fn subject(conn: &impl ConnectionTrait, name: &str, now: &Moment) -> R
     known.map(|subject| subject.id).ok_or_else(deleted)
 }
 
-/// Makes a quiz with a draft of these questions, in one transaction.
+/// Creates a quiz with a draft of these questions, in one transaction.
 pub async fn draft(
     conn: &impl ConnectionTrait,
     subject: SubjectId,
@@ -200,7 +200,7 @@ async fn write_questions(
     Ok(())
 }
 
-/// The chapters that the questions name; made where there is none.
+/// The chapters that the questions name; created if they do not exist.
 async fn chapters(
     conn: &impl ConnectionTrait,
     subject: SubjectId,
@@ -283,7 +283,7 @@ pub async fn publish_in(change: &mut Change<'_>, quiz: QuizId) -> Result<()> {
     change.tell(QuizChanged { quiz }).await
 }
 
-/// What is wrong with a question of a draft, if anything: a submit must never fail because of content.
+/// The problem of a draft's question, if any: a submit must never fail because of content.
 fn check(question: &question::Model, choices: &[choice::Model]) -> Result<(), &'static str> {
     let mut texts = HashSet::new();
     if question.text.trim().is_empty() || choices.iter().any(|choice| choice.text.trim().is_empty()) {
@@ -302,7 +302,7 @@ fn check(question: &question::Model, choices: &[choice::Model]) -> Result<(), &'
     }
 }
 
-/// Scores the results of a revision again whose key was corrected.
+/// Rescores the results of a revision after a correction of its answer key.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Regrade {
     pub revision: RevisionId,
@@ -313,8 +313,8 @@ impl Job for Regrade {
     const ABOUT: &'static str = "Rescores the results of a revision after a correction of its answer key.";
 }
 
-/// Mends the key of a published question: from now on another choice is the right one, and all results follow. The number
-/// of the correction.
+/// Corrects the answer key of a published question: another choice becomes the right one, and all results are rescored.
+/// Returns the number of the correction.
 pub async fn correct(
     site: &Site,
     viewer: &Viewer,

@@ -47,12 +47,12 @@ use marmalade::{
     db::sql,
     entity::{standing, user},
     id::{QuizId, SessionId, UserId},
+    open,
     quiz::{
         Marking,
         author::{self, NewQuestion, NewQuiz},
     },
     secret::Secret,
-    serve,
 };
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait};
 use serde::Deserialize;
@@ -110,7 +110,7 @@ async fn main() -> Result<()> {
     config.site.data_dir = folder.path().to_owned();
     config.site.secrets = vec![Secret(secret.into())];
     config.site.demo = false;
-    let app = serve::open(config).await.map_err(words)?;
+    let app = open::open(config).await.map_err(words)?;
     if let Some(fleet) = &app.fleet {
         fleet.join().await.map_err(words)?;
     }

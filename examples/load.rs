@@ -47,8 +47,8 @@ use marmalade::{
     demo,
     entity::user,
     id::UserId,
+    open,
     secret::Secret,
-    serve,
 };
 use rand::{
     Rng, SeedableRng,
@@ -172,7 +172,7 @@ async fn fill(place: &Place, students: usize) -> Result<()> {
     config.site.mode = Mode::Development;
     config.site.data_dir = place.folder.path().to_owned();
     config.database.url = place.database_url()?.map(Secret);
-    let app = serve::open(config).await.map_err(words)?;
+    let app = open::open(config).await.map_err(words)?;
     // The server does so only while there is nobody.
     demo::fill_if_empty(&app).await.map_err(words)?;
     let now = app.now();

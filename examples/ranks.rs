@@ -33,10 +33,10 @@ use marmalade::{
     http,
     id::UserId,
     limit::{Limits, Rate},
+    open,
     ranks::board::{Board, Scope, Span, Window},
     ranks::question::Changed,
     secret::Secret,
-    serve,
 };
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
@@ -125,7 +125,7 @@ async fn measure(plan: &Plan, standings: usize, name: &str) -> Result<String> {
         submits: unlimited,
         ..Limits::default()
     };
-    let app = serve::open(config).await.map_err(words)?;
+    let app = open::open(config).await.map_err(words)?;
     // Before the tokens of students who have never signed in are looked up.
     if let Some(fleet) = app.fleet.clone() {
         tokio::spawn(marmalade::background::keep_channel(app.clone()));

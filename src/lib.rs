@@ -34,6 +34,7 @@ pub mod jobs;
 pub mod leaderboard;
 pub mod limit;
 pub mod mail;
+pub mod open;
 pub mod operation;
 pub mod ops;
 pub mod outbox;

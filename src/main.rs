@@ -16,7 +16,7 @@ use marmalade::{
     change::Cause,
     config::{self, Config},
     error::{Error, Result},
-    import,
+    import, open,
     ops::{
         backup, copy,
         deploy::{self, Severity},
@@ -176,8 +176,8 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
     match command {
-        Command::Serve => serve::serve(serve::open(config).await?, asked_to_stop()).await?,
-        Command::Worker => serve::work(serve::open(config).await?, asked_to_stop()).await?,
+        Command::Serve => serve::serve(open::open(config).await?, asked_to_stop()).await?,
+        Command::Worker => serve::work(open::open(config).await?, asked_to_stop()).await?,
         Command::Migrate { direction } => migrate(&config, direction).await?,
         Command::Schema => print!("{}", schema::sdl()),
         Command::Config => {
@@ -189,7 +189,7 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
             }
         }
         Command::Import(file) => {
-            let app = serve::open(config).await?;
+            let app = open::open(config).await?;
             let report = import::run(&app, &file, &Cause::clock(&app.now())).await?;
             print!("{report}");
             return Ok(if report.is_clean() {
@@ -198,17 +198,17 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
                 ExitCode::from(3)
             });
         }
-        Command::User { action } => user(&serve::open(config).await?, action).await?,
+        Command::User { action } => user(&open::open(config).await?, action).await?,
         Command::Audit {
             action: AuditAction::Head,
-        } => print_head(&serve::open(config).await?).await?,
+        } => print_head(&open::open(config).await?).await?,
         Command::Verify { head } => return prove(config, head.as_deref()).await,
         Command::Check { deploy: false } => println!("the configuration can be used"),
         Command::Check { deploy: true } => {
             // Reported before the database is contacted, which may be down.
             let mut findings = deploy::of_config(&config);
             findings.iter().for_each(|finding| println!("{finding}"));
-            let of_services = deploy::of_services(&config, &serve::connect(&config).await?).await?;
+            let of_services = deploy::of_services(&config, &open::connect(&config).await?).await?;
             of_services.iter().for_each(|finding| println!("{finding}"));
             findings.extend(of_services);
             if findings.iter().any(|finding| finding.severity == Severity::Error) {
@@ -242,13 +242,13 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
 /// Verifies, and compares the audit log with what `audit head` printed earlier.
 async fn prove(config: Config, head: Option<&Path>) -> Result<ExitCode> {
     let head = head.map(read_head).transpose()?;
-    let app = serve::open(config).await?;
+    let app = open::open(config).await?;
     if let Some(fleet) = &app.fleet {
         fleet.join().await?;
     }
     let mut findings = verify::verify(&app).await?;
     if let Some(head) = head {
-        findings.extend(seal::check_head(&app, &head).await?);
+        findings.extend(seal::check_head(&app.db, &head).await?);
     }
     for finding in &findings {
         println!("{finding}");
@@ -262,7 +262,7 @@ async fn prove(config: Config, head: Option<&Path>) -> Result<ExitCode> {
 }
 
 async fn migrate(config: &Config, direction: Direction) -> Result<()> {
-    let db = serve::connect(config).await?;
+    let db = open::connect(config).await?;
     match direction {
         Direction::Up => db.migrate().await?,
         Direction::Down { steps } => Migrator::down(db.write(), Some(steps)).await?,
@@ -276,8 +276,8 @@ async fn migrate(config: &Config, direction: Direction) -> Result<()> {
 }
 
 async fn print_head(app: &App) -> Result<()> {
-    seal::seal(app).await?;
-    let head = seal::head(app).await?;
+    seal::seal(&app.db, &app.keys).await?;
+    let head = seal::head(&app.db).await?;
     let head = head.ok_or_else(|| Error::BadInput("Nothing has been recorded yet.".into()))?;
     println!("{}", serde_json::to_string(&head).map_err(Error::internal)?);
     Ok(())

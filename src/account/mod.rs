@@ -6,6 +6,8 @@ pub mod people;
 pub mod profile;
 pub mod session;
 
+use std::time::Duration;
+
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, SqlErr};
 use serde_json::json;
 
@@ -23,6 +25,9 @@ use crate::{
     site::Site,
     text,
 };
+
+/// Period in which a deleted account can be restored, before its personal data is erased.
+pub const RESTORABLE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 impl From<user::Model> for Profile {
     fn from(account: user::Model) -> Self {

@@ -1,7 +1,5 @@
 //! Changes of one's own account.
 
-use std::time::Duration;
-
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
@@ -9,7 +7,7 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{hash_of, people, set_password, taken, with_password};
+use super::{RESTORABLE, hash_of, people, set_password, taken, with_password};
 use crate::{
     account::session::{self, Ending},
     audit::{Action, Entry},
@@ -24,9 +22,6 @@ use crate::{
     site::Site,
     text,
 };
-
-/// Period in which a deleted account can be restored, before its personal data is erased.
-pub const RESTORABLE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The changes; `None` keeps a value.
 #[derive(Default)]

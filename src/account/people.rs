@@ -6,7 +6,7 @@ use sea_orm::{
 };
 use serde_json::{Value, json};
 
-use super::own::RESTORABLE;
+use super::RESTORABLE;
 use crate::{
     account::session::{self, Ending},
     audit::{Action, Entry},

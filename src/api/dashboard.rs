@@ -11,12 +11,38 @@ use crate::{
         payload::points,
         quiz::{Chapter, Subject},
     },
-    dashboard::{
-        Dashboard, OfChapter, OfDay, OfSubject, Sums,
-        daily::{self, DailyMetrics},
-    },
+    dashboard::{Dashboard, OfChapter, OfDay, OfSubject, Sums, daily},
+    entity::daily_metric,
     error::{Error, Result},
 };
+
+/// Activity on one day.
+#[derive(SimpleObject)]
+pub struct DailyMetrics {
+    /// The day, in the site's time zone.
+    day: NaiveDate,
+    /// The number of accounts created.
+    new_accounts: i64,
+    /// The number of students who started an attempt.
+    active_students: i64,
+    /// The number of attempts started.
+    attempts_started: i64,
+    /// The number of attempts submitted, by students or by the clock.
+    attempts_submitted: i64,
+}
+
+impl From<daily_metric::Model> for DailyMetrics {
+    fn from(row: daily_metric::Model) -> Self {
+        Self {
+            // Written by us, as a date.
+            day: row.day.parse().unwrap_or_default(),
+            new_accounts: row.new_accounts,
+            active_students: row.active_students,
+            attempts_started: row.attempts_started,
+            attempts_submitted: row.attempts_submitted,
+        }
+    }
+}
 
 /// Totals over submitted attempts.
 #[derive(SimpleObject)]
@@ -145,7 +171,8 @@ impl DashboardQuery {
             return Err(Error::BadInput("Request at most 366 days.".into()));
         }
         let conn = ctx.app().db.for_analytics().await;
-        daily::days(&conn, from, until).await.map(Some)
+        let days = daily::days(&conn, from, until).await?;
+        Ok(Some(days.into_iter().map(Into::into).collect()))
     }
 
     /// The viewer's progress.

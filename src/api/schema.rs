@@ -21,8 +21,11 @@ use crate::{
         import::{ImportMutation, ImportQuery},
         job::{JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
+        own_account::{OwnAccountMutation, OwnAccountQuery},
+        people::{PeopleMutation, PeopleQuery},
         quiz::{CatalogueQuery, Chapter, Quiz, QuizMutation, Subject},
-        user::{AccountMutation, AccountQuery, User},
+        session::SessionMutation,
+        user::{User, ViewerQuery},
     },
     app::App,
     auth::Viewer,
@@ -40,7 +43,9 @@ pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 #[derive(MergedObject, Default)]
 pub struct Query(
     NodeQuery,
-    AccountQuery,
+    ViewerQuery,
+    OwnAccountQuery,
+    PeopleQuery,
     CatalogueQuery,
     AttemptQuery,
     DashboardQuery,
@@ -54,7 +59,9 @@ pub struct Query(
 /// The root of all mutations. Outcomes that a person can act on are in the payload's `errors`.
 #[derive(MergedObject, Default)]
 pub struct Mutation(
-    AccountMutation,
+    SessionMutation,
+    OwnAccountMutation,
+    PeopleMutation,
     AttemptMutation,
     ImportMutation,
     JobMutation,

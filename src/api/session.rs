@@ -308,7 +308,7 @@ fn signed_in(ctx: &Context<'_>, tokens: Result<Tokens>) -> Result<SessionPayload
             refresh_token: tokens.refresh,
         }),
         Client::Browser => {
-            for cookie in cookie::of(&tokens, !ctx.app().config.speaks_plainly()) {
+            for cookie in cookie::of(&tokens.access, &tokens.refresh, !ctx.app().config.speaks_plainly()) {
                 ctx.append_http_header(SET_COOKIE, cookie);
             }
             None

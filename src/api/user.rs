@@ -1,6 +1,6 @@
 //! Accounts in the API.
 
-use async_graphql::{Context, Enum, ID, MergedObject, Object};
+use async_graphql::{Context, Enum, ID, Object};
 use chrono::{DateTime, Utc};
 
 use crate::{
@@ -10,11 +10,9 @@ use crate::{
         connection::{Connection, connection, page_cost},
         context::RequestContext,
         guard::Needs,
-        own_account::{OwnAccountMutation, OwnAccountQuery},
         payload::date_time,
-        people::{PeopleMutation, PeopleQuery},
         scalar::{EmailAddress, Handle, PictureUrl},
-        session::{Session, SessionMutation},
+        session::Session,
     },
     attempt,
     entity::user,
@@ -188,14 +186,6 @@ impl SessionTotal {
         sessions::count(ctx.app().db.read(), ctx.viewer()?, ctx.now().at).await
     }
 }
-
-/// Accounts: queries.
-#[derive(MergedObject, Default)]
-pub struct AccountQuery(pub(super) ViewerQuery, OwnAccountQuery, PeopleQuery);
-
-/// Accounts: mutations.
-#[derive(MergedObject, Default)]
-pub struct AccountMutation(pub(super) SessionMutation, OwnAccountMutation, PeopleMutation);
 
 /// Queries for the signed-in account.
 #[derive(Default)]

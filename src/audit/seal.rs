@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    db::{self, Turn},
+    auth::token::Keys,
+    db::{self, Db, Turn},
     entity::audit_entry::{Entity, Model},
     error::{Error, Result},
-    site::Site,
 };
 
 /// Interval of the sealer, and so the longest an entry stays unsealed while a server runs.
@@ -43,28 +43,27 @@ pub struct Head {
 
 /// Seals the committed entries that are not sealed yet. Returns their number. Entries are sealed in the order they are
 /// found: one that commits after a younger one gets a later sequence number, and none is skipped.
-pub async fn seal(site: &Site) -> Result<usize> {
+pub async fn seal(db: &Db, keys: &Keys) -> Result<usize> {
     let mut sealed = 0;
     // Checking needs only a reader; the sealer takes the writer only if there are entries.
-    while Entity::unsealed().one(site.db.read()).await?.is_some() {
-        sealed += seal_some(site).await?;
+    while Entity::unsealed().one(db.read()).await?.is_some() {
+        sealed += seal_some(db, keys).await?;
     }
     Ok(sealed)
 }
 
-async fn seal_some(site: &Site) -> Result<usize> {
-    let tx = site.db.begin().await?;
+async fn seal_some(db: &Db, keys: &Keys) -> Result<usize> {
+    let tx = db.begin().await?;
     db::take_turn(&tx, Turn::Seal).await?;
     let head = Entity::head().one(&tx).await?;
     let (mut seq, mut previous) = head.map_or((0, None), |head| (head.seq.unwrap_or(0), head.hash));
-    let key_id = site.keys.id();
+    let key_id = keys.id();
     let mut values: Vec<Value> = vec![key_id.into()];
     let mut rows = Vec::new();
     for entry in Entity::unsealed().limit(AT_ONCE).all(&tx).await? {
         seq += 1;
         let hash = hash(previous.as_deref(), seq, &entry);
-        let mac = site
-            .keys
+        let mac = keys
             .seal(key_id, &hash)
             .ok_or_else(|| Error::internal("no key to seal with"))?;
         let n = values.len();
@@ -86,8 +85,8 @@ async fn seal_some(site: &Site) -> Result<usize> {
 }
 
 /// The end of the chain, if it has begun.
-pub async fn head(site: &Site) -> Result<Option<Head>> {
-    let last = Entity::head().one(site.db.read()).await?;
+pub async fn head(db: &Db) -> Result<Option<Head>> {
+    let last = Entity::head().one(db.read()).await?;
     Ok(last.map(|entry| Head {
         sequence: entry.seq.unwrap_or_default(),
         hash: hex::encode(entry.hash.unwrap_or_default()),
@@ -97,13 +96,13 @@ pub async fn head(site: &Site) -> Result<Option<Head>> {
 }
 
 /// Problems of the chain, one per line: altered or removed entries, and seals made without the key.
-pub async fn check(site: &Site) -> Result<Vec<String>> {
+pub async fn check(db: &Db, keys: &Keys) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     let (mut seq, mut previous): (i64, Option<Vec<u8>>) = (0, None);
     // The entries since the last verifiable seal, and the id of the key that is missing for them.
     let mut unproved: Option<(i64, String)> = None;
     loop {
-        let entries = Entity::sealed_after(seq).limit(AT_ONCE).all(site.db.read()).await?;
+        let entries = Entity::sealed_after(seq).limit(AT_ONCE).all(db.read()).await?;
         if entries.is_empty() {
             break;
         }
@@ -118,7 +117,7 @@ pub async fn check(site: &Site) -> Result<Vec<String>> {
             if at == seq + 1 && hash(previous.as_deref(), at, &entry) != stored {
                 findings.push(format!("audit entry {at} ({}) was altered", entry.id.encode()));
             }
-            match site.keys.seal(key_id, stored) {
+            match keys.seal(key_id, stored) {
                 Some(mac) if entry.mac.as_deref() == Some(&mac[..]) => unproved = None,
                 Some(_) => findings.push(format!("audit entry {at} ({}) has a forged seal", entry.id.encode())),
                 None => {
@@ -138,8 +137,8 @@ pub async fn check(site: &Site) -> Result<Vec<String>> {
 }
 
 /// The problem, if the chain does not contain `head`.
-pub async fn check_head(site: &Site, head: &Head) -> Result<Vec<String>> {
-    let entry = Entity::sealed_after(head.sequence - 1).one(site.db.read()).await?;
+pub async fn check_head(db: &Db, head: &Head) -> Result<Vec<String>> {
+    let entry = Entity::sealed_after(head.sequence - 1).one(db.read()).await?;
     let there = entry.filter(|entry| entry.seq == Some(head.sequence));
     Ok(match there {
         Some(entry) if hex::encode(entry.hash.as_deref().unwrap_or_default()) == head.hash => Vec::new(),
@@ -148,7 +147,7 @@ pub async fn check_head(site: &Site, head: &Head) -> Result<Vec<String>> {
             head.sequence
         )],
         None => {
-            let last = Entity::head().one(site.db.read()).await?.and_then(|entry| entry.seq);
+            let last = Entity::head().one(db.read()).await?.and_then(|entry| entry.seq);
             vec![missing(last.unwrap_or(0).min(head.sequence - 1) + 1, head.sequence)]
         }
     })

@@ -5,10 +5,7 @@ use axum::http::HeaderMap;
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use cookie::time::Duration;
 
-use crate::{
-    account::session::Tokens,
-    auth::token::{ACCESS_LIFETIME, REFRESH_LIFETIME},
-};
+use super::token::{ACCESS_LIFETIME, REFRESH_LIFETIME};
 
 /// The path at which a browser refreshes its session.
 pub const REFRESH_PATH: &str = "/auth/refresh";
@@ -16,14 +13,14 @@ pub const REFRESH_PATH: &str = "/auth/refresh";
 const ACCESS: &str = "access_token";
 const REFRESH: &str = "refresh_token";
 
-/// `Set-Cookie` values that hold a session; `secure` where browsers come over TLS.
-pub fn of(tokens: &Tokens, secure: bool) -> [String; 2] {
+/// `Set-Cookie` values that hold a session's access and refresh token; `secure` where browsers come over TLS.
+pub fn of(access: &str, refresh: &str, secure: bool) -> [String; 2] {
     [
-        cookie(ACCESS, "/", tokens.access.clone(), ACCESS_LIFETIME.as_secs(), secure),
+        cookie(ACCESS, "/", access.to_owned(), ACCESS_LIFETIME.as_secs(), secure),
         cookie(
             REFRESH,
             REFRESH_PATH,
-            tokens.refresh.clone(),
+            refresh.to_owned(),
             REFRESH_LIFETIME.as_secs(),
             secure,
         ),

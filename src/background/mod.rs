@@ -27,7 +27,7 @@ pub fn serve(app: &App, tasks: &TaskTracker) {
         relay::relay(&app).await.map(drop)
     });
     every(app, tasks, audit::seal::SEAL_EVERY, |app| async move {
-        audit::seal::seal(&app).await.map(drop)
+        audit::seal::seal(&app.db, &app.keys).await.map(drop)
     });
     every(app, tasks, app.config.server.board_tick, |app| async move {
         notice_the_day(&app);

@@ -1,6 +1,5 @@
 //! Activity of each day, for staff: counted once, after the day is over.
 
-use async_graphql::SimpleObject;
 use chrono::NaiveDate;
 use sea_orm::{ConnectionTrait, FromQueryResult};
 use serde::{Deserialize, Serialize};
@@ -17,21 +16,6 @@ use crate::{
 
 /// The days that are counted at once; more are counted the next time.
 const MOST_DAYS: usize = 400;
-
-/// Activity on one day.
-#[derive(Clone, Debug, SimpleObject)]
-pub struct DailyMetrics {
-    /// The day, in the site's time zone.
-    day: NaiveDate,
-    /// The number of accounts created.
-    new_accounts: i64,
-    /// The number of students who started an attempt.
-    active_students: i64,
-    /// The number of attempts started.
-    attempts_started: i64,
-    /// The number of attempts submitted, by students or by the clock.
-    attempts_submitted: i64,
-}
 
 #[derive(FromQueryResult)]
 struct Extent {
@@ -95,16 +79,6 @@ pub async fn count_days(site: &Site, now: &Moment) -> Result<()> {
 }
 
 /// The days from `from` to `until`, both included, as far as they are counted; the oldest first.
-pub async fn days(conn: &impl ConnectionTrait, from: NaiveDate, until: NaiveDate) -> Result<Vec<DailyMetrics>> {
-    let rows = daily_metric::Entity::of_days(from, until).all(conn).await?;
-    let read = |row: daily_metric::Model| {
-        Some(DailyMetrics {
-            day: row.day.parse().ok()?,
-            new_accounts: row.new_accounts,
-            active_students: row.active_students,
-            attempts_started: row.attempts_started,
-            attempts_submitted: row.attempts_submitted,
-        })
-    };
-    Ok(rows.into_iter().filter_map(read).collect())
+pub async fn days(conn: &impl ConnectionTrait, from: NaiveDate, until: NaiveDate) -> Result<Vec<daily_metric::Model>> {
+    Ok(daily_metric::Entity::of_days(from, until).all(conn).await?)
 }

@@ -58,7 +58,10 @@ async fn refresh(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<([
         now: app.now(),
     };
     let tokens = session::refresh(app, &token, Client::Browser, &cause).await?;
-    Ok((cookie::of(&tokens, !app.config.speaks_plainly()), tokens.viewer.role()))
+    Ok((
+        cookie::of(&tokens.access, &tokens.refresh, !app.config.speaks_plainly()),
+        tokens.viewer.role(),
+    ))
 }
 
 fn with_cookies(mut response: Response, cookies: [String; 2]) -> Response {

@@ -4,29 +4,14 @@ pub mod cost;
 pub mod error;
 pub mod persisted;
 
-use std::path::PathBuf;
-
 use async_graphql::{
     Request, ServerError,
     parser::types::{OperationType, Selection},
 };
 
-use self::{
-    cost::{Bounds, holds_nul},
-    persisted::Operations,
-};
+pub use self::persisted::Settings;
+use self::{cost::holds_nul, persisted::Operations};
 use crate::{auth::Viewer, error::Error, operation::error::of_request};
-
-/// The keys of operations.
-#[derive(Clone, Debug, confique::Config)]
-pub struct Settings {
-    /// Manifest (apollo-persisted-query-manifest, JSON) of the only operations that run, except for staff; without one, all
-    /// may.
-    #[config(env = "MARMALADE_OPERATIONS")]
-    pub manifest: Option<PathBuf>,
-    #[config(nested)]
-    pub bounds: Bounds,
-}
 
 /// A request that may run. Only [`admit`] makes one.
 pub struct Admitted {

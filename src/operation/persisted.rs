@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -12,8 +12,19 @@ use moka::future::Cache;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::{Settings, cost::Bounds};
+use super::cost::Bounds;
 use crate::error::{Error, Result};
+
+/// The keys of operations.
+#[derive(Clone, Debug, confique::Config)]
+pub struct Settings {
+    /// Manifest (apollo-persisted-query-manifest, JSON) of the only operations that run, except for staff; without one, all
+    /// may.
+    #[config(env = "MARMALADE_OPERATIONS")]
+    pub manifest: Option<PathBuf>,
+    #[config(nested)]
+    pub bounds: Bounds,
+}
 
 /// Documents that clients have taught this server, in bytes.
 const LEARNT_BYTES: u64 = 16 * 1024 * 1024;

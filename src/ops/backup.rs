@@ -12,8 +12,8 @@ use crate::{
     config::Config,
     db::{Db, sql},
     error::{Error, Result},
+    open,
     secret::Secret,
-    serve,
     text::url::{POSTGRES, password, server_url, without_password},
 };
 
@@ -51,7 +51,7 @@ fn make_private(file: &Path) -> Result<()> {
 }
 
 async fn copy_into(config: &Config, file: &Path) -> Result<()> {
-    let db = serve::connect(config).await?;
+    let db = open::connect(config).await?;
     let name = file.to_str().ok_or_else(|| refusal("the file's name is not UTF-8"))?;
     let copy = sql(db.read(), "VACUUM INTO $1", [name.into()]);
     db.read().execute_raw(copy).await?;
@@ -68,7 +68,7 @@ pub const ABOUT_REDIS: &str = "Redis was not looked at. It may hold boards of th
 /// Brings a backup into the configured database, which must hold nothing yet.
 pub async fn restore(config: &Config, file: &Path) -> Result<()> {
     if let Some(Secret(url)) = &config.database.url {
-        let db = serve::connect(config).await?;
+        let db = open::connect(config).await?;
         let empty = is_empty(&db).await?;
         db.close().await?;
         if !empty {
@@ -77,7 +77,7 @@ pub async fn restore(config: &Config, file: &Path) -> Result<()> {
         let how = ["--no-owner", "--exit-on-error", "--single-transaction"];
         run_tool("pg_restore", url, &how, file).await?;
         // The statistics that the planner lives on are not in a backup.
-        let db = serve::connect(config).await?;
+        let db = open::connect(config).await?;
         db.write().execute_unprepared("ANALYZE").await?;
         return db.close().await;
     }
@@ -100,7 +100,7 @@ pub async fn restore(config: &Config, file: &Path) -> Result<()> {
             file.display()
         )));
     }
-    serve::make_private(&config.site.data_dir)?;
+    open::make_private(&config.site.data_dir)?;
     // Under another name until it is whole: a half copied database is never opened.
     let half = target.with_extension("half");
     std::fs::remove_file(&half).ok();

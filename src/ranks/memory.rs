@@ -12,9 +12,8 @@ use futures_util::TryStreamExt;
 use tokio::sync::{Semaphore, SetOnce};
 
 use super::{
-    IDLE, Key, MOMENT, Move,
     index::{Place, RankIndex, Update},
-    question::{Answer, Question},
+    question::{Answer, IDLE, Key, MOMENT, Move, Question},
     snapshot::snapshot,
 };
 use crate::{

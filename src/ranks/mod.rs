@@ -10,7 +10,7 @@ pub mod shared;
 pub mod snapshot;
 pub mod tables;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use chrono::NaiveDate;
 use chrono_tz::Tz;
@@ -22,7 +22,7 @@ use self::{
     board::Board,
     index::Update,
     memory::Memory,
-    question::{Answer, Changed, Key, Move, Question},
+    question::{Answer, Changed, Key, MOMENT, Move, Question},
     shared::Shared,
     snapshot::snapshot,
 };
@@ -44,12 +44,6 @@ enum Index {
 
 /// Held by a transaction from just before its commit until the boards are updated.
 pub struct Committing(#[expect(dead_code, reason = "kept until dropped")] Option<memory::Committing>);
-
-/// Time without a query after which a board is dropped.
-const IDLE: Duration = Duration::from_secs(15 * 60);
-
-/// Time that a query waits for a board being built. Most are ready by then, and cheaper to query than the tables.
-const MOMENT: Duration = Duration::from_millis(200);
 
 impl Ranks {
     /// The indexes of one server, or those of a fleet.

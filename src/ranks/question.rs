@@ -3,12 +3,20 @@
 use std::fmt;
 
 use chrono::NaiveDate;
+use std::time::Duration;
+
 use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::index::{Place, RankIndex, Standing, Update};
 use crate::clock::Time;
+
+/// Time without a query after which a board is dropped.
+pub const IDLE: Duration = Duration::from_secs(15 * 60);
+
+/// Time that a query waits for a board being built. Most are ready by then, and cheaper to query than the tables.
+pub const MOMENT: Duration = Duration::from_millis(200);
 
 /// A board as the tables name it, or as a day found it, which no table has.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -26,9 +26,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{
-    IDLE, Key, MOMENT, Move,
     index::{Place, Standing, Update},
-    question::{Answer, Question},
+    question::{Answer, IDLE, Key, MOMENT, Move, Question},
     snapshot::snapshot,
 };
 use crate::{

@@ -54,7 +54,9 @@ fn access(role: &str) -> Value {
 }
 
 async fn seal_all(app: &TestApp) -> usize {
-    seal::seal(&app.app).await.unwrap_or_else(|_| panic!("seals"))
+    seal::seal(&app.app.db, &app.app.keys)
+        .await
+        .unwrap_or_else(|_| panic!("seals"))
 }
 
 async fn findings(app: &TestApp) -> Vec<String> {
@@ -100,7 +102,7 @@ on_both_databases! {
     async fn an_altered_a_removed_and_a_cut_entry_are_each_found(app: TestApp) {
         write_some(&app, 5).await;
         assert_eq!(seal_all(&app).await, 5);
-        let head = seal::head(&app.app).await.unwrap_or_else(|_| panic!("reads")).expect("a head");
+        let head = seal::head(&app.app.db).await.unwrap_or_else(|_| panic!("reads")).expect("a head");
         assert_eq!((head.sequence, findings(&app).await), (5, vec![]));
 
         for statement in [
@@ -139,14 +141,14 @@ on_both_databases! {
 
         by_hand(&app, "DELETE FROM audit_entries WHERE seq = 5").await.expect("cut");
         assert_eq!(findings(&app).await, Vec::<String>::new(), "a cut tail shows only to who has kept the head");
-        let cut = seal::check_head(&app.app, &head).await.unwrap_or_else(|_| panic!("runs"));
+        let cut = seal::check_head(&app.app.db, &head).await.unwrap_or_else(|_| panic!("runs"));
         assert_eq!(cut, ["audit entry 5 was removed"]);
         write_some(&app, 1).await;
         seal_all(&app).await;
-        let other = seal::check_head(&app.app, &head).await.unwrap_or_else(|_| panic!("runs"));
+        let other = seal::check_head(&app.app.db, &head).await.unwrap_or_else(|_| panic!("runs"));
         assert_eq!(other, ["audit entry 5 is not the one that was exported as the head"]);
-        let now = seal::head(&app.app).await.unwrap_or_else(|_| panic!("reads")).expect("a head");
-        assert!(seal::check_head(&app.app, &now).await.is_ok_and(|found| found.is_empty()));
+        let now = seal::head(&app.app.db).await.unwrap_or_else(|_| panic!("reads")).expect("a head");
+        assert!(seal::check_head(&app.app.db, &now).await.is_ok_and(|found| found.is_empty()));
 
         is("DELETE FROM audit_entries WHERE seq = 3", "", "audit entry 3 was removed").await;
     }
@@ -192,7 +194,7 @@ on_both_databases! {
         let (one, other, third) = tokio::join!(seal_all(&app), seal_all(&app), seal_all(&app));
         assert_eq!(one + other + third, 450);
         app.verify().await;
-        assert_eq!(seal::head(&app.app).await.ok().flatten().map(|head| head.sequence), Some(450));
+        assert_eq!(seal::head(&app.app.db).await.ok().flatten().map(|head| head.sequence), Some(450));
         assert_eq!(app.statements(seal_all(&app)).await, (1, 0), "nothing to do costs one statement");
     }
 

@@ -146,7 +146,9 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
     ada.take(quiz, 3).await;
     let open = ada.start(source.quiz(2, |_| {}).await).await;
     ada.save(&open, 0, 1, 1).await;
-    seal::seal(&source.app).await.unwrap_or_else(|_| panic!("it seals"));
+    seal::seal(&source.app.db, &source.app.keys)
+        .await
+        .unwrap_or_else(|_| panic!("it seals"));
     site.at_source(
         "INSERT INTO corrections SELECT id, revision_id, 1, id, 1, 'It was the second.', (SELECT id FROM users), 7 \
          FROM questions WHERE right_position = 0 LIMIT 1",
@@ -204,7 +206,9 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
     source.advance(Duration::from_secs(60));
     ada.save(&open, 1, 0, 2).await;
     ada.submit(&open, "the one key").await;
-    seal::seal(&source.app).await.unwrap_or_else(|_| panic!("it seals"));
+    seal::seal(&source.app.db, &source.app.keys)
+        .await
+        .unwrap_or_else(|_| panic!("it seals"));
     let events = rows(source, "outbox").await;
     marmalade::background::relay::relay(&source.app)
         .await
@@ -269,7 +273,7 @@ async fn a_planted_difference_is_mended_or_named() {
     site.taken().await;
     site.source.register("ada").await;
     assert!(site.source.sign_in("ada", "wrong").await.is_none());
-    seal::seal(&site.source.app)
+    seal::seal(&site.source.app.db, &site.source.app.keys)
         .await
         .unwrap_or_else(|_| panic!("it seals"));
     site.copied().await;

@@ -22,7 +22,7 @@ mod play;
 
 use std::net::SocketAddr;
 
-use marmalade::{config::Config, http, id::QuizId, serve};
+use marmalade::{config::Config, http, id::QuizId, open};
 
 use crate::on_both_databases;
 
@@ -111,7 +111,7 @@ async fn a_small_crowd_is_told_nothing_wrong() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut config = Config::default();
     config.site.data_dir = folder.path().to_owned();
-    let app = serve::open(config).await.unwrap_or_else(|_| panic!("an application"));
+    let app = open::open(config).await.unwrap_or_else(|_| panic!("an application"));
     let size = crowd::Size {
         listeners: 20,
         standings: 300,

@@ -10,7 +10,7 @@ use std::{
 
 use base64::Engine;
 use marmalade::{
-    account::{link::EmailChangeWarning, own::RESTORABLE},
+    account::{RESTORABLE, link::EmailChangeWarning},
     app::{App, jobs::KINDS},
     auth::role::Role,
     background::schedule::{self, Schedule},

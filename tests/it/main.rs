@@ -13,6 +13,7 @@ mod cross_site;
 mod edge;
 mod examples;
 mod fleet;
+mod floors;
 mod jobs;
 mod limits;
 mod metrics;

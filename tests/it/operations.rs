@@ -11,7 +11,7 @@ use marmalade::{
     auth::role::Role,
     config::{Config, Mode},
     db::{Db, Synchronous},
-    demo,
+    demo, open,
     ops::{
         backup,
         deploy::{self, Severity},
@@ -42,7 +42,7 @@ async fn probe(app: &TestApp, path: &str) -> (StatusCode, String) {
 fn private_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
-    serve::make_private(&data).unwrap_or_else(|_| panic!("a private folder"));
+    open::make_private(&data).unwrap_or_else(|_| panic!("a private folder"));
     folder
 }
 
@@ -267,7 +267,7 @@ impl Fresh {
     }
 
     async fn open(&self) -> App {
-        serve::open(self.config.clone())
+        open::open(self.config.clone())
             .await
             .unwrap_or_else(|_| panic!("it opens"))
     }
@@ -320,7 +320,7 @@ on_both_databases! {
             let findings = deploy::check(&fresh.config, db).await.unwrap_or_else(|_| panic!("it checks"));
             findings.iter().map(|finding| finding.about).collect::<Vec<_>>()
         };
-        let empty = serve::connect(&fresh.config).await.unwrap_or_else(|_| panic!("it opens"));
+        let empty = open::connect(&fresh.config).await.unwrap_or_else(|_| panic!("it opens"));
         assert!(about(&empty).await.contains(&"marmalade migrate up"));
         let opened = fresh.open().await;
         assert_eq!(about(&opened.db).await, ["MARMALADE_TIME_ZONE"]);
@@ -421,7 +421,7 @@ fn nothing_is_backed_up_where_nothing_is() {
 async fn no_backup_comes_back_beside_a_journal() {
     let folder = private_folder();
     let config = careful(folder.path());
-    serve::open(config.clone()).await.unwrap_or_else(|_| panic!("it opens"));
+    open::open(config.clone()).await.unwrap_or_else(|_| panic!("it opens"));
     let file = folder.path().join("backup");
     assert!(backup::backup(&config, &file).await.is_ok());
     #[cfg(unix)]
@@ -455,7 +455,7 @@ async fn a_migration_takes_as_long_as_it_takes() {
     let mut config = Config::default();
     config.database.url = Some(Secret(url));
     config.database.statement_timeout = Duration::from_millis(100);
-    let opened = tokio::spawn(async move { serve::open_database(&config).await.is_ok() });
+    let opened = tokio::spawn(async move { open::open_database(&config).await.is_ok() });
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(!opened.is_finished(), "it waits for whoever migrates");
     drop(turn);
@@ -473,7 +473,7 @@ async fn a_server_that_lost_its_place_to_another_stops() {
     let other = Db::postgres(&url, 2, None)
         .await
         .unwrap_or_else(|_| panic!("PostgreSQL opens"));
-    let serving = serve::open(config).await.unwrap_or_else(|_| panic!("it opens"));
+    let serving = open::open(config).await.unwrap_or_else(|_| panic!("it opens"));
     let server = tokio::spawn(serve::serve(serving, std::future::pending()));
     let is_free = async || {
         let held = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted \

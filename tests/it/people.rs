@@ -71,7 +71,7 @@ on_both_databases! {
         assert!(suspended["before"]["suspendedAt"].is_null() && suspended["after"]["suspendedAt"].is_string());
         assert!(suspended["requestId"].is_string() && suspended["sequence"].is_null());
         assert!(!data.to_string().contains("shares answers"), "the reason goes with the account");
-        seal::seal(&app.app).await.unwrap_or_else(|_| panic!("seals"));
+        seal::seal(&app.app.db, &app.app.keys).await.unwrap_or_else(|_| panic!("seals"));
         assert!(admin.ask(log, json!({"id": ada.id().encode()})).await["auditLog"]["nodes"][0]["sequence"].is_i64());
         app.verify().await;
     }

@@ -190,7 +190,7 @@ on_both_databases! {
         by_hand(&app, "UPDATE sessions SET user_agent = 'Firefox'".to_owned()).await;
         let of_ada = app.literal(ada.id().0);
         by_hand(&app, format!("UPDATE users SET deleted_at = {} WHERE id = {of_ada}", app.app.now().at.0)).await;
-        app.advance(account::own::RESTORABLE);
+        app.advance(account::RESTORABLE);
         // Two servers at once.
         let now = app.app.now();
         let (one, other) = tokio::join!(account::own::erase(&app.app, &now), account::own::erase(&app.app, &now));
@@ -301,11 +301,11 @@ on_both_databases! {
     }
 
     async fn a_chain_that_has_not_begun_has_no_head(app: TestApp) {
-        let head = async || seal::head(&app.app).await.unwrap_or_else(|_| panic!("a head")).map(|head| head.sequence);
+        let head = async || seal::head(&app.app.db).await.unwrap_or_else(|_| panic!("a head")).map(|head| head.sequence);
         app.register("ada").await;
         assert!(app.sign_in("ada", "wrong horse").await.is_none());
         assert_eq!(head().await, None);
-        seal::seal(&app.app).await.unwrap_or_else(|_| panic!("seals"));
+        seal::seal(&app.app.db, &app.app.keys).await.unwrap_or_else(|_| panic!("seals"));
         assert!(app.sign_in("ada", "wrong horse").await.is_none());
         assert_eq!(head().await, Some(1));
     }

@@ -1,4 +1,4 @@
-//! When what is due again and again is due next.
+//! Schedules: the next due time of each recurring job.
 
 use sea_orm::{ExprTrait, Insert, Set, entity::prelude::*, sea_query::OnConflict};
 

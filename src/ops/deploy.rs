@@ -99,7 +99,7 @@ pub fn of_config(config: &Config) -> Vec<Finding> {
         findings.push(error("MARMALADE_DEMO", message));
     }
     if config.telemetry.metrics_token.is_none() {
-        let message = "nobody can ask for /metrics, so no alert tells what goes wrong; set a token";
+        let message = "/metrics is closed, so no alert can fire; set a token";
         findings.push(warning("MARMALADE_METRICS_TOKEN", message));
     }
     if config.database.statement_timeout.is_zero() {
@@ -116,7 +116,7 @@ pub fn of_config(config: &Config) -> Vec<Finding> {
         .iter()
         .any(|level| config.telemetry.log.contains(level))
     {
-        let message = "debug and trace log what requests hold; info is enough for production";
+        let message = "debug and trace log the content of requests; info is enough for production";
         findings.push(warning("MARMALADE_LOG", message));
     }
     findings
@@ -130,11 +130,11 @@ fn addresses(config: &Config, findings: &mut Vec<Finding>) {
     }
     let is_plain = |url: &str| Url::parse(url).is_ok_and(|url| url.scheme() == "http");
     if is_plain(&config.site.url) {
-        let message = "letters with links that are as good as passwords lead to plain HTTP; begin it with https://";
+        let message = "links in emails, which are as good as passwords, lead to plain HTTP; begin it with https://";
         findings.push(error("MARMALADE_SITE_URL", message));
     }
     if let Some(origin) = config.server.allowed_origins.iter().find(|origin| is_plain(origin)) {
-        let message = format!("whoever is on the way can change the pages of {origin}; use https://");
+        let message = format!("anyone on the network path can change the pages of {origin}; use https://");
         findings.push(error("MARMALADE_ALLOWED_ORIGINS", message));
     } else if config.server.allowed_origins.is_empty() {
         let message = "only pages of the server's own origin can sign in; name the origin of the site";
@@ -146,7 +146,7 @@ fn addresses(config: &Config, findings: &mut Vec<Finding>) {
         .iter()
         .any(|network| network.prefix_len() == 0)
     {
-        let message = "everybody is trusted to say which address a request comes from, so limits per address hold for nobody; \
+        let message = "every client is trusted to state the address of a request, so limits per address are void; \
                        name the proxies";
         findings.push(error("MARMALADE_TRUSTED_PROXIES", message));
     } else if config.server.trusted_proxies.is_empty() && !is_public(config.server.listen.ip()) {
@@ -175,7 +175,7 @@ fn secrets(config: &Config, findings: &mut Vec<Finding>) {
         findings.push(warning("MARMALADE_SECRETS", message));
     }
     if config.site.secrets.iter().any(|Secret(secret)| is_guessable(secret)) {
-        let message = "a secret is guessable, so anybody can sign tokens; make one with `openssl rand -base64 48`";
+        let message = "a secret is guessable, so anyone can sign tokens; make one with `openssl rand -base64 48`";
         findings.push(error("MARMALADE_SECRETS", message));
     }
 }
@@ -204,16 +204,16 @@ fn read(
 
 fn mail(config: &Config, findings: &mut Vec<Finding>) {
     if config.mail.smtp_url.is_none() {
-        let message = "letters go to a folder: nobody who forgot a password will get one";
+        let message = "emails go to a folder, so password resets are not delivered";
         findings.push(warning("MARMALADE_SMTP_URL", message));
     }
     let smtp = read("MARMALADE_SMTP_URL", config.mail.smtp_url.as_ref(), &SMTP, findings);
     if smtp.is_some_and(|url| url.scheme() == "smtp" && !says(&url, "tls", &["required"]) && !is_local(&url)) {
-        let message = "letters and the password may travel in the clear; use smtps:// or add ?tls=required";
+        let message = "emails and the password may be sent unencrypted; use smtps:// or add ?tls=required";
         findings.push(error("MARMALADE_SMTP_URL", message));
     }
     if config.mail.from.email.domain() == "localhost" {
-        let message = "no mail server accepts letters from localhost; name a sender of the site";
+        let message = "no mail server accepts emails from localhost; name a sender of the site";
         findings.push(warning("MARMALADE_MAIL_FROM", message));
     }
 }
@@ -229,7 +229,7 @@ fn storage(config: &Config, findings: &mut Vec<Finding>) {
         };
         let encrypted = says(&url, "sslmode", &["require", "verify-ca", "verify-full"]);
         if !is_local(&url) && !encrypted {
-            let message = "the connection to another machine may be in the clear; add ?sslmode=verify-full";
+            let message = "the connection to another machine may be unencrypted; add ?sslmode=verify-full";
             findings.push(warning(about, message));
         }
         let guessable = ["postgres", "password", "changeme", "marmalade"];
@@ -238,16 +238,16 @@ fn storage(config: &Config, findings: &mut Vec<Finding>) {
         }
     }
     if config.database.url.is_none() && config.database.sqlite_synchronous == Synchronous::Normal {
-        let message = "answers that were acknowledged may go with the power; full keeps them";
+        let message = "acknowledged answers may be lost in a power failure; full keeps them";
         findings.push(warning("MARMALADE_SQLITE_SYNCHRONOUS", message));
     }
     if let Some(url) = read("REDIS_URL", config.redis.url.as_ref(), &REDIS, findings) {
         if !is_local(&url) && password(&url).is_none() {
-            let message = "whoever reaches Redis can change ranks and limits; give it a password";
+            let message = "anyone who reaches Redis can change ranks and limits; set a password";
             findings.push(error("REDIS_URL", message));
         }
         if !is_local(&url) && !matches!(url.scheme(), "rediss" | "valkeys") {
-            let message = "the connection to another machine is in the clear; use rediss://";
+            let message = "the connection to another machine is unencrypted; use rediss://";
             findings.push(warning("REDIS_URL", message));
         }
         if config.site.secrets.is_empty() {
@@ -306,7 +306,7 @@ fn limits(limits: &Limits, findings: &mut Vec<Finding>) {
                 error(limit.key(), message)
             }
             _ => {
-                let message = format!("{now} is over ten times the {then} that is shipped: it limits nobody");
+                let message = format!("{now} is over ten times the {then} that is shipped: it is no limit");
                 warning(limit.key(), message)
             }
         });

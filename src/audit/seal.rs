@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    db::{self, Turn},
+    db::{self, AdvisoryLock},
     entity::audit_entry::{Entity, Model},
     error::{Error, Result},
     site::Site,
@@ -54,7 +54,7 @@ pub async fn seal(site: &Site) -> Result<usize> {
 
 async fn seal_some(site: &Site) -> Result<usize> {
     let tx = site.db.begin().await?;
-    db::take_turn(&tx, Turn::Seal).await?;
+    db::advisory_lock(&tx, AdvisoryLock::Seal).await?;
     let head = Entity::head().one(&tx).await?;
     let (mut seq, mut previous) = head.map_or((0, None), |head| (head.seq.unwrap_or(0), head.hash));
     let key_id = site.keys.id();

@@ -130,7 +130,7 @@ fn addresses(config: &Config, findings: &mut Vec<Finding>) {
     }
     let is_plain = |url: &str| Url::parse(url).is_ok_and(|url| url.scheme() == "http");
     if is_plain(&config.site.url) {
-        let message = "letters with links that are as good as passwords lead to plain HTTP; begin it with https://";
+        let message = "emails with links that are as good as passwords lead to plain HTTP; begin it with https://";
         findings.push(error("MARMALADE_SITE_URL", message));
     }
     if let Some(origin) = config.server.allowed_origins.iter().find(|origin| is_plain(origin)) {
@@ -204,16 +204,16 @@ fn read(
 
 fn mail(config: &Config, findings: &mut Vec<Finding>) {
     if config.mail.smtp_url.is_none() {
-        let message = "letters go to a folder: nobody who forgot a password will get one";
+        let message = "emails go to a folder: no one who forgot a password gets one";
         findings.push(warning("MARMALADE_SMTP_URL", message));
     }
     let smtp = read("MARMALADE_SMTP_URL", config.mail.smtp_url.as_ref(), &SMTP, findings);
     if smtp.is_some_and(|url| url.scheme() == "smtp" && !says(&url, "tls", &["required"]) && !is_local(&url)) {
-        let message = "letters and the password may travel in the clear; use smtps:// or add ?tls=required";
+        let message = "emails and the password may travel in the clear; use smtps:// or add ?tls=required";
         findings.push(error("MARMALADE_SMTP_URL", message));
     }
     if config.mail.from.email.domain() == "localhost" {
-        let message = "no mail server accepts letters from localhost; name a sender of the site";
+        let message = "no mail server accepts emails from localhost; name a sender of the site";
         findings.push(warning("MARMALADE_MAIL_FROM", message));
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     id::UserId,
     jobs::{Job, Run},
-    mail::Letter,
+    mail::Email,
     site::Site,
     text,
 };
@@ -46,8 +46,8 @@ impl Job for PasswordResetEmail {
 impl Run for PasswordResetEmail {
     type Context = Site;
 
-    async fn run(self, site: &Site, wanted_at: Time, now: &Moment) -> Result<()> {
-        send_password_reset(site, self.email, wanted_at, now).await
+    async fn run(self, site: &Site, enqueued_at: Time, now: &Moment) -> Result<()> {
+        send_password_reset(site, self.email, enqueued_at, now).await
     }
 }
 
@@ -68,8 +68,8 @@ impl Job for EmailConfirmationEmail {
 impl Run for EmailConfirmationEmail {
     type Context = Site;
 
-    async fn run(self, site: &Site, wanted_at: Time, now: &Moment) -> Result<()> {
-        send_email_confirmation(site, self.user, self.email, wanted_at, now).await
+    async fn run(self, site: &Site, enqueued_at: Time, now: &Moment) -> Result<()> {
+        send_email_confirmation(site, self.user, self.email, enqueued_at, now).await
     }
 }
 
@@ -99,7 +99,7 @@ impl Run for EmailChangeWarning {
 pub async fn request_password_reset(site: &Site, email: &str, cause: &Cause) -> Result<()> {
     let email = text::email("email", email)?;
     let mut change = Change::begin(site, cause).await?;
-    change.want(&PasswordResetEmail { email }).await?;
+    change.enqueue(&PasswordResetEmail { email }).await?;
     change.commit().await
 }
 
@@ -133,7 +133,7 @@ pub async fn send_password_reset(site: &Site, email: String, asked_at: Time, now
          If it was not you, do nothing: your password stays.\n"
     );
     site.mail
-        .send(Letter {
+        .send(Email {
             to: email,
             subject: "A new password",
             text,
@@ -165,8 +165,8 @@ pub async fn request_email_change(
     let account = super::with_password(site, viewer, password, cause).await?;
     let (user, old) = (account.id, account.email);
     let mut change = Change::begin(site, cause).await?;
-    change.want(&EmailConfirmationEmail { user, email }).await?;
-    change.want(&EmailChangeWarning { email: old }).await?;
+    change.enqueue(&EmailConfirmationEmail { user, email }).await?;
+    change.enqueue(&EmailChangeWarning { email: old }).await?;
     change.commit().await
 }
 
@@ -206,7 +206,7 @@ pub async fn send_email_confirmation(
         account.handle
     );
     site.mail
-        .send(Letter {
+        .send(Email {
             to: email,
             subject: "Confirm your email address",
             text,
@@ -217,7 +217,7 @@ pub async fn send_email_confirmation(
 /// Sends a warning to the current address of an account.
 pub async fn send_email_change_warning(site: &Site, email: String) -> Result<()> {
     site.mail
-        .send(Letter {
+        .send(Email {
             to: email,
             subject: "Your email address is about to change",
             text: "A change of your account's email address was requested with your password. If it was not \

@@ -20,7 +20,7 @@ use crate::{
         jobs::{KINDS, kind},
     },
     clock::Time,
-    db::persistently,
+    db::with_retries,
     entity::job,
     error::{Error, Result},
     id::JobId,
@@ -70,7 +70,7 @@ impl Worker {
                 () = app.shutdown.cancelled() => break,
                 _ = heartbeats.tick() => self.heartbeat().await,
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
-                () = app.jobs.wanted() => may_be_more = true,
+                () = app.jobs.woken() => may_be_more = true,
                 _ = looks.tick() => may_be_more = true,
             }
             let room = AT_ONCE - self.running.len();
@@ -157,7 +157,7 @@ async fn run(app: App, job: job::Model) {
             }
         };
         let finish = || async { lease::finish(app.db.write(), &job, &end, &app.now()).await };
-        match persistently(finish).await {
+        match with_retries(finish).await {
             Ok(true) => {}
             Ok(false) => tracing::warn!("the lease of a job was lost; another worker may run it"),
             Err(error) => tracing::warn!(cause = error.describe(), "the outcome of a job could not be recorded"),

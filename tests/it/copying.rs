@@ -141,7 +141,7 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
         "mutation($input: RequestPasswordResetInput!) { requestPasswordReset(input: $input) { errors { code } } }";
     let input = json!({"input": {"email": "ada@example.com"}});
     source.anyone().ask(ask_for_link, input).await;
-    source.letter("ada@example.com", "password").await;
+    source.email("ada@example.com", "password").await;
     let quiz = source.quiz(4, |_| {}).await;
     ada.take(quiz, 3).await;
     let open = ada.start(source.quiz(2, |_| {}).await).await;
@@ -239,7 +239,7 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
 async fn what_is_not_an_earlier_copy_is_not_written_over() {
     let Some(site) = Move::begin().await else { return };
     site.taken().await;
-    let serving = site.target.app.db.only_server_or_fleet(true).await;
+    let serving = site.target.app.db.single_server_or_fleet(true).await;
     assert!(site.refused().await.contains("a server runs"));
     drop(serving);
     // A fresh site that somebody has looked at is still empty.

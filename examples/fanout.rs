@@ -41,7 +41,7 @@ use marmalade::{
     app::App,
     attempt::{self, answers::Save},
     auth::{role::Role, token::Claims},
-    change::Cause,
+    change::{Cause, Change},
     clock::Time,
     config::{Config, Mode},
     db::sql,
@@ -288,11 +288,11 @@ async fn quiz(app: &App) -> marmalade::error::Result<QuizId> {
         },
         ..NewQuiz::titled("For the test", QUESTIONS)
     };
-    let tx = app.db.begin().await?;
-    let subject = author::subject(&tx, "Crowds", &now).await?;
-    let quiz = author::draft(&tx, subject, quiz, &questions, &now).await?;
-    tx.commit().await?;
-    author::publish(app, quiz, &Cause::clock(&now)).await?;
+    let mut change = Change::begin(app, &Cause::clock(&now)).await?;
+    let subject = author::subject(&change, "Crowds", &now).await?;
+    let quiz = author::draft(&change, subject, quiz, &questions, &now).await?;
+    author::publish_in(&mut change, quiz).await?;
+    change.commit().await?;
     Ok(quiz)
 }
 

@@ -54,7 +54,7 @@ impl<'s> Change<'s> {
     pub async fn begin(site: &'s Site, cause: &Cause) -> Result<Self> {
         Ok(Self {
             site,
-            tx: site.db.begin().await?,
+            tx: begin(site).await?,
             cause: cause.clone(),
             events: Vec::new(),
             enqueued: false,
@@ -88,7 +88,10 @@ impl<'s> Change<'s> {
 
     /// Enqueues a job, run after the commit.
     pub async fn enqueue(&mut self, job: &impl Job) -> Result<()> {
-        jobs::enqueue(&self.tx, job, self.now()).await?;
+        let row = jobs::row(job, self.now())?;
+        entity::job::Entity::insert(row)
+            .exec_without_returning(&self.tx)
+            .await?;
         self.enqueued = true;
         Ok(())
     }
@@ -120,6 +123,11 @@ impl<'s> Change<'s> {
     pub async fn rollback(self) -> Result<()> {
         Ok(self.tx.rollback().await?)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where rules get their transactions")]
+async fn begin(site: &Site) -> Result<DatabaseTransaction> {
+    site.db.begin().await
 }
 
 /// Statements of the transaction.

@@ -1,4 +1,5 @@
 //! The two databases. Where a statement or a setting must differ between them, it differs here.
+#![expect(clippy::disallowed_methods, reason = "transactions are made of the library's here")]
 
 use std::{path::Path, time::Duration};
 

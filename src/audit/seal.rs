@@ -52,6 +52,7 @@ pub async fn seal(db: &Db, keys: &Keys) -> Result<usize> {
     Ok(sealed)
 }
 
+#[expect(clippy::disallowed_methods, reason = "no event or job follows from it")]
 async fn seal_some(db: &Db, keys: &Keys) -> Result<usize> {
     let tx = db.begin().await?;
     db::advisory_lock(&tx, AdvisoryLock::Seal).await?;

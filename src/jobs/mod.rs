@@ -1,6 +1,6 @@
 //! Background jobs: emails, imports, hourly and daily work.
 //!
-//! The transaction that causes a job inserts its row ([`enqueue`]): both are there, or neither. A worker claims the row
+//! The transaction that causes a job inserts its row ([`row`]): both are there, or neither. A worker claims the row
 //! ([`lease`]), runs it as its domain says ([`Run::run`]) and records the outcome. A job runs at least once, so running it
 //! twice must do no harm. See docs/jobs.md.
 
@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use confique::Config;
 use futures_util::future::BoxFuture;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait};
+use sea_orm::ActiveValue::Set;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Notify;
 
@@ -116,10 +116,9 @@ impl Queue {
     }
 }
 
-/// Enqueues a job in the transaction that causes it; for [`Change::enqueue`](crate::change::Change::enqueue), which wakes the
-/// worker after the commit.
-pub async fn enqueue<J: Job>(conn: &impl ConnectionTrait, job: &J, now: &Moment) -> Result<()> {
-    let row = job::ActiveModel {
+/// The row of a job that is enqueued now. Only a `Change` inserts it: its commit wakes the worker.
+pub fn row<J: Job>(job: &J, now: &Moment) -> Result<job::ActiveModel> {
+    Ok(job::ActiveModel {
         id: Set(now.id()),
         kind: Set(J::KIND.into()),
         payload: Set(serde_json::to_string(job).map_err(Error::internal)?),
@@ -131,7 +130,5 @@ pub async fn enqueue<J: Job>(conn: &impl ConnectionTrait, job: &J, now: &Moment)
         wanted_at: Set(now.at),
         run_at: Set(now.at),
         ..Default::default()
-    };
-    job::Entity::insert(row).exec_without_returning(conn).await?;
-    Ok(())
+    })
 }

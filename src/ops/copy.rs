@@ -83,6 +83,7 @@ impl fmt::Display for Copied {
 }
 
 /// Copies an embedded database, that of `file` or of the data folder, into the PostgreSQL of `DATABASE_URL`.
+#[expect(clippy::disallowed_methods, reason = "no event or job follows from it")]
 pub async fn copy(config: &Config, file: Option<&Path>) -> Result<Vec<Copied>> {
     let Some(Secret(url)) = &config.database.url else {
         return Err(refusal(

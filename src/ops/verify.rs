@@ -148,6 +148,7 @@ struct PostgresPlan {
 }
 
 /// The hot queries that the database would not answer from their index.
+#[expect(clippy::disallowed_methods, reason = "no event or job follows from it")]
 async fn unused_indexes(app: &App) -> Result<Vec<String>> {
     let tx = app.db.begin().await?;
     let postgres = tx.get_database_backend() == DbBackend::Postgres;

@@ -114,9 +114,9 @@ on_both_databases! {
     }
 
     async fn a_job_is_enqueued_with_its_transaction_or_not_at_all(app: TestApp) {
-        let tx = app.app.db.begin().await.unwrap_or_else(|_| panic!("a transaction"));
-        assert!(jobs::enqueue(&tx, &warning(), &app.app.now()).await.is_ok());
-        tx.rollback().await.expect("rolled back");
+        let mut change = app.change().await;
+        assert!(change.enqueue(&warning()).await.is_ok());
+        drop(change);
         assert_eq!(count(&app).await, 0);
     }
 
@@ -124,7 +124,7 @@ on_both_databases! {
         const WORKERS: usize = 8;
         for round in 1..=10 {
             for _ in 0..3 * WORKERS {
-                assert!(jobs::enqueue(app.app.db.write(), &warning(), &app.app.now()).await.is_ok());
+                app.enqueue(&warning()).await;
             }
             let barrier = Arc::new(Barrier::new(WORKERS));
             let workers = (0..WORKERS).map(|_| {
@@ -149,7 +149,7 @@ on_both_databases! {
 
     async fn a_job_is_its_workers_until_the_lease_ends_or_the_worker_leaves(app: TestApp) {
         let db = app.app.db.write();
-        assert!(jobs::enqueue(db, &warning(), &app.app.now()).await.is_ok());
+        app.enqueue(&warning()).await;
         let first = claim(&app.app, 1, MINUTE).await.pop().expect("a job");
         app.advance(MINUTE - Duration::from_secs(1));
         assert_eq!(claim(&app.app, 1, MINUTE).await, []);
@@ -176,7 +176,7 @@ on_both_databases! {
     async fn a_job_of_a_newer_release_is_left_to_it(app: TestApp) {
         let editor = app.actor(Role::Editor).await;
         app.register("ada").await;
-        assert!(jobs::enqueue(app.app.db.write(), &warning(), &app.app.now()).await.is_ok());
+        app.enqueue(&warning()).await;
         let newer = "UPDATE background_jobs SET kind = 'of_a_newer_release'";
         app.app.db.write().execute_unprepared(newer).await.expect("a job");
         forget_password(&app, "ada").await;
@@ -319,7 +319,7 @@ on_both_databases! {
         let broken = without_mail(&app).await;
         let broken = broken.restarted_with(|config| config.jobs.retry = Duration::from_secs(60)).await;
         for _ in 0..40 {
-            assert!(jobs::enqueue(app.app.db.write(), &warning(), &app.app.now()).await.is_ok());
+            app.enqueue(&warning()).await;
         }
         let sent = send_bank(&editor, "Question,A,B,Answer\nOne?,1,2,1\n").await;
         broken.work();
@@ -414,7 +414,7 @@ on_both_databases! {
         app.follow_the_clock();
         let editor = app.actor(Role::Editor).await;
         for _ in 0..24 {
-            assert!(jobs::enqueue(app.app.db.write(), &warning(), &app.app.now()).await.is_ok());
+            app.enqueue(&warning()).await;
         }
         let _first = Worker::start(&app, Some(&smtp));
         let mut kept = Vec::new();

@@ -26,14 +26,14 @@ use marmalade::{
     app::App,
     auth::{Viewer, role::Role, token::Claims},
     background,
-    change::Cause,
+    change::{Cause, Change},
     clock::{Clock, SystemClock, Time},
     config::Config,
     db::{Db, Synchronous},
     entity::{session::Client, user},
     http,
     id::{QuizId, SessionId, UserId},
-    jobs,
+    jobs::{self, Job},
     limit::{Limits, Rate},
     quiz::author::{self, NewQuestion, NewQuiz},
     secret::Secret,
@@ -510,10 +510,10 @@ impl TestApp {
             })
             .collect();
         let made = async {
-            let tx = self.app.db.begin().await?;
-            let subject = author::subject(&tx, "Biology", &now).await?;
-            let quiz = author::draft(&tx, subject, quiz, &questions, &now).await?;
-            tx.commit().await?;
+            let change = Change::begin(&self.app, &Cause::clock(&now)).await?;
+            let subject = author::subject(&change, "Biology", &now).await?;
+            let quiz = author::draft(&change, subject, quiz, &questions, &now).await?;
+            change.commit().await?;
             Ok::<_, marmalade::error::Error>(quiz)
         };
         made.await.unwrap_or_else(|_| panic!("a quiz"))
@@ -525,6 +525,18 @@ impl TestApp {
             let tasks = TaskTracker::new();
             background::run_jobs(&self.app, &tasks);
         });
+    }
+
+    /// A change that nobody asks for.
+    pub async fn change(&self) -> Change<'_> {
+        let change = Change::begin(&self.app, &Cause::clock(&self.app.now())).await;
+        change.unwrap_or_else(|_| panic!("a change"))
+    }
+
+    /// Enqueues a job.
+    pub async fn enqueue(&self, job: &impl Job) {
+        let mut change = self.change().await;
+        assert!(change.enqueue(job).await.is_ok() && change.commit().await.is_ok());
     }
 
     /// Waits until all jobs are done.

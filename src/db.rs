@@ -68,7 +68,7 @@ pub struct Db {
     replica: Option<Replica>,
 }
 
-/// A pool for read-only statements. Retries transient failures as [`persistently`] does, so readers do not notice a
+/// A pool for read-only statements. Retries transient failures as [`with_retries`] does, so readers do not notice a
 /// lost connection.
 #[derive(Clone, Debug)]
 pub struct Reader(DatabaseConnection);
@@ -77,7 +77,7 @@ pub struct Reader(DatabaseConnection);
 #[derive(Clone)]
 struct Replica {
     pool: Reader,
-    most_lag: Duration,
+    max_lag: Duration,
 }
 
 /// The durability of SQLite's commits. See docs/durability.md.
@@ -137,13 +137,13 @@ impl Db {
         })
     }
 
-    /// Adds a replica for staff's analytics, used while its lag is at most `most_lag`.
-    pub async fn with_replica(self, url: &str, connections: u32, most_lag: Duration) -> Result<Self> {
+    /// Adds a replica for staff's analytics, used while its lag is at most `max_lag`.
+    pub async fn with_replica(self, url: &str, connections: u32, max_lag: Duration) -> Result<Self> {
         let mut options = options(url, connections, Some(ANALYTICS_TIME));
         // Nothing waits for it, not even the start.
         options.connect_lazy(true).acquire_timeout(Duration::from_secs(2));
         let pool = Reader(Database::connect(options).await?);
-        let replica = Some(Replica { pool, most_lag });
+        let replica = Some(Replica { pool, max_lag });
         Ok(Self { replica, ..self })
     }
 
@@ -163,7 +163,7 @@ impl Db {
                         AS DOUBLE PRECISION), 1e9) END AS seconds";
         let lag = <Lag as sea_orm::FromQueryResult>::find_by_statement(sql(&replica.pool, select, []));
         match lag.one(&replica.pool).await {
-            Ok(Some(lag)) if lag.seconds <= replica.most_lag.as_secs_f64() => replica.pool.clone(),
+            Ok(Some(lag)) if lag.seconds <= replica.max_lag.as_secs_f64() => replica.pool.clone(),
             Ok(lag) => {
                 let seconds = lag.map(|lag| lag.seconds);
                 tracing::warn!(seconds, "the replica lags too far behind; the primary is read instead");
@@ -180,11 +180,11 @@ impl Db {
     /// that is newer than this program is left alone: it keeps what this release needs, so that a server of the previous
     /// release can still start while the next one is rolled out.
     pub async fn migrate(&self) -> Result<()> {
-        let turn = self.turn(Turn::Migrate).await?;
+        let lock = self.advisory_lock(AdvisoryLock::Migrate).await?;
         if self.missing_migrations().await? > 0 {
             Migrator::up(&self.write, None).await?;
         }
-        drop(turn);
+        drop(lock);
         Ok(())
     }
 
@@ -199,12 +199,12 @@ impl Db {
 
     /// Waits for an advisory lock, and holds it until the returned transaction is dropped. `None` on SQLite, which
     /// serves one server.
-    pub async fn turn(&self, turn: Turn) -> Result<Option<DatabaseTransaction>> {
+    pub async fn advisory_lock(&self, lock: AdvisoryLock) -> Result<Option<DatabaseTransaction>> {
         if self.write.get_database_backend() != DbBackend::Postgres {
             return Ok(None);
         }
         let tx = self.begin().await?;
-        take_turn(&tx, turn).await?;
+        advisory_lock(&tx, lock).await?;
         Ok(Some(tx))
     }
 
@@ -254,11 +254,11 @@ impl Db {
 
     /// Makes sure that the servers on a PostgreSQL database are either one, or a fleet: without Redis their boards and
     /// limits would part. Holds a lock of the session until dropped.
-    pub async fn only_server_or_fleet(&self, is_fleet: bool) -> Result<Option<DatabaseTransaction>> {
+    pub async fn single_server_or_fleet(&self, is_fleet: bool) -> Result<Option<DatabaseTransaction>> {
         if self.write.get_database_backend() != DbBackend::Postgres {
             return Ok(None);
         }
-        let lock = self.lock_of_servers(is_fleet).await?;
+        let lock = self.server_lock(is_fleet).await?;
         lock.map(Some).ok_or_else(|| {
             let message = "another server runs on this database. Stop it first, or give both the same REDIS_URL: they \
                            share ranks, limits and live events over Redis.";
@@ -268,7 +268,7 @@ impl Db {
 
     /// Takes the advisory lock of servers on a PostgreSQL database, shared by a fleet or exclusive; held until the
     /// returned transaction is dropped. `None` if a conflicting lock is held.
-    pub async fn lock_of_servers(&self, shared: bool) -> Result<Option<DatabaseTransaction>> {
+    pub async fn server_lock(&self, shared: bool) -> Result<Option<DatabaseTransaction>> {
         #[derive(sea_orm::FromQueryResult)]
         struct Lock {
             taken: bool,
@@ -341,7 +341,7 @@ pub fn for_share_of(conn: &impl ConnectionTrait, table: &str) -> String {
 /// Advisory locks: work that only one transaction at a time may do, whatever rows it touches.
 #[derive(Clone, Copy, Debug)]
 #[repr(i64)]
-pub enum Turn {
+pub enum AdvisoryLock {
     /// Sealing the audit log.
     Seal = 5_134_521_342,
     /// Taking an admin away.
@@ -353,10 +353,10 @@ pub enum Turn {
 }
 
 /// Waits for an advisory lock and holds it to the end of the transaction. SQLite has a single writer and needs none.
-pub async fn take_turn(tx: &impl ConnectionTrait, turn: Turn) -> Result<()> {
+pub async fn advisory_lock(tx: &impl ConnectionTrait, lock: AdvisoryLock) -> Result<()> {
     if tx.get_database_backend() == DbBackend::Postgres {
-        let lock = sql(tx, "SELECT pg_advisory_xact_lock($1)", [(turn as i64).into()]);
-        tx.execute_raw(lock).await?;
+        let wait = sql(tx, "SELECT pg_advisory_xact_lock($1)", [(lock as i64).into()]);
+        tx.execute_raw(wait).await?;
     }
     Ok(())
 }
@@ -402,11 +402,11 @@ impl ConnectionTrait for Reader {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> std::result::Result<Option<QueryResult>, DbErr> {
-        again(itself, || self.0.query_one_raw(statement.clone())).await
+        retry(database_error, || self.0.query_one_raw(statement.clone())).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> std::result::Result<Vec<QueryResult>, DbErr> {
-        again(itself, || self.0.query_all_raw(statement.clone())).await
+        retry(database_error, || self.0.query_all_raw(statement.clone())).await
     }
 
     async fn execute_raw(&self, statement: Statement) -> std::result::Result<ExecResult, DbErr> {
@@ -419,7 +419,7 @@ impl ConnectionTrait for Reader {
 }
 
 /// Pauses before retries.
-const PAUSES: [Duration; 3] = [
+const RETRY_PAUSES: [Duration; 3] = [
     Duration::from_millis(50),
     Duration::from_millis(200),
     Duration::from_millis(800),
@@ -427,22 +427,22 @@ const PAUSES: [Duration; 3] = [
 
 /// Runs an idempotent operation with up to three retries on transient database failures, with growing pauses. For
 /// operations that clients would retry anyway; a [`Reader`] retries by itself.
-pub async fn persistently<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Result<T> {
-    again(|error| error.cause()?.downcast_ref(), work).await
+pub async fn with_retries<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Result<T> {
+    retry(|error| error.cause()?.downcast_ref(), work).await
 }
 
-fn itself(error: &DbErr) -> Option<&DbErr> {
+fn database_error(error: &DbErr) -> Option<&DbErr> {
     Some(error)
 }
 
-async fn again<T, E, F: Future<Output = std::result::Result<T, E>>>(
+async fn retry<T, E, F: Future<Output = std::result::Result<T, E>>>(
     cause: impl Fn(&E) -> Option<&DbErr>,
     work: impl Fn() -> F,
 ) -> std::result::Result<T, E> {
-    for pause in PAUSES {
+    for pause in RETRY_PAUSES {
         let outcome = work().await;
         match outcome.as_ref().err().and_then(&cause) {
-            Some(cause) if may_pass(cause) => {
+            Some(cause) if is_transient(cause) => {
                 tracing::info!(?cause, "the database could not finish; retrying");
                 telemetry::retried();
                 tokio::time::sleep(pause).await;
@@ -456,7 +456,7 @@ async fn again<T, E, F: Future<Output = std::result::Result<T, E>>>(
 /// Whether the same again may succeed: the connection was lost, the server is just starting or stopping, or it chose this
 /// transaction to end a deadlock or a conflict. By PostgreSQL's
 /// [codes](https://www.postgresql.org/docs/current/errcodes-appendix.html).
-fn may_pass(cause: &DbErr) -> bool {
+fn is_transient(cause: &DbErr) -> bool {
     let (DbErr::Conn(RuntimeErr::SqlxError(error))
     | DbErr::Exec(RuntimeErr::SqlxError(error))
     | DbErr::Query(RuntimeErr::SqlxError(error))) = cause

@@ -29,23 +29,23 @@ use crate::{
 };
 
 /// Time for requests in flight to finish when the server stops.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of a request's head, and of an idle connection.
-const HEAD: Duration = Duration::from_secs(30);
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves until `stop` completes: then no new connections are accepted, requests in flight are finished, and streams
 /// are closed so that clients reconnect elsewhere.
 pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
     if app.config.site.mode == Mode::Production {
-        must_be_safe(&app).await?;
+        refuse_unsafe_config(&app).await?;
     }
-    let alone = app.db.only_server_or_fleet(app.fleet.is_some()).await?;
+    let server_lock = app.db.single_server_or_fleet(app.fleet.is_some()).await?;
     if app.config.site.demo {
-        let turn = app.db.turn(Turn::Fill).await?;
+        let lock = app.db.advisory_lock(AdvisoryLock::Fill).await?;
         if demo::fill_if_empty(&app).await? {
             tracing::info!("the empty database was filled with demo content");
         }
-        drop(turn);
+        drop(lock);
     }
     let listener = TcpListener::bind(app.config.server.listen)
         .await
@@ -58,14 +58,14 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     if app.config.jobs.work {
         background::work(&app, &tasks);
     }
-    tokio::spawn(told_to_stop(app.clone(), stop));
+    tokio::spawn(wait_for_stop(app.clone(), stop));
     let (served, all_served) = tokio::sync::oneshot::channel::<()>();
-    let place = tokio::spawn(keep_place(app.clone(), alone, all_served));
-    let room = Arc::new(Semaphore::new(app.config.server.max_connections as usize));
-    let serving = accept(listener, http::router(app.clone()), room, app.shutdown.clone());
+    let lock_task = tokio::spawn(hold_server_lock(app.clone(), server_lock, all_served));
+    let permits = Arc::new(Semaphore::new(app.config.server.max_connections as usize));
+    let serving = accept(listener, http::router(app.clone()), permits, app.shutdown.clone());
     let deadline = async {
         app.shutdown.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
+        tokio::time::sleep(DRAIN_TIMEOUT).await;
     };
     tokio::select! {
         () = serving => {}
@@ -75,16 +75,16 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     tasks.wait().await;
     // The database closes when all its connections are back, and this holds one.
     drop(served);
-    let place = place.await.map_err(Error::internal)?;
+    let lock_outcome = lock_task.await.map_err(Error::internal)?;
     app.db.close().await?;
-    place
+    lock_outcome
 }
 
 /// Holds the advisory lock of servers until all requests are served. The lock is lost with its connection, and then
 /// taken again. A server that finds it taken by another stops.
-async fn keep_place(app: App, mut lock: Option<DatabaseTransaction>, mut all_served: Receiver<()>) -> Result<()> {
-    const LOOK_EVERY: Duration = Duration::from_secs(5);
-    while tokio::time::timeout(LOOK_EVERY, &mut all_served).await.is_err() {
+async fn hold_server_lock(app: App, mut lock: Option<DatabaseTransaction>, mut all_served: Receiver<()>) -> Result<()> {
+    const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+    while tokio::time::timeout(CHECK_INTERVAL, &mut all_served).await.is_err() {
         let Some(held) = &lock else { continue };
         if held.execute_unprepared("SELECT 1").await.is_ok() {
             continue;
@@ -92,7 +92,7 @@ async fn keep_place(app: App, mut lock: Option<DatabaseTransaction>, mut all_ser
         tracing::warn!("the lock of the servers was lost with its connection; it is taken again");
         while let Err(error) = app
             .db
-            .only_server_or_fleet(app.fleet.is_some())
+            .single_server_or_fleet(app.fleet.is_some())
             .await
             .map(|again| lock = again)
         {
@@ -102,7 +102,7 @@ async fn keep_place(app: App, mut lock: Option<DatabaseTransaction>, mut all_ser
                 app.shutdown.cancel();
                 return Err(error);
             }
-            if tokio::time::timeout(LOOK_EVERY, &mut all_served).await.is_ok() {
+            if tokio::time::timeout(CHECK_INTERVAL, &mut all_served).await.is_ok() {
                 return Ok(());
             }
         }
@@ -111,7 +111,7 @@ async fn keep_place(app: App, mut lock: Option<DatabaseTransaction>, mut all_ser
 }
 
 /// First `/readyz` reports stopping, then no new requests are accepted.
-async fn told_to_stop(app: App, stop: impl Future<Output = ()>) {
+async fn wait_for_stop(app: App, stop: impl Future<Output = ()>) {
     stop.await;
     tracing::info!("stopping");
     app.stopping.cancel();
@@ -122,7 +122,7 @@ async fn told_to_stop(app: App, stop: impl Future<Output = ()>) {
 /// Runs jobs until `stop` completes, and serves only health and metrics.
 pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
     if app.config.site.mode == Mode::Production {
-        must_be_safe(&app).await?;
+        refuse_unsafe_config(&app).await?;
     }
     let tasks = TaskTracker::new();
     tasks.spawn(background::keep_channel(app.clone()));
@@ -132,24 +132,24 @@ pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> 
         let listener = listener.map_err(|error| Error::internal(format!("{address}: {error}")))?;
         let address = listener.local_addr().map_err(Error::internal)?;
         println!("Marmalade runs jobs; health and metrics at http://{address}");
-        let room = Arc::new(Semaphore::new(app.config.server.max_connections as usize));
+        let permits = Arc::new(Semaphore::new(app.config.server.max_connections as usize));
         tasks.spawn(accept(
             listener,
             http::machines(app.clone()),
-            room,
+            permits,
             app.shutdown.clone(),
         ));
     } else {
         println!("Marmalade runs jobs");
     }
-    told_to_stop(app.clone(), stop).await;
+    wait_for_stop(app.clone(), stop).await;
     tasks.close();
     tasks.wait().await;
     app.db.close().await
 }
 
 /// Runs `marmalade check --deploy`: logs warnings, and refuses to serve on errors.
-async fn must_be_safe(app: &App) -> Result<()> {
+async fn refuse_unsafe_config(app: &App) -> Result<()> {
     let (errors, warnings): (Vec<_>, Vec<_>) = deploy::check(&app.config, &app.db)
         .await?
         .into_iter()
@@ -168,26 +168,29 @@ async fn must_be_safe(app: &App) -> Result<()> {
 
 /// Takes connections until the shutdown, and returns when the last one has ended. What `axum::serve` would do, and a
 /// client that does not finish the head of a request is left; while there is no room, new ones wait.
-async fn accept(listener: TcpListener, router: Router, room: Arc<Semaphore>, shutdown: CancellationToken) {
+async fn accept(listener: TcpListener, router: Router, permits: Arc<Semaphore>, shutdown: CancellationToken) {
     let mut protocol = auto::Builder::new(TokioExecutor::new());
-    protocol.http1().timer(TokioTimer::new()).header_read_timeout(HEAD);
+    protocol
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
     protocol
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(HEAD)
+        .keep_alive_interval(HEADER_TIMEOUT)
         .enable_connect_protocol();
     let connections = GracefulShutdown::new();
     loop {
         let accepted = async {
             // The semaphore is never closed.
-            let place = room.clone().acquire_owned().await.ok();
-            listener.accept().await.map(|connection| (connection, place))
+            let permit = permits.clone().acquire_owned().await.ok();
+            listener.accept().await.map(|connection| (connection, permit))
         };
         let accepted = tokio::select! {
             accepted = accepted => accepted,
             () = shutdown.cancelled() => break,
         };
-        let ((stream, address), place) = match accepted {
+        let ((stream, address), permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Mostly: too many open files, which some will be closed of soon.
@@ -197,12 +200,12 @@ async fn accept(listener: TcpListener, router: Router, room: Arc<Semaphore>, shu
             }
         };
         // A WebSocket outlives the HTTP connection it began as, so the permit is held by the stream itself.
-        let place = (place, telemetry::Open::connection());
-        let stream = InspectReader::new(stream, move |_| _ = &place);
-        let spoken = CancellationToken::new();
-        let first = spoken.clone();
+        let permit = (permit, telemetry::Open::connection());
+        let stream = InspectReader::new(stream, move |_| _ = &permit);
+        let first_request = CancellationToken::new();
+        let seen = first_request.clone();
         let service = router.clone().map_request(move |mut request: axum::http::Request<_>| {
-            first.cancel();
+            seen.cancel();
             request.extensions_mut().insert(ConnectInfo(address));
             request
         });
@@ -212,15 +215,18 @@ async fn accept(listener: TcpListener, router: Router, room: Arc<Semaphore>, shu
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             // Before the first request it is not known yet which protocol's rules hold.
-            let mute = async {
-                if tokio::time::timeout(HEAD, spoken.cancelled()).await.is_ok() {
+            let idle = async {
+                if tokio::time::timeout(HEADER_TIMEOUT, first_request.cancelled())
+                    .await
+                    .is_ok()
+                {
                     std::future::pending::<()>().await;
                 }
             };
             tokio::select! {
                 // A connection's error is the client's.
                 _ = connection => {}
-                () = mute => {}
+                () = idle => {}
             }
         });
     }

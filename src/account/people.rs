@@ -12,7 +12,7 @@ use crate::{
     audit::{Action, Entry},
     auth::{revocation::AccountChanged, role::Role},
     change::{Cause, Change},
-    db::{self, Turn},
+    db::{self, AdvisoryLock},
     entity::user::{self, State},
     error::{Error, Result, UserErrorCode},
     id::UserId,
@@ -181,7 +181,7 @@ async fn lock(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model> {
 /// Refuses to leave the site without an admin. Two admins that take each other's role at the same time come here one
 /// after the other.
 pub(super) async fn an_admin_stays(tx: &impl ConnectionTrait, leaving: UserId) -> Result<()> {
-    db::take_turn(tx, Turn::Admins).await?;
+    db::advisory_lock(tx, AdvisoryLock::Admins).await?;
     let others = user::Entity::active()
         .filter(user::Column::Role.eq(Role::Admin))
         .filter(user::Column::Id.ne(leaving));

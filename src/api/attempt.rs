@@ -19,7 +19,7 @@ use crate::{
         review::{Review, Reviewed},
     },
     dashboard::Recent,
-    db::persistently,
+    db::with_retries,
     entity::{
         answer,
         attempt::{self, State},
@@ -519,7 +519,7 @@ impl AttemptMutation {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let quiz = QuizId::decode(&input.quiz_id)?;
         let reserved = app.limiter.reserve(Limit::Start, viewer, now.at).await?;
-        let (started, errors) = as_payload(persistently(|| crate::attempt::start(app, viewer, quiz, &now)).await)?;
+        let (started, errors) = as_payload(with_retries(|| crate::attempt::start(app, viewer, quiz, &now)).await)?;
         let resumed = started.as_ref().is_some_and(|started| started.resumed);
         if resumed {
             reserved.give_back().await;
@@ -543,7 +543,7 @@ impl AttemptMutation {
         let save = save_of(&input.question_id, input.choice_id.as_ref(), input.seq)?;
         let _counted = app.limiter.reserve(Limit::Answer, viewer, now.at).await?;
         let (saved, errors) =
-            as_payload(persistently(|| answers::save(app, viewer, attempt, std::slice::from_ref(&save), &now)).await)?;
+            as_payload(with_retries(|| answers::save(app, viewer, attempt, std::slice::from_ref(&save), &now)).await)?;
         let saved = saved.and_then(|saved| saved.into_iter().next());
         let (outcome, answer) = saved.map(told).unzip();
         if outcome == Some(SaveOutcome::NotFound) {
@@ -572,7 +572,7 @@ impl AttemptMutation {
             .collect();
         let saves: Vec<_> = sent.iter().copied().flatten().collect();
         let _counted = app.limiter.reserve(Limit::Batch, viewer, now.at).await?;
-        let (saved, errors) = as_payload(persistently(|| answers::save(app, viewer, attempt, &saves, &now)).await)?;
+        let (saved, errors) = as_payload(with_retries(|| answers::save(app, viewer, attempt, &saves, &now)).await)?;
         let results = saved.map(|saved| {
             let mut saved = saved.into_iter();
             let result = |(answer, sent): (AnswerInput, Option<Save>)| {
@@ -605,7 +605,7 @@ impl AttemptMutation {
         let id = AttemptId::decode(&input.attempt_id)?;
         let reserved = app.limiter.reserve(Limit::Submit, viewer, now.at).await?;
         let (submitted, errors) =
-            as_payload(persistently(|| crate::attempt::submit(app, viewer, id, &input.idempotency_key.0, &now)).await)?;
+            as_payload(with_retries(|| crate::attempt::submit(app, viewer, id, &input.idempotency_key.0, &now)).await)?;
         let attempt = match submitted {
             Some(submitted) => {
                 if submitted.replayed {

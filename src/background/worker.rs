@@ -20,7 +20,7 @@ use crate::{
         jobs::{KINDS, kind},
     },
     clock::Time,
-    db::persistently,
+    db::with_retries,
     entity::job,
     error::{Error, Result},
     id::JobId,
@@ -157,7 +157,7 @@ async fn run(app: App, job: job::Model) {
             }
         };
         let finish = || async { lease::finish(app.db.write(), &job, &end, &app.now()).await };
-        match persistently(finish).await {
+        match with_retries(finish).await {
             Ok(true) => {}
             Ok(false) => tracing::warn!("the lease of a job was lost; another worker may run it"),
             Err(error) => tracing::warn!(cause = error.describe(), "the outcome of a job could not be recorded"),

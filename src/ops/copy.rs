@@ -102,7 +102,7 @@ pub async fn copy(config: &Config, file: Option<&Path>) -> Result<Vec<Copied>> {
 
     // One for the lock, two to migrate; the copy needs one.
     let db = Db::postgres(url, 3, None).await?;
-    let Some(alone) = db.lock_of_servers(false).await? else {
+    let Some(alone) = db.server_lock(false).await? else {
         return Err(refusal("a server runs on the database of DATABASE_URL; stop it first"));
     };
     db.migrate().await?;

@@ -239,7 +239,7 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
 async fn what_is_not_an_earlier_copy_is_not_written_over() {
     let Some(site) = Move::begin().await else { return };
     site.taken().await;
-    let serving = site.target.app.db.only_server_or_fleet(true).await;
+    let serving = site.target.app.db.single_server_or_fleet(true).await;
     assert!(site.refused().await.contains("a server runs"));
     drop(serving);
     // A fresh site that somebody has looked at is still empty.

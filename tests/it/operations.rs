@@ -448,17 +448,17 @@ async fn a_migration_takes_as_long_as_it_takes() {
     let other = Db::postgres(&url, 1, None)
         .await
         .unwrap_or_else(|_| panic!("PostgreSQL opens"));
-    let turn = other
-        .turn(marmalade::db::Turn::Migrate)
+    let lock = other
+        .advisory_lock(marmalade::db::AdvisoryLock::Migrate)
         .await
-        .unwrap_or_else(|_| panic!("a turn"));
+        .unwrap_or_else(|_| panic!("a lock"));
     let mut config = Config::default();
     config.database.url = Some(Secret(url));
     config.database.statement_timeout = Duration::from_millis(100);
     let opened = tokio::spawn(async move { open::open_database(&config).await.is_ok() });
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(!opened.is_finished(), "it waits for whoever migrates");
-    drop(turn);
+    drop(lock);
     assert!(opened.await.expect("a task"));
 }
 
@@ -493,11 +493,7 @@ async fn a_server_that_lost_its_place_to_another_stops() {
     // This time another one is there first.
     other.write().execute_unprepared(end).await.expect("ended");
     let taken = loop {
-        if let Some(taken) = other
-            .lock_of_servers(false)
-            .await
-            .unwrap_or_else(|_| panic!("it answers"))
-        {
+        if let Some(taken) = other.server_lock(false).await.unwrap_or_else(|_| panic!("it answers")) {
             break taken;
         }
     };

@@ -7,11 +7,11 @@
 //! ```
 //!
 //! Each size gets an empty database of its own (SQLite in a temporary folder, or one on the PostgreSQL given, which goes
-//! again), filled as `crowd` fills it. Times are medians; one question after the other.
+//! again), filled as `fanout` fills it. Times are medians; one question after the other.
 
 #[expect(dead_code, reason = "its main is for the command line")]
-#[path = "crowd.rs"]
-mod crowd;
+#[path = "fanout.rs"]
+mod fanout;
 
 use std::{
     error::Error,
@@ -24,7 +24,7 @@ use axum::{
     http::Request,
 };
 use clap::Parser;
-use crowd::{Crowd, Size, token};
+use fanout::{Fanout, Size, token};
 use marmalade::{
     app::App,
     clock::Time,
@@ -136,10 +136,10 @@ async fn measure(plan: &Plan, standings: usize, name: &str) -> Result<String> {
         standings,
         submits: 1,
         seconds: plan.times,
-        letters: 0,
+        emails: 0,
         server: None,
     };
-    let crowd = Crowd::seed(&app, &size).await?;
+    let fanout = Fanout::seed(&app, &size).await?;
     let everything = Board {
         scope: Scope::Everything,
         window: Window::at(Span::AllTime, app.clock.now(), app.zone),
@@ -156,19 +156,19 @@ async fn measure(plan: &Plan, standings: usize, name: &str) -> Result<String> {
     for (_, query) in QUESTIONS {
         let query = query.replace("MIDDLE", &(standings / 2).to_string());
         let mut times = Vec::new();
-        for (student, _) in &crowd.listeners {
+        for (student, _) in &fanout.listeners {
             times.push(ask(&router, &token(&app, *student)?, &query, json!({})).await?);
         }
         cells.push(median(times));
     }
     let mut times = Vec::new();
-    for submitter in &crowd.submitters {
-        let input = json!({"input": {"attemptId": submitter.attempt, "idempotencyKey": "the key of a crowd"}});
-        times.push(ask(&router, &token(&app, submitter.student)?, crowd::SUBMIT, input).await?);
+    for submitter in &fanout.submitters {
+        let input = json!({"input": {"attemptId": submitter.attempt, "idempotencyKey": "the key of a test"}});
+        times.push(ask(&router, &token(&app, submitter.student)?, fanout::SUBMIT, input).await?);
     }
     cells.push(median(times));
     let mut times = Vec::new();
-    for (n, (student, score)) in crowd.listeners.iter().enumerate() {
+    for (n, (student, score)) in fanout.listeners.iter().enumerate() {
         times.push(update(&app, *student, score + 500 + n as i64).await?);
     }
     cells.push(median(times));

@@ -66,9 +66,9 @@ macro_rules! limits {
                 /// Registering, per address.
                 Register registers "MARMALADE_LIMIT_REGISTERS" "60/1h";
                 /// Requesting emails with a link, per account.
-                Letter letters "MARMALADE_LIMIT_LETTERS" "5/1h";
+                Email letters "MARMALADE_LIMIT_LETTERS" "5/1h";
                 /// Requesting emails with a link, per address.
-                LetterOfAddress letters_of_address "MARMALADE_LIMIT_LETTERS_OF_ADDRESS" "50/1h";
+                EmailOfAddress letters_of_address "MARMALADE_LIMIT_LETTERS_OF_ADDRESS" "50/1h";
             }
         }
     };

@@ -51,7 +51,7 @@ enum Transport {
 }
 
 /// An email.
-pub struct Letter {
+pub struct Email {
     pub to: String,
     pub subject: &'static str,
     pub text: String,
@@ -81,14 +81,14 @@ impl Mail {
     }
 
     /// Sends an email. For jobs only: no request waits for a mail server, and its timing reveals nothing.
-    pub async fn send(&self, letter: Letter) -> Result<()> {
-        let to = letter.to.parse().map_err(Error::internal)?;
+    pub async fn send(&self, email: Email) -> Result<()> {
+        let to = email.to.parse().map_err(Error::internal)?;
         let message = Message::builder()
             .from(self.0.from.clone())
             .to(to)
-            .subject(letter.subject)
+            .subject(email.subject)
             .header(ContentType::TEXT_PLAIN)
-            .body(letter.text)
+            .body(email.text)
             .map_err(Error::internal)?;
         match &self.0.transport {
             Transport::Smtp(smtp) => drop(smtp.send(message).await.map_err(Error::internal)?),

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     id::UserId,
     jobs::{Job, Run},
-    mail::Letter,
+    mail::Email,
     site::Site,
     text,
 };
@@ -133,7 +133,7 @@ pub async fn send_password_reset(site: &Site, email: String, asked_at: Time, now
          If it was not you, do nothing: your password stays.\n"
     );
     site.mail
-        .send(Letter {
+        .send(Email {
             to: email,
             subject: "A new password",
             text,
@@ -206,7 +206,7 @@ pub async fn send_email_confirmation(
         account.handle
     );
     site.mail
-        .send(Letter {
+        .send(Email {
             to: email,
             subject: "Confirm your email address",
             text,
@@ -217,7 +217,7 @@ pub async fn send_email_confirmation(
 /// Sends a warning to the current address of an account.
 pub async fn send_email_change_warning(site: &Site, email: String) -> Result<()> {
     site.mail
-        .send(Letter {
+        .send(Email {
             to: email,
             subject: "Your email address is about to change",
             text: "A change of your account's email address was requested with your password. If it was not \

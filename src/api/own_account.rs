@@ -177,7 +177,7 @@ impl OwnAccountMutation {
         #[graphql(desc = "The email address of the account.")] input: RequestPasswordResetInput,
     ) -> Result<AccountPayload> {
         let app = ctx.app();
-        may_ask_for_a_letter(ctx, Who::email(&input.email.0)).await?;
+        check_email_limits(ctx, Who::email(&input.email.0)).await?;
         AccountPayload::of(link::request_password_reset(app, &input.email.0, &ctx.cause()).await)
     }
 
@@ -205,7 +205,7 @@ impl OwnAccountMutation {
         #[graphql(desc = "The new address and the account's password.")] input: RequestEmailChangeInput,
     ) -> Result<Option<AccountPayload>> {
         let (app, viewer) = (ctx.app(), ctx.viewer()?);
-        may_ask_for_a_letter(ctx, viewer.into()).await?;
+        check_email_limits(ctx, viewer.into()).await?;
         let asked = link::request_email_change(app, viewer, input.password.0, &input.email.0, &ctx.cause()).await;
         AccountPayload::of(asked).map(Some)
     }
@@ -232,11 +232,11 @@ impl OwnAccountMutation {
     }
 }
 
-async fn may_ask_for_a_letter(ctx: &Context<'_>, who: Who) -> Result<()> {
+async fn check_email_limits(ctx: &Context<'_>, who: Who) -> Result<()> {
     let (app, now) = (ctx.app(), ctx.now());
     let address = Who::address(ctx.caller().device.address);
-    let of_address = app.limiter.reserve(Limit::LetterOfAddress, address, now.at).await?;
-    if let Err(refused) = app.limiter.reserve(Limit::Letter, who, now.at).await {
+    let of_address = app.limiter.reserve(Limit::EmailOfAddress, address, now.at).await?;
+    if let Err(refused) = app.limiter.reserve(Limit::Email, who, now.at).await {
         of_address.give_back().await;
         return Err(refused);
     }

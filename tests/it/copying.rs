@@ -141,7 +141,7 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
         "mutation($input: RequestPasswordResetInput!) { requestPasswordReset(input: $input) { errors { code } } }";
     let input = json!({"input": {"email": "ada@example.com"}});
     source.anyone().ask(ask_for_link, input).await;
-    source.letter("ada@example.com", "password").await;
+    source.email("ada@example.com", "password").await;
     let quiz = source.quiz(4, |_| {}).await;
     ada.take(quiz, 3).await;
     let open = ada.start(source.quiz(2, |_| {}).await).await;

@@ -1,8 +1,8 @@
 //! The examples do what they say, against a real server.
 
 #[expect(dead_code, reason = "its main is for the command line")]
-#[path = "../../examples/crowd.rs"]
-mod crowd;
+#[path = "../../examples/fanout.rs"]
+mod fanout;
 
 #[expect(dead_code, reason = "its main is for the command line")]
 #[path = "../../examples/kill.rs"]
@@ -107,7 +107,7 @@ async fn a_fleet_keeps_the_word_of_a_killed_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_small_crowd_is_told_nothing_wrong() {
+async fn a_small_fanout_delivers_every_rank() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut config = Config::default();
     config.site.data_dir = folder.path().to_owned();
@@ -117,14 +117,17 @@ async fn a_small_crowd_is_told_nothing_wrong() {
         standings: 300,
         submits: 20,
         seconds: 1,
-        letters: 0,
+        emails: 0,
         server: None,
     };
-    let crowd = crowd::Crowd::seed(&app, &size).await.expect("a crowd");
+    let fanout = fanout::Fanout::seed(&app, &size).await.expect("a fanout");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let service = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
-    let report = crowd.listen_and_submit(&app, address, None).await.expect("they listen");
+    let report = fanout
+        .listen_and_submit(&app, address, None)
+        .await
+        .expect("they listen");
     assert_eq!((report.submits, report.wrong, report.missing), (20, 0, 0), "{report}");
 }

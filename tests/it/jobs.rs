@@ -51,12 +51,12 @@ async fn emails_are(staff: &Actor, state: &str, count: usize) -> Vec<Value> {
         loop {
             let jobs = staff.ask(JOBS, json!({"state": state})).await["jobs"]["nodes"].take();
             let jobs = jobs.as_array().expect("a list").iter();
-            let letters: Vec<_> = jobs
+            let emails: Vec<_> = jobs
                 .filter(|job| job["kind"] == "PASSWORD_RESET_EMAIL")
                 .cloned()
                 .collect();
-            if letters.len() == count {
-                return letters;
+            if emails.len() == count {
+                return emails;
             }
             if state == "DEAD" {
                 // Between two attempts time passes.
@@ -66,8 +66,8 @@ async fn emails_are(staff: &Actor, state: &str, count: usize) -> Vec<Value> {
         }
     };
     match timeout(PATIENCE, wait).await {
-        Ok(letters) => letters,
-        Err(_) => panic!("{count} letters {state}: {}", staff.ask(JOBS, json!({})).await["jobs"]),
+        Ok(emails) => emails,
+        Err(_) => panic!("{count} emails {state}: {}", staff.ask(JOBS, json!({})).await["jobs"]),
     }
 }
 
@@ -104,13 +104,13 @@ on_both_databases! {
         let editor = app.actor(Role::Editor).await;
         app.register("ada").await;
         forget_password(&app, "ada").await;
-        assert_eq!((app.letters(), count(&app).await), (0, 1), "nobody has come to it");
+        assert_eq!((app.emails(), count(&app).await), (0, 1), "nobody has come to it");
         let queued = &emails_are(&editor, "QUEUED", 1).await[0];
         assert_eq!((&queued["kind"], &queued["attempts"]), (&json!("PASSWORD_RESET_EMAIL"), &json!(0)));
         app.work();
         let done = &emails_are(&editor, "DONE", 1).await[0];
         assert!(done["error"].is_null() && done["finishedAt"].is_string(), "{done}");
-        assert_eq!(app.letters(), 1);
+        assert_eq!(app.emails(), 1);
     }
 
     async fn a_job_is_wanted_with_its_transaction_or_not_at_all(app: TestApp) {
@@ -194,7 +194,7 @@ on_both_databases! {
         Migrator::down(db, Some(1)).await.expect("it comes down");
         db.execute_unprepared(if app.is_postgres() { LIBRARY_ON_POSTGRES } else { LIBRARY_ON_SQLITE }).await.expect("tables");
         let at = app.app.clock.now().0;
-        let (letter, other) = (r#"{"kind":"password_reset_letter","email":"ada@example.com""#, r#"{"kind":"purge""#);
+        let (email, other) = (r#"{"kind":"password_reset_letter","email":"ada@example.com""#, r#"{"kind":"purge""#);
         let [outbox, tables, bytes] = if app.is_postgres() {
             [app.literal(Uuid::from_u128(1)), "apalis.".into(), "bytea".into()]
         } else {
@@ -206,9 +206,9 @@ on_both_databases! {
         };
         let (none, failed) = ("NULL", r#"'{"Err":"no mail server"}'"#);
         let rows = [
-            format!("INSERT INTO job_outbox VALUES ({outbox}, '{letter}}}', {at})"),
-            held("01ARZ3NDEKTSV4RRFFQ69G5FAV", letter, "Pending", 0, none, none),
-            held("01ARZ3NDEKTSV4RRFFQ69G5FAW", letter, "Killed", 10, none, failed),
+            format!("INSERT INTO job_outbox VALUES ({outbox}, '{email}}}', {at})"),
+            held("01ARZ3NDEKTSV4RRFFQ69G5FAV", email, "Pending", 0, none, none),
+            held("01ARZ3NDEKTSV4RRFFQ69G5FAW", email, "Killed", 10, none, failed),
             held("01ARZ3NDEKTSV4RRFFQ69G5FAX", other, "Running", 1, "'gone'", none),
             held("01ARZ3NDEKTSV4RRFFQ69G5FAY", other, "Running", 1, "'here'", none),
             held("01ARZ3NDEKTSV4RRFFQ69G5FAZ", other, "Done", 1, "'here'", none),
@@ -234,7 +234,7 @@ on_both_databases! {
         assert_eq!(app.count("SELECT 1 FROM job_outbox WHERE job LIKE '%password_reset_letter%'").await, 3);
         Migrator::up(db, None).await.expect("it goes up");
         let another = app.literal(Uuid::from_u128(2));
-        let another = format!("INSERT INTO job_outbox VALUES ({another}, '{letter}}}', {at})");
+        let another = format!("INSERT INTO job_outbox VALUES ({another}, '{email}}}', {at})");
         db.execute_unprepared(&another).await.expect("a job");
         app.work();
         emails_are(&editor, "DONE", 4).await;
@@ -259,7 +259,7 @@ on_both_databases! {
         assert_eq!(again, json!({"job": null, "errors": [{"code": "CONFLICT"}]}));
         app.work();
         emails_are(&editor, "DONE", 1).await;
-        app.letter("ada@example.com", "A new password").await;
+        app.email("ada@example.com", "A new password").await;
         let actions = app.actor(Role::Admin).await.ask("{ auditLog { nodes { action objectId } } }", json!({})).await;
         let log = actions["auditLog"]["nodes"].as_array().expect("a log").clone();
         assert!(log.contains(&json!({"action": "JOB_RETRIED", "objectId": dead["id"]})), "{log:?}");
@@ -294,10 +294,10 @@ on_both_databases! {
         app.work();
         let dead = emails_are(&editor, "DEAD", 1).await[0].clone();
         assert_eq!(dead["error"], "its worker went away each time it was tried");
-        assert_eq!(app.letters(), 0);
+        assert_eq!(app.emails(), 0);
     }
 
-    async fn the_address_of_a_letter_that_was_given_up_goes_after_a_month(app: TestApp) {
+    async fn the_address_of_a_dead_email_goes_after_a_month(app: TestApp) {
         let editor = app.actor(Role::Editor).await;
         app.register("ada").await;
         let broken = without_mail(&app).await;
@@ -312,7 +312,7 @@ on_both_databases! {
         emails_are(&editor, "DEAD", 0).await;
     }
 
-    async fn letters_that_wait_for_the_mail_server_hold_nothing_else_up(app: TestApp) {
+    async fn emails_that_wait_for_the_mail_server_hold_nothing_else_up(app: TestApp) {
         let editor = app.actor(Role::Editor).await;
         app.register("ada").await;
         // Between two attempts lies a minute.
@@ -404,7 +404,7 @@ on_both_databases! {
 
         let _second = Worker::start(&app, None);
         emails_are(&editor, "DONE", 1).await;
-        app.letter("ada@example.com", "A new password").await;
+        app.email("ada@example.com", "A new password").await;
     }
 
     async fn a_worker_that_has_its_hands_full_keeps_its_jobs(app: TestApp) {

@@ -80,7 +80,7 @@ on_both_databases! {
         assert_eq!(reset(&app, &link, "another password").await, used_or_old());
         assert_eq!(ada.send("{ viewer { id } }", json!({})).await.0, 401, "every session has ended");
         assert!(app.sign_in("ada", "battery staple").await.is_some());
-        assert_eq!(app.letters(), 1, "nobody@example.com gets no letter");
+        assert_eq!(app.emails(), 1, "nobody@example.com gets no email");
     }
 
     async fn a_link_to_a_new_password_is_good_for_thirty_minutes(app: TestApp) {
@@ -108,7 +108,7 @@ on_both_databases! {
         assert_eq!(taken["confirmEmailChange"]["errors"][0]["code"], "CONFLICT");
 
         assert_eq!(ada.ask(ask, to("new@example.com", "correct horse")).await["requestEmailChange"]["errors"], json!([]));
-        app.letter("ada@example.com", "about to change").await;
+        app.email("ada@example.com", "about to change").await;
         assert_eq!(ada.ask("{ viewer { email } }", json!({})).await["viewer"]["email"], "ada@example.com");
         let link = app.link("new@example.com", "Confirm").await;
         let confirmed = app.anyone().ask(confirm, json!({"token": link})).await;
@@ -135,9 +135,9 @@ on_both_databases! {
         assert_eq!(reset(&app, &forgotten, "another password").await, used_or_old());
 
         app.advance(Duration::from_secs(1));
-        let letters = app.letters();
+        let emails = app.emails();
         ask_for_reset(&app, "ada@example.com").await;
-        while app.letters() == letters {
+        while app.emails() == emails {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let link = app.link("ada@example.com", "A new password").await;

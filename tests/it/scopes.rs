@@ -185,7 +185,7 @@ on_both_databases! {
         let ask = "mutation($email: EmailAddress!) { requestPasswordReset(input: {email: $email}) { errors { code } } }";
         for email in ["ada@example.com", "bob@example.com"] {
             app.anyone().ask(ask, json!({"email": email})).await;
-            app.letter(email, "A new password").await;
+            app.email(email, "A new password").await;
         }
         by_hand(&app, "UPDATE sessions SET user_agent = 'Firefox'".to_owned()).await;
         let of_ada = app.literal(ada.id().0);

@@ -539,12 +539,12 @@ impl TestApp {
     }
 
     /// The letter that somebody got, once it has arrived: the newest with this in its subject.
-    pub async fn letter(&self, to: &str, subject: &str) -> String {
+    pub async fn email(&self, to: &str, subject: &str) -> String {
         self.work();
         let folder = self.place.folder.path().join("mail");
         for _ in 0..200 {
             let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-            let mut letters: Vec<_> = files
+            let mut emails: Vec<_> = files
                 .filter_map(|file| {
                     Some((
                         file.metadata().ok()?.modified().ok()?,
@@ -553,25 +553,25 @@ impl TestApp {
                 })
                 .filter(|(_, text)| text.contains(&format!("To: {to}")) && text.contains(subject))
                 .collect();
-            letters.sort();
-            if let Some((_, letter)) = letters.pop() {
-                return letter;
+            emails.sort();
+            if let Some((_, email)) = emails.pop() {
+                return email;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("no letter to {to} about {subject:?}")
+        panic!("no email to {to} about {subject:?}")
     }
 
     /// The token of the link in such a letter.
     pub async fn link(&self, to: &str, subject: &str) -> String {
         // Quoted-printable breaks long lines.
-        let letter = self.letter(to, subject).await.replace("=\r\n", "").replace("=3D", "=");
-        let (_, rest) = letter.split_once("#token=").expect("a link");
+        let email = self.email(to, subject).await.replace("=\r\n", "").replace("=3D", "=");
+        let (_, rest) = email.split_once("#token=").expect("a link");
         rest.split_whitespace().next().expect("a token").to_owned()
     }
 
     /// How many letters were sent.
-    pub fn letters(&self) -> usize {
+    pub fn emails(&self) -> usize {
         std::fs::read_dir(self.place.folder.path().join("mail")).map_or(0, Iterator::count)
     }
 

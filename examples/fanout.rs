@@ -1,9 +1,9 @@
-//! A crowd on one board: students listen to their ranks, each on a socket of its own, while others submit. It says how
-//! late the listeners hear of it, what that costs the server, and whether everything they were told was right.
+//! Fan-out on one board: students listen to their ranks, each on a socket of its own, while others submit. It says how
+//! late the listeners receive it, what that costs the server, and whether everything they received was right.
 //!
 //! ```sh
 //! ulimit -n 20000        # a socket takes one descriptor here and one in the server
-//! cargo build --release --example crowd --bin marmalade && target/release/examples/crowd
+//! cargo build --release --example fanout --bin marmalade && target/release/examples/fanout
 //! ```
 //!
 //! Without options: 10,000 listeners on a board of 100,000 standings, 50 submits a second for a minute. Every submit puts
@@ -67,9 +67,9 @@ use uuid::Uuid;
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
 
-/// How large the crowd is.
+/// Size of the load.
 #[derive(Clone, Debug, Parser)]
-#[command(about = "A crowd that listens to one board while others submit")]
+#[command(about = "Clients that listen to one board while others submit")]
 pub struct Size {
     /// Students who listen.
     #[arg(long, default_value_t = 10_000)]
@@ -83,9 +83,9 @@ pub struct Size {
     /// For how long.
     #[arg(long, default_value_t = 60)]
     pub seconds: usize,
-    /// Letters a second that students without a password want meanwhile; how long their jobs wait is asked of /metrics.
+    /// Password-reset emails a second meanwhile; the wait of their jobs is read from /metrics.
     #[arg(long, default_value_t = 0)]
-    pub letters: usize,
+    pub emails: usize,
     /// The server's binary; without it the one that was built beside this tool.
     #[arg(long)]
     pub server: Option<PathBuf>,
@@ -94,7 +94,7 @@ pub struct Size {
 const SUBSCRIPTION: &str = "subscription { standingChanged(board: {window: ALL_TIME}) { asOf standing { rank points user { handle avatar } } } }";
 pub const SUBMIT: &str = "mutation($input: SubmitAttemptInput!) { submitAttempt(input: $input) { errors { message } attempt { result { points } } } }";
 
-/// Thousandths of a point that a right answer of the crowd's quiz is worth.
+/// Thousandths of a point that a right answer of its quiz is worth.
 const RIGHT: i64 = 60_000;
 const QUESTIONS: usize = 3;
 
@@ -102,7 +102,7 @@ const QUESTIONS: usize = 3;
 async fn main() -> Result<()> {
     let size = Size::parse();
     let folder = tempfile::tempdir()?;
-    let secret = "the secret of a crowd that is gone in a minute";
+    let secret = "the secret of a test that is gone in a minute";
     let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let mut config = Config::load()?;
     config.site.mode = Mode::Production;
@@ -115,12 +115,12 @@ async fn main() -> Result<()> {
         fleet.join().await.map_err(words)?;
     }
     println!("seeding {size:?}");
-    let crowd = Crowd::seed(&app, &size).await?;
+    let fanout = Fanout::seed(&app, &size).await?;
     let server = Server::start(&size, free, folder.path(), secret).await?;
-    let report = crowd.listen_and_submit(&app, free, Some(&server)).await?;
+    let report = fanout.listen_and_submit(&app, free, Some(&server)).await?;
     println!("{report}");
     if report.wrong > 0 || report.missing > 0 {
-        return Err("some listeners were told wrong ranks, or not told".into());
+        return Err("some listeners received wrong ranks, or none".into());
     }
     Ok(())
 }
@@ -139,7 +139,7 @@ pub struct Server {
 /// What the server logs of a tick.
 #[derive(Deserialize)]
 struct Tick {
-    told: usize,
+    sent: usize,
     statements: usize,
 }
 
@@ -153,7 +153,7 @@ impl Server {
             .env("MARMALADE_DATA_DIR", folder)
             .env("MARMALADE_SECRETS", secret)
             .env("MARMALADE_DEMO", "false")
-            // The whole crowd comes from one address.
+            // All clients come from one address.
             .env("MARMALADE_LIMIT_REQUESTS", "1000000/60s")
             .env("MARMALADE_LIMIT_LETTERS", "1000000/60s")
             .env("MARMALADE_LIMIT_LETTERS_OF_ADDRESS", "1000000/60s")
@@ -201,7 +201,7 @@ impl Drop for Server {
 }
 
 /// Those who listen and those who are about to submit.
-pub struct Crowd {
+pub struct Fanout {
     size: Size,
     /// Scores of all standings before the first submit, ascending.
     scores: Vec<i64>,
@@ -209,14 +209,14 @@ pub struct Crowd {
     pub submitters: Vec<Submitter>,
 }
 
-/// Somebody whose attempt is answered and not yet submitted.
+/// A student whose attempt is answered and not yet submitted.
 pub struct Submitter {
     pub student: UserId,
     pub attempt: String,
     score: i64,
 }
 
-impl Crowd {
+impl Fanout {
     /// Writes the accounts and the standings, and lets those who will submit take their quiz.
     pub async fn seed(app: &App, size: &Size) -> Result<Self> {
         let quiz = quiz(app).await.map_err(words)?;
@@ -286,7 +286,7 @@ async fn quiz(app: &App) -> marmalade::error::Result<QuizId> {
             wrong: 0,
             blank: 0,
         },
-        ..NewQuiz::titled("For the crowd", QUESTIONS)
+        ..NewQuiz::titled("For the test", QUESTIONS)
     };
     let tx = app.db.begin().await?;
     let subject = author::subject(&tx, "Crowds", &now).await?;
@@ -305,7 +305,7 @@ async fn accounts(app: &App, count: usize, name: &str) -> Result<Vec<UserId>> {
             avatar: Set(Some(format!("https://img.example/{name}{i}.png"))),
             ..user::ActiveModel::student(
                 *id,
-                format!("{name}{i}@crowd.example"),
+                format!("{name}{i}@fanout.example"),
                 format!("{name}{i}"),
                 String::new(),
                 now.at,
@@ -357,7 +357,7 @@ struct Event {
     rank: u64,
 }
 
-/// A submit of the crowd, by the clock of this machine.
+/// A submit of the fanout, by the clock of this machine.
 struct Submit {
     sent: Time,
     answered: Time,
@@ -366,15 +366,15 @@ struct Submit {
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// Somebody forgets a password, so often a second.
-async fn want_letters(address: SocketAddr, a_second: usize) -> Result<()> {
+/// Requests so many password resets a second.
+async fn request_emails(address: SocketAddr, a_second: usize) -> Result<()> {
     let Some(pause) = Duration::from_secs(1).checked_div(u32::try_from(a_second)?) else {
         return Ok(());
     };
     let (http, mut beat) = (reqwest::Client::new(), tokio::time::interval(pause));
     loop {
         beat.tick().await;
-        let body = json!({"query": "mutation { requestPasswordReset(input: {email: \"listener0@crowd.example\"}) { errors { code } } }"});
+        let body = json!({"query": "mutation { requestPasswordReset(input: {email: \"listener0@fanout.example\"}) { errors { code } } }"});
         let reply: Value = http
             .post(format!("http://{address}/graphql"))
             .json(&body)
@@ -383,15 +383,15 @@ async fn want_letters(address: SocketAddr, a_second: usize) -> Result<()> {
             .json()
             .await?;
         if reply["data"]["requestPasswordReset"]["errors"] != json!([]) {
-            return Err(format!("no letter: {reply}").into());
+            return Err(format!("no email: {reply}").into());
         }
     }
 }
 
-/// How many letters had begun within how many seconds, by the buckets of the server's histogram.
+/// How many emails had begun within how many seconds, by the buckets of the server's histogram.
 async fn waits(address: SocketAddr) -> Result<Vec<(f64, u64)>> {
     let text = reqwest::get(format!("http://{address}/metrics")).await?.text().await?;
-    let of_letters = |line: &&str| {
+    let of_emails = |line: &&str| {
         line.starts_with("marmalade_job_wait_seconds_bucket") && line.contains("\"password_reset_email\"")
     };
     let read = |line: &str| {
@@ -402,10 +402,10 @@ async fn waits(address: SocketAddr) -> Result<Vec<(f64, u64)>> {
             rest.rsplit(' ').next()?.parse().ok()?,
         ))
     };
-    Ok(text.lines().filter(of_letters).filter_map(read).collect())
+    Ok(text.lines().filter(of_emails).filter_map(read).collect())
 }
 
-impl Crowd {
+impl Fanout {
     /// The load, and what came of it.
     pub async fn listen_and_submit(&self, app: &App, address: SocketAddr, server: Option<&Server>) -> Result<Report> {
         // The first one has the board built.
@@ -419,31 +419,31 @@ impl Crowd {
             server.ticks.lock().expect("not poisoned").clear();
         }
 
-        let (stop, heard) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(0)));
-        let mut hearing = JoinSet::new();
+        let (stop, received) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(0)));
+        let mut receiving = JoinSet::new();
         for (i, socket) in sockets.into_iter().enumerate() {
             let (socket, first) = socket?;
-            hearing.spawn(hear(i, app.clone(), socket, first, heard.clone(), stop.clone()));
+            receiving.spawn(receive(i, app.clone(), socket, first, received.clone(), stop.clone()));
         }
         let (started, processor) = (app.clock.now(), server.and_then(Server::processor));
-        let letters = AbortOnDropHandle::new(tokio::spawn(want_letters(address, self.size.letters)));
+        let emails = AbortOnDropHandle::new(tokio::spawn(request_emails(address, self.size.emails)));
         let submits = self.submit(app, address).await?;
-        drop(letters);
+        drop(emails);
         let seconds = app.clock.now().since(started).as_secs_f64();
-        let messages = heard.load(Ordering::Relaxed);
+        let messages = received.load(Ordering::Relaxed);
         let processor = server
             .and_then(Server::processor)
             .zip(processor)
             .map(|(now, then)| now - then);
         // Until nothing has come for two seconds.
         let mut last = u64::MAX;
-        while last != heard.load(Ordering::Relaxed) {
-            last = heard.load(Ordering::Relaxed);
+        while last != received.load(Ordering::Relaxed) {
+            last = received.load(Ordering::Relaxed);
             sleep(Duration::from_secs(2)).await;
         }
         let after = server.and_then(Server::resident);
         stop.notify_waiters();
-        let mut events = hearing.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
+        let mut events = receiving.join_all().await.into_iter().collect::<Result<Vec<_>>>()?;
         events.sort_by_key(|(i, _)| *i);
         let events: Vec<_> = events.into_iter().map(|(_, events)| events).collect();
 
@@ -456,17 +456,17 @@ impl Crowd {
             memory: before.zip(listening).zip(after),
             ..Report::default()
         };
-        if self.size.letters > 0 {
+        if self.size.emails > 0 {
             report.waits = waits(address).await?;
             if report.waits.is_empty() {
-                return Err("no letter was wanted".into());
+                return Err("no email was requested".into());
             }
         }
         if let Some(server) = server {
             let ticks = server.ticks.lock().expect("not poisoned");
             report.ticks = ticks.len();
             report.statements_of_a_tick = ticks.iter().map(|tick| tick.statements).max().unwrap_or(0);
-            report.told_by_a_tick = ticks.iter().map(|tick| tick.told).sum::<usize>() / ticks.len().max(1);
+            report.sent_by_a_tick = ticks.iter().map(|tick| tick.sent).sum::<usize>() / ticks.len().max(1);
         }
         self.judge(&submits, &events, &ranks(app).await?, &mut report);
         Ok(report)
@@ -500,7 +500,7 @@ impl Crowd {
         submits.join_all().await.into_iter().collect()
     }
 
-    /// Holds what was told against what happened.
+    /// Compares what was received with what happened.
     fn judge(&self, submits: &[Submit], events: &[Vec<Event>], in_the_end: &Ranks, report: &mut Report) {
         let mut lags = vec![0_u64; 60_000];
         for ((_, score), events) in self.listeners.iter().zip(events) {
@@ -593,13 +593,13 @@ async fn listen(app: &App, address: SocketAddr, student: UserId) -> Result<(Sock
     }
 }
 
-/// Takes down what a listener is told until it is to stop.
-async fn hear(
+/// Records what a listener receives until stopped.
+async fn receive(
     listener: usize,
     app: App,
     mut socket: Socket,
     first: Event,
-    heard: Arc<AtomicU64>,
+    received: Arc<AtomicU64>,
     stop: Arc<Notify>,
 ) -> Result<(usize, Vec<Event>)> {
     let mut events = vec![first];
@@ -611,7 +611,7 @@ async fn hear(
         };
         match event(&app, &message)? {
             Some(event) => {
-                heard.fetch_add(1, Ordering::Relaxed);
+                received.fetch_add(1, Ordering::Relaxed);
                 events.push(event);
             }
             None => socket.send(Message::text(r#"{"type":"pong"}"#)).await?,
@@ -622,7 +622,7 @@ async fn hear(
 fn event(app: &App, message: &Message) -> Result<Option<Event>> {
     #[derive(Deserialize)]
     #[serde(tag = "type", rename_all = "snake_case")]
-    enum Said {
+    enum ServerMessage {
         ConnectionAck,
         Ping,
         Next { payload: Payload },
@@ -652,8 +652,8 @@ fn event(app: &App, message: &Message) -> Result<Option<Event>> {
     };
     Ok(
         match serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))? {
-            Said::ConnectionAck | Said::Ping => None,
-            Said::Next { payload } => payload.data.changed.standing.map(|standing| Event {
+            ServerMessage::ConnectionAck | ServerMessage::Ping => None,
+            ServerMessage::Next { payload } => payload.data.changed.standing.map(|standing| Event {
                 arrived: app.clock.now(),
                 as_of: payload.data.changed.as_of.into(),
                 rank: standing.rank,
@@ -674,14 +674,14 @@ pub struct Report {
     memory: Option<((u64, u64), u64)>,
     ticks: usize,
     statements_of_a_tick: usize,
-    told_by_a_tick: usize,
+    sent_by_a_tick: usize,
     /// Jobs, and how many of them had begun within so many seconds.
     waits: Vec<(f64, u64)>,
     /// Percentile and milliseconds.
     lags: [(f64, usize); 4],
-    /// Events that told a wrong rank.
+    /// Events with a wrong rank.
     pub wrong: usize,
-    /// Submits that a listener was not told of.
+    /// Submits that did not reach a listener.
     pub missing: usize,
 }
 
@@ -703,15 +703,15 @@ impl fmt::Display for Report {
             let (half, most, last) = (within(0.5), within(0.95), within(1.0));
             writeln!(
                 f,
-                "{all} letters: half had begun within {half} s, 95 % within {most} s, all within {last} s"
+                "{all} emails: half had begun within {half} s, 95 % within {most} s, all within {last} s"
             )?;
         }
         writeln!(f, "messages a second: {:.0}", self.messages_a_second)?;
         if self.ticks > 0 {
-            let (ticks, told, most) = (self.ticks, self.told_by_a_tick, self.statements_of_a_tick);
+            let (ticks, sent, most) = (self.ticks, self.sent_by_a_tick, self.statements_of_a_tick);
             writeln!(
                 f,
-                "ticks: {ticks}, each told {told} listeners and took {most} statements at most"
+                "ticks: {ticks}, each sent {sent} messages and took {most} statements at most"
             )?;
         }
         if let Some(processor) = self.processor {

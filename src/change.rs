@@ -31,7 +31,7 @@ pub struct Change<'s> {
     tx: DatabaseTransaction,
     cause: Cause,
     events: Vec<Event>,
-    wants: bool,
+    enqueued: bool,
 }
 
 impl Cause {
@@ -57,7 +57,7 @@ impl<'s> Change<'s> {
             tx: site.db.begin().await?,
             cause: cause.clone(),
             events: Vec::new(),
-            wants: false,
+            enqueued: false,
         })
     }
 
@@ -87,9 +87,9 @@ impl<'s> Change<'s> {
     }
 
     /// Enqueues a job, run after the commit.
-    pub async fn want(&mut self, job: &impl Job) -> Result<()> {
-        jobs::want(&self.tx, job, self.now()).await?;
-        self.wants = true;
+    pub async fn enqueue(&mut self, job: &impl Job) -> Result<()> {
+        jobs::enqueue(&self.tx, job, self.now()).await?;
+        self.enqueued = true;
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl<'s> Change<'s> {
             }
         }
         drop(announced);
-        if self.wants {
+        if self.enqueued {
             self.site.jobs.wake();
         }
         Ok(())

@@ -46,10 +46,10 @@ impl Site {
 /// windows would change.
 pub async fn site_zone(db: &Db, configured: Option<Tz>, now: Time) -> Result<Tz> {
     let conn = db.write();
-    let wanted = configured.unwrap_or(Tz::UTC);
+    let initial = configured.unwrap_or(Tz::UTC);
     let row = site::ActiveModel {
         id: Set(site::ID),
-        time_zone: Set(wanted.name().to_owned()),
+        time_zone: Set(initial.name().to_owned()),
         created_at: Set(now),
     };
     site::Entity::insert(row)

@@ -46,8 +46,8 @@ impl Job for PasswordResetEmail {
 impl Run for PasswordResetEmail {
     type Context = Site;
 
-    async fn run(self, site: &Site, wanted_at: Time, now: &Moment) -> Result<()> {
-        send_password_reset(site, self.email, wanted_at, now).await
+    async fn run(self, site: &Site, enqueued_at: Time, now: &Moment) -> Result<()> {
+        send_password_reset(site, self.email, enqueued_at, now).await
     }
 }
 
@@ -68,8 +68,8 @@ impl Job for EmailConfirmationEmail {
 impl Run for EmailConfirmationEmail {
     type Context = Site;
 
-    async fn run(self, site: &Site, wanted_at: Time, now: &Moment) -> Result<()> {
-        send_email_confirmation(site, self.user, self.email, wanted_at, now).await
+    async fn run(self, site: &Site, enqueued_at: Time, now: &Moment) -> Result<()> {
+        send_email_confirmation(site, self.user, self.email, enqueued_at, now).await
     }
 }
 
@@ -99,7 +99,7 @@ impl Run for EmailChangeWarning {
 pub async fn request_password_reset(site: &Site, email: &str, cause: &Cause) -> Result<()> {
     let email = text::email("email", email)?;
     let mut change = Change::begin(site, cause).await?;
-    change.want(&PasswordResetEmail { email }).await?;
+    change.enqueue(&PasswordResetEmail { email }).await?;
     change.commit().await
 }
 
@@ -165,8 +165,8 @@ pub async fn request_email_change(
     let account = super::with_password(site, viewer, password, cause).await?;
     let (user, old) = (account.id, account.email);
     let mut change = Change::begin(site, cause).await?;
-    change.want(&EmailConfirmationEmail { user, email }).await?;
-    change.want(&EmailChangeWarning { email: old }).await?;
+    change.enqueue(&EmailConfirmationEmail { user, email }).await?;
+    change.enqueue(&EmailChangeWarning { email: old }).await?;
     change.commit().await
 }
 

@@ -66,8 +66,9 @@ impl Tokens {
 /// Redis.
 pub async fn authenticate(site: &Site, revocations: &Revocations, access_token: &str, now: Time) -> Option<Viewer> {
     let viewer = site.keys.verify(access_token, now)?;
-    let hears = site.fleet.as_ref().is_none_or(|fleet| fleet.health() == Health::Well);
-    let allowed = revocations.allow(&viewer) && (hears || revocation::tables_allow(site.db.read(), &viewer).await);
+    let is_connected = site.fleet.as_ref().is_none_or(|fleet| fleet.health() == Health::Well);
+    let allowed =
+        revocations.allow(&viewer) && (is_connected || revocation::tables_allow(site.db.read(), &viewer).await);
     allowed.then_some(viewer)
 }
 

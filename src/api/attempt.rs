@@ -545,7 +545,7 @@ impl AttemptMutation {
         let (saved, errors) =
             as_payload(with_retries(|| answers::save(app, viewer, attempt, std::slice::from_ref(&save), &now)).await)?;
         let saved = saved.and_then(|saved| saved.into_iter().next());
-        let (outcome, answer) = saved.map(told).unzip();
+        let (outcome, answer) = saved.map(outcome_of).unzip();
         if outcome == Some(SaveOutcome::NotFound) {
             return Err(Error::NotFound);
         }
@@ -577,7 +577,7 @@ impl AttemptMutation {
             let mut saved = saved.into_iter();
             let result = |(answer, sent): (AnswerInput, Option<Save>)| {
                 let became = sent.and_then(|_| saved.next()).unwrap_or(Saved::NoSuchChoice);
-                let (outcome, stored) = told(became);
+                let (outcome, stored) = outcome_of(became);
                 SavedAnswer {
                     question_id: answer.question_id,
                     outcome,
@@ -636,7 +636,7 @@ fn save_of(question: &str, choice: Option<&ID>, seq: i64) -> Result<Save> {
     })
 }
 
-fn told(saved: Saved) -> (SaveOutcome, Option<Answer>) {
+fn outcome_of(saved: Saved) -> (SaveOutcome, Option<Answer>) {
     match saved {
         Saved::Saved(answer) => (SaveOutcome::Saved, Some(answer.into())),
         Saved::Stale(answer) => (SaveOutcome::Stale, Some(answer.into())),

@@ -195,22 +195,22 @@ impl ImportMutation {
             sheet: input.sheet,
             publish: input.publish.unwrap_or(false),
         };
-        let wanted = match STANDARD.decode(input.content.as_bytes()) {
+        let requested = match STANDARD.decode(input.content.as_bytes()) {
             Ok(content) => {
                 let cause = ctx.cause();
-                background::want(app, viewer, &input.file_name, content, &order, &cause).await
+                background::request(app, viewer, &input.file_name, content, &order, &cause).await
             }
             Err(_) => Err(Error::input(
                 "content",
                 "This is not base64. Send the file's bytes in base64.",
             )),
         };
-        let (wanted, errors) = as_payload(wanted)?;
-        if wanted.is_none() {
+        let (import, errors) = as_payload(requested)?;
+        if import.is_none() {
             reserved.give_back().await;
         }
         Ok(Some(ImportBankPayload {
-            bank_import: wanted.map(BankImport),
+            bank_import: import.map(BankImport),
             errors: errors.into_iter().map(Into::into).collect(),
         }))
     }

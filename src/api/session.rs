@@ -287,8 +287,8 @@ impl SessionMutation {
 }
 
 /// The transport of the session's tokens. Cookies can't be set over a WebSocket.
-fn client_of(ctx: &Context<'_>, wanted: Option<SessionClient>) -> Result<Client> {
-    let client = wanted.map_or(Client::Browser, Client::from);
+fn client_of(ctx: &Context<'_>, client: Option<SessionClient>) -> Result<Client> {
+    let client = client.map_or(Client::Browser, Client::from);
     if client == Client::Browser && !ctx.caller().takes_cookies {
         return Err(Error::BadInput(
             "Cookies can't be set over a WebSocket: sign in over HTTP.".into(),

@@ -75,9 +75,9 @@ pub async fn save(site: &Site, viewer: &Viewer, id: AttemptId, saves: &[Save], n
         .into_iter()
         .map(|answer| (answer.question_id, answer))
         .collect();
-    let mut told: HashMap<QuestionId, ()> = HashMap::new();
+    let mut seen: HashMap<QuestionId, ()> = HashMap::new();
     let became = |save: &Save| match (stored.get(&save.question), present.get(&save.question)) {
-        (Some(saved), _) if saved.seq == save.seq && told.insert(save.question, ()).is_none() => {
+        (Some(saved), _) if saved.seq == save.seq && seen.insert(save.question, ()).is_none() => {
             Saved::Saved(saved.clone())
         }
         // An answer that is not there, or is older than the save, was refused because of the choice.

@@ -51,10 +51,10 @@ impl Schedule {
         }
     }
 
-    async fn want(self, change: &mut Change<'_>) -> Result<()> {
+    async fn enqueue(self, change: &mut Change<'_>) -> Result<()> {
         match self {
-            Self::DailyMetrics => change.want(&CountDays {}).await,
-            Self::Purge => change.want(&Purge {}).await,
+            Self::DailyMetrics => change.enqueue(&CountDays {}).await,
+            Self::Purge => change.enqueue(&Purge {}).await,
         }
     }
 }
@@ -74,7 +74,7 @@ pub async fn fire(site: &Site, now: &Moment) -> Result<()> {
             // Another process was first.
             continue;
         }
-        schedule.want(&mut change).await?;
+        schedule.enqueue(&mut change).await?;
         change.commit().await?;
     }
     Ok(())

@@ -70,7 +70,7 @@ impl Worker {
                 () = app.shutdown.cancelled() => break,
                 _ = heartbeats.tick() => self.heartbeat().await,
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
-                () = app.jobs.wanted() => may_be_more = true,
+                () = app.jobs.woken() => may_be_more = true,
                 _ = looks.tick() => may_be_more = true,
             }
             let room = AT_ONCE - self.running.len();

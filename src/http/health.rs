@@ -29,14 +29,16 @@ pub async fn alive() -> &'static str {
 /// the answer is 404.
 pub async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Response {
     let app = &server.app;
-    let told = match &app.config.telemetry.metrics_token {
+    let is_authorized = match &app.config.telemetry.metrics_token {
         Some(Secret(token)) => {
             let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-            authorization.and_then(bearer).is_some_and(|given| same(given, token))
+            authorization
+                .and_then(bearer)
+                .is_some_and(|given| equal_tokens(given, token))
         }
         None => app.config.site.mode == Mode::Development,
     };
-    let text = if told { scrape(app).await } else { None };
+    let text = if is_authorized { scrape(app).await } else { None };
     match text {
         Some(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
@@ -44,7 +46,7 @@ pub async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Respon
 }
 
 /// Compares hashes, so that the timing reveals nothing about the token.
-fn same(given: &str, token: &str) -> bool {
+fn equal_tokens(given: &str, token: &str) -> bool {
     Sha256::digest(given) == Sha256::digest(token)
 }
 

@@ -289,7 +289,7 @@ where
     let mut wire = Wire {
         socket,
         settings,
-        heard: Instant::now(),
+        last_received: Instant::now(),
     };
     let talk = async {
         // Boxed, so that the state of the handshake is not kept for the life of the socket.
@@ -383,7 +383,7 @@ where
                 Some(ClientMessage::Pong) | None => {}
             },
             _ = ping.tick() => {
-                if wire.heard.elapsed() >= settings.pong_timeout {
+                if wire.last_received.elapsed() >= settings.pong_timeout {
                     return Err(Close::TERMINATED.into());
                 }
                 wire.send(&mut stop, &ServerMessage::Ping).await?;
@@ -448,7 +448,7 @@ fn is_refusal(response: &Response) -> bool {
 struct Wire {
     socket: WebSocket,
     settings: Settings,
-    heard: Instant,
+    last_received: Instant,
 }
 
 impl Wire {
@@ -462,7 +462,7 @@ impl Wire {
             }
             None => return Err(End::Left),
         };
-        self.heard = Instant::now();
+        self.last_received = Instant::now();
         match frame {
             Message::Text(text) if text.len() > self.settings.max_message_bytes => Err(Close::TOO_BIG.into()),
             Message::Text(text) => Ok(Some(parse(&text)?)),

@@ -5,7 +5,7 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Imported, Order, import, read_apart};
+use super::{Imported, Order, import, read_in_child};
 use crate::{
     audit::Source,
     auth::Viewer,
@@ -58,12 +58,12 @@ impl Run for ReadBank {
     type Context = Site;
 
     async fn run(self, site: &Site, _: Time, now: &Moment) -> Result<()> {
-        carry_out(site, self.import, now).await
+        run_import(site, self.import, now).await
     }
 }
 
 /// Accepts a file. Name, size and options are checked at once; the content is checked by the job.
-pub async fn want(
+pub async fn request(
     site: &Site,
     viewer: &Viewer,
     file_name: &str,
@@ -84,7 +84,7 @@ pub async fn want(
         .map(|sheet| text::name("sheet", sheet, 200))
         .transpose()?;
     let (mut change, now) = (Change::begin(site, cause).await?, &cause.now);
-    let wanted = BankImport {
+    let import = BankImport {
         id: now.id(),
         wanted_by: viewer.user(),
         file_name,
@@ -94,22 +94,22 @@ pub async fn want(
         error: None,
     };
     let row = bank_import::ActiveModel {
-        id: Set(wanted.id),
-        wanted_by: Set(wanted.wanted_by),
-        file_name: Set(wanted.file_name.clone()),
+        id: Set(import.id),
+        wanted_by: Set(import.wanted_by),
+        file_name: Set(import.file_name.clone()),
         content: Set(Some(content)),
         quiz_title: Set(title),
         subject: Set(subject),
         sheet: Set(sheet),
         publish: Set(order.publish),
-        created_at: Set(wanted.created_at),
+        created_at: Set(import.created_at),
         request_id: Set(cause.source.request_id.clone()),
         ..Default::default()
     };
     bank_import::Entity::insert(row).exec_without_returning(&change).await?;
-    change.want(&ReadBank { import: wanted.id }).await?;
+    change.enqueue(&ReadBank { import: import.id }).await?;
     change.commit().await?;
-    Ok(wanted)
+    Ok(import)
 }
 
 /// The import with this id.
@@ -124,26 +124,26 @@ pub async fn find(conn: &impl ConnectionTrait, id: BankImportId) -> Result<BankI
 
 /// Imports a waiting file as quizzes in a single transaction, so that it happens once however often the job runs.
 /// Mistakes in the file do not fail the job.
-pub async fn carry_out(site: &Site, id: BankImportId, now: &Moment) -> Result<()> {
-    let Some(wanted) = bank_import::Entity::waiting(id).one(site.db.read()).await? else {
+pub async fn run_import(site: &Site, id: BankImportId, now: &Moment) -> Result<()> {
+    let Some(waiting) = bank_import::Entity::waiting(id).one(site.db.read()).await? else {
         return Ok(());
     };
     let order = Order {
-        quiz: wanted.quiz_title,
-        subject: wanted.subject,
-        sheet: wanted.sheet,
-        publish: wanted.publish,
+        quiz: waiting.quiz_title,
+        subject: waiting.subject,
+        sheet: waiting.sheet,
+        publish: waiting.publish,
     };
     let cause = Cause {
         source: Source {
-            actor: Some(wanted.wanted_by),
-            request_id: wanted.request_id,
+            actor: Some(waiting.wanted_by),
+            request_id: waiting.request_id,
         },
         now: now.clone(),
     };
-    let sheets = match read_apart(
-        wanted.file_name,
-        wanted.content.unwrap_or_default(),
+    let sheets = match read_in_child(
+        waiting.file_name,
+        waiting.content.unwrap_or_default(),
         order.sheet.clone(),
     )
     .await?

@@ -72,7 +72,7 @@ pub async fn run(site: &Site, file: &File, cause: &Cause) -> Result<Report> {
     let path = file.file.display();
     let bytes = std::fs::read(&file.file).map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
     let name = file.file.file_name().map(|name| name.to_string_lossy().into_owned());
-    let sheets = read_apart(name.unwrap_or_default(), bytes, file.order.sheet.clone()).await?;
+    let sheets = read_in_child(name.unwrap_or_default(), bytes, file.order.sheet.clone()).await?;
     let sheets = sheets.map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
     let mut change = Change::begin(site, cause).await?;
     let sheets = import(&mut change, sheets, &file.order).await?;
@@ -85,7 +85,7 @@ pub async fn run(site: &Site, file: &File, cause: &Cause) -> Result<Report> {
 }
 
 /// Reads a file on a thread of its own, where it blocks no request.
-async fn read_apart(name: String, bytes: Vec<u8>, sheet: Option<String>) -> Result<Result<Vec<Sheet>, Unreadable>> {
+async fn read_in_child(name: String, bytes: Vec<u8>, sheet: Option<String>) -> Result<Result<Vec<Sheet>, Unreadable>> {
     tokio::task::spawn_blocking(move || read(&name, &bytes, sheet.as_deref()))
         .await
         .map_err(Error::internal)

@@ -64,7 +64,7 @@ pub enum Unreadable {
         row: u32,
     },
     NoSuchSheet {
-        wanted: String,
+        requested: String,
         there: Vec<String>,
     },
     /// The workbook breaks off or contradicts itself; the text says where, in technical words.
@@ -107,9 +107,9 @@ fn locked_or_old(bytes: &[u8]) -> Unreadable {
 fn choose(there: Vec<String>, only: Option<&str>) -> Result<Vec<String>, Unreadable> {
     match only {
         None => Ok(there),
-        Some(wanted) if there.iter().any(|name| name == wanted) => Ok(vec![wanted.to_owned()]),
-        Some(wanted) => Err(Unreadable::NoSuchSheet {
-            wanted: wanted.to_owned(),
+        Some(requested) if there.iter().any(|name| name == requested) => Ok(vec![requested.to_owned()]),
+        Some(requested) => Err(Unreadable::NoSuchSheet {
+            requested: requested.to_owned(),
             there,
         }),
     }
@@ -207,9 +207,9 @@ impl fmt::Display for Unreadable {
                 f,
                 "A quotation mark opened in row {row} is never closed; close it, or write it twice if it belongs to the text."
             ),
-            Unreadable::NoSuchSheet { wanted, there } => write!(
+            Unreadable::NoSuchSheet { requested, there } => write!(
                 f,
-                "There is no sheet \u{201C}{wanted}\u{201D}; the file has: {}.",
+                "There is no sheet \u{201C}{requested}\u{201D}; the file has: {}.",
                 there.join(", ")
             ),
             Unreadable::Damaged(detail) => write!(

@@ -1,6 +1,6 @@
 //! Background jobs: emails, imports, hourly and daily work.
 //!
-//! The transaction that causes a job inserts its row ([`want`]): both are there, or neither. A worker claims the row
+//! The transaction that causes a job inserts its row ([`enqueue`]): both are there, or neither. A worker claims the row
 //! ([`lease`]), runs it as its domain says ([`Run::run`]) and records the outcome. A job runs at least once, so running it
 //! twice must do no harm. See docs/jobs.md.
 
@@ -68,8 +68,8 @@ pub trait Run: Job {
     /// The state that running it needs.
     type Context: Sync;
 
-    /// Runs the job, enqueued at `wanted_at`. A failure is retried; a success may be repeated, too.
-    fn run(self, on: &Self::Context, wanted_at: Time, now: &Moment) -> impl Future<Output = Result<()>> + Send;
+    /// Runs the job, enqueued at `enqueued_at`. A failure is retried; a success may be repeated, too.
+    fn run(self, on: &Self::Context, enqueued_at: Time, now: &Moment) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// A kind of job, with its type erased.
@@ -111,14 +111,14 @@ impl Queue {
     }
 
     /// Waits for [`Self::wake`].
-    pub async fn wanted(&self) {
+    pub async fn woken(&self) {
         self.0.notified().await;
     }
 }
 
-/// Enqueues a job in the transaction that causes it; for [`Change::want`](crate::change::Change::want), which wakes the
+/// Enqueues a job in the transaction that causes it; for [`Change::enqueue`](crate::change::Change::enqueue), which wakes the
 /// worker after the commit.
-pub async fn want<J: Job>(conn: &impl ConnectionTrait, job: &J, now: &Moment) -> Result<()> {
+pub async fn enqueue<J: Job>(conn: &impl ConnectionTrait, job: &J, now: &Moment) -> Result<()> {
     let row = job::ActiveModel {
         id: Set(now.id()),
         kind: Set(J::KIND.into()),

@@ -381,7 +381,7 @@ pub async fn correct(
         .was(serde_json::json!({"correction": revision.correction - 1, "right": place.right.encode()}))
         .became(serde_json::json!({"correction": revision.correction, "right": choice.encode()}));
     tx.audit(changed).await?;
-    change.want(&Regrade { revision: revision.id }).await?;
+    change.enqueue(&Regrade { revision: revision.id }).await?;
     change.tell(QuizChanged { quiz: revision.quiz_id }).await?;
     change.commit().await?;
     Ok(revision.correction)

@@ -101,8 +101,8 @@ impl Index for InRedis<'_> {
         let answers = self
             .runtime
             .block_on(self.shared.ask(self.db, self.board.key(), questions));
-        let told = |Answer { total, places, .. }| (total, places);
-        answers.expect("a board").into_iter().map(told).collect()
+        let rows = |Answer { total, places, .. }| (total, places);
+        answers.expect("a board").into_iter().map(rows).collect()
     }
 }
 

@@ -100,7 +100,7 @@ async fn without_mail(app: &TestApp) -> TestApp {
 }
 
 on_both_databases! {
-    async fn a_job_is_wanted_queued_and_done(app: TestApp) {
+    async fn a_job_is_enqueued_run_and_done(app: TestApp) {
         let editor = app.actor(Role::Editor).await;
         app.register("ada").await;
         forget_password(&app, "ada").await;
@@ -113,9 +113,9 @@ on_both_databases! {
         assert_eq!(app.emails(), 1);
     }
 
-    async fn a_job_is_wanted_with_its_transaction_or_not_at_all(app: TestApp) {
+    async fn a_job_is_enqueued_with_its_transaction_or_not_at_all(app: TestApp) {
         let tx = app.app.db.begin().await.unwrap_or_else(|_| panic!("a transaction"));
-        assert!(jobs::want(&tx, &warning(), &app.app.now()).await.is_ok());
+        assert!(jobs::enqueue(&tx, &warning(), &app.app.now()).await.is_ok());
         tx.rollback().await.expect("rolled back");
         assert_eq!(count(&app).await, 0);
     }
@@ -124,7 +124,7 @@ on_both_databases! {
         const WORKERS: usize = 8;
         for round in 1..=10 {
             for _ in 0..3 * WORKERS {
-                assert!(jobs::want(app.app.db.write(), &warning(), &app.app.now()).await.is_ok());
+                assert!(jobs::enqueue(app.app.db.write(), &warning(), &app.app.now()).await.is_ok());
             }
             let barrier = Arc::new(Barrier::new(WORKERS));
             let workers = (0..WORKERS).map(|_| {
@@ -149,7 +149,7 @@ on_both_databases! {
 
     async fn a_job_is_its_workers_until_the_lease_ends_or_the_worker_leaves(app: TestApp) {
         let db = app.app.db.write();
-        assert!(jobs::want(db, &warning(), &app.app.now()).await.is_ok());
+        assert!(jobs::enqueue(db, &warning(), &app.app.now()).await.is_ok());
         let first = claim(&app.app, 1, MINUTE).await.pop().expect("a job");
         app.advance(MINUTE - Duration::from_secs(1));
         assert_eq!(claim(&app.app, 1, MINUTE).await, []);
@@ -176,7 +176,7 @@ on_both_databases! {
     async fn a_job_of_a_newer_release_is_left_to_it(app: TestApp) {
         let editor = app.actor(Role::Editor).await;
         app.register("ada").await;
-        assert!(jobs::want(app.app.db.write(), &warning(), &app.app.now()).await.is_ok());
+        assert!(jobs::enqueue(app.app.db.write(), &warning(), &app.app.now()).await.is_ok());
         let newer = "UPDATE background_jobs SET kind = 'of_a_newer_release'";
         app.app.db.write().execute_unprepared(newer).await.expect("a job");
         forget_password(&app, "ada").await;
@@ -319,7 +319,7 @@ on_both_databases! {
         let broken = without_mail(&app).await;
         let broken = broken.restarted_with(|config| config.jobs.retry = Duration::from_secs(60)).await;
         for _ in 0..40 {
-            assert!(jobs::want(app.app.db.write(), &warning(), &app.app.now()).await.is_ok());
+            assert!(jobs::enqueue(app.app.db.write(), &warning(), &app.app.now()).await.is_ok());
         }
         let sent = send_bank(&editor, "Question,A,B,Answer\nOne?,1,2,1\n").await;
         broken.work();
@@ -408,13 +408,13 @@ on_both_databases! {
     }
 
     async fn a_worker_that_has_its_hands_full_keeps_its_jobs(app: TestApp) {
-        // As above; more letters than it takes at once.
+        // As above; more emails than it takes at once.
         let deaf = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let smtp = format!("smtp://{}", deaf.local_addr().expect("an address"));
         app.follow_the_clock();
         let editor = app.actor(Role::Editor).await;
         for _ in 0..24 {
-            assert!(jobs::want(app.app.db.write(), &warning(), &app.app.now()).await.is_ok());
+            assert!(jobs::enqueue(app.app.db.write(), &warning(), &app.app.now()).await.is_ok());
         }
         let _first = Worker::start(&app, Some(&smtp));
         let mut kept = Vec::new();
@@ -552,7 +552,7 @@ on_both_databases! {
         assert!(refused.contains(&json!("D5")), "{read}");
         // Done again, as after a crash, it changes nothing.
         let id = BankImportId::decode(sent["bankImport"]["id"].as_str().expect("an id")).unwrap_or_else(|_| panic!("an id"));
-        assert!(background::carry_out(&app.app, id, &app.app.now()).await.is_ok());
+        assert!(background::run_import(&app.app, id, &app.app.now()).await.is_ok());
         let quizzes = editor.ask("{ quizzes { totalCount } }", json!({})).await;
         assert_eq!(quizzes["quizzes"]["totalCount"], 1);
         assert_eq!(app.count("SELECT 1 FROM bank_imports WHERE content IS NOT NULL").await, 0, "the file is gone");
@@ -563,7 +563,7 @@ on_both_databases! {
         let sent = send_bank(&editor, "Question,A,B,Answer\nOne?,1,2,1\n").await;
         let id = BankImportId::decode(sent["bankImport"]["id"].as_str().expect("an id")).unwrap_or_else(|_| panic!("an id"));
         let now = app.app.now();
-        let at_once = (0..8).map(|_| background::carry_out(&app.app, id, &now));
+        let at_once = (0..8).map(|_| background::run_import(&app.app, id, &now));
         for done in futures_util::future::join_all(at_once).await {
             assert!(done.is_ok());
         }

@@ -65,10 +65,10 @@ on_both_databases! {
         let mut socket = Socket::open(server, &ada.token()).await;
         for id in ["1", "2", "3", "4"] {
             socket.subscribe(id, HELLO).await;
-            assert_eq!((&socket.hear().await["type"], &socket.hear().await["type"]), (&json!("next"), &json!("complete")));
+            assert_eq!((&socket.receive().await["type"], &socket.receive().await["type"]), (&json!("next"), &json!("complete")));
         }
         socket.subscribe("5", HELLO).await;
-        let refused = socket.hear().await;
+        let refused = socket.receive().await;
         assert_eq!((&refused["type"], &refused["payload"][0]["extensions"]["code"]), (&json!("error"), &json!("RATE_LIMITED")));
         assert_eq!(ada.send(HELLO, json!({})).await.0, StatusCode::TOO_MANY_REQUESTS);
         // Sockets are opened as nobody in particular, before the token is told.

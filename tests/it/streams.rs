@@ -141,7 +141,7 @@ on_both_databases! {
         let server = app.listen().await;
         let mut socket = Socket::open(server, &ada.token()).await;
         socket.ask("1", json!({"extensions": extensions})).await;
-        let unknown = socket.hear().await;
+        let unknown = socket.receive().await;
         assert_eq!(unknown["payload"][0]["extensions"]["code"], "PERSISTED_QUERY_NOT_FOUND", "{unknown}");
         socket.ask("2", json!({"query": query, "extensions": extensions})).await;
         let expected = json!({"subjects": {"totalCount": 0}});

@@ -279,7 +279,7 @@ impl Toy {
     async fn connect(&self) -> Client {
         let mut client = self.open(Some(SUBPROTOCOL)).await;
         client.say(json!({"type": "connection_init"})).await;
-        assert_eq!(client.hear().await, json!({"type": "connection_ack"}));
+        assert_eq!(client.receive().await, json!({"type": "connection_ack"}));
         client
     }
 
@@ -312,15 +312,15 @@ impl Client {
             .await;
     }
 
-    async fn hear_text(&mut self) -> String {
+    async fn receive_text(&mut self) -> String {
         match soon(self.0.next()).await.unwrap().unwrap() {
             Frame::Text(text) => text.to_string(),
             frame => panic!("{frame:?}"),
         }
     }
 
-    async fn hear(&mut self) -> Json {
-        serde_json::from_str(&self.hear_text().await).unwrap()
+    async fn receive(&mut self) -> Json {
+        serde_json::from_str(&self.receive_text().await).unwrap()
     }
 
     /// Skips what comes before the close frame.
@@ -350,14 +350,14 @@ async fn a_query_gets_its_result_and_complete_with_fields_in_their_order() {
     let mut ada = toy.connect().await;
     ada.subscribe("1", "{ z a }").await;
     assert_eq!(
-        ada.hear_text().await,
+        ada.receive_text().await,
         r#"{"type":"next","id":"1","payload":{"data":{"z":26,"a":1}}}"#
     );
-    assert_eq!(ada.hear_text().await, r#"{"type":"complete","id":"1"}"#);
+    assert_eq!(ada.receive_text().await, r#"{"type":"complete","id":"1"}"#);
     ada.subscribe("1", "subscription { count(to: 2) }").await;
-    assert_eq!(ada.hear().await["payload"]["data"]["count"], 1);
-    assert_eq!(ada.hear().await["payload"]["data"]["count"], 2);
-    assert_eq!(ada.hear().await, json!({"type": "complete", "id": "1"}));
+    assert_eq!(ada.receive().await["payload"]["data"]["count"], 1);
+    assert_eq!(ada.receive().await["payload"]["data"]["count"], 2);
+    assert_eq!(ada.receive().await, json!({"type": "complete", "id": "1"}));
 }
 
 #[tokio::test]
@@ -373,7 +373,7 @@ async fn a_request_that_is_never_executed_gets_error_and_no_complete() {
     ] {
         ada.say(json!({"type": "subscribe", "id": "1", "payload": {"query": query, "extensions": {"a": 1}}}))
             .await;
-        let error = ada.hear().await;
+        let error = ada.receive().await;
         assert_eq!(
             (&error["type"], &error["id"]),
             (&json!("error"), &json!("1")),
@@ -382,10 +382,10 @@ async fn a_request_that_is_never_executed_gets_error_and_no_complete() {
         assert!(error["payload"][0]["message"].is_string(), "{query}");
     }
     ada.subscribe("2", "{ fails }").await;
-    let next = ada.hear().await;
+    let next = ada.receive().await;
     assert_eq!((&next["type"], &next["payload"]["data"]), (&json!("next"), &Json::Null));
     assert_eq!(next["payload"]["errors"][0]["path"], json!(["fails"]));
-    assert_eq!(ada.hear().await["type"], "complete");
+    assert_eq!(ada.receive().await["type"], "complete");
 }
 
 #[tokio::test]
@@ -393,9 +393,9 @@ async fn a_panic_ends_its_operation_alone() {
     let toy = Toy::new(Settings::default()).await;
     let mut ada = toy.connect().await;
     ada.subscribe("1", "{ nth(n: 3) }").await;
-    assert_eq!(ada.hear().await["payload"][0]["extensions"]["code"], "INTERNAL");
+    assert_eq!(ada.receive().await["payload"][0]["extensions"]["code"], "INTERNAL");
     ada.subscribe("1", "{ a }").await;
-    assert_eq!(ada.hear().await["payload"]["data"]["a"], 1);
+    assert_eq!(ada.receive().await["payload"]["data"]["a"], 1);
 }
 
 #[tokio::test]
@@ -410,7 +410,7 @@ async fn the_handshake_keeps_its_order() {
     let mut impatient = toy.open(Some(SUBPROTOCOL)).await;
     impatient.say(init("slow")).await;
     impatient.say(json!({"type": "ping"})).await;
-    assert_eq!(impatient.hear().await["type"], "pong");
+    assert_eq!(impatient.receive().await["type"], "pong");
     impatient.subscribe("1", "{ a }").await;
     assert_eq!(impatient.closed().await, is(Close::UNAUTHORIZED));
 
@@ -454,7 +454,7 @@ async fn another_sub_protocol_is_not_spoken() {
     assert_eq!(toy.open(None).await.closed().await, is(Close::SUBPROTOCOL));
     let mut both = toy.open(Some("graphql-ws, graphql-transport-ws")).await;
     both.say(json!({"type": "connection_init"})).await;
-    assert_eq!(both.hear().await["type"], "connection_ack");
+    assert_eq!(both.receive().await["type"], "connection_ack");
 }
 
 #[tokio::test]
@@ -510,7 +510,7 @@ async fn complete_drops_the_stream_and_silences_it() {
     let mut ada = toy.connect().await;
     ada.subscribe("1", "{ never }").await;
     ada.subscribe("2", "subscription { onceThenNever }").await;
-    assert_eq!(ada.hear().await["id"], "2");
+    assert_eq!(ada.receive().await["id"], "2");
     toy.until_alive(2).await;
     for id in ["1", "2", "unknown"] {
         ada.say(json!({"type": "complete", "id": id})).await;
@@ -520,13 +520,13 @@ async fn complete_drops_the_stream_and_silences_it() {
     // Frames after the pong can't belong to the operation completed before the ping, even if its id is reused.
     for _ in 0..20 {
         ada.subscribe("3", "subscription { flood(bytes: 1) }").await;
-        assert_eq!(ada.hear().await["id"], "3");
+        assert_eq!(ada.receive().await["id"], "3");
         ada.say(json!({"type": "complete", "id": "3"})).await;
         ada.say(json!({"type": "ping"})).await;
         ada.subscribe("3", "{ a }").await;
-        while ada.hear().await["type"] != "pong" {}
-        assert_eq!(ada.hear().await["payload"], json!({"data": {"a": 1}}));
-        assert_eq!(ada.hear().await, json!({"type": "complete", "id": "3"}));
+        while ada.receive().await["type"] != "pong" {}
+        assert_eq!(ada.receive().await["payload"], json!({"data": {"a": 1}}));
+        assert_eq!(ada.receive().await, json!({"type": "complete", "id": "3"}));
     }
     toy.until_alive(0).await;
 }
@@ -542,12 +542,12 @@ async fn one_operation_too_many_is_refused_and_the_others_go_on() {
     ada.subscribe("1", "{ never }").await;
     ada.subscribe("2", "{ never }").await;
     ada.subscribe("3", "{ a }").await;
-    let error = ada.hear().await;
+    let error = ada.receive().await;
     assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!("3")));
     assert_eq!(error["payload"][0]["extensions"]["code"], "RATE_LIMITED");
     ada.say(json!({"type": "complete", "id": "1"})).await;
     ada.subscribe("3", "{ a }").await;
-    assert_eq!(ada.hear().await["payload"]["data"]["a"], 1);
+    assert_eq!(ada.receive().await["payload"]["data"]["a"], 1);
     toy.until_alive(1).await;
 }
 
@@ -558,7 +558,7 @@ async fn a_ping_is_answered_with_its_payload() {
     ada.say(json!({"type": "ping", "payload": {"at": 1.5, "list": [null]}}))
         .await;
     assert_eq!(
-        ada.hear().await,
+        ada.receive().await,
         json!({"type": "pong", "payload": {"at": 1.5, "list": [null]}})
     );
     ada.send(Frame::Ping("x".into())).await;
@@ -566,7 +566,7 @@ async fn a_ping_is_answered_with_its_payload() {
     let mut bob = toy.connect().await;
     bob.say(json!({"type": "pong"})).await;
     bob.say(json!({"type": "ping", "payload": null})).await;
-    assert_eq!(bob.hear().await, json!({"type": "pong"}));
+    assert_eq!(bob.receive().await, json!({"type": "pong"}));
 }
 
 #[tokio::test]
@@ -579,11 +579,11 @@ async fn the_server_pings_and_leaves_a_silent_client_only() {
     })
     .await;
     let mut silent = toy.connect().await;
-    assert_eq!(silent.hear().await, json!({"type": "ping"}));
+    assert_eq!(silent.receive().await, json!({"type": "ping"}));
     let mut lively = toy.connect().await;
     let start = Instant::now();
     while start.elapsed() < pong_timeout * 2 {
-        assert_eq!(lively.hear().await, json!({"type": "ping"}));
+        assert_eq!(lively.receive().await, json!({"type": "ping"}));
         lively.say(json!({"type": "pong"})).await;
     }
     assert_eq!(silent.closed().await, is(Close::TERMINATED));
@@ -595,12 +595,12 @@ async fn a_busy_stream_leaves_room_for_messages_and_other_operations() {
     let mut ada = toy.connect().await;
     ada.subscribe("busy", "subscription { flood(bytes: 1000) }").await;
     ada.subscribe("busy too", "subscription { flood(bytes: 1000) }").await;
-    ada.hear().await;
+    ada.receive().await;
     ada.subscribe("once", "{ a }").await;
     ada.say(json!({"type": "ping"})).await;
     let (mut pong, mut complete) = (false, false);
     while !(pong && complete) {
-        let message = ada.hear().await;
+        let message = ada.receive().await;
         pong |= message["type"] == "pong";
         complete |= message == json!({"type": "complete", "id": "once"});
     }

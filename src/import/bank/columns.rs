@@ -41,8 +41,8 @@ impl Columns {
             .filled()
             .filter_map(|(column, cell)| Some((column, role(cell)?)))
             .collect();
-        let find = |wanted| {
-            let found = roles.iter().find(|(_, role)| *role == wanted);
+        let find = |role| {
+            let found = roles.iter().find(|(_, found)| *found == role);
             found.map(|(column, _)| *column)
         };
         let start = header.filled().next().map_or(0, |(column, _)| column);

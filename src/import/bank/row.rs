@@ -273,34 +273,34 @@ impl<'a> Cells<'a> {
 
 /// The choices that an answer matches as a letter, as a position from 1 and as a choice's text, each once.
 fn choices_named(answer: &str, choices: &[String]) -> Vec<usize> {
-    let by_letter = place_of_letter(answer);
-    let by_position = place_of_position(answer);
+    let by_letter = index_by_letter(answer);
+    let by_position = index_by_position(answer);
     let mut named: Vec<usize> = [by_letter, by_position]
         .into_iter()
         .flatten()
         .filter(|place| *place < choices.len())
-        .chain(place_of_text(answer, choices))
+        .chain(index_by_text(answer, choices))
         .collect();
     named.sort_unstable();
     named.dedup();
     named
 }
 
-fn place_of_letter(answer: &str) -> Option<usize> {
+fn index_by_letter(answer: &str) -> Option<usize> {
     match answer.as_bytes() {
         [letter] if letter.is_ascii_alphabetic() => Some(usize::from(letter.to_ascii_lowercase() - b'a')),
         _ => None,
     }
 }
 
-fn place_of_position(answer: &str) -> Option<usize> {
+fn index_by_position(answer: &str) -> Option<usize> {
     let digits_only = answer.bytes().all(|byte| byte.is_ascii_digit());
     let position: usize = answer.parse().ok().filter(|_| digits_only)?;
     position.checked_sub(1)
 }
 
 /// The choice with this text; in another case only if no other choice could be meant.
-fn place_of_text(answer: &str, choices: &[String]) -> Option<usize> {
+fn index_by_text(answer: &str, choices: &[String]) -> Option<usize> {
     let answer = folded(answer);
     let exact = choices.iter().position(|choice| folded(choice) == answer);
     let lower = answer.to_lowercase();

@@ -147,8 +147,8 @@ impl World {
         )
         .await;
         let now = app.app.now();
-        let wanted = jobs::want(app.app.db.write(), &Purge {}, &now).await;
-        assert!(wanted.is_ok());
+        let enqueued = jobs::enqueue(app.app.db.write(), &Purge {}, &now).await;
+        assert!(enqueued.is_ok());
         let import = "mutation($content: String!) { importBank(input: {fileName: \"bank.csv\", content: $content,
             quizTitle: \"Sent\", subject: \"Physics\", publish: true}) { bankImport { id } errors { message } } }";
         let rows = "Question,A,B,Answer\nOne?,1,2,1\nOne?,1,2,1\nTwo?,1,,3\n";
@@ -159,7 +159,7 @@ impl World {
             .unwrap_or_else(|| panic!("{sent}"))
             .to_owned();
         let id = BankImportId::decode(&import).unwrap_or_else(|_| panic!("an import"));
-        assert!(background::carry_out(&app.app, id, &now).await.is_ok());
+        assert!(background::run_import(&app.app, id, &now).await.is_ok());
         let draft = app.draft(2, |_| {}).await;
         let subject = first(app, "SELECT id FROM subjects WHERE deleted_at IS NULL").await;
         let chapter = first(app, "SELECT id FROM chapters LIMIT 1").await;

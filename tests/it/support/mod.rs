@@ -570,7 +570,7 @@ impl TestApp {
         rest.split_whitespace().next().expect("a token").to_owned()
     }
 
-    /// How many letters were sent.
+    /// How many emails were sent.
     pub fn emails(&self) -> usize {
         std::fs::read_dir(self.place.folder.path().join("mail")).map_or(0, Iterator::count)
     }

@@ -25,7 +25,7 @@ impl Socket {
         let mut socket = Self::upgrade(server, &[]).await.expect("an upgrade");
         let payload = json!({"authorization": format!("Bearer {token}")});
         socket.say(json!({"type": "connection_init", "payload": payload})).await;
-        assert_eq!(socket.hear().await["type"], "connection_ack");
+        assert_eq!(socket.receive().await["type"], "connection_ack");
         socket
     }
 
@@ -60,7 +60,7 @@ impl Socket {
 
     /// The data of the next event.
     pub async fn event(&mut self) -> Value {
-        let mut message = self.hear().await;
+        let mut message = self.receive().await;
         assert_eq!(message["type"], "next", "{message}");
         message["payload"]["data"].take()
     }
@@ -87,7 +87,7 @@ impl Socket {
             .expect("the server listens");
     }
 
-    pub async fn hear(&mut self) -> Value {
+    pub async fn receive(&mut self) -> Value {
         let text = async {
             loop {
                 match self.0.next().await {

@@ -172,7 +172,7 @@ fn sheets_are_read_by_name_and_counted() {
     assert_eq!(
         names(Some("physics")),
         Err(Unreadable::NoSuchSheet {
-            wanted: "physics".to_owned(),
+            requested: "physics".to_owned(),
             there: vec!["Biology".to_owned(), "Physics".to_owned()],
         })
     );

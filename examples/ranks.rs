@@ -129,7 +129,7 @@ async fn measure(plan: &Plan, standings: usize, name: &str) -> Result<String> {
     // Before the tokens of students who have never signed in are looked up.
     if let Some(fleet) = app.fleet.clone() {
         tokio::spawn(marmalade::background::keep_channel(app.clone()));
-        fleet.until(Health::Well).await;
+        fleet.until(Health::Connected).await;
     }
     let size = Size {
         listeners: plan.times.min(standings),

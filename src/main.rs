@@ -317,7 +317,7 @@ async fn user(app: &App, action: UserAction) -> Result<()> {
 }
 
 /// Completes on SIGTERM or Ctrl-C.
-async fn asked_to_stop() {
+async fn stop_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

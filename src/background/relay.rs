@@ -10,7 +10,11 @@ pub const EVERY: Duration = Duration::from_millis(500);
 /// Claims recorded events by deleting them, and delivers them; undeliverable ones stay. Returns their number.
 pub async fn relay(app: &App) -> Result<usize> {
     const AT_ONCE: u64 = 500;
-    if app.fleet.as_ref().is_some_and(|fleet| fleet.health() == Health::Away) {
+    if app
+        .fleet
+        .as_ref()
+        .is_some_and(|fleet| fleet.health() == Health::Disconnected)
+    {
         return Ok(0);
     }
     let tx = app.db.begin().await?;

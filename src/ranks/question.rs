@@ -9,7 +9,7 @@ use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::index::{Place, RankIndex, Standing, Update};
+use super::index::{RankIndex, RankedEntry, Standing, Update};
 use crate::clock::Time;
 
 /// Time without a query after which a board is dropped.
@@ -106,12 +106,12 @@ pub enum Question {
 pub struct Answer {
     pub as_of: Time,
     pub total: u64,
-    pub places: Vec<Place>,
+    pub entries: Vec<RankedEntry>,
 }
 
 impl Question {
     /// The answer of an index.
-    pub fn of(&self, index: &RankIndex) -> Vec<Place> {
+    pub fn of(&self, index: &RankIndex) -> Vec<RankedEntry> {
         match self {
             Self::After(key, n) => index.after(key.as_ref(), *n),
             Self::Before(key, n) => index.before(key.as_ref(), *n),

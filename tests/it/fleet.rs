@@ -51,7 +51,7 @@ async fn next_rank(stream: &mut (impl Stream<Item = Snapshot> + Unpin)) -> Optio
     loop {
         let snapshot = next(stream).await;
         if !snapshot.stale {
-            return snapshot.rows.first().map(|row| row.place.rank);
+            return snapshot.rows.first().map(|row| row.entry.rank);
         }
     }
 }
@@ -61,11 +61,11 @@ async fn rank(server: &Member, actor: &Actor) -> Value {
 }
 
 /// What the index says, if it is there.
-async fn indexed(app: &TestApp, question: Question) -> Option<Vec<marmalade::ranks::index::Place>> {
+async fn indexed(app: &TestApp, question: Question) -> Option<Vec<marmalade::ranks::index::RankedEntry>> {
     let answers = app.app.boards.ranks.ask(&app.app.db, board(app), &[question]).await;
     answers
         .and_then(|mut answers| answers.pop())
-        .map(|answer| answer.places)
+        .map(|answer| answer.entries)
 }
 
 /// Every server ranks as the tables do.
@@ -74,7 +74,7 @@ async fn agrees(fleet: &Fleet) {
         let question = Question::After(None, 100);
         let (expected, _) = tables::answer(app.app.db.read(), board(app), &question)
             .await
-            .unwrap_or_else(|_| panic!("places"));
+            .unwrap_or_else(|_| panic!("entries"));
         assert!(!expected.is_empty());
         assert_eq!(indexed(app, question).await, Some(expected));
         app.verify().await;
@@ -95,7 +95,7 @@ async fn a_submit_at_one_server_moves_ranks_and_streams_at_another() {
     bob.take(quiz, 2).await;
     assert_eq!(rank(there, &bob).await, 1, "at once");
     let passed = next(&mut told).await;
-    assert_eq!(passed.rows.first().map(|row| row.place.rank), Some(2));
+    assert_eq!(passed.rows.first().map(|row| row.entry.rank), Some(2));
     assert_eq!(passed.overtaken_by.first().map(|profile| profile.id), Some(bob.id()));
     there.app.at(&ada).take(here.app.quiz(5, |_| {}).await, 4).await;
     assert_eq!(
@@ -132,7 +132,7 @@ async fn limits_hold_over_all_servers() {
         let app = server.app.restarted_with(limits).await;
         let shared = app.app.fleet.clone().expect("a fleet");
         tokio::spawn(background::keep_channel(app.app.clone()));
-        shared.until(marmalade::fleet::Health::Well).await;
+        shared.until(marmalade::fleet::Health::Connected).await;
         servers.push(app);
     }
     let quiz = servers[0].quiz(1, |_| {}).await;

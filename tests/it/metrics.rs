@@ -52,7 +52,7 @@ async fn watched(app: &TestApp) -> App {
         None => Db::sqlite(&app.folder().join("marmalade.db"), Synchronous::Normal).await,
     }
     .unwrap_or_else(|_| panic!("the database opens"));
-    db.observe(telemetry::of_statements(Duration::from_nanos(1)));
+    db.observe(telemetry::observe_statements(Duration::from_nanos(1)));
     let secrets = [Secret(SECRET.to_owned())];
     App::new(app.app.config.clone(), &secrets, db, app.clock.clone())
         .await

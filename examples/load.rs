@@ -170,8 +170,8 @@ async fn run_at(installation: &Installation, plan: &Plan, seed: u64) -> Result<R
 async fn fill(installation: &Installation, students: usize) -> Result<()> {
     let mut config = Config::default();
     config.site.mode = Mode::Development;
-    config.site.data_dir = place.folder.path().to_owned();
-    config.database.url = place.database_url()?.map(Secret);
+    config.site.data_dir = installation.folder.path().to_owned();
+    config.database.url = installation.database_url()?.map(Secret);
     let app = open::open(config).await.map_err(words)?;
     // The server does so only while there is nobody.
     demo::fill_if_empty(&app).await.map_err(words)?;

@@ -176,8 +176,8 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
     match command {
-        Command::Serve => serve::serve(open::open(config).await?, asked_to_stop()).await?,
-        Command::Worker => serve::work(open::open(config).await?, asked_to_stop()).await?,
+        Command::Serve => serve::serve(open::open(config).await?, stop_signal()).await?,
+        Command::Worker => serve::work(open::open(config).await?, stop_signal()).await?,
         Command::Migrate { direction } => migrate(&config, direction).await?,
         Command::Schema => print!("{}", schema::sdl()),
         Command::Config => {

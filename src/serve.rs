@@ -20,7 +20,7 @@ use crate::{
     app::App,
     background,
     config::Mode,
-    db::Turn,
+    db::AdvisoryLock,
     demo,
     error::{Error, Result},
     http,

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     auth::token::Keys,
-    db::{self, Db, Turn},
+    db::{self, AdvisoryLock, Db},
     entity::audit_entry::{Entity, Model},
     error::{Error, Result},
 };
@@ -54,7 +54,7 @@ pub async fn seal(db: &Db, keys: &Keys) -> Result<usize> {
 
 async fn seal_some(db: &Db, keys: &Keys) -> Result<usize> {
     let tx = db.begin().await?;
-    db::take_turn(&tx, Turn::Seal).await?;
+    db::advisory_lock(&tx, AdvisoryLock::Seal).await?;
     let head = Entity::head().one(&tx).await?;
     let (mut seq, mut previous) = head.map_or((0, None), |head| (head.seq.unwrap_or(0), head.hash));
     let key_id = keys.id();

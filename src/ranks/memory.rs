@@ -12,8 +12,8 @@ use futures_util::TryStreamExt;
 use tokio::sync::{Semaphore, SetOnce};
 
 use super::{
-    index::{Place, RankIndex, Update},
-    question::{Answer, IDLE, Key, MOMENT, Move, Question},
+    index::{RankIndex, RankedEntry, Update},
+    question::{Answer, BUILD_WAIT, IDLE_TIMEOUT, Key, Move, Question},
     snapshot::snapshot,
 };
 use crate::{

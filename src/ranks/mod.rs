@@ -22,7 +22,7 @@ use self::{
     board::Board,
     index::Update,
     memory::Memory,
-    question::{Answer, Changed, Key, MOMENT, Move, Question},
+    question::{Answer, BUILD_WAIT, Changed, Key, Move, Question},
     shared::Shared,
     snapshot::snapshot,
 };

@@ -26,8 +26,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{
-    index::{Place, Standing, Update},
-    question::{Answer, IDLE, Key, MOMENT, Move, Question},
+    index::{RankedEntry, Standing, Update},
+    question::{Answer, BUILD_WAIT, IDLE_TIMEOUT, Key, Move, Question},
     snapshot::snapshot,
 };
 use crate::{

@@ -112,7 +112,7 @@ async fn a_small_fanout_delivers_every_rank() {
     let mut config = Config::default();
     config.site.data_dir = folder.path().to_owned();
     let app = open::open(config).await.unwrap_or_else(|_| panic!("an application"));
-    let size = crowd::Size {
+    let size = fanout::Size {
         listeners: 20,
         standings: 300,
         submits: 20,

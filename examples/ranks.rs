@@ -225,8 +225,8 @@ async fn memory(plan: &Plan) -> Result<u64> {
         let mut redis = redis::Client::open(url.as_str())?
             .get_multiplexed_async_connection()
             .await?;
-        let told: String = redis::cmd("INFO").arg("memory").query_async(&mut redis).await?;
-        let used = told.lines().find_map(|line| line.strip_prefix("used_memory:"));
+        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut redis).await?;
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
         return Ok(used.ok_or("no figure")?.trim().parse()?);
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_that_nobody_has_costs_as_much_as_any() {
+    fn the_dummy_hash_costs_as_much_as_any() {
         let parsed = PasswordHash::new(DUMMY_HASH).map(|hash| hash.params.to_string());
         assert_eq!(parsed.ok().as_deref(), Some("m=19456,t=2,p=1"));
     }

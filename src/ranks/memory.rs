@@ -222,7 +222,7 @@ mod tests {
     use crate::{clock::SystemClock, db::Synchronous};
 
     #[tokio::test]
-    async fn whoever_asks_for_all_boards_there_could_be_does_not_fill_the_memory() {
+    async fn queries_of_all_possible_boards_do_not_fill_the_memory() {
         let folder = tempfile::tempdir().expect("a folder");
         let db = Db::sqlite(&folder.path().join("empty.db"), Synchronous::Normal).await;
         let db = db.unwrap_or_else(|_| panic!("SQLite opens"));

@@ -90,16 +90,16 @@ async fn a_submit_at_one_server_moves_ranks_and_streams_at_another() {
     let quiz = here.app.quiz(3, |_| {}).await;
     let (ada, bob) = (here.app.student().await, here.app.student().await);
     ada.take(quiz, 1).await;
-    let mut told = stream(&there.app, &ada);
-    assert_eq!(next_rank(&mut told).await, Some(1));
+    let mut rank_stream = stream(&there.app, &ada);
+    assert_eq!(next_rank(&mut rank_stream).await, Some(1));
     bob.take(quiz, 2).await;
     assert_eq!(rank(there, &bob).await, 1, "at once");
-    let passed = next(&mut told).await;
+    let passed = next(&mut rank_stream).await;
     assert_eq!(passed.rows.first().map(|row| row.entry.rank), Some(2));
     assert_eq!(passed.overtaken_by.first().map(|profile| profile.id), Some(bob.id()));
     there.app.at(&ada).take(here.app.quiz(5, |_| {}).await, 4).await;
     assert_eq!(
-        (rank(here, &ada).await, next_rank(&mut told).await),
+        (rank(here, &ada).await, next_rank(&mut rank_stream).await),
         (json!(1), Some(1))
     );
     agrees(&fleet).await;
@@ -216,13 +216,13 @@ async fn a_server_without_redis_is_right_on_its_own_and_catches_up() {
         here.app.register("cyd").await,
     );
     ada.take(quiz, 1).await;
-    let mut told = stream(&there.app, &ada);
-    assert_eq!(next_rank(&mut told).await, Some(1));
+    let mut rank_stream = stream(&there.app, &ada);
+    assert_eq!(next_rank(&mut rank_stream).await, Some(1));
     let (statements, viewer) = there.app.statements(there.app.at(&cyd).let_in()).await;
     assert!(viewer.is_some() && statements == 0);
 
     there.lose_redis().await;
-    assert!(next(&mut told).await.stale, "said once");
+    assert!(next(&mut rank_stream).await.stale, "said once");
     bob.take(quiz, 2).await;
     assert_eq!(rank(there, &ada).await, 2, "by the tables");
     assert_eq!(indexed(&there.app, Question::After(None, 1)).await, None);
@@ -240,7 +240,7 @@ async fn a_server_without_redis_is_right_on_its_own_and_catches_up() {
     // This one nobody delivers until the server itself is back.
     there.app.at(&bob).take(here.app.quiz(5, |_| {}).await, 5).await;
     there.find_redis().await;
-    assert_eq!(next_rank(&mut told).await, Some(2), "and goes on");
+    assert_eq!(next_rank(&mut rank_stream).await, Some(2), "and goes on");
     agrees(&fleet).await;
 }
 
@@ -253,12 +253,12 @@ async fn boards_come_back_when_redis_has_forgotten_them() {
         fleet.servers[1].app.student().await,
     );
     ada.take(quiz, 1).await;
-    let mut told = stream(&fleet.servers[1].app, &ada);
-    assert_eq!(next_rank(&mut told).await, Some(1));
+    let mut rank_stream = stream(&fleet.servers[1].app, &ada);
+    assert_eq!(next_rank(&mut rank_stream).await, Some(1));
     fleet.forget().await;
     bob.take(quiz, 2).await;
     assert_eq!(rank(&fleet.servers[1], &ada).await, 2);
-    assert_eq!(next_rank(&mut told).await, Some(2));
+    assert_eq!(next_rank(&mut rank_stream).await, Some(2));
     agrees(&fleet).await;
 }
 

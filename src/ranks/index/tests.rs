@@ -139,7 +139,7 @@ fn an_empty_board_answers() {
 }
 
 #[test]
-fn a_board_that_empties_gives_its_room_back() {
+fn a_board_that_empties_frees_its_memory() {
     let standings: Vec<_> = (0..4000).map(|n| (standing(n, n as i64 % 7, 0), 1)).collect();
     let mut index = RankIndex::from_standings(standings);
     for n in (0..4000).filter(|n| n % 100 != 0) {

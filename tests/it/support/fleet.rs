@@ -36,8 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Fleet {
     /// `None` where PostgreSQL or Redis are not to be had.
     pub async fn of(size: usize) -> Option<Self> {
-        static SAID: Once = Once::new();
-        let url = url_of("TEST_REDIS_URL", "Redis", &SAID)?;
+        static LOGGED: Once = Once::new();
+        let url = url_of("TEST_REDIS_URL", "Redis", &LOGGED)?;
         let first = TestApp::postgres().await?;
         let prefix = format!("test-{}", uuid::Uuid::now_v7().simple());
         let client = redis::Client::open(url.as_str()).expect("TEST_REDIS_URL");

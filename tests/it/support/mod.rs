@@ -171,11 +171,11 @@ async fn template(admin: &sea_orm::DatabaseConnection, server: &str) -> &'static
 }
 
 /// The address of a service that a test needs; without it the test is skipped, and that is said once.
-pub fn url_of(variable: &str, service: &str, said: &Once) -> Option<String> {
+pub fn url_of(variable: &str, service: &str, logged: &Once) -> Option<String> {
     let url = std::env::var(variable).ok();
     if url.is_none() {
         // Past the test runner's capture: a skipped half is to be seen.
-        said.call_once(|| {
+        logged.call_once(|| {
             let text = format!("{service} tests are skipped: {variable} is not set\n");
             std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).ok();
         });
@@ -231,8 +231,8 @@ impl TestApp {
     }
 
     pub async fn postgres() -> Option<Self> {
-        static SAID: Once = Once::new();
-        let url = url_of("TEST_DATABASE_URL", "PostgreSQL", &SAID)?;
+        static LOGGED: Once = Once::new();
+        let url = url_of("TEST_DATABASE_URL", "PostgreSQL", &LOGGED)?;
         let admin = sea_orm::Database::connect(&url)
             .await
             .expect("TEST_DATABASE_URL can be reached");

@@ -76,7 +76,7 @@ fn ask(c: &mut Criterion) {
         c.bench_function(&format!("rank/{n}"), |b| {
             b.iter_batched(
                 || standings[random.below(n)].student,
-                |student| black_box(index.place_of(student)),
+                |student| black_box(index.entry_of(student)),
                 BatchSize::SmallInput,
             );
         });

@@ -43,7 +43,7 @@ use futures_util::future::{join_all, try_join_all};
 use marmalade::limit::Limit;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use serde_json::{Value, json};
-use server::{Ground, Place, Server};
+use server::{Ground, Installation, Server};
 use tokio::sync::Notify;
 
 type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
@@ -121,7 +121,7 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(String)) -> Result<Tally> {
     let mut chance = StdRng::seed_from_u64(seed);
     // Students here are faster than any.
     let unlimited = Limit::ALL.iter().map(|limit| (limit.key(), "1000000/1s")).collect();
-    let place = Place::new(&plan.ground, unlimited).await?;
+    let installation = Installation::new(&plan.ground, unlimited).await?;
     let fleet = plan.servers > 1;
     let mut students: Vec<_> = (0..plan.students)
         .map(|n| Student::new(n, StdRng::seed_from_u64(chance.random())))
@@ -129,7 +129,7 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(String)) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut servers = Vec::new();
     for _ in 0..plan.servers {
-        servers.push(place.start().await?);
+        servers.push(installation.start().await?);
     }
     // Each student asks another server than in the round before.
     let url = |servers: &[Server], n: usize, round: u32| servers[(n + round as usize) % servers.len()].url.clone();
@@ -173,20 +173,20 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(String)) -> Result<Tally> {
         let (harmed, worked) = tokio::join!(harm, work);
         harmed?;
         worked.into_iter().collect::<Result<()>>()?;
-        place.wait_for_the_database(fleet).await?;
+        installation.wait_for_the_database(fleet).await?;
         if servers.len() == 1 {
-            place.verify()?;
+            installation.verify()?;
         }
         if fault.is_none() {
             let begun = Instant::now();
-            servers[victim] = place.start().await?;
+            servers[victim] = installation.start().await?;
             tally.slowest_start = tally.slowest_start.max(begun.elapsed());
         }
         for server in &servers {
             server.until_ready().await?;
         }
         if servers.len() > 1 {
-            place.verify()?;
+            installation.verify()?;
         }
         let urls: Vec<_> = (0..students.len()).map(|n| url(&servers, n, round + 1)).collect();
         let checks = students.iter_mut().zip(&urls).map(|(student, url)| student.check(url));
@@ -205,9 +205,9 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(String)) -> Result<Tally> {
     for server in &mut servers {
         server.kill()?;
     }
-    place.wait_for_the_database(false).await?;
-    place.verify()?;
-    place.clear().await?;
+    installation.wait_for_the_database(false).await?;
+    installation.verify()?;
+    installation.clear().await?;
     Ok(tally)
 }
 

@@ -57,7 +57,7 @@ use rand::{
 };
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
-use server::{Ground, Place};
+use server::{Ground, Installation};
 use tokio::{task::JoinSet, time::sleep};
 use uuid::Uuid;
 
@@ -117,15 +117,15 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(String)) -> Result<Report> {
     let seed = plan.seed.unwrap_or_else(rand::random);
     tell(format!("--seed {seed}"));
     // Limits and everything else as shipped.
-    let place = Place::new(&plan.ground, vec![("MARMALADE_LOG_FORMAT", "json")]).await?;
-    let report = run_at(&place, plan, seed).await;
-    place.clear().await?;
+    let installation = Installation::new(&plan.ground, vec![("MARMALADE_LOG_FORMAT", "json")]).await?;
+    let report = run_at(&installation, plan, seed).await;
+    installation.clear().await?;
     report
 }
 
-async fn run_at(place: &Place, plan: &Plan, seed: u64) -> Result<Report> {
-    fill(place, plan.students).await?;
-    let mut server = place.start().await?;
+async fn run_at(installation: &Installation, plan: &Plan, seed: u64) -> Result<Report> {
+    fill(installation, plan.students).await?;
+    let mut server = installation.start().await?;
     server.until_ready().await?;
     let pid = server.process.id();
     let processor = process::processor(pid);
@@ -149,8 +149,8 @@ async fn run_at(place: &Place, plan: &Plan, seed: u64) -> Result<Report> {
     let resident = process::resident(pid);
 
     server.kill()?;
-    place.wait_for_the_database(false).await?;
-    place.verify()?;
+    installation.wait_for_the_database(false).await?;
+    installation.verify()?;
     let mut log = std::mem::take(&mut *log.lock().unwrap_or_else(PoisonError::into_inner));
     for operation in log.operations.values_mut() {
         operation.times.sort_unstable();
@@ -162,16 +162,16 @@ async fn run_at(place: &Place, plan: &Plan, seed: u64) -> Result<Report> {
         log,
         processor: used,
         resident,
-        statements: place.log().lines().filter_map(slow_statement).collect(),
+        statements: installation.log().lines().filter_map(slow_statement).collect(),
     })
 }
 
 /// Brings an empty database to where students can begin: demo content, and an account for each.
-async fn fill(place: &Place, students: usize) -> Result<()> {
+async fn fill(installation: &Installation, students: usize) -> Result<()> {
     let mut config = Config::default();
     config.site.mode = Mode::Development;
-    config.site.data_dir = place.folder.path().to_owned();
-    config.database.url = place.database_url()?.map(Secret);
+    config.site.data_dir = installation.folder.path().to_owned();
+    config.database.url = installation.database_url()?.map(Secret);
     let app = open::open(config).await.map_err(words)?;
     // The server does so only while there is nobody.
     demo::fill_if_empty(&app).await.map_err(words)?;

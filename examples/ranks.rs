@@ -129,7 +129,7 @@ async fn measure(plan: &Plan, standings: usize, name: &str) -> Result<String> {
     // Before the tokens of students who have never signed in are looked up.
     if let Some(fleet) = app.fleet.clone() {
         tokio::spawn(marmalade::background::keep_channel(app.clone()));
-        fleet.until(Health::Well).await;
+        fleet.until(Health::Connected).await;
     }
     let size = Size {
         listeners: plan.times.min(standings),
@@ -225,8 +225,8 @@ async fn memory(plan: &Plan) -> Result<u64> {
         let mut redis = redis::Client::open(url.as_str())?
             .get_multiplexed_async_connection()
             .await?;
-        let told: String = redis::cmd("INFO").arg("memory").query_async(&mut redis).await?;
-        let used = told.lines().find_map(|line| line.strip_prefix("used_memory:"));
+        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut redis).await?;
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
         return Ok(used.ok_or("no figure")?.trim().parse()?);
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

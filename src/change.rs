@@ -72,7 +72,7 @@ impl<'s> Change<'s> {
     }
 
     /// Records an event, delivered to its followers after the commit.
-    pub async fn tell<T: Topic>(&mut self, topic: T) -> Result<()> {
+    pub async fn emit<T: Topic>(&mut self, topic: T) -> Result<()> {
         let event = Event::of(topic)?;
         let row = entity::outbox::ActiveModel {
             id: Set(self.now().id()),

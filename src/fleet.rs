@@ -58,11 +58,11 @@ fn prefix<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Str
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
     /// It is on its own.
-    Away,
+    Disconnected,
     /// Connected again, and reloading what was missed.
     CatchingUp,
     /// Redis can be relied on.
-    Well,
+    Connected,
 }
 
 /// The connection to Redis, cheap to clone.
@@ -89,7 +89,7 @@ struct Message {
 }
 
 /// A command waits no longer: the tables are faster then.
-const PATIENCE: Duration = Duration::from_secs(3);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(3);
 impl Fleet {
     /// Over the Redis at `url`, which is to know these scripts. Whether it is there shows later: a server starts without
     /// it, too. To be called within a runtime.
@@ -97,8 +97,8 @@ impl Fleet {
         let client = Client::open(url).map_err(Error::internal)?;
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(1)
-            .set_response_timeout(Some(PATIENCE))
-            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(COMMAND_TIMEOUT))
+            .set_connection_timeout(Some(COMMAND_TIMEOUT))
             .set_pipeline_buffer_size(10_000);
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(Error::internal)?;
         Ok(Self(Arc::new(Inner {
@@ -106,7 +106,7 @@ impl Fleet {
             manager,
             prefix: prefix.to_owned(),
             server: Uuid::new_v4(),
-            health: watch::Sender::new(Health::Away),
+            health: watch::Sender::new(Health::Disconnected),
             failed: Notify::new(),
             scripts,
         })))
@@ -129,17 +129,17 @@ impl Fleet {
     }
 
     /// A key with a hash tag: keys with the same `place` can be used in one command.
-    pub fn key_at(&self, place: &str, name: &str) -> String {
-        format!("{{{}:{place}}}:{name}", self.0.prefix)
+    pub fn tagged_key(&self, hash_tag: &str, name: &str) -> String {
+        format!("{{{}:{hash_tag}}}:{name}", self.0.prefix)
     }
 
     /// Runs commands, all in one go. If that fails this server is on its own from now on.
     pub async fn run<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T> {
-        if self.health() == Health::Away {
+        if self.health() == Health::Disconnected {
             return Err(Error::internal("Redis is away"));
         }
         self.try_run(commands).await.map_err(|error| {
-            self.0.health.send_replace(Health::Away);
+            self.0.health.send_replace(Health::Disconnected);
             self.0.failed.notify_one();
             Error::internal(error)
         })
@@ -169,7 +169,7 @@ impl Fleet {
             channel.subscribe(self.key("events")).await?;
             Ok::<_, RedisError>(channel)
         };
-        let channel = timeout(PATIENCE, connect).await.map_err(Error::internal)?;
+        let channel = timeout(COMMAND_TIMEOUT, connect).await.map_err(Error::internal)?;
         let own = self.0.server;
         let messages = channel.map_err(Error::internal)?.into_on_message();
         Ok(messages.map(move |message| event_of(&message, own)))
@@ -191,7 +191,7 @@ impl Fleet {
             let cause = error.cause().map(ToString::to_string).unwrap_or_default();
             Error::internal(format!("REDIS_URL: {cause}"))
         })?;
-        self.0.health.send_replace(Health::Well);
+        self.0.health.send_replace(Health::Connected);
         Ok(())
     }
 
@@ -199,7 +199,7 @@ impl Fleet {
     pub async fn eviction(&self) -> Result<String> {
         let mut commands = Pipeline::new();
         commands.cmd("CONFIG").arg("GET").arg("maxmemory-policy");
-        let answer = timeout(PATIENCE, self.try_run::<(Vec<String>,)>(&commands)).await;
+        let answer = timeout(COMMAND_TIMEOUT, self.try_run::<(Vec<String>,)>(&commands)).await;
         let (mut answer,) = answer.map_err(Error::internal)?.map_err(Error::internal)?;
         answer.pop().ok_or_else(unexpected)
     }

@@ -255,7 +255,7 @@ pub struct Budget {
     pub rate: Rate,
     pub remaining: usize,
     /// The time at which the full budget is available again, without further uses.
-    pub whole_at: Time,
+    pub reset_at: Time,
 }
 
 /// The site's clock, for the smooth rate.
@@ -331,7 +331,7 @@ impl Limiter {
                 Ok(Budget {
                     rate,
                     remaining,
-                    whole_at: now + rate.per.mul_f64(used),
+                    reset_at: now + rate.per.mul_f64(used),
                 })
             }
             Err(refused) => Err(Error::RateLimited(refused.wait_time_from(now.since(Time(0))))),
@@ -354,7 +354,7 @@ impl Limiter {
         Budget {
             rate,
             remaining: rate.uses.saturating_sub(used),
-            whole_at: newest.map_or(now, |newest| newest + rate.per),
+            reset_at: newest.map_or(now, |newest| newest + rate.per),
         }
     }
 
@@ -404,9 +404,9 @@ impl Limiter {
 
 impl Reservation<'_> {
     /// The use cost nothing: it is as if it had not been.
-    pub async fn give_back(self) {
+    pub async fn release(self) {
         match (&self.counted, &self.limiter.fleet) {
-            (Counted::Shared(this), Some(fleet)) => _ = shared::give_back(fleet, self.key, this).await,
+            (Counted::Shared(this), Some(fleet)) => _ = shared::release(fleet, self.key, this).await,
             (Counted::Here(here), _) => {
                 let mut all = lock(&self.limiter.uses);
                 if let Some(uses) = all.get_mut(&self.key)

@@ -176,8 +176,8 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
     match command {
-        Command::Serve => serve::serve(open::open(config).await?, asked_to_stop()).await?,
-        Command::Worker => serve::work(open::open(config).await?, asked_to_stop()).await?,
+        Command::Serve => serve::serve(open::open(config).await?, stop_signal()).await?,
+        Command::Worker => serve::work(open::open(config).await?, stop_signal()).await?,
         Command::Migrate { direction } => migrate(&config, direction).await?,
         Command::Schema => print!("{}", schema::sdl()),
         Command::Config => {
@@ -317,7 +317,7 @@ async fn user(app: &App, action: UserAction) -> Result<()> {
 }
 
 /// Completes on SIGTERM or Ctrl-C.
-async fn asked_to_stop() {
+async fn stop_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -63,7 +63,7 @@ pub fn make_private(folder: &Path) -> Result<()> {
 pub async fn open(config: Config) -> Result<App> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut db = open_database(&config).await?;
-    db.observe(telemetry::of_statements(config.database.slow_statement));
+    db.observe(telemetry::observe_statements(config.database.slow_statement));
     let secrets = secrets(&config, &Moment::of(&clock))?;
     App::new(config, &secrets, db, clock).await
 }

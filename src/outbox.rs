@@ -1,5 +1,5 @@
 //! Events of commits. A change of standings, sessions, roles or published content records an event in its own
-//! transaction ([`crate::change::Change::tell`]) and delivers it right after the commit: to the followers in this
+//! transaction ([`crate::change::Change::emit`]) and delivers it right after the commit: to the followers in this
 //! process and, in a fleet, to the other servers. If the process dies in between, Redis is unavailable, or another
 //! process (the command line) made the change, the relay delivers it. Delivering twice, or out of order, changes
 //! nothing.

@@ -32,7 +32,7 @@ pub enum Order {
 
 impl<K> Page<K> {
     /// The most rows of one page.
-    pub const MOST: i32 = 100;
+    pub const MAX: i32 = 100;
     /// The default page size.
     pub const USUAL: i32 = 20;
 
@@ -52,8 +52,8 @@ impl<K> Page<K> {
             (first, None) => (first.unwrap_or(Self::USUAL), false),
             (None, Some(last)) => (last, true),
         };
-        if !(1..=Self::MOST).contains(&limit) {
-            return Err(Error::BadInput(format!("`first` and `last` are 1 to {}.", Self::MOST)));
+        if !(1..=Self::MAX).contains(&limit) {
+            return Err(Error::BadInput(format!("`first` and `last` are 1 to {}.", Self::MAX)));
         }
         Ok(Self {
             after: key(after)?,

@@ -168,13 +168,13 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
         "connections of clients that are open, WebSockets included",
     ),
     (
-        MOST_CONNECTIONS,
+        MAX_CONNECTIONS,
         Kind::Gauge,
         Unit::Count,
         "how many may be open: MARMALADE_MAX_CONNECTIONS",
     ),
     (
-        MOST_DATABASE_CONNECTIONS,
+        MAX_DATABASE_CONNECTIONS,
         Kind::Gauge,
         Unit::Count,
         "how many connections to the database each pool may have, by pool",
@@ -203,8 +203,8 @@ pub const JOB_AGE: &str = "marmalade_job_oldest_age_seconds";
 pub const WORKERS: &str = "marmalade_workers";
 const HTTP_RESPONSES: &str = "marmalade_http_responses_total";
 const OPEN_CONNECTIONS: &str = "marmalade_connections";
-pub const MOST_CONNECTIONS: &str = "marmalade_connections_max";
-pub const MOST_DATABASE_CONNECTIONS: &str = "marmalade_database_connections_max";
+pub const MAX_CONNECTIONS: &str = "marmalade_connections_max";
+pub const MAX_DATABASE_CONNECTIONS: &str = "marmalade_database_connections_max";
 const BUILD: &str = "marmalade_build_info";
 
 /// Upper bounds of the histograms' buckets, in seconds; the promises of the site (200 ms, 1 s, 5 s) are among them.
@@ -237,14 +237,14 @@ pub fn recorded() -> Option<&'static PrometheusHandle> {
 
 /// Begins to record, for as long as the process lives.
 pub fn record() {
-    static TIDIED: Once = Once::new();
+    static UPKEEP: Once = Once::new();
     if let Some(recorded) = recorded() {
-        TIDIED.call_once(|| drop(tokio::spawn(tidy(recorded.clone()))));
+        UPKEEP.call_once(|| drop(tokio::spawn(run_upkeep(recorded.clone()))));
     }
 }
 
 /// Bounds the memory of histograms, which keep every value until the next scrape or upkeep.
-async fn tidy(recorded: PrometheusHandle) {
+async fn run_upkeep(recorded: PrometheusHandle) {
     loop {
         tokio::time::sleep(Duration::from_secs(5)).await;
         recorded.run_upkeep();
@@ -252,7 +252,7 @@ async fn tidy(recorded: PrometheusHandle) {
 }
 
 /// Measures each statement of the database; statements slower than `slow` are logged, without their values.
-pub fn of_statements(slow: Duration) -> impl Fn(&sea_orm::metric::Info<'_>) + Send + Sync + Clone + 'static {
+pub fn observe_statements(slow: Duration) -> impl Fn(&sea_orm::metric::Info<'_>) + Send + Sync + Clone + 'static {
     move |info| {
         histogram!(STATEMENT).record(info.elapsed);
         if info.failed {
@@ -314,12 +314,12 @@ pub fn ranked(lag: Duration) {
 }
 
 /// A worker begins a job for the first time.
-pub fn job_waited(kind: &'static str, wait: Duration) {
+pub fn job_started(kind: &'static str, wait: Duration) {
     histogram!(JOB_WAIT, "kind" => kind).record(wait);
 }
 
 /// An attempt at a job has ended.
-pub fn job_ended(kind: &'static str, done: bool, time: Duration) {
+pub fn job_finished(kind: &'static str, done: bool, time: Duration) {
     let outcome = if done { "done" } else { "failed" };
     histogram!(JOB, "kind" => kind, "outcome" => outcome).record(time);
 }

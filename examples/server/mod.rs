@@ -28,25 +28,25 @@ pub struct Ground {
 }
 
 /// Where the server keeps what it has.
-pub struct Place {
+pub struct Installation {
     ground: Ground,
     settings: Vec<(&'static str, &'static str)>,
     pub folder: tempfile::TempDir,
     database: Option<String>,
 }
 
-impl Place {
+impl Installation {
     /// An empty place. Of the environment of this process its servers get nothing but these settings.
     pub async fn new(ground: &Ground, settings: Vec<(&'static str, &'static str)>) -> Result<Self> {
         let name = |_| format!("marmalade_{}", uuid::Uuid::new_v4().simple());
-        let place = Self {
+        let installation = Self {
             ground: ground.clone(),
             settings,
             folder: tempfile::tempdir()?,
             database: ground.postgres.as_ref().map(name),
         };
-        place.admin(|name| format!("CREATE DATABASE {name}")).await?;
-        Ok(place)
+        installation.admin(|name| format!("CREATE DATABASE {name}")).await?;
+        Ok(installation)
     }
 
     /// Does something about the database that is not the server's to do.

@@ -104,8 +104,8 @@ pub async fn request_password_reset(site: &Site, email: &str, cause: &Cause) -> 
 }
 
 /// Sends a link to set a new password. Each email has a new link: only its hash is stored, so none can be sent twice.
-pub async fn send_password_reset(site: &Site, email: String, asked_at: Time, now: &Moment) -> Result<()> {
-    let expires_at = asked_at + RESET_LIFETIME;
+pub async fn send_password_reset(site: &Site, email: String, requested_at: Time, now: &Moment) -> Result<()> {
+    let expires_at = requested_at + RESET_LIFETIME;
     if expires_at <= now.at {
         return Ok(());
     }
@@ -118,7 +118,7 @@ pub async fn send_password_reset(site: &Site, email: String, asked_at: Time, now
             .replace("{bytes}", crate::db::bytes(site.db.write())),
         [
             token::hash(&token).into(),
-            asked_at.into(),
+            requested_at.into(),
             expires_at.into(),
             email.clone().into(),
         ],
@@ -175,10 +175,10 @@ pub async fn send_email_confirmation(
     site: &Site,
     user: UserId,
     email: String,
-    asked_at: Time,
+    requested_at: Time,
     now: &Moment,
 ) -> Result<()> {
-    let expires_at = asked_at + EMAIL_LIFETIME;
+    let expires_at = requested_at + EMAIL_LIFETIME;
     let account = user::Entity::active()
         .filter(user::Column::Id.eq(user))
         .one(site.db.read())
@@ -192,7 +192,7 @@ pub async fn send_email_confirmation(
         user_id: Set(user),
         purpose: Set(Purpose::EmailChange),
         email: Set(Some(email.clone())),
-        created_at: Set(asked_at),
+        created_at: Set(requested_at),
         expires_at: Set(expires_at),
         used_at: Set(None),
     };

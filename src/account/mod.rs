@@ -130,7 +130,7 @@ pub async fn sign_in(
     let of_account = match site.limiter.reserve(Limit::SignInFailure, guess, cause.now.at).await {
         Ok(reserved) => reserved,
         Err(refused) => {
-            of_address.give_back().await;
+            of_address.release().await;
             return Err(refused);
         }
     };
@@ -140,8 +140,8 @@ pub async fn sign_in(
     let matches = password::verify(password, hash).await?;
     match account {
         Some(account) if matches => {
-            of_account.give_back().await;
-            of_address.give_back().await;
+            of_account.release().await;
+            of_address.release().await;
             session::open(site, site.db.write(), account, client, device, &cause.now).await
         }
         _ => {
@@ -170,7 +170,7 @@ async fn with_password(site: &Site, viewer: &Viewer, password: String, cause: &C
     let guess = site.limiter.reserve(Limit::SignInFailure, viewer, cause.now.at).await?;
     let account = own(site.db.read(), viewer).await?;
     if password::verify(password, Some(account.password_hash.clone())).await? {
-        guess.give_back().await;
+        guess.release().await;
         return Ok(account);
     }
     let failed = Entry::of(Action::SignInFailed, account.id.encode());

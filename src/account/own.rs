@@ -58,7 +58,7 @@ pub async fn update(site: &Site, viewer: &Viewer, changes: Changes, cause: &Caus
         user: account.id,
         at: None,
     };
-    change.tell(changed).await?;
+    change.emit(changed).await?;
     change.commit().await?;
     Ok(account)
 }
@@ -99,7 +99,7 @@ pub async fn delete(site: &Site, viewer: &Viewer, password: String, cause: &Caus
         user: account.id,
         at: Some(cause.now.at),
     };
-    change.tell(changed).await?;
+    change.emit(changed).await?;
     change.commit().await
 }
 
@@ -134,10 +134,10 @@ pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
     for id in &due {
         let change = Change::begin(site, &Cause::clock(now)).await?;
         // Neither the handle nor the address can be registered: they do not have the required form.
-        let nobody = format!("erased-{}", id.0.simple());
+        let placeholder = format!("erased-{}", id.0.simple());
         let nothing = user::ActiveModel {
-            email: Set(nobody.clone()),
-            handle: Set(nobody),
+            email: Set(placeholder.clone()),
+            handle: Set(placeholder),
             avatar: Set(None),
             suspension_reason: Set(None),
             password_hash: Set(String::new()),

@@ -167,7 +167,7 @@ async fn alter(
         user: id,
         at: Some(cause.now.at),
     };
-    change.tell(changed).await?;
+    change.emit(changed).await?;
     change.commit().await?;
     Ok(after)
 }

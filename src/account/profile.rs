@@ -35,12 +35,12 @@ pub struct Profiles {
 }
 
 /// Maximum age of a cached profile, in case an invalidation is lost.
-const KNOWN: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_secs(60);
 
 impl Default for Profiles {
     fn default() -> Self {
         Self {
-            known: Cache::builder().max_capacity(100_000).time_to_live(KNOWN).build(),
+            known: Cache::builder().max_capacity(100_000).time_to_live(TTL).build(),
             forgotten: AtomicU64::new(0),
         }
     }
@@ -76,13 +76,13 @@ impl Profiles {
     }
 
     /// Any account may have changed.
-    fn forget_all(&self) {
+    fn invalidate_all(&self) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.known.invalidate_all();
     }
 
     /// Invalidates the profile of an account.
-    fn forget(&self, user: UserId) {
+    fn invalidate(&self, user: UserId) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
         self.known.invalidate(&user);
     }
@@ -97,13 +97,13 @@ impl Follower for Profiles {
 
     async fn receive(&self, event: &Event) {
         if let Some(changed) = event.read::<AccountChanged>() {
-            self.forget(changed.user);
+            self.invalidate(changed.user);
         }
     }
 
     async fn channel(&self, health: Health, _: &Db, _: Time) -> Result<()> {
         if health == Health::CatchingUp {
-            self.forget_all();
+            self.invalidate_all();
         }
         Ok(())
     }

@@ -66,7 +66,10 @@ impl Tokens {
 /// Redis.
 pub async fn authenticate(site: &Site, revocations: &Revocations, access_token: &str, now: Time) -> Option<Viewer> {
     let viewer = site.keys.verify(access_token, now)?;
-    let is_connected = site.fleet.as_ref().is_none_or(|fleet| fleet.health() == Health::Well);
+    let is_connected = site
+        .fleet
+        .as_ref()
+        .is_none_or(|fleet| fleet.health() == Health::Connected);
     let allowed =
         revocations.allow(&viewer) && (is_connected || revocation::tables_allow(site.db.read(), &viewer).await);
     allowed.then_some(viewer)
@@ -223,7 +226,7 @@ pub async fn end(change: &mut Change<'_>, owner: UserId, ending: Ending) -> Resu
         .exec_with_returning(change)
         .await?;
     let sessions = ended.iter().map(|row| row.id).collect();
-    change.tell(SessionsEnded { sessions, at }).await?;
+    change.emit(SessionsEnded { sessions, at }).await?;
     if !ended.is_empty() {
         let sessions: Vec<_> = ended.iter().map(|row| row.id.encode()).collect();
         let revoked = Entry::of(Action::SessionsRevoked, owner.encode()).became(json!({"revoked": sessions}));

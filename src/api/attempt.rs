@@ -216,7 +216,7 @@ impl Attempt {
         };
         let review = crate::attempt::review::review(app, &app.papers, viewer, &self.attempt, &now).await?;
         if let (None, Some(reserved)) = (&review, reserved) {
-            reserved.give_back().await;
+            reserved.release().await;
         }
         Ok(review.map(ReviewOfAttempt))
     }
@@ -522,7 +522,7 @@ impl AttemptMutation {
         let (started, errors) = as_payload(with_retries(|| crate::attempt::start(app, viewer, quiz, &now)).await)?;
         let resumed = started.as_ref().is_some_and(|started| started.resumed);
         if resumed {
-            reserved.give_back().await;
+            reserved.release().await;
         }
         Ok(Some(StartAttemptPayload {
             attempt: started.map(|started| started.attempt.into()),
@@ -609,7 +609,7 @@ impl AttemptMutation {
         let attempt = match submitted {
             Some(submitted) => {
                 if submitted.replayed {
-                    reserved.give_back().await;
+                    reserved.release().await;
                 }
                 Some(submitted.attempt.into())
             }

@@ -20,14 +20,14 @@ use crate::sync::lock;
 type Load = BoxFuture<'static, ()>;
 
 /// Loads that were requested and have not started.
-type Asked = Arc<Mutex<Vec<Load>>>;
+type Pending = Arc<Mutex<Vec<Load>>>;
 
 /// Makes the loaders of one operation.
 #[derive(Default)]
-pub struct Batches(Asked);
+pub struct Batches(Pending);
 
 /// The loads requested by the loaders of one operation.
-pub struct Loads(Asked);
+pub struct Loads(Pending);
 
 impl Batches {
     /// The requested loads.
@@ -37,8 +37,8 @@ impl Batches {
 
     /// A loader that caches nothing beyond a batch.
     pub fn loader<L>(&self, loader: L) -> DataLoader<L> {
-        let asked = self.0.clone();
-        DataLoader::new(loader, move |load| lock(&asked).push(load)).delay(Duration::ZERO)
+        let pending = self.0.clone();
+        DataLoader::new(loader, move |load| lock(&pending).push(load)).delay(Duration::ZERO)
     }
 }
 
@@ -47,7 +47,7 @@ impl Loads {
     pub fn drive<S: Stream>(self, responses: S) -> impl Stream<Item = S::Item> {
         Operation {
             responses: Box::pin(responses),
-            asked: self.0,
+            pending: self.0,
             running: FuturesUnordered::new(),
             alarm: Arc::default(),
         }
@@ -56,7 +56,7 @@ impl Loads {
 
 struct Operation<S> {
     responses: Pin<Box<S>>,
-    asked: Asked,
+    pending: Pending,
     running: FuturesUnordered<Load>,
     alarm: Arc<Alarm>,
 }
@@ -78,11 +78,11 @@ impl<S: Stream> Stream for Operation<S> {
         }
         // Only resolvers request loads, and those are polled here: none is requested between polls.
         loop {
-            let asked = std::mem::take(&mut *lock(&self.asked));
-            if asked.is_empty() && self.running.is_empty() {
+            let pending = std::mem::take(&mut *lock(&self.pending));
+            if pending.is_empty() && self.running.is_empty() {
                 return Poll::Pending;
             }
-            self.running.extend(asked);
+            self.running.extend(pending);
             if self.running.poll_next_unpin(cx).is_pending() {
                 return Poll::Pending;
             }

@@ -201,7 +201,7 @@ fn rows(board: board::Board, standings: Standings) -> Connection<Standing, AsOf>
     connection(
         standings.slice,
         beside,
-        |row: &Row| cursor(&row.place.standing),
+        |row: &Row| cursor(&row.entry.standing),
         |row| Standing::of(board, total, row),
     )
 }
@@ -242,9 +242,9 @@ impl Standing {
         Self {
             board,
             total,
-            rank: Some(row.place.rank),
-            score: row.place.standing.score,
-            reached_at: Time(row.place.standing.reached_at),
+            rank: Some(row.entry.rank),
+            score: row.entry.standing.score,
+            reached_at: Time(row.entry.standing.reached_at),
             profile: row.profile,
         }
     }

@@ -72,6 +72,6 @@ pub fn connection<T, N: OutputType, F: ObjectType>(
 
 /// The cost of a page: each row with its selected fields.
 pub fn page_cost(first: Option<i32>, last: Option<i32>, child_complexity: usize) -> usize {
-    let rows = first.or(last).unwrap_or(Page::<()>::USUAL).clamp(1, Page::<()>::MOST);
+    let rows = first.or(last).unwrap_or(Page::<()>::USUAL).clamp(1, Page::<()>::MAX);
     1 + usize::try_from(rows).unwrap_or(1) * child_complexity
 }

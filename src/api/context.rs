@@ -66,8 +66,8 @@ impl Loaders {
         }
     }
 
-    fn made<'l, L>(&'l self, place: &'l OnceLock<DataLoader<L>>, make: impl FnOnce(Db) -> L) -> &'l DataLoader<L> {
-        place.get_or_init(|| self.batches.loader(make(self.app.db.clone())))
+    fn made<'l, L>(&'l self, cell: &'l OnceLock<DataLoader<L>>, make: impl FnOnce(Db) -> L) -> &'l DataLoader<L> {
+        cell.get_or_init(|| self.batches.loader(make(self.app.db.clone())))
     }
 
     /// Accounts, as far as the viewer may know of them.

@@ -207,7 +207,7 @@ impl ImportMutation {
         };
         let (import, errors) = as_payload(requested)?;
         if import.is_none() {
-            reserved.give_back().await;
+            reserved.release().await;
         }
         Ok(Some(ImportBankPayload {
             bank_import: import.map(BankImport),

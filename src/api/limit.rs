@@ -29,7 +29,7 @@ impl From<Budget> for RateLimitBudget {
             limit: number(budget.rate.uses),
             window_seconds: i32::try_from(budget.rate.per.as_secs()).unwrap_or(i32::MAX),
             remaining: number(budget.remaining),
-            reset_at: date_time(budget.whole_at),
+            reset_at: date_time(budget.reset_at),
         }
     }
 }

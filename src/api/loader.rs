@@ -208,7 +208,7 @@ impl Loader<(Board, UserId)> for RanksThisMorning {
                 .await
                 .unwrap_or_default();
             for (student, answer) in students.into_iter().zip(answers) {
-                ranks.extend(answer.places.first().map(|place| ((board, student), place.rank)));
+                ranks.extend(answer.entries.first().map(|entry| ((board, student), entry.rank)));
             }
         }
         Ok(ranks)

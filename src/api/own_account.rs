@@ -206,8 +206,8 @@ impl OwnAccountMutation {
     ) -> Result<Option<AccountPayload>> {
         let (app, viewer) = (ctx.app(), ctx.viewer()?);
         check_email_limits(ctx, viewer.into()).await?;
-        let asked = link::request_email_change(app, viewer, input.password.0, &input.email.0, &ctx.cause()).await;
-        AccountPayload::of(asked).map(Some)
+        let requested = link::request_email_change(app, viewer, input.password.0, &input.email.0, &ctx.cause()).await;
+        AccountPayload::of(requested).map(Some)
     }
 
     /// Changes the account's email address with the token of a confirmation link.
@@ -237,7 +237,7 @@ async fn check_email_limits(ctx: &Context<'_>, who: Who) -> Result<()> {
     let address = Who::address(ctx.caller().device.address);
     let of_address = app.limiter.reserve(Limit::EmailOfAddress, address, now.at).await?;
     if let Err(refused) = app.limiter.reserve(Limit::Email, who, now.at).await {
-        of_address.give_back().await;
+        of_address.release().await;
         return Err(refused);
     }
     Ok(())

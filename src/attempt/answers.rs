@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The most answers of one batch.
-pub const MOST: usize = 200;
+pub const MAX_SAVES: usize = 200;
 
 /// An answer to be saved.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +46,11 @@ pub enum Saved {
 /// question, the one with the highest `seq` is saved. A second and third statement run only to explain why an answer
 /// was not saved.
 pub async fn save(site: &Site, viewer: &Viewer, id: AttemptId, saves: &[Save], now: &Moment) -> Result<Vec<Saved>> {
-    if saves.is_empty() || saves.len() > MOST {
-        return Err(Error::input("answers", format!("Save 1 to {MOST} answers at a time.")));
+    if saves.is_empty() || saves.len() > MAX_SAVES {
+        return Err(Error::input(
+            "answers",
+            format!("Save 1 to {MAX_SAVES} answers at a time."),
+        ));
     }
     // Beyond that clients can't read it back: a GraphQL `Int` has 32 bits.
     if saves.iter().any(|save| !(1..=i64::from(i32::MAX)).contains(&save.seq)) {

@@ -130,6 +130,6 @@ async fn one(site: &Site, attempt: &attempt::Model, now: &Moment) -> Result<()> 
         ranked: student.ranked,
         standings,
     };
-    change.tell(changed).await?;
+    change.emit(changed).await?;
     change.commit().await
 }

@@ -128,7 +128,7 @@ async fn settle(
         ranked: student.ranked,
         standings,
     };
-    change.tell(changed).await?;
+    change.emit(changed).await?;
     change.commit().await?;
     Ok(Some(closed))
 }

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_could_have_read_the_key_is_not_ranked() {
+    fn an_attempt_after_seeing_the_answer_key_is_not_ranked() {
         let policy = |review_opens| quiz::Model {
             review_opens,
             max_attempts: Some(5),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn reviews_open_when_the_quiz_says() {
+    fn reviews_open_by_the_quizs_policy() {
         let closing = |review_opens| quiz::Model {
             review_opens,
             max_attempts: Some(2),

@@ -39,7 +39,7 @@ pub async fn hash(password: String, salt: [u8; 16]) -> Result<String> {
 pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
     off_thread(move || {
         let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| NOBODYS.to_owned());
+        let hash = hash.unwrap_or_else(|| DUMMY_HASH.to_owned());
         let matches = PasswordHash::new(&hash)
             .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
         matches && known
@@ -48,7 +48,8 @@ pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
 }
 
 /// A hash with the same parameters as all others, of an unknown password.
-const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGlzIGhlcmUh$mSq9Rvn0xgqK1RLVb2u0Qw6tIhE0Qj0gVfJz8mYyFqE";
+const DUMMY_HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGlzIGhlcmUh$mSq9Rvn0xgqK1RLVb2u0Qw6tIhE0Qj0gVfJz8mYyFqE";
 
 #[cfg(test)]
 mod tests {
@@ -67,8 +68,8 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_that_nobody_has_costs_as_much_as_any() {
-        let parsed = PasswordHash::new(NOBODYS).map(|hash| hash.params.to_string());
+    fn the_dummy_hash_costs_as_much_as_any() {
+        let parsed = PasswordHash::new(DUMMY_HASH).map(|hash| hash.params.to_string());
         assert_eq!(parsed.ok().as_deref(), Some("m=19456,t=2,p=1"));
     }
 }

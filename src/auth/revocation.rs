@@ -172,8 +172,8 @@ impl Follower for Revocations {
 
     async fn channel(&self, health: Health, db: &Db, now: Time) -> Result<()> {
         match health {
-            Health::Away | Health::CatchingUp => Ok(self.load(db.read(), now).await?),
-            Health::Well => Ok(()),
+            Health::Disconnected | Health::CatchingUp => Ok(self.load(db.read(), now).await?),
+            Health::Connected => Ok(()),
         }
     }
 }

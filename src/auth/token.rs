@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_secret_in_front_signs_nobody_out_and_a_removed_one_does() {
+    fn a_new_secret_in_front_ends_no_session_and_a_removed_one_does() {
         let now = Time(1_800_000_000_000_000);
         let (_, token) = keys(&["old secret"]).issue(&claims(now)).ok().expect("a token");
         assert!(keys(&["new secret", "old secret"]).verify(&token, now).is_some());

@@ -17,11 +17,11 @@ use crate::{
 };
 
 /// Interval of heartbeats on the channel, which the server itself receives, too.
-const BEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A channel without a message for this long is considered dead.
-const SILENCE: Duration = Duration::from_secs(6);
+const CHANNEL_TIMEOUT: Duration = Duration::from_secs(6);
 /// Pause before reconnecting to Redis.
-const AGAIN: Duration = Duration::from_millis(500);
+const RECONNECT_DELAY: Duration = Duration::from_millis(500);
 
 /// Receives from the channel of the fleet, if there is one, until shutdown.
 pub async fn keep(app: App) {
@@ -33,18 +33,18 @@ pub async fn keep(app: App) {
             Err(error) = follow(&app, fleet, &mut logged) => error,
             () = app.shutdown.cancelled() => return,
         };
-        fleet.set_health(Health::Away);
+        fleet.set_health(Health::Disconnected);
         if !std::mem::replace(&mut logged, true) {
             tracing::warn!(cause = ?ended.cause(), "Redis is away: boards come from the tables, limits count per server");
         }
         // Sessions accepted while disconnected stay valid for 15 minutes at most.
-        if let Err(error) = app.outbox.channel(Health::Away, &app.db, app.clock.now()).await {
+        if let Err(error) = app.outbox.channel(Health::Disconnected, &app.db, app.clock.now()).await {
             tracing::warn!(
                 cause = error.describe(),
                 "what was missed could not be read and is tried again"
             );
         }
-        sleep(AGAIN).await;
+        sleep(RECONNECT_DELAY).await;
     }
 }
 
@@ -56,13 +56,13 @@ async fn follow(app: &App, fleet: &Fleet, logged: &mut bool) -> Result<Infallibl
     fleet.set_health(Health::CatchingUp);
     app.outbox.channel(Health::CatchingUp, &app.db, app.clock.now()).await?;
     while relay(app).await? > 0 {}
-    fleet.set_health(Health::Well);
+    fleet.set_health(Health::Connected);
     *logged = false;
     tracing::info!("Redis is there");
-    app.outbox.channel(Health::Well, &app.db, app.clock.now()).await?;
+    app.outbox.channel(Health::Connected, &app.db, app.clock.now()).await?;
 
     let mut received = Instant::now();
-    let mut beats = interval(BEAT);
+    let mut beats = interval(HEARTBEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         select! {
@@ -76,7 +76,7 @@ async fn follow(app: &App, fleet: &Fleet, logged: &mut bool) -> Result<Infallibl
                 }
             }
             _ = beats.tick() => {
-                if received.elapsed() > SILENCE {
+                if received.elapsed() > CHANNEL_TIMEOUT {
                     return Err(Error::internal("nothing is received on the channel"));
                 }
                 fleet.publish(None).await?;

@@ -11,7 +11,11 @@ pub const EVERY: Duration = Duration::from_millis(500);
 #[expect(clippy::disallowed_methods, reason = "no event or job follows from it")]
 pub async fn relay(app: &App) -> Result<usize> {
     const AT_ONCE: u64 = 500;
-    if app.fleet.as_ref().is_some_and(|fleet| fleet.health() == Health::Away) {
+    if app
+        .fleet
+        .as_ref()
+        .is_some_and(|fleet| fleet.health() == Health::Disconnected)
+    {
         return Ok(0);
     }
     let tx = app.db.begin().await?;

@@ -171,10 +171,10 @@ async fn attempt(app: &App, job: &job::Model) -> Result<()> {
     let kind = kind(&job.kind).ok_or(Error::NotFound)?;
     let (began, now) = (Instant::now(), app.now());
     if job.attempts == 1 {
-        telemetry::job_waited(kind.name, now.at.since(job.wanted_at));
+        telemetry::job_started(kind.name, now.at.since(job.wanted_at));
     }
     let outcome = caught(kind.run(app, job, &now)).await;
-    telemetry::job_ended(kind.name, outcome.is_ok(), began.elapsed());
+    telemetry::job_finished(kind.name, outcome.is_ok(), began.elapsed());
     outcome
 }
 

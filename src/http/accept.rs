@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_can_read_nothing_of_ours_is_told_from_one_that_says_nothing() {
+    fn an_unacceptable_accept_header_differs_from_a_missing_one() {
         let silent = Accepted::by(&HeaderMap::new());
         assert_eq!(silent.and_then(|silent| silent.single), Some(JSON));
         for accept in [

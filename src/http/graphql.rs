@@ -120,7 +120,7 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
                        multipart/mixed.";
         return Err(reply.bad(request_error(reply.media_type), message.into()));
     }
-    let stale_cookie = matches!(identity, Identity::Nobody { stale_cookie: true });
+    let stale_cookie = matches!(identity, Identity::Anonymous { stale_cookie: true });
     let caller = Caller {
         request_id: peer.request_id.clone(),
         device: device(&headers, peer),
@@ -154,7 +154,10 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
 /// Whether the page that sends the request may run an operation of this kind.
 fn page_may(app: &App, identity: &Identity, method: &Method, headers: &HeaderMap, kind: OperationType) -> bool {
     let posted = method == Method::POST;
-    let by_cookie = matches!(identity, Identity::Cookie(_) | Identity::Nobody { stale_cookie: true });
+    let by_cookie = matches!(
+        identity,
+        Identity::Cookie(_) | Identity::Anonymous { stale_cookie: true }
+    );
     match (origin_is_allowed(app, headers), kind) {
         // A foreign page needs a CORS preflight to post JSON, and only allowed origins can read the response.
         (_, OperationType::Query) if posted => true,

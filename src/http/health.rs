@@ -18,7 +18,7 @@ use super::{
 use crate::{config::Mode, db::sql, secret::Secret};
 
 /// A database that takes longer is not there for a student either.
-const PATIENCE: Duration = Duration::from_secs(2);
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The process answers; whether it can do anything is for [`ready`] to say.
 pub async fn alive() -> &'static str {
@@ -62,7 +62,7 @@ pub async fn ready(State(server): State<Server>) -> (StatusCode, &'static str) {
     }
     let conn = server.app.db.write();
     let applied = Applied::find_by_statement(sql(conn, "SELECT count(*) AS count FROM seaql_migrations", []));
-    match tokio::time::timeout(PATIENCE, applied.one(conn)).await {
+    match tokio::time::timeout(READY_TIMEOUT, applied.one(conn)).await {
         // More than we know of are a newer release's, which keeps what this one needs.
         Ok(Ok(Some(applied))) if applied.count >= Migrator::migrations().len() as i64 => (StatusCode::OK, "ready\n"),
         Ok(Ok(_)) => (StatusCode::SERVICE_UNAVAILABLE, "migrations are not applied\n"),

@@ -31,7 +31,7 @@ pub struct Server {
 /// The credential of a request.
 pub enum Identity {
     /// It carries no credential, or a cookie that is no longer good.
-    Nobody { stale_cookie: bool },
+    Anonymous { stale_cookie: bool },
     /// By cookie, so perhaps from a page of another site.
     Cookie(Viewer),
     /// A bearer token, which no browser sends by itself.
@@ -53,17 +53,17 @@ impl Identity {
             return viewer.map_or(Self::BadBearer, Self::Bearer);
         }
         let Some(token) = cookie::access_token(headers) else {
-            return Self::Nobody { stale_cookie: false };
+            return Self::Anonymous { stale_cookie: false };
         };
         let viewer = authenticate(app, &app.revocations, &token, now).await;
-        viewer.map_or(Self::Nobody { stale_cookie: true }, Self::Cookie)
+        viewer.map_or(Self::Anonymous { stale_cookie: true }, Self::Cookie)
     }
 
     /// The viewer, if the credential is good.
     pub fn as_viewer(&self) -> Option<&Viewer> {
         match self {
             Self::Cookie(viewer) | Self::Bearer(viewer) => Some(viewer),
-            Self::Nobody { .. } | Self::BadBearer => None,
+            Self::Anonymous { .. } | Self::BadBearer => None,
         }
     }
 
@@ -71,7 +71,7 @@ impl Identity {
     pub fn viewer(self) -> Option<Viewer> {
         match self {
             Self::Cookie(viewer) | Self::Bearer(viewer) => Some(viewer),
-            Self::Nobody { .. } | Self::BadBearer => None,
+            Self::Anonymous { .. } | Self::BadBearer => None,
         }
     }
 }

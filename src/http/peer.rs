@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_trusted_proxies_tell_who_a_client_is() {
+    fn only_trusted_proxies_name_the_client() {
         let proxies: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"]
             .map(|net| net.parse().expect("a network"))
             .into();

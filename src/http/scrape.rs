@@ -11,7 +11,7 @@ use crate::{
     fleet::Health,
     jobs,
     telemetry::{
-        CONNECTIONS, FLEET_HEALTH, JOB_AGE, JOBS, MOST_CONNECTIONS, MOST_DATABASE_CONNECTIONS, OUTBOX_AGE, WORKERS,
+        CONNECTIONS, FLEET_HEALTH, JOB_AGE, JOBS, MAX_CONNECTIONS, MAX_DATABASE_CONNECTIONS, OUTBOX_AGE, WORKERS,
         recorded,
     },
 };
@@ -21,12 +21,12 @@ use crate::{
 pub async fn scrape(app: &App) -> Option<String> {
     let recorded = recorded()?;
     app.db.pools(connections);
-    gauge!(MOST_CONNECTIONS).set(app.config.server.max_connections);
+    gauge!(MAX_CONNECTIONS).set(app.config.server.max_connections);
     if let Some(fleet) = &app.fleet {
         let health = match fleet.health() {
-            Health::Away => 0.0,
+            Health::Disconnected => 0.0,
             Health::CatchingUp => 1.0,
-            Health::Well => 2.0,
+            Health::Connected => 2.0,
         };
         gauge!(FLEET_HEALTH).set(health);
     }
@@ -50,7 +50,7 @@ fn connections(name: &'static str, pool: &DatabaseConnection) {
     let idle = u32::try_from(idle).unwrap_or(u32::MAX);
     gauge!(CONNECTIONS, "pool" => name, "state" => "idle").set(idle);
     gauge!(CONNECTIONS, "pool" => name, "state" => "busy").set(all.saturating_sub(idle));
-    gauge!(MOST_DATABASE_CONNECTIONS, "pool" => name).set(most);
+    gauge!(MAX_DATABASE_CONNECTIONS, "pool" => name).set(most);
 }
 
 #[derive(FromQueryResult)]

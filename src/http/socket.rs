@@ -97,7 +97,7 @@ async fn viewer(server: &Server, identity: Identity, payload: &Payload) -> Resul
     }
     match identity {
         Identity::Cookie(viewer) | Identity::Bearer(viewer) => Ok(Some(viewer)),
-        Identity::Nobody { stale_cookie: false } => Ok(None),
-        Identity::Nobody { stale_cookie: true } | Identity::BadBearer => Err(Close::UNAUTHORIZED),
+        Identity::Anonymous { stale_cookie: false } => Ok(None),
+        Identity::Anonymous { stale_cookie: true } | Identity::BadBearer => Err(Close::UNAUTHORIZED),
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The largest file, in bytes; as base64 it fits into a request. The command line takes larger ones.
-pub const MOST_BYTES: usize = 700 * 1024;
+pub const MAX_BYTES: usize = 700 * 1024;
 
 /// An import and its outcome.
 #[derive(Clone, Debug, DerivePartialModel)]
@@ -71,8 +71,8 @@ pub async fn request(
     order: &Order,
     cause: &Cause,
 ) -> Result<BankImport> {
-    if content.is_empty() || content.len() > MOST_BYTES {
-        let message = format!("A file has 1 to {MOST_BYTES} bytes. Import a larger one by the command line.");
+    if content.is_empty() || content.len() > MAX_BYTES {
+        let message = format!("A file has 1 to {MAX_BYTES} bytes. Import a larger one by the command line.");
         return Err(Error::input("content", message));
     }
     let file_name = text::name("fileName", file_name, 200)?;

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_spreadsheet_is_said_to_be_none() {
+    fn what_is_no_spreadsheet_is_rejected() {
         let refused = |name, bytes: &[u8]| open(name, bytes, None).unwrap_err();
         let ole = b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
         let locked = [ole.as_slice(), b"E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e\0"].concat();

@@ -95,8 +95,8 @@ pub async fn workers(conn: &impl ConnectionTrait, now: Time) -> Result<u64> {
 
 /// Jobs that are not finished, or finished at `since` or later, at most 200. Queued ones come last.
 pub async fn recent(conn: &impl ConnectionTrait, since: Time) -> Result<Vec<job::Model>> {
-    const MOST: u64 = 200;
-    Ok(job::Entity::recent(since).limit(MOST).all(conn).await?)
+    const MAX_JOBS: u64 = 200;
+    Ok(job::Entity::recent(since).limit(MAX_JOBS).all(conn).await?)
 }
 
 /// Enqueues a dead job again.

@@ -18,7 +18,7 @@ use crate::{
     id::UserId,
     ranks::{
         board::Board,
-        index::{Place, Standing},
+        index::{RankedEntry, Standing},
         question::{Answer, Move, Question},
     },
     sync::lock,
@@ -78,7 +78,7 @@ pub(super) enum Sent {
     Nothing,
     /// That the index is away.
     Stale,
-    Places(Vec<Place>),
+    Entries(Vec<RankedEntry>),
 }
 
 /// The new state of a listener, as a tick has found it.
@@ -145,14 +145,14 @@ impl Snapshot {
 }
 
 /// One listener's end of the line; dropping it hangs up.
-pub(super) struct Listening {
+pub(super) struct Subscription {
     pub(super) audience: Arc<Audience>,
     id: u64,
     pub(super) watched: Watched,
     pub(super) slot: Arc<Slot>,
 }
 
-impl Listening {
+impl Subscription {
     /// The last delivery was not shown: the next tick sends the state again.
     pub(super) fn resend(&self) {
         if let Some(listener) = lock(&self.audience.listeners).all.get_mut(&self.id) {
@@ -162,7 +162,7 @@ impl Listening {
     }
 
     /// Records what the listener has read itself, unless a tick has sent something newer meanwhile.
-    pub(super) fn has_shown(&self, sent: Sent) {
+    pub(super) fn record_sent(&self, sent: Sent) {
         if let Some(listener) = lock(&self.audience.listeners).all.get_mut(&self.id)
             && listener.sent == Sent::Nothing
         {
@@ -171,7 +171,7 @@ impl Listening {
     }
 }
 
-impl Drop for Listening {
+impl Drop for Subscription {
     fn drop(&mut self) {
         let mut listeners = lock(&self.audience.listeners);
         listeners.all.remove(&self.id);
@@ -193,7 +193,7 @@ impl Audience {
     }
 
     /// Records a move.
-    pub(super) fn note(&self, moved: &Move) {
+    pub(super) fn record_move(&self, moved: &Move) {
         let mut moves = lock(&self.moves);
         if moves.len() == MOVES {
             moves.pop_front();
@@ -203,7 +203,7 @@ impl Audience {
     }
 
     /// Subscribes; returns whether the ticker must be started. A state queried after this call misses no change.
-    pub(super) fn join(self: Arc<Self>, watched: Watched) -> (Listening, bool) {
+    pub(super) fn join(self: Arc<Self>, watched: Watched) -> (Subscription, bool) {
         let slot = Arc::<Slot>::default();
         let mut listeners = lock(&self.listeners);
         listeners.last += 1;
@@ -216,13 +216,13 @@ impl Audience {
         listeners.all.insert(id, listener);
         let first = !std::mem::replace(&mut listeners.ticking, true);
         drop(listeners);
-        let listening = Listening {
+        let subscription = Subscription {
             audience: self,
             id,
             watched,
             slot,
         };
-        (listening, first)
+        (subscription, first)
     }
 
     /// Sends those who moved their new state. Returns the count of those who have not taken it yet.
@@ -243,7 +243,7 @@ impl Audience {
                 board: self.board,
                 as_of: answer.as_of,
                 total: answer.total,
-                rows: rows(&answer.places, profiles),
+                rows: rows(&answer.entries, profiles),
                 overtaken_by: overtaken_by.iter().filter_map(|id| profiles.get(id).cloned()).collect(),
                 stale: false,
             };
@@ -287,14 +287,14 @@ impl Audience {
             let Some(listener) = listeners.all.get_mut(&id) else {
                 continue;
             };
-            let overtaken_by = match (&listener.sent, listener.watched, &answer.places[..]) {
-                (Sent::Places(sent), ..) if *sent == answer.places => continue,
-                (Sent::Places(sent), Watched::Student(_), [place]) => sent
+            let overtaken_by = match (&listener.sent, listener.watched, &answer.entries[..]) {
+                (Sent::Entries(sent), ..) if *sent == answer.entries => continue,
+                (Sent::Entries(sent), Watched::Student(_), [entry]) => sent
                     .first()
-                    .map_or_else(Vec::new, |sent| overtaking(&moves, &sent.standing, &place.standing)),
+                    .map_or_else(Vec::new, |sent| overtaking(&moves, &sent.standing, &entry.standing)),
                 _ => Vec::new(),
             };
-            listener.sent = Sent::Places(answer.places.clone());
+            listener.sent = Sent::Entries(answer.entries.clone());
             moved.push(Moved {
                 listener: id,
                 answer,

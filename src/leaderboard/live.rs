@@ -15,7 +15,7 @@ use futures_util::Stream;
 pub use super::audience::{Snapshot, Watched};
 use super::{
     Boards,
-    audience::{Audience, Listening, Moved, Sent},
+    audience::{Audience, Moved, Sent, Subscription},
     row::{rows, student_of},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     error::Result,
     ranks::{
         board::{Board, Scope, Span, Window},
-        index::Place,
+        index::RankedEntry,
         question::Answer,
     },
 };
@@ -55,19 +55,19 @@ pub fn follow(boards: Arc<Boards>, followed: Followed, watched: Watched) -> impl
         let mut days = boards.parts.days.subscribe();
         loop {
             let board = followed.board(&boards);
-            let listening = listen(&boards, board, watched);
+            let subscription = listen(&boards, board, watched);
             // Boxed, so that the state of the query is not kept for the life of the stream.
-            let snapshot = Box::pin(present(&boards, &listening)).await?;
+            let snapshot = Box::pin(present(&boards, &subscription)).await?;
             let mut last = Shown::of(&snapshot);
             yield snapshot;
             loop {
                 tokio::select! {
-                    snapshot = listening.slot.take() => {
-                        if last.is_less_than(&snapshot) {
+                    snapshot = subscription.slot.take() => {
+                        if last.precedes(&snapshot) {
                             last = Shown::of(&snapshot);
                             yield snapshot;
-                        } else if last.is_more_than(&snapshot) {
-                            listening.resend();
+                        } else if last.is_ahead_of(&snapshot) {
+                            subscription.resend();
                         }
                     }
                     day = days.changed() => {
@@ -88,7 +88,7 @@ pub fn follow(boards: Arc<Boards>, followed: Followed, watched: Watched) -> impl
 struct Shown {
     as_of: Time,
     stale: bool,
-    places: Vec<Place>,
+    entries: Vec<RankedEntry>,
 }
 
 impl Shown {
@@ -96,41 +96,41 @@ impl Shown {
         Self {
             as_of: snapshot.as_of,
             stale: snapshot.stale,
-            places: snapshot.rows.iter().map(|row| row.place).collect(),
+            entries: snapshot.rows.iter().map(|row| row.entry).collect(),
         }
     }
 
     /// The first tick may repeat what the listener has just read itself, or be older.
-    fn is_less_than(&self, next: &Snapshot) -> bool {
-        let moved = || !next.rows.iter().map(|row| &row.place).eq(&self.places);
+    fn precedes(&self, next: &Snapshot) -> bool {
+        let moved = || !next.rows.iter().map(|row| &row.entry).eq(&self.entries);
         next.stale || self.stale || (next.as_of >= self.as_of && moved())
     }
 
     /// A tick may be exact up to an earlier time than the listener's own read, and still contain changes that the read
     /// did not.
-    fn is_more_than(&self, next: &Snapshot) -> bool {
-        next.as_of < self.as_of && !next.rows.iter().map(|row| &row.place).eq(&self.places)
+    fn is_ahead_of(&self, next: &Snapshot) -> bool {
+        next.as_of < self.as_of && !next.rows.iter().map(|row| &row.entry).eq(&self.entries)
     }
 }
 
 /// The state that a new listener finds.
-async fn present(boards: &Boards, listening: &Listening) -> Result<Snapshot> {
-    let audience = &listening.audience;
-    let question = [listening.watched.question()];
+async fn present(boards: &Boards, subscription: &Subscription) -> Result<Snapshot> {
+    let audience = &subscription.audience;
+    let question = [subscription.watched.question()];
     let parts = &boards.parts;
     let answer = boards.ranks.ask(&parts.db, audience.board, &question).await;
-    let Some(Answer { as_of, total, places }) = answer.and_then(|mut answers| answers.pop()) else {
-        listening.has_shown(Sent::Stale);
+    let Some(Answer { as_of, total, entries }) = answer.and_then(|mut answers| answers.pop()) else {
+        subscription.record_sent(Sent::Stale);
         // The ticker looks until the index is back.
         audience.changed.notify_one();
         return Ok(Snapshot::stale(audience.board, parts.clock.now()));
     };
     let (profiles, _) = parts
         .profiles
-        .of(parts.db.read(), places.iter().map(student_of))
+        .of(parts.db.read(), entries.iter().map(student_of))
         .await?;
-    let rows = rows(&places, &profiles);
-    listening.has_shown(Sent::Places(places));
+    let rows = rows(&entries, &profiles);
+    subscription.record_sent(Sent::Entries(entries));
     Ok(Snapshot {
         board: audience.board,
         as_of,
@@ -142,13 +142,13 @@ async fn present(boards: &Boards, listening: &Listening) -> Result<Snapshot> {
 }
 
 /// Joins the audience of a board, and sees to it that it is served.
-fn listen(boards: &Arc<Boards>, board: Board, watched: Watched) -> Listening {
+fn listen(boards: &Arc<Boards>, board: Board, watched: Watched) -> Subscription {
     let audience = boards.audience(board);
-    let (listening, first) = audience.clone().join(watched);
+    let (subscription, first) = audience.clone().join(watched);
     if first {
         tokio::spawn(tick(boards.clone(), audience));
     }
-    listening
+    subscription
 }
 
 /// Maximum factor by which a tick is stretched under load.
@@ -194,9 +194,9 @@ async fn tick(boards: Arc<Boards>, audience: Arc<Audience>) {
 /// Sends those who moved their new state. Returns the count of those who have not taken it yet, and the number of
 /// statements it took.
 async fn send(boards: &Boards, audience: &Audience, moved: &[Moved]) -> Result<(Arc<AtomicUsize>, usize)> {
-    let placed = moved.iter().flat_map(|moved| &moved.answer.places).map(student_of);
+    let ranked = moved.iter().flat_map(|moved| &moved.answer.entries).map(student_of);
     let overtaking = moved.iter().flat_map(|moved| &moved.overtaken_by).copied();
     let parts = &boards.parts;
-    let (profiles, statements) = parts.profiles.of(parts.db.read(), placed.chain(overtaking)).await?;
+    let (profiles, statements) = parts.profiles.of(parts.db.read(), ranked.chain(overtaking)).await?;
     Ok((audience.send(moved, &profiles), statements))
 }

@@ -128,7 +128,7 @@ impl Boards {
         }
         for moved in moves {
             if let Some(audience) = lock(&self.audiences).get(&moved.key()) {
-                audience.note(moved);
+                audience.record_move(moved);
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     page::{Page, Slice},
     ranks::{
         board::{Board, Scope, Span, Window},
-        index::{Place, Standing},
+        index::{RankedEntry, Standing},
         question::{Answer, Question},
         tables,
     },
@@ -87,14 +87,14 @@ async fn ask(boards: &Boards, board: Board, question: &Question) -> Result<Answe
     if let Some(answer) = by_index().await {
         return Ok(answer);
     }
-    let _turn = tables::turn().await?;
+    let _permit = tables::permit().await?;
     // It may be there by now.
     if let Some(answer) = by_index().await {
         return Ok(answer);
     }
     let as_of = boards.parts.clock.now();
-    let (places, total) = tables::answer(boards.parts.db.read(), board, question).await?;
-    Ok(Answer { as_of, total, places })
+    let (entries, total) = tables::answer(boards.parts.db.read(), board, question).await?;
+    Ok(Answer { as_of, total, entries })
 }
 
 /// A page of a board.
@@ -107,49 +107,49 @@ pub async fn page(boards: &Boards, board: Board, from: From) -> Result<Standings
     let mut answer = ask(boards, board, &question).await?;
     let slice = match &from {
         From::Rank { first, .. } => {
-            answer.places.truncate(*first);
+            answer.entries.truncate(*first);
             all_of(&answer)
         }
-        From::Page(page) => page_of(&answer.places, page),
+        From::Page(page) => page_of(&answer.entries, page),
     };
     with_profiles(boards, answer, slice).await
 }
 
-fn page_of(places: &[Place], page: &Page<Standing>) -> Slice<Place> {
-    let within = |place: &&Place| match (page.backward, &page.after, &page.before) {
-        (false, _, Some(before)) => place.standing < *before,
-        (true, Some(after), _) => place.standing > *after,
+fn page_of(entries: &[RankedEntry], page: &Page<Standing>) -> Slice<RankedEntry> {
+    let within = |entry: &&RankedEntry| match (page.backward, &page.after, &page.before) {
+        (false, _, Some(before)) => entry.standing < *before,
+        (true, Some(after), _) => entry.standing > *after,
         _ => true,
     };
-    let mut places: Vec<Place> = places.iter().filter(within).copied().collect();
+    let mut entries: Vec<RankedEntry> = entries.iter().filter(within).copied().collect();
     if page.backward {
-        places.reverse();
+        entries.reverse();
     }
-    page.slice(places)
+    page.slice(entries)
 }
 
-fn all_of(answer: &Answer) -> Slice<Place> {
-    let last = answer.places.last();
+fn all_of(answer: &Answer) -> Slice<RankedEntry> {
+    let last = answer.entries.last();
     Slice {
-        has_previous: answer.places.first().is_some_and(|place| place.position > 0),
-        has_next: last.is_some_and(|place| place.position + 1 < answer.total),
-        rows: answer.places.clone(),
+        has_previous: answer.entries.first().is_some_and(|entry| entry.position > 0),
+        has_next: last.is_some_and(|entry| entry.position + 1 < answer.total),
+        rows: answer.entries.clone(),
     }
 }
 
 /// The standings that share the first rank of a closed board; empty while it is open.
 pub async fn winners(boards: &Boards, board: Board, now: &Moment) -> Result<Standings> {
-    const MOST: usize = 100;
+    const MAX_WINNERS: usize = 100;
     let is_over = board.window.ends_at(boards.parts.zone).is_some_and(|end| now.at >= end);
     let mut answer = match is_over {
-        true => ask(boards, board, &Question::After(None, MOST)).await?,
+        true => ask(boards, board, &Question::After(None, MAX_WINNERS)).await?,
         false => Answer {
             as_of: now.at,
             total: 0,
-            places: Vec::new(),
+            entries: Vec::new(),
         },
     };
-    answer.places.retain(|place| place.rank == 1);
+    answer.entries.retain(|entry| entry.rank == 1);
     let slice = all_of(&answer);
     with_profiles(boards, answer, slice).await
 }
@@ -164,15 +164,15 @@ pub async fn around(boards: &Boards, viewer: &Viewer, board: Board, above: usize
 /// The viewer's standing, if there is one.
 pub async fn own(boards: &Boards, viewer: &Viewer, board: Board) -> Result<Option<OwnStanding>> {
     let conn = boards.parts.db.read();
-    let Answer { total, places, .. } = ask(boards, board, &Question::Around(viewer.user().0, 0, 0)).await?;
-    let Some(place) = places.first() else {
+    let Answer { total, entries, .. } = ask(boards, board, &Question::Around(viewer.user().0, 0, 0)).await?;
+    let Some(entry) = entries.first() else {
         return unranked(conn, viewer.user(), board, total).await;
     };
     let (mut profiles, _) = boards.parts.profiles.of(conn, [viewer.user()]).await?;
     Ok(profiles.remove(&viewer.user()).map(|profile| OwnStanding {
-        rank: Some(place.rank),
-        score: place.standing.score,
-        reached_at: Time(place.standing.reached_at),
+        rank: Some(entry.rank),
+        score: entry.standing.score,
+        reached_at: Time(entry.standing.reached_at),
         profile,
         total,
     }))
@@ -205,7 +205,7 @@ async fn unranked(conn: &impl ConnectionTrait, user: UserId, board: Board, total
     }))
 }
 
-async fn with_profiles(boards: &Boards, answer: Answer, slice: Slice<Place>) -> Result<Standings> {
+async fn with_profiles(boards: &Boards, answer: Answer, slice: Slice<RankedEntry>) -> Result<Standings> {
     let (profiles, _) = boards
         .parts
         .profiles

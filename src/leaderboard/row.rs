@@ -2,25 +2,25 @@
 
 use std::collections::HashMap;
 
-use crate::{account::Profile, id::UserId, ranks::index::Place};
+use crate::{account::Profile, id::UserId, ranks::index::RankedEntry};
 
 /// A ranked standing and its student's profile.
 #[derive(Clone, Debug)]
 pub struct Row {
-    pub place: Place,
+    pub entry: RankedEntry,
     pub profile: Profile,
 }
 
 /// Standings joined with their students' profiles.
-pub fn rows(places: &[Place], profiles: &HashMap<UserId, Profile>) -> Vec<Row> {
-    let row = |place: &Place| {
-        let profile = profiles.get(&student_of(place))?.clone();
-        Some(Row { place: *place, profile })
+pub fn rows(entries: &[RankedEntry], profiles: &HashMap<UserId, Profile>) -> Vec<Row> {
+    let row = |entry: &RankedEntry| {
+        let profile = profiles.get(&student_of(entry))?.clone();
+        Some(Row { entry: *entry, profile })
     };
-    places.iter().filter_map(row).collect()
+    entries.iter().filter_map(row).collect()
 }
 
 /// The student of a row.
-pub fn student_of(place: &Place) -> UserId {
-    UserId(place.standing.student)
+pub fn student_of(entry: &RankedEntry) -> UserId {
+    UserId(entry.standing.student)
 }

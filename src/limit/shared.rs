@@ -38,7 +38,7 @@ pub async fn reserve(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Result<R
 }
 
 /// A use cost nothing.
-pub async fn give_back(fleet: &Fleet, key: Key, this: &str) -> Result<()> {
+pub async fn release(fleet: &Fleet, key: Key, this: &str) -> Result<()> {
     let mut commands = Pipeline::new();
     commands.cmd("ZREM").arg(name(fleet, key)).arg(this).ignore();
     fleet.run(&commands).await
@@ -56,7 +56,7 @@ pub async fn budget(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Result<Bu
     Ok(Budget {
         rate,
         remaining: rate.uses.saturating_sub(used),
-        whole_at: newest.map_or(now, |newest| newest + rate.per),
+        reset_at: newest.map_or(now, |newest| newest + rate.per),
     })
 }
 
@@ -73,7 +73,7 @@ pub async fn request(fleet: &Fleet, who: Who, rate: Rate, now: Time) -> Result<R
         Ok(remaining) => Ok(Budget {
             rate,
             remaining,
-            whole_at: now + time,
+            reset_at: now + time,
         }),
         Err(_) => Err(Error::RateLimited(time)),
     })

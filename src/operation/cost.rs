@@ -55,9 +55,9 @@ impl Bounds {
     }
 }
 
-fn too_complex(what: &str, asked: u64, allowed: usize) -> Error {
+fn too_complex(what: &str, requested: u64, allowed: usize) -> Error {
     Error::TooComplex(format!(
-        "The operation has {asked} {what}; at most {allowed} are allowed. Request less at once."
+        "The operation has {requested} {what}; at most {allowed} are allowed. Request less at once."
     ))
 }
 
@@ -176,13 +176,13 @@ impl Size {
 
 /// Properties of a document, besides its data.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Asks {
+pub struct Requested {
     /// Whether it selects the schema itself.
     pub introspection: bool,
 }
 
 /// Measures a parsed document; each fragment is walked once, however often it is spread.
-pub fn measure(document: &ExecutableDocument, bounds: &Bounds) -> Result<Asks, ServerError> {
+pub fn measure(document: &ExecutableDocument, bounds: &Bounds) -> Result<Requested, ServerError> {
     let mut walk = Walk {
         document,
         bounds,
@@ -192,7 +192,7 @@ pub fn measure(document: &ExecutableDocument, bounds: &Bounds) -> Result<Asks, S
     for (_, operation) in document.operations.iter() {
         total.add(walk.operation(&operation.node)?);
     }
-    for (what, asked, allowed) in [
+    for (what, requested, allowed) in [
         ("selections", total.selections, bounds.complexity),
         ("aliases", total.aliases, bounds.aliases),
         ("fields at its root", total.fields, bounds.root_fields),
@@ -203,11 +203,13 @@ pub fn measure(document: &ExecutableDocument, bounds: &Bounds) -> Result<Asks, S
             bounds.depth,
         ),
     ] {
-        if asked > u64::try_from(allowed).unwrap_or(u64::MAX) {
-            return Err(crate::operation::error::of_request(too_complex(what, asked, allowed)));
+        if requested > u64::try_from(allowed).unwrap_or(u64::MAX) {
+            return Err(crate::operation::error::of_request(too_complex(
+                what, requested, allowed,
+            )));
         }
     }
-    Ok(Asks {
+    Ok(Requested {
         introspection: total.introspects,
     })
 }
@@ -358,9 +360,9 @@ mod tests {
         };
         let mut document: Vec<_> = (0..20).map(laugh).collect();
         document.push("fragment F20 on Query { __typename } { ...F0 }".into());
-        assert!(judged(&document.join(" ")).is_err_and(|said| said.contains("selections")));
+        assert!(judged(&document.join(" ")).is_err_and(|error| error.contains("selections")));
         let circle = "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }";
-        assert!(judged(circle).is_err_and(|said| said.contains("spreads itself")));
+        assert!(judged(circle).is_err_and(|error| error.contains("spreads itself")));
     }
 
     #[test]

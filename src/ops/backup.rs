@@ -144,8 +144,8 @@ async fn run_tool(tool: &'static str, url: &str, how: &[&str], file: &Path) -> R
     if output.status.success() {
         Ok(())
     } else {
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(refusal(format!("{tool} failed: {}", said.trim())))
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        Err(refusal(format!("{tool} failed: {}", stderr.trim())))
     }
 }
 

@@ -280,7 +280,7 @@ pub async fn publish_in(change: &mut Change<'_>, quiz: QuizId) -> Result<()> {
     let published = Entry::of(Action::QuizPublished, quiz.encode())
         .became(serde_json::json!({"revision": draft.number, "questions": questions.len()}));
     tx.audit(published).await?;
-    change.tell(QuizChanged { quiz }).await
+    change.emit(QuizChanged { quiz }).await
 }
 
 /// The problem of a draft's question, if any: a submit must never fail because of content.
@@ -330,7 +330,7 @@ pub async fn correct(
         correction: i32,
     }
     #[derive(FromQueryResult)]
-    struct Place {
+    struct ChosenAnswer {
         position: i32,
         is_right: bool,
         right: ChoiceId,
@@ -350,7 +350,7 @@ pub async fn correct(
         .one(tx)
         .await?
         .ok_or(Error::NotFound)?;
-    let place = sql(
+    let chosen = sql(
         tx,
         format!(
             "SELECT c.position, c.id = r.id AS is_right, r.id AS \"right\" \
@@ -361,9 +361,9 @@ pub async fn correct(
         ),
         [question.into(), choice.into(), i32::MAX.into()],
     );
-    let place = Place::find_by_statement(place).one(tx).await?;
-    let place = place.ok_or_else(|| Error::input("choiceId", "This is no choice of the question."))?;
-    if place.is_right {
+    let chosen = ChosenAnswer::find_by_statement(chosen).one(tx).await?;
+    let chosen = chosen.ok_or_else(|| Error::input("choiceId", "This is no choice of the question."))?;
+    if chosen.is_right {
         return Err(Error::input("choiceId", "This is the right choice already."));
     }
     let row = correction::ActiveModel {
@@ -371,18 +371,18 @@ pub async fn correct(
         revision_id: Set(revision.id),
         number: Set(revision.correction),
         question_id: Set(question),
-        right_position: Set(place.position),
+        right_position: Set(chosen.position),
         reason: Set(reason),
         made_by: Set(viewer.user()),
         created_at: Set(now.at),
     };
     correction::Entity::insert(row).exec_without_returning(tx).await?;
     let changed = Entry::of(Action::ScoreChanged, question.encode())
-        .was(serde_json::json!({"correction": revision.correction - 1, "right": place.right.encode()}))
+        .was(serde_json::json!({"correction": revision.correction - 1, "right": chosen.right.encode()}))
         .became(serde_json::json!({"correction": revision.correction, "right": choice.encode()}));
     tx.audit(changed).await?;
     change.enqueue(&Regrade { revision: revision.id }).await?;
-    change.tell(QuizChanged { quiz: revision.quiz_id }).await?;
+    change.emit(QuizChanged { quiz: revision.quiz_id }).await?;
     change.commit().await?;
     Ok(revision.correction)
 }

@@ -77,13 +77,13 @@ pub struct Papers {
 }
 
 /// Maximum age of a cached quiz, in case an invalidation is lost.
-const QUIZ_KNOWN: Duration = Duration::from_secs(60);
+const QUIZ_TTL: Duration = Duration::from_secs(60);
 
 impl Default for Papers {
     fn default() -> Self {
         Self {
-            subjects: Cache::builder().max_capacity(1_000).time_to_live(QUIZ_KNOWN).build(),
-            quizzes: Cache::builder().max_capacity(10_000).time_to_live(QUIZ_KNOWN).build(),
+            subjects: Cache::builder().max_capacity(1_000).time_to_live(QUIZ_TTL).build(),
+            quizzes: Cache::builder().max_capacity(10_000).time_to_live(QUIZ_TTL).build(),
             papers: Cache::new(1_000),
             keys: Cache::new(1_000),
         }
@@ -189,13 +189,13 @@ impl Papers {
     }
 
     /// Any quiz may have changed.
-    fn forget_all(&self) {
+    fn invalidate_all(&self) {
         self.quizzes.invalidate_all();
         self.subjects.invalidate_all();
     }
 
     /// Invalidates a quiz. Its revisions stay, as they never change.
-    async fn forget(&self, quiz: QuizId) {
+    async fn invalidate(&self, quiz: QuizId) {
         self.quizzes.invalidate(&quiz).await;
     }
 }
@@ -209,13 +209,13 @@ impl Follower for Papers {
 
     async fn receive(&self, event: &Event) {
         if let Some(changed) = event.read::<QuizChanged>() {
-            self.forget(changed.quiz).await;
+            self.invalidate(changed.quiz).await;
         }
     }
 
     async fn channel(&self, health: Health, _: &Db, _: Time) -> Result<()> {
         if health == Health::CatchingUp {
-            self.forget_all();
+            self.invalidate_all();
         }
         Ok(())
     }

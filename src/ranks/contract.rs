@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Key,
     board::{Board, Scope, Span, Window},
-    index::{Place, RankIndex, Standing, Update},
+    index::{RankIndex, RankedEntry, Standing, Update},
     question::{Answer, Question},
     shared::Shared,
 };
@@ -25,7 +25,7 @@ trait Index {
     fn apply(&mut self, updates: &[Update]);
 
     /// For each query the number of standings, and the ranked rows.
-    fn ask(&mut self, questions: &[Question]) -> Vec<(u64, Vec<Place>)>;
+    fn ask(&mut self, questions: &[Question]) -> Vec<(u64, Vec<RankedEntry>)>;
 }
 
 fn answers_like_a_sorted_list(
@@ -37,7 +37,7 @@ fn answers_like_a_sorted_list(
     for updates in history.chunks(history.len().div_ceil(2).max(1)) {
         index.apply(updates);
         updates.iter().for_each(|update| _ = model.apply(*update));
-        let total = model.places().len() as u64;
+        let total = model.entries().len() as u64;
         for (question, answer) in questions.iter().zip(index.ask(questions)) {
             prop_assert_eq!(answer, (total, model.answer(question)), "{:?}", question);
         }
@@ -50,7 +50,7 @@ impl Index for RankIndex {
         updates.iter().for_each(|update| _ = Self::apply(self, *update));
     }
 
-    fn ask(&mut self, questions: &[Question]) -> Vec<(u64, Vec<Place>)> {
+    fn ask(&mut self, questions: &[Question]) -> Vec<(u64, Vec<RankedEntry>)> {
         let answer = |question: &Question| (self.len() as u64, question.of(self));
         questions.iter().map(answer).collect()
     }
@@ -65,7 +65,7 @@ impl Index for Rebuilt {
         self.0.extend(updates);
     }
 
-    fn ask(&mut self, questions: &[Question]) -> Vec<(u64, Vec<Place>)> {
+    fn ask(&mut self, questions: &[Question]) -> Vec<(u64, Vec<RankedEntry>)> {
         RankIndex::from_updates(self.0.clone()).ask(questions)
     }
 }
@@ -97,11 +97,11 @@ impl Index for InRedis<'_> {
         self.runtime.block_on(work).unwrap_or_else(|_| panic!("applies"));
     }
 
-    fn ask(&mut self, questions: &[Question]) -> Vec<(u64, Vec<Place>)> {
+    fn ask(&mut self, questions: &[Question]) -> Vec<(u64, Vec<RankedEntry>)> {
         let answers = self
             .runtime
             .block_on(self.shared.ask(self.db, self.board.key(), questions));
-        let rows = |Answer { total, places, .. }| (total, places);
+        let rows = |Answer { total, entries, .. }| (total, entries);
         answers.expect("a board").into_iter().map(rows).collect()
     }
 }
@@ -157,22 +157,22 @@ impl Model {
         newer
     }
 
-    pub fn answer(&self, question: &Question) -> Vec<Place> {
-        let places = self.places();
-        let all = || places.iter().copied();
-        let last = |n: usize, places: Vec<Place>| places[places.len().saturating_sub(n)..].to_vec();
+    pub fn answer(&self, question: &Question) -> Vec<RankedEntry> {
+        let entries = self.entries();
+        let all = || entries.iter().copied();
+        let last = |n: usize, entries: Vec<RankedEntry>| entries[entries.len().saturating_sub(n)..].to_vec();
         match *question {
             Question::After(from, n) => all()
-                .filter(|place| from.is_none_or(|from| key(&place.standing) > key(&from)))
+                .filter(|entry| from.is_none_or(|from| key(&entry.standing) > key(&from)))
                 .take(n)
                 .collect(),
             Question::Before(to, n) => {
-                let before = all().filter(|place| to.is_none_or(|to| key(&place.standing) < key(&to)));
+                let before = all().filter(|entry| to.is_none_or(|to| key(&entry.standing) < key(&to)));
                 last(n, before.collect())
             }
-            Question::FromRank(rank, n) => all().filter(|place| place.rank >= rank).take(n).collect(),
+            Question::FromRank(rank, n) => all().filter(|entry| entry.rank >= rank).take(n).collect(),
             Question::Around(student, above, below) => {
-                let Some(at) = all().position(|place| place.standing.student == student) else {
+                let Some(at) = all().position(|entry| entry.standing.student == student) else {
                     return Vec::new();
                 };
                 let after = all().skip(at).take(below + 1);
@@ -181,7 +181,7 @@ impl Model {
         }
     }
 
-    pub fn places(&self) -> Vec<Place> {
+    pub fn entries(&self) -> Vec<RankedEntry> {
         let mut standings: Vec<_> = self
             .0
             .values()
@@ -196,7 +196,7 @@ impl Model {
         let rank = |score| 1 + standings.iter().filter(|other| other.score > score).count() as u64;
         (0..)
             .zip(&standings)
-            .map(|(position, &s)| Place {
+            .map(|(position, &s)| RankedEntry {
                 rank: rank(s.score),
                 position,
                 standing: s,

@@ -123,7 +123,7 @@ impl Update {
 
 /// A standing and where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct RankedEntry {
     /// 1 + the number of students with a higher score: 1, 2, 2, 4.
     pub rank: u64,
     /// The number of standings listed before this one.
@@ -132,30 +132,30 @@ pub struct Place {
     pub standing: Standing,
 }
 
-impl Place {
+impl RankedEntry {
     /// Consecutive standings from a position on, the first of which has this rank. Within a tie the rank is that of the
     /// previous one, else the position's.
     pub fn in_order(rank: u64, start: u64, standings: impl IntoIterator<Item = Standing>) -> Vec<Self> {
-        let mut places: Vec<Self> = Vec::new();
+        let mut entries: Vec<Self> = Vec::new();
         for (position, standing) in (start..).zip(standings) {
-            let rank = match places.last() {
+            let rank = match entries.last() {
                 None => rank,
                 Some(previous) if previous.standing.score == standing.score => previous.rank,
                 Some(_) => position + 1,
             };
-            places.push(Self {
+            entries.push(Self {
                 rank,
                 position,
                 standing,
             });
         }
-        places
+        entries
     }
 }
 
 /// The stored state of a ranked student.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Held {
+struct Member {
     version: i64,
     /// Score and when it was reached, as in [`Update::to`].
     reached: (i64, i64),
@@ -165,7 +165,7 @@ struct Held {
 #[derive(Clone, Debug, Default)]
 pub struct RankIndex {
     order: Order,
-    held: BTreeMap<Uuid, Held>,
+    members: BTreeMap<Uuid, Member>,
     /// Versions at which students left, so that a delayed older update does not bring one back.
     departed: BTreeMap<Uuid, i64>,
 }
@@ -199,12 +199,12 @@ impl RankIndex {
         let departed = |update: &Update| update.to.is_none().then_some((update.student, update.version));
         let departed = updates.iter().filter_map(departed).collect();
         // By value, so that the vector's own memory is used again on the way to the tree.
-        let held = updates.into_iter().filter_map(|Update { student, version, to }| {
+        let members = updates.into_iter().filter_map(|Update { student, version, to }| {
             let reached = to?;
-            Some((student, Held { version, reached }))
+            Some((student, Member { version, reached }))
         });
         Self {
-            held: held.collect(),
+            members: members.collect(),
             order,
             departed,
         }
@@ -215,24 +215,24 @@ impl RankIndex {
     /// O(log n), see the [module](self).
     pub fn apply(&mut self, update: Update) -> bool {
         let Update { student, version, to } = update;
-        let held = self.held.get(&student).copied();
-        let seen = held
-            .map(|held| held.version)
+        let member = self.members.get(&student).copied();
+        let seen = member
+            .map(|member| member.version)
             .or_else(|| self.departed.get(&student).copied());
         if seen.is_some_and(|seen| seen >= version) {
             return false;
         }
-        match held {
-            Some(held) => self.order.remove(&Standing::of(student, held.reached)),
+        match member {
+            Some(member) => self.order.remove(&Standing::of(student, member.reached)),
             None => _ = self.departed.remove(&student),
         }
         match to {
             Some(reached) => {
-                self.held.insert(student, Held { version, reached });
+                self.members.insert(student, Member { version, reached });
                 self.order.insert(Standing::of(student, reached));
             }
             None => {
-                self.held.remove(&student);
+                self.members.remove(&student);
                 self.departed.insert(student, version);
             }
         }
@@ -241,23 +241,23 @@ impl RankIndex {
 
     /// The score of `student` and the time it was reached; `None` if not ranked here.
     pub fn reached_by(&self, student: Uuid) -> Option<(i64, i64)> {
-        self.held.get(&student).map(|held| held.reached)
+        self.members.get(&student).map(|member| member.reached)
     }
 
     /// The number of ranked students.
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.members.len()
     }
 
     /// Whether no student is ranked.
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.members.is_empty()
     }
 
     /// The rank and position of `student`; `None` if not ranked here. O(log n).
-    pub fn place_of(&self, student: Uuid) -> Option<Place> {
-        let standing = Standing::of(student, self.held.get(&student)?.reached);
-        Some(Place {
+    pub fn entry_of(&self, student: Uuid) -> Option<RankedEntry> {
+        let standing = Standing::of(student, self.members.get(&student)?.reached);
+        Some(RankedEntry {
             rank: self.rank_of_score(standing.score),
             position: self.order.partition_point(|other| *other < standing) as u64,
             standing,
@@ -272,51 +272,51 @@ impl RankIndex {
     /// The first `n` standings after `key`, or from the start; fewer at the end. O(log n + n).
     ///
     /// The key need not be on the board: its position in the order counts.
-    pub fn after(&self, key: Option<&Standing>, n: usize) -> Vec<Place> {
+    pub fn after(&self, key: Option<&Standing>, n: usize) -> Vec<RankedEntry> {
         let start = key.map_or(0, |key| self.order.partition_point(|standing| standing <= key));
-        self.places(start, n)
+        self.entries(start, n)
     }
 
     /// The last `n` standings before `key`, or from the end, best first; fewer at the start. O(log n + n).
     ///
     /// The key need not be on the board: its position in the order counts.
-    pub fn before(&self, key: Option<&Standing>, n: usize) -> Vec<Place> {
+    pub fn before(&self, key: Option<&Standing>, n: usize) -> Vec<RankedEntry> {
         let end = key.map_or(self.len(), |key| self.order.partition_point(|standing| standing < key));
         let start = end.saturating_sub(n);
-        self.places(start, end - start)
+        self.entries(start, end - start)
     }
 
     /// The first `n` standings with `rank` or the next one that exists. O(log n + n).
     ///
     /// If two share rank 2, rank 3 does not exist, and a jump to it lands on rank 4.
-    pub fn from_rank(&self, rank: u64, n: usize) -> Vec<Place> {
+    pub fn from_rank(&self, rank: u64, n: usize) -> Vec<RankedEntry> {
         let position = usize::try_from(rank.saturating_sub(1)).unwrap_or(usize::MAX);
         let Some(score) = self.order.iter_from(position).next().map(|standing| standing.score) else {
             return Vec::new();
         };
         if self.rank_of_score(score) >= rank {
-            self.places(position, n)
+            self.entries(position, n)
         } else {
-            self.places(self.order.partition_point(|standing| standing.score >= score), n)
+            self.entries(self.order.partition_point(|standing| standing.score >= score), n)
         }
     }
 
     /// The standing of `student` with up to `above` before and `below` after it; `None` if not ranked here. O(log n +
     /// above + below).
-    pub fn around(&self, student: Uuid, above: usize, below: usize) -> Option<Vec<Place>> {
-        let standing = Standing::of(student, self.held.get(&student)?.reached);
+    pub fn around(&self, student: Uuid, above: usize, below: usize) -> Option<Vec<RankedEntry>> {
+        let standing = Standing::of(student, self.members.get(&student)?.reached);
         let position = self.order.partition_point(|other| *other < standing);
         let start = position.saturating_sub(above);
-        Some(self.places(start, (position - start).saturating_add(1).saturating_add(below)))
+        Some(self.entries(start, (position - start).saturating_add(1).saturating_add(below)))
     }
 
     /// Up to `n` standings from `start` on.
-    fn places(&self, start: usize, n: usize) -> Vec<Place> {
+    fn entries(&self, start: usize, n: usize) -> Vec<RankedEntry> {
         let Some(first) = self.order.iter_from(start).next().filter(|_| n > 0) else {
             return Vec::new();
         };
         let standings = self.order.iter_from(start).take(n).copied();
-        Place::in_order(self.rank_of_score(first.score), start as u64, standings)
+        RankedEntry::in_order(self.rank_of_score(first.score), start as u64, standings)
     }
 }
 

@@ -12,8 +12,8 @@ use futures_util::TryStreamExt;
 use tokio::sync::{Semaphore, SetOnce};
 
 use super::{
-    index::{Place, RankIndex, Update},
-    question::{Answer, IDLE, Key, MOMENT, Move, Question},
+    index::{RankIndex, RankedEntry, Update},
+    question::{Answer, BUILD_WAIT, IDLE_TIMEOUT, Key, Move, Question},
     snapshot::snapshot,
 };
 use crate::{
@@ -53,12 +53,12 @@ struct Commits {
 }
 
 /// Held by a transaction from just before its commit until the boards are updated.
-pub struct Committing {
+pub struct PendingCommit {
     commits: Arc<Mutex<Commits>>,
     key: (Time, u64),
 }
 
-impl Drop for Committing {
+impl Drop for PendingCommit {
     fn drop(&mut self) {
         lock(&self.commits).begun.remove(&self.key);
     }
@@ -76,24 +76,24 @@ impl Memory {
     }
 
     /// Announces a commit that changes standings.
-    pub fn committing(&self) -> Committing {
+    pub fn committing(&self) -> PendingCommit {
         let mut commits = lock(&self.commits);
         commits.last += 1;
         let key = (self.clock.now(), commits.last);
         commits.begun.insert(key);
-        Committing {
+        PendingCommit {
             commits: self.commits.clone(),
             key,
         }
     }
 
-    /// Queries a board, if it is built or can be within `MOMENT`. All answers are as of the same time.
+    /// Queries a board, if it is built or can be within `BUILD_WAIT`. All answers are as of the same time.
     pub async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
         let now = self.clock.now();
         let loaded = {
             let mut boards = lock(&self.loaded);
-            if boards.len() >= MOST && !boards.contains_key(&key) {
-                make_room(&mut boards);
+            if boards.len() >= MAX_BOARDS && !boards.contains_key(&key) {
+                evict(&mut boards);
             }
             let board = boards.entry(key).or_insert_with_key(|key| {
                 let loaded = Arc::new(Loaded::empty(now));
@@ -102,14 +102,14 @@ impl Memory {
             });
             board.clone()
         };
-        tokio::time::timeout(MOMENT, loaded.ready.wait()).await.ok()?;
+        tokio::time::timeout(BUILD_WAIT, loaded.ready.wait()).await.ok()?;
         let mut state = lock(&loaded.state);
         state.used_at = now;
         let (as_of, total) = (self.exact_until(), state.index.len() as u64);
         let answer = |question: &Question| Answer {
             as_of,
             total,
-            places: question.of(&state.index),
+            entries: question.of(&state.index),
         };
         Some(questions.iter().map(answer).collect())
     }
@@ -146,7 +146,7 @@ impl Memory {
     }
 
     /// All that is in memory of a board.
-    pub fn held(&self, key: &Key) -> Option<Vec<Place>> {
+    pub fn all_entries(&self, key: &Key) -> Option<Vec<RankedEntry>> {
         let loaded = lock(&self.loaded).get(key).cloned()?;
         loaded.ready.get()?;
         Some(lock(&loaded.state).index.after(None, usize::MAX))
@@ -155,15 +155,15 @@ impl Memory {
     /// Drops boards without queries for a while.
     pub fn prune(&self) {
         let now = self.clock.now();
-        lock(&self.loaded).retain(|_, loaded| now.since(lock(&loaded.state).used_at) < IDLE);
+        lock(&self.loaded).retain(|_, loaded| now.since(lock(&loaded.state).used_at) < IDLE_TIMEOUT);
     }
 }
 
 /// Maximum number of boards in memory: queries for the boards of all days since 1970 must not fill it.
-const MOST: usize = if cfg!(test) { 20 } else { 10_000 };
+const MAX_BOARDS: usize = if cfg!(test) { 20 } else { 10_000 };
 
 /// Evicts a tenth of the boards that are not in use, those first that are quickest to rebuild.
-fn make_room(boards: &mut HashMap<Key, Arc<Loaded>>) {
+fn evict(boards: &mut HashMap<Key, Arc<Loaded>>) {
     let idle = boards.iter().filter(|(_, loaded)| Arc::strong_count(loaded) == 1);
     let cost = |loaded: &Loaded| {
         let state = lock(&loaded.state);
@@ -171,7 +171,7 @@ fn make_room(boards: &mut HashMap<Key, Arc<Loaded>>) {
     };
     let mut idle: Vec<_> = idle.map(|(key, loaded)| (cost(loaded), key.clone())).collect();
     idle.sort_unstable();
-    for (_, key) in idle.into_iter().take(MOST / 10) {
+    for (_, key) in idle.into_iter().take(MAX_BOARDS / 10) {
         boards.remove(&key);
     }
 }
@@ -192,7 +192,7 @@ impl Loaded {
     async fn build(&self, db: &Db, key: &Key, zone: Tz) -> Result<()> {
         /// Each takes a reader of the database, and a core.
         static ONE: Semaphore = Semaphore::const_new(1);
-        let _turn = ONE.acquire().await.map_err(Error::internal)?;
+        let _permit = ONE.acquire().await.map_err(Error::internal)?;
         let updates: Vec<_> = snapshot(db.read().pool(), key, zone).await?.try_collect().await?;
         let index = RankIndex::from_updates(updates);
         let mut state = lock(&self.state);
@@ -222,7 +222,7 @@ mod tests {
     use crate::{clock::SystemClock, db::Synchronous};
 
     #[tokio::test]
-    async fn whoever_asks_for_all_boards_there_could_be_does_not_fill_the_memory() {
+    async fn queries_of_all_possible_boards_do_not_fill_the_memory() {
         let folder = tempfile::tempdir().expect("a folder");
         let db = Db::sqlite(&folder.path().join("empty.db"), Synchronous::Normal).await;
         let db = db.unwrap_or_else(|_| panic!("SQLite opens"));
@@ -236,12 +236,14 @@ mod tests {
         };
         memory.ask(&db, all(), &[]).await.expect("a board");
         memory.apply(&all(), student).expect("a move");
-        for n in 0..5 * MOST {
+        for n in 0..5 * MAX_BOARDS {
             let day = Key::now(Uuid::from_u128(n as u128), "2026-11-26".to_owned());
             memory.ask(&db, day, &[]).await.expect("a board");
         }
-        assert!(lock(&memory.loaded).len() <= MOST);
-        let held = memory.held(&all()).expect("the board that has somebody on it stays");
-        assert_eq!(held.len(), 1);
+        assert!(lock(&memory.loaded).len() <= MAX_BOARDS);
+        let entries = memory
+            .all_entries(&all())
+            .expect("the board that has somebody on it stays");
+        assert_eq!(entries.len(), 1);
     }
 }

@@ -22,7 +22,7 @@ use self::{
     board::Board,
     index::Update,
     memory::Memory,
-    question::{Answer, Changed, Key, MOMENT, Move, Question},
+    question::{Answer, BUILD_WAIT, Changed, Key, Move, Question},
     shared::Shared,
     snapshot::snapshot,
 };
@@ -43,7 +43,7 @@ enum Index {
 }
 
 /// Held by a transaction from just before its commit until the boards are updated.
-pub struct Committing(#[expect(dead_code, reason = "kept until dropped")] Option<memory::Committing>);
+pub struct PendingCommit(#[expect(dead_code, reason = "kept until dropped")] Option<memory::PendingCommit>);
 
 impl Ranks {
     /// The indexes of one server, or those of a fleet.
@@ -56,8 +56,8 @@ impl Ranks {
     }
 
     /// Announces a commit that changes a student's standings, so that no board claims to be newer than what it shows.
-    pub async fn committing(&self, student: UserId, version: i64) -> Committing {
-        Committing(match &self.index {
+    pub async fn committing(&self, student: UserId, version: i64) -> PendingCommit {
+        PendingCommit(match &self.index {
             Index::Memory(memory) => Some(memory.committing()),
             Index::Shared(shared) => {
                 shared.committing(student.0, version).await;
@@ -66,7 +66,7 @@ impl Ranks {
         })
     }
 
-    /// Queries a board's index, if it is built or can be within `MOMENT`.
+    /// Queries a board's index, if it is built or can be within `BUILD_WAIT`.
     pub async fn ask(&self, db: &Db, board: Board, questions: &[Question]) -> Option<Vec<Answer>> {
         self.ask_by(db, board.key(), questions).await
     }
@@ -114,32 +114,35 @@ impl Ranks {
     /// The boards that an index has otherwise than the tables, one line each. A difference that a commit under way
     /// explains is gone when it is looked for again.
     pub async fn differences(&self, conn: &DatabaseConnection) -> Result<Vec<String>> {
-        const PATIENCE: usize = 25;
+        const MAX_ROUNDS: usize = 25;
         let boards: Vec<(Uuid, String)> = standing::Entity::boards().into_tuple().all(conn).await?;
         let mut differences = Vec::new();
         for (scope, window) in boards {
             let key = Key::now(scope, window);
             for round in 1.. {
-                let held = match &self.index {
-                    Index::Memory(memory) => memory.held(&key),
-                    Index::Shared(shared) => shared.held(&key).await?,
+                let indexed = match &self.index {
+                    Index::Memory(memory) => memory.all_entries(&key),
+                    Index::Shared(shared) => shared.all_entries(&key).await?,
                 };
-                let Some(held) = held else { break };
+                let Some(indexed) = indexed else { break };
                 let expected: Vec<_> = snapshot(conn, &key, self.zone).await?.try_collect().await?;
                 let expected = index::RankIndex::from_updates(expected).after(None, usize::MAX);
-                if held == expected {
+                if indexed == expected {
                     break;
                 }
-                if round == PATIENCE {
-                    let different = held.iter().zip(&expected).find(|(held, expected)| held != expected);
+                if round == MAX_ROUNDS {
+                    let different = indexed
+                        .iter()
+                        .zip(&expected)
+                        .find(|(indexed, expected)| indexed != expected);
                     differences.push(format!(
                         "the index of board {key} has {} standings, the tables have {}; the first difference is {different:?}",
-                        held.len(),
+                        indexed.len(),
                         expected.len(),
                     ));
                     break;
                 }
-                tokio::time::sleep(MOMENT).await;
+                tokio::time::sleep(BUILD_WAIT).await;
             }
         }
         Ok(differences)

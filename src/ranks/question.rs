@@ -9,14 +9,14 @@ use sea_orm::FromQueryResult;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::index::{Place, RankIndex, Standing, Update};
+use super::index::{RankIndex, RankedEntry, Standing, Update};
 use crate::clock::Time;
 
 /// Time without a query after which a board is dropped.
-pub const IDLE: Duration = Duration::from_secs(15 * 60);
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Time that a query waits for a board being built. Most are ready by then, and cheaper to query than the tables.
-pub const MOMENT: Duration = Duration::from_millis(200);
+pub const BUILD_WAIT: Duration = Duration::from_millis(200);
 
 /// A board as the tables name it, or as a day found it, which no table has.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,12 +106,12 @@ pub enum Question {
 pub struct Answer {
     pub as_of: Time,
     pub total: u64,
-    pub places: Vec<Place>,
+    pub entries: Vec<RankedEntry>,
 }
 
 impl Question {
     /// The answer of an index.
-    pub fn of(&self, index: &RankIndex) -> Vec<Place> {
+    pub fn of(&self, index: &RankIndex) -> Vec<RankedEntry> {
         match self {
             Self::After(key, n) => index.after(key.as_ref(), *n),
             Self::Before(key, n) => index.before(key.as_ref(), *n),

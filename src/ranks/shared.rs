@@ -26,8 +26,8 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::{
-    index::{Place, Standing, Update},
-    question::{Answer, IDLE, Key, MOMENT, Move, Question},
+    index::{RankedEntry, Standing, Update},
+    question::{Answer, BUILD_WAIT, IDLE_TIMEOUT, Key, Move, Question},
     snapshot::snapshot,
 };
 use crate::{
@@ -52,15 +52,15 @@ pub fn scripts() -> impl Iterator<Item = &'static str> {
 }
 
 /// Time after which another server takes over building a board.
-const BUILD: Duration = Duration::from_secs(120);
+const BUILD_TIMEOUT: Duration = Duration::from_secs(120);
 /// Standings of one call: others wait for it some milliseconds.
 const ROWS_AT_ONCE: usize = 1_000;
 /// Questions of one call.
 const QUESTIONS_AT_ONCE: usize = 500;
 /// Time after which an announced commit that was never completed no longer holds back `as_of`.
-const FORGOTTEN: Duration = Duration::from_secs(30);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// No board has so many standings, and Lua counts that far.
-const MOST: u64 = 1 << 40;
+const MAX_STANDINGS: u64 = 1 << 40;
 
 /// The boards of a fleet.
 pub struct Shared {
@@ -114,12 +114,12 @@ impl Shared {
         Ok(moves)
     }
 
-    /// Queries a board, if it is built or can be within `MOMENT`. All answers are as of the same time.
+    /// Queries a board, if it is built or can be within `BUILD_WAIT`. All answers are as of the same time.
     pub async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
-        if self.fleet.health() != Health::Well {
+        if self.fleet.health() != Health::Connected {
             return None;
         }
-        let patience = Instant::now() + MOMENT;
+        let patience = Instant::now() + BUILD_WAIT;
         loop {
             match self.look(&key, questions).await {
                 Ok(Some(answers)) => return Some(answers),
@@ -129,7 +129,7 @@ impl Shared {
             if Instant::now() > patience {
                 return None;
             }
-            sleep(MOMENT / 10).await;
+            sleep(BUILD_WAIT / 10).await;
         }
     }
 
@@ -152,7 +152,7 @@ impl Shared {
         let now = self.clock.now();
         let mut commands = Pipeline::new();
         // Before the board: a commit that is announced later is not promised.
-        let since = (now - FORGOTTEN).0;
+        let since = (now - COMMIT_TIMEOUT).0;
         commands
             .cmd("ZRANGEBYSCORE")
             .arg(self.commits())
@@ -163,7 +163,7 @@ impl Shared {
             .arg(0)
             .arg(1);
         self.call(&mut commands, 1, key);
-        commands.arg(IDLE.as_millis() as u64);
+        commands.arg(IDLE_TIMEOUT.as_millis() as u64);
         for question in questions {
             write_question(&mut commands, question);
         }
@@ -173,18 +173,18 @@ impl Shared {
     }
 
     /// All standings of a board in Redis, read in pages so that other commands do not wait.
-    pub async fn held(&self, key: &Key) -> Result<Option<Vec<Place>>> {
-        let mut held: Vec<Place> = Vec::new();
+    pub async fn all_entries(&self, key: &Key) -> Result<Option<Vec<RankedEntry>>> {
+        let mut all: Vec<RankedEntry> = Vec::new();
         loop {
-            let last = held.last().map(|place| place.standing);
+            let last = all.last().map(|entry| entry.standing);
             let page = self.look(key, &[Question::After(last, ROWS_AT_ONCE)]).await?;
-            let Some(Answer { places, .. }) = page.and_then(|mut page| page.pop()) else {
+            let Some(Answer { entries, .. }) = page.and_then(|mut page| page.pop()) else {
                 return Ok(None);
             };
-            let is_last = places.len() < ROWS_AT_ONCE;
-            held.extend(places);
+            let is_last = entries.len() < ROWS_AT_ONCE;
+            all.extend(entries);
             if is_last {
-                return Ok(Some(held));
+                return Ok(Some(all));
             }
         }
     }
@@ -209,7 +209,7 @@ impl Shared {
         let builder = Uuid::new_v4().to_string();
         let mut commands = Pipeline::new();
         self.call(&mut commands, 2, key);
-        commands.arg(&builder).arg(BUILD.as_millis() as u64);
+        commands.arg(&builder).arg(BUILD_TIMEOUT.as_millis() as u64);
         let (begun,): (i64,) = self.fleet.run(&commands).await?;
         if begun == 0 {
             return Ok(());
@@ -232,14 +232,14 @@ impl Shared {
         chunks.try_for_each_concurrent(2, write).await?;
         let mut commands = Pipeline::new();
         self.call(&mut commands, 3, key);
-        commands.arg(&builder).arg(IDLE.as_millis() as u64).ignore();
+        commands.arg(&builder).arg(IDLE_TIMEOUT.as_millis() as u64).ignore();
         self.fleet.run(&commands).await
     }
 
     /// Removes commits that were never completed.
     pub async fn prune(&self) {
         let mut commands = Pipeline::new();
-        let until = (self.clock.now() - FORGOTTEN).0;
+        let until = (self.clock.now() - COMMIT_TIMEOUT).0;
         commands
             .cmd("ZREMRANGEBYSCORE")
             .arg(self.commits())
@@ -255,10 +255,10 @@ impl Shared {
     }
 
     fn call(&self, commands: &mut Pipeline, script: usize, board: &Key) {
-        let place = format!("board:{board}");
+        let hash_tag = format!("board:{board}");
         commands.cmd("EVALSHA").arg(&HASHES[script]).arg(3);
         for name in ["order", "held", "state"] {
-            commands.arg(self.fleet.key_at(&place, name));
+            commands.arg(self.fleet.tagged_key(&hash_tag, name));
         }
     }
 }
@@ -294,7 +294,7 @@ fn write_update(commands: &mut Pipeline, update: &Update) {
 }
 
 fn write_question(commands: &mut Pipeline, question: &Question) {
-    let number = |n: usize| (n as u64).min(MOST);
+    let number = |n: usize| (n as u64).min(MAX_STANDINGS);
     let mut keyed = |kind: &str, key: &Option<Standing>, n: usize| {
         commands.arg(kind);
         match key {
@@ -307,7 +307,11 @@ fn write_question(commands: &mut Pipeline, question: &Question) {
         Question::After(key, n) => keyed("after", key, *n),
         Question::Before(key, n) => keyed("before", key, *n),
         Question::FromRank(rank, n) => {
-            commands.arg("rank").arg((*rank).min(MOST)).arg("").arg(number(*n));
+            commands
+                .arg("rank")
+                .arg((*rank).min(MAX_STANDINGS))
+                .arg("")
+                .arg(number(*n));
         }
         Question::Around(student, above, below) => {
             commands
@@ -355,13 +359,13 @@ fn read_answers(value: Value, as_of: Time) -> Result<Option<Vec<Answer>>> {
     };
     let total = total.unsigned_abs();
     let answer = |value| {
-        let places = read_places(value)?;
-        Ok(Answer { as_of, total, places })
+        let entries = read_entries(value)?;
+        Ok(Answer { as_of, total, entries })
     };
     answers.map(answer).collect::<Result<_>>().map(Some)
 }
 
-fn read_places(value: Value) -> Result<Vec<Place>> {
+fn read_entries(value: Value) -> Result<Vec<RankedEntry>> {
     let Value::Array(values) = value else {
         return Err(unexpected());
     };
@@ -372,7 +376,11 @@ fn read_places(value: Value) -> Result<Vec<Place>> {
         .chunks_exact(2)
         .map(|row| read_standing(row).ok_or_else(unexpected));
     let standings: Vec<_> = standings.collect::<Result<_>>()?;
-    Ok(Place::in_order(rank.unsigned_abs(), start.unsigned_abs(), standings))
+    Ok(RankedEntry::in_order(
+        rank.unsigned_abs(),
+        start.unsigned_abs(),
+        standings,
+    ))
 }
 
 fn read_standing(row: &[Value]) -> Option<Standing> {

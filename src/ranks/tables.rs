@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     board::Board,
-    index::{Place, Standing},
+    index::{RankedEntry, Standing},
     question::Question,
 };
 use crate::{
@@ -16,11 +16,11 @@ use crate::{
 };
 
 /// Number of concurrent queries of the tables: half of SQLite's readers, as other requests need the rest.
-static FEW: Semaphore = Semaphore::const_new(2);
+static PERMITS: Semaphore = Semaphore::const_new(2);
 
 /// Waits for a permit to query the tables.
-pub async fn turn() -> Result<SemaphorePermit<'static>> {
-    FEW.acquire().await.map_err(Error::internal)
+pub async fn permit() -> Result<SemaphorePermit<'static>> {
+    PERMITS.acquire().await.map_err(Error::internal)
 }
 
 #[derive(FromQueryResult)]
@@ -34,7 +34,7 @@ struct Row {
 }
 
 /// Rows of a board in its order, and its total. One statement.
-pub async fn answer(conn: &impl ConnectionTrait, board: Board, question: &Question) -> Result<(Vec<Place>, u64)> {
+pub async fn answer(conn: &impl ConnectionTrait, board: Board, question: &Question) -> Result<(Vec<RankedEntry>, u64)> {
     let mut values: Vec<Value> = vec![board.scope.key().into(), board.window.key().into()];
     let mut bind = |value: Value| {
         values.push(value);
@@ -109,5 +109,5 @@ pub async fn answer(conn: &impl ConnectionTrait, board: Board, question: &Questi
     // A board without such a row still returns one, with the total.
     let standing = |row: &Row| Some(Standing::of(row.student_id?.0, (row.score?, row.reached_at?.0)));
     let standings = found.iter().map_while(standing);
-    Ok((Place::in_order(rank, position, standings), total))
+    Ok((RankedEntry::in_order(rank, position, standings), total))
 }

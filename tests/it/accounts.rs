@@ -82,7 +82,7 @@ on_both_databases! {
         assert!(cookies(&asked)[0].1.contains("Max-Age=0"), "the stale cookie is cleared");
     }
 
-    async fn new_secrets_sign_nobody_out(app: TestApp) {
+    async fn new_secrets_end_no_session(app: TestApp) {
         let secrets = |texts: &[&str]| texts.iter().map(|text| Secret(text.repeat(8))).collect();
         let before = app.restarted_with(|config| config.site.secrets = secrets(&["the old secret"])).await;
         let first = registered(&before).await;
@@ -99,7 +99,7 @@ on_both_databases! {
         assert_eq!(app.whole_tables(), Vec::<String>::new());
     }
 
-    async fn whoever_is_suspended_refreshes_nothing(app: TestApp) {
+    async fn a_suspended_user_refreshes_nothing(app: TestApp) {
         let cookie = registered(&app).await[1].0.clone();
         let db = app.app.db.write();
         for (suspended_at, status) in [("1", StatusCode::UNAUTHORIZED), ("NULL", StatusCode::OK)] {

@@ -59,7 +59,7 @@ on_both_databases! {
         assert_eq!(data["attempt"], json!({"state": "SUBMITTED", "late": false, "result": result}));
     }
 
-    async fn whoever_runs_out_of_time_is_submitted_with_what_was_saved(app: TestApp) {
+    async fn an_overdue_attempt_is_submitted_with_its_saved_answers(app: TestApp) {
         let (ada, quiz) = (app.student().await, app.quiz(2, |_| {}).await);
         let paper = ada.start(quiz).await;
         ada.save(&paper, 0, 0, 1).await;

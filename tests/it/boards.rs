@@ -53,7 +53,7 @@ on_both_databases! {
         assert_eq!(ada.ask(query, id.clone()).await["node"], id);
     }
 
-    async fn a_board_that_is_over_says_who_won(app: TestApp) {
+    async fn a_closed_board_lists_its_winners(app: TestApp) {
         let quiz = app.quiz(4, |_| {}).await;
         let (ada, bob, cyd) = (app.student().await, app.student().await, app.student().await);
         for (student, right) in [(&ada, 3), (&bob, 1), (&cyd, 3)] {
@@ -71,7 +71,7 @@ on_both_databases! {
         assert_eq!(all_time["board"], json!({"previous": null, "winners": []}));
     }
 
-    async fn a_standing_says_how_far_up_it_is_and_what_the_day_has_brought(app: TestApp) {
+    async fn a_standing_has_a_percentile_and_the_change_of_the_day(app: TestApp) {
         let (first, second) = (app.quiz(4, |_| {}).await, app.quiz(4, |_| {}).await);
         let (ada, bob, cyd, dan) = (app.student().await, app.student().await, app.student().await, app.student().await);
         for (student, right) in [(&ada, 3), (&bob, 2), (&cyd, 2)] {
@@ -107,7 +107,7 @@ on_both_databases! {
         app.verify().await;
     }
 
-    async fn a_stream_says_who_has_passed(app: TestApp) {
+    async fn a_stream_names_who_has_overtaken(app: TestApp) {
         let (first, second) = (app.quiz(5, |_| {}).await, app.quiz(5, |_| {}).await);
         let (ada, bob, cyd, dan) = (app.student().await, app.student().await, app.student().await, app.student().await);
         for (student, right) in [(&ada, 2), (&bob, 3), (&cyd, 1)] {
@@ -137,7 +137,7 @@ on_both_databases! {
         assert_eq!(socket.event().await, event(1, &[]));
     }
 
-    async fn nobody_climbs_by_reading_the_key(app: TestApp) {
+    async fn reading_the_answer_key_earns_no_rank(app: TestApp) {
         let (ada, quiz) = (app.student().await, app.quiz(3, |_| {}).await);
         ada.take(quiz, 0).await;
         let before = ada.rank("ALL_TIME").await;
@@ -201,7 +201,7 @@ on_both_databases! {
         assert_eq!(first.rows.len(), 1);
         app.advance(Duration::from_secs(3600));
         background::serve(&app.app, &tasks);
-        let told = async {
+        let wait = async {
             loop {
                 let snapshot = stream.next().await.and_then(Result::ok).expect("the next state");
                 if snapshot.board != first.board {
@@ -209,7 +209,7 @@ on_both_databases! {
                 }
             }
         };
-        let next = tokio::time::timeout(Duration::from_secs(5), told).await.expect("the stream follows");
+        let next = tokio::time::timeout(Duration::from_secs(5), wait).await.expect("the stream follows");
         assert!(next.rows.is_empty(), "the new board is empty");
 
         // Noticed after midnight, but its deadline was before: it counts for the old week.
@@ -223,7 +223,7 @@ on_both_databases! {
         app.verify().await;
     }
 
-    async fn a_stream_follows_everybodys_submits_and_ends_with_its_session(app: TestApp) {
+    async fn a_stream_follows_all_submits_and_ends_with_its_session(app: TestApp) {
         let (ada, bob, quiz) = (app.student().await, app.student().await, app.quiz(3, |_| {}).await);
         ada.take(quiz, 1).await;
         let server = app.listen().await;
@@ -349,9 +349,9 @@ on_both_databases! {
             questions.extend([Question::Around(standing.student, 0, 0), Question::Around(standing.student, 4, 3)]);
         }
         for question in &questions {
-            let (statements, told) = app.statements(tables::answer(db, board, question)).await;
-            let told = told.unwrap_or_else(|_| panic!("{question:?} is answered"));
-            assert_eq!((statements, told), (1, (question.of(&index), 23)), "{question:?}");
+            let (statements, found) = app.statements(tables::answer(db, board, question)).await;
+            let found = found.unwrap_or_else(|_| panic!("{question:?} is answered"));
+            assert_eq!((statements, found), (1, (question.of(&index), 23)), "{question:?}");
         }
     }
 }

@@ -53,14 +53,14 @@ impl Move {
     }
 
     async fn copied(&self) -> Vec<Copied> {
-        self.copy().await.unwrap_or_else(|error| panic!("{}", said(error)))
+        self.copy().await.unwrap_or_else(|error| panic!("{}", text(error)))
     }
 
     /// Why it is not copied.
     async fn refused(&self) -> String {
         match self.copy().await {
             Ok(copied) => panic!("it was copied: {copied:#?}"),
-            Err(error) => said(error),
+            Err(error) => text(error),
         }
     }
 
@@ -84,7 +84,7 @@ async fn execute(app: &TestApp, statement: &str) {
     done.unwrap_or_else(|error| panic!("{statement}: {error}"));
 }
 
-fn said(error: Error) -> String {
+fn text(error: Error) -> String {
     match error {
         Error::BadInput(message) => message,
         Error::User(error) => error.message,
@@ -93,20 +93,20 @@ fn said(error: Error) -> String {
 }
 
 #[derive(FromQueryResult)]
-struct Told {
-    told: String,
+struct Cell {
+    value: String,
 }
 
 async fn ask(app: &TestApp, select: &str) -> String {
     let conn = app.app.db.write();
     let select = Statement::from_string(conn.get_database_backend(), select);
-    let told = Told::find_by_statement(select).one(conn).await;
-    told.expect("an answer").expect("a row").told
+    let value = Cell::find_by_statement(select).one(conn).await;
+    value.expect("an answer").expect("a row").value
 }
 
 async fn rows(app: &TestApp, table: &str) -> u64 {
-    let told = ask(app, &format!("SELECT CAST(count(*) AS text) AS told FROM {table}")).await;
-    told.parse().expect("a number")
+    let value = ask(app, &format!("SELECT CAST(count(*) AS text) AS value FROM {table}")).await;
+    value.parse().expect("a number")
 }
 
 /// Which version of each row there is, and where it lies: a row that is written anew has another.
@@ -114,7 +114,7 @@ async fn versions(app: &TestApp, copied: &[Copied]) -> BTreeMap<String, String> 
     let mut versions = BTreeMap::new();
     for Copied { table, .. } in copied {
         let select = format!(
-            "SELECT COALESCE(md5(string_agg(concat(ctid, xmin, xmax), ',' ORDER BY ctid)), '') AS told FROM {table}"
+            "SELECT COALESCE(md5(string_agg(concat(ctid, xmin, xmax), ',' ORDER BY ctid)), '') AS value FROM {table}"
         );
         versions.insert(table.clone(), ask(app, &select).await);
     }
@@ -180,7 +180,7 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
     }
     let of_source = ask(
         source,
-        "SELECT CAST(count(*) AS text) AS told FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
+        "SELECT CAST(count(*) AS text) AS value FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'",
     )
     .await;
     assert_eq!(
@@ -246,7 +246,7 @@ async fn what_is_not_an_earlier_copy_is_not_written_over() {
     site.at_target("UPDATE site SET created_at = created_at + 1, time_zone = 'Asia/Karachi'")
         .await;
     site.copied().await;
-    assert_eq!(ask(&site.target, "SELECT time_zone AS told FROM site").await, "UTC");
+    assert_eq!(ask(&site.target, "SELECT time_zone AS value FROM site").await, "UTC");
 
     site.at_target("UPDATE site SET created_at = created_at + 1").await;
     assert!(site.refused().await.contains("holds another site"));
@@ -257,7 +257,7 @@ async fn what_is_not_an_earlier_copy_is_not_written_over() {
     site.at_source("UPDATE site SET time_zone = 'Asia/Karachi'; UPDATE users SET avatar = hex(id)")
         .await;
     site.at_target("UPDATE site SET time_zone = 'Asia/Karachi'").await;
-    let avatar = "SELECT COALESCE(avatar, 'none') AS told FROM users";
+    let avatar = "SELECT COALESCE(avatar, 'none') AS value FROM users";
     site.target.student().await;
     let refused = site.refused().await;
     assert!(
@@ -268,7 +268,7 @@ async fn what_is_not_an_earlier_copy_is_not_written_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_planted_difference_is_mended_or_named() {
+async fn a_planted_difference_is_fixed_or_named() {
     let Some(site) = Move::begin().await else { return };
     site.taken().await;
     site.source.register("ada").await;
@@ -344,7 +344,7 @@ async fn only_a_database_of_this_release_is_copied() {
     let Some(site) = Move::begin().await else { return };
     let refused = async |config: &Config, file: Option<PathBuf>| match copy(config, file.as_deref()).await {
         Ok(_) => panic!("it was copied"),
-        Err(error) => said(error),
+        Err(error) => text(error),
     };
     let config = site.config();
     let mut without = config.clone();
@@ -429,7 +429,7 @@ async fn every_value_arrives_and_numbers_go_on_behind() {
     assert_eq!(changed(&site.copied().await), []);
     let held = ask(
         &site.target,
-        "SELECT string_agg(concat_ws('|', n, \"a text\", b, i, l, yes, id, twice), '; ' ORDER BY n) AS told FROM \"odd one\"",
+        "SELECT string_agg(concat_ws('|', n, \"a text\", b, i, l, yes, id, twice), '; ' ORDER BY n) AS value FROM \"odd one\"",
     )
     .await;
     assert_eq!(
@@ -437,9 +437,9 @@ async fn every_value_arrives_and_numbers_go_on_behind() {
         "1||\\x|-2147483648|-9223372036854775808|f|00000000-0000-0000-0000-000000000000|2; 3|6; \
          7|ÿ𝄞'\\\"\n|\\x00ff|2147483647|9223372036854775807|t|019ab4c0-0000-7000-8000-000000000001|14"
     );
-    let next = "INSERT INTO \"odd one\" (yes) VALUES (TRUE) RETURNING n::text AS told";
+    let next = "INSERT INTO \"odd one\" (yes) VALUES (TRUE) RETURNING n::text AS value";
     assert_eq!(ask(&site.target, next).await, "8");
-    let next = "INSERT INTO only_key DEFAULT VALUES RETURNING n::text AS told";
+    let next = "INSERT INTO only_key DEFAULT VALUES RETURNING n::text AS value";
     assert_eq!(ask(&site.target, next).await, "42");
 
     // What PostgreSQL has no place for is named.
@@ -496,7 +496,7 @@ async fn a_copy_is_measured() {
         Ok::<_, Error>(())
     };
     for n in 0..attempts / QUIZZES {
-        take(n).boxed().await.unwrap_or_else(|error| panic!("{}", said(error)));
+        take(n).boxed().await.unwrap_or_else(|error| panic!("{}", text(error)));
     }
     println!("{attempts} attempts made in {:.1?}", begun.elapsed());
     for what in ["the first copy", "the second copy, of nothing new"] {
@@ -513,7 +513,7 @@ async fn a_copy_is_measured() {
         }
     }
     assert_eq!(rows(&site.target, "results").await, attempts as u64);
-    take(0).boxed().await.unwrap_or_else(|error| panic!("{}", said(error)));
+    take(0).boxed().await.unwrap_or_else(|error| panic!("{}", text(error)));
     let begun = Instant::now();
     let written: u64 = site.copied().await.iter().map(|table| table.written).sum();
     println!(

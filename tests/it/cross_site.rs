@@ -68,7 +68,7 @@ on_both_databases! {
         }
     }
 
-    async fn scripts_of_other_origins_are_told_nothing_unless_they_are_allowed(app: TestApp) {
+    async fn scripts_of_other_origins_read_nothing_unless_allowed(app: TestApp) {
         let headers = ["access-control-allow-origin", "access-control-allow-credentials"];
         let preflight = async |app: &TestApp, origin: &str| {
             let request = Request::options("/graphql")

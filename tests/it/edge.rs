@@ -64,7 +64,7 @@ on_both_databases! {
         assert_eq!(status, StatusCode::OK, "an honest client is served: {body}");
     }
 
-    async fn every_response_tells_its_cost(app: TestApp) {
+    async fn every_response_reports_its_cost(app: TestApp) {
         let (_, body) = app.anyone().send("{ quizzes(first: 10) { nodes { id } } }", json!({})).await;
         let cost = &body["extensions"]["cost"];
         assert!(cost["requested"].as_u64().is_some_and(|cost| cost > 10), "{body}");
@@ -109,7 +109,7 @@ on_both_databases! {
         app.actor(Role::Editor).await.ask("{ __typename }", json!({})).await;
     }
 
-    async fn the_schema_is_told_to_staff_alone_in_production(app: TestApp) {
+    async fn the_schema_is_shown_to_staff_alone_in_production(app: TestApp) {
         let (introspect, misspelt) = ("{ __schema { queryType { name } } }", "{ subjcts { totalCount } }");
         let development = app.anyone();
         development.ask(introspect, json!({})).await;

@@ -33,11 +33,11 @@ on_both_databases! {
         let server = format!("http://{}", app.listen().await);
         let mut story = Vec::new();
         play::play(&server, Some(quiz.encode()), |line| story.push(line)).await.expect("it plays");
-        let told = |what: &str| assert!(story.iter().any(|line| line.contains(what)), "{what}: {story:#?}");
-        told("not among the 1 ranked yet");
-        told("2.0 of 4.0 points, 2 right, 2 wrong");
-        told("rank 2 of 2 with 2.0 points");
-        told("CANARY explanation 1");
+        let includes = |what: &str| assert!(story.iter().any(|line| line.contains(what)), "{what}: {story:#?}");
+        includes("not among the 1 ranked yet");
+        includes("2.0 of 4.0 points, 2 right, 2 wrong");
+        includes("rank 2 of 2 with 2.0 points");
+        includes("CANARY explanation 1");
     }
 
     async fn a_killed_server_has_kept_its_word(app: TestApp) {

@@ -51,7 +51,7 @@ async fn next_rank(stream: &mut (impl Stream<Item = Snapshot> + Unpin)) -> Optio
     loop {
         let snapshot = next(stream).await;
         if !snapshot.stale {
-            return snapshot.rows.first().map(|row| row.place.rank);
+            return snapshot.rows.first().map(|row| row.entry.rank);
         }
     }
 }
@@ -61,11 +61,11 @@ async fn rank(server: &Member, actor: &Actor) -> Value {
 }
 
 /// What the index says, if it is there.
-async fn indexed(app: &TestApp, question: Question) -> Option<Vec<marmalade::ranks::index::Place>> {
+async fn indexed(app: &TestApp, question: Question) -> Option<Vec<marmalade::ranks::index::RankedEntry>> {
     let answers = app.app.boards.ranks.ask(&app.app.db, board(app), &[question]).await;
     answers
         .and_then(|mut answers| answers.pop())
-        .map(|answer| answer.places)
+        .map(|answer| answer.entries)
 }
 
 /// Every server ranks as the tables do.
@@ -74,7 +74,7 @@ async fn agrees(fleet: &Fleet) {
         let question = Question::After(None, 100);
         let (expected, _) = tables::answer(app.app.db.read(), board(app), &question)
             .await
-            .unwrap_or_else(|_| panic!("places"));
+            .unwrap_or_else(|_| panic!("entries"));
         assert!(!expected.is_empty());
         assert_eq!(indexed(app, question).await, Some(expected));
         app.verify().await;
@@ -90,16 +90,16 @@ async fn a_submit_at_one_server_moves_ranks_and_streams_at_another() {
     let quiz = here.app.quiz(3, |_| {}).await;
     let (ada, bob) = (here.app.student().await, here.app.student().await);
     ada.take(quiz, 1).await;
-    let mut told = stream(&there.app, &ada);
-    assert_eq!(next_rank(&mut told).await, Some(1));
+    let mut rank_stream = stream(&there.app, &ada);
+    assert_eq!(next_rank(&mut rank_stream).await, Some(1));
     bob.take(quiz, 2).await;
     assert_eq!(rank(there, &bob).await, 1, "at once");
-    let passed = next(&mut told).await;
-    assert_eq!(passed.rows.first().map(|row| row.place.rank), Some(2));
+    let passed = next(&mut rank_stream).await;
+    assert_eq!(passed.rows.first().map(|row| row.entry.rank), Some(2));
     assert_eq!(passed.overtaken_by.first().map(|profile| profile.id), Some(bob.id()));
     there.app.at(&ada).take(here.app.quiz(5, |_| {}).await, 4).await;
     assert_eq!(
-        (rank(here, &ada).await, next_rank(&mut told).await),
+        (rank(here, &ada).await, next_rank(&mut rank_stream).await),
         (json!(1), Some(1))
     );
     agrees(&fleet).await;
@@ -132,7 +132,7 @@ async fn limits_hold_over_all_servers() {
         let app = server.app.restarted_with(limits).await;
         let shared = app.app.fleet.clone().expect("a fleet");
         tokio::spawn(background::keep_channel(app.app.clone()));
-        shared.until(marmalade::fleet::Health::Well).await;
+        shared.until(marmalade::fleet::Health::Connected).await;
         servers.push(app);
     }
     let quiz = servers[0].quiz(1, |_| {}).await;
@@ -216,13 +216,13 @@ async fn a_server_without_redis_is_right_on_its_own_and_catches_up() {
         here.app.register("cyd").await,
     );
     ada.take(quiz, 1).await;
-    let mut told = stream(&there.app, &ada);
-    assert_eq!(next_rank(&mut told).await, Some(1));
+    let mut rank_stream = stream(&there.app, &ada);
+    assert_eq!(next_rank(&mut rank_stream).await, Some(1));
     let (statements, viewer) = there.app.statements(there.app.at(&cyd).let_in()).await;
     assert!(viewer.is_some() && statements == 0);
 
     there.lose_redis().await;
-    assert!(next(&mut told).await.stale, "said once");
+    assert!(next(&mut rank_stream).await.stale, "said once");
     bob.take(quiz, 2).await;
     assert_eq!(rank(there, &ada).await, 2, "by the tables");
     assert_eq!(indexed(&there.app, Question::After(None, 1)).await, None);
@@ -240,7 +240,7 @@ async fn a_server_without_redis_is_right_on_its_own_and_catches_up() {
     // This one nobody delivers until the server itself is back.
     there.app.at(&bob).take(here.app.quiz(5, |_| {}).await, 5).await;
     there.find_redis().await;
-    assert_eq!(next_rank(&mut told).await, Some(2), "and goes on");
+    assert_eq!(next_rank(&mut rank_stream).await, Some(2), "and goes on");
     agrees(&fleet).await;
 }
 
@@ -253,12 +253,12 @@ async fn boards_come_back_when_redis_has_forgotten_them() {
         fleet.servers[1].app.student().await,
     );
     ada.take(quiz, 1).await;
-    let mut told = stream(&fleet.servers[1].app, &ada);
-    assert_eq!(next_rank(&mut told).await, Some(1));
+    let mut rank_stream = stream(&fleet.servers[1].app, &ada);
+    assert_eq!(next_rank(&mut rank_stream).await, Some(1));
     fleet.forget().await;
     bob.take(quiz, 2).await;
     assert_eq!(rank(&fleet.servers[1], &ada).await, 2);
-    assert_eq!(next_rank(&mut told).await, Some(2));
+    assert_eq!(next_rank(&mut rank_stream).await, Some(2));
     agrees(&fleet).await;
 }
 

@@ -431,7 +431,7 @@ on_both_databases! {
 }
 
 on_both_databases! {
-    async fn a_worker_tells_machines_how_it_is_and_serves_nobody(app: TestApp) {
+    async fn a_worker_serves_health_and_metrics_only(app: TestApp) {
         let mut command = Worker::command(&app, None);
         command.env("MARMALADE_WORKER_LISTEN", "127.0.0.1:0").stdout(Stdio::piped());
         let mut worker = Worker(command.spawn().expect("a worker"));
@@ -443,7 +443,7 @@ on_both_databases! {
             assert_eq!(answer.status().as_u16(), status, "{path}");
         }
         // Nobody else does jobs here.
-        let told = async {
+        let wait = async {
             loop {
                 let text = reqwest::get(format!("{url}/metrics")).await.expect("it answers").text().await.expect("a text");
                 if text.lines().any(|line| line == "marmalade_workers 1") {
@@ -452,7 +452,7 @@ on_both_databases! {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(PATIENCE, told).await.expect("one worker lives");
+        timeout(PATIENCE, wait).await.expect("one worker lives");
     }
 }
 
@@ -570,7 +570,7 @@ on_both_databases! {
         assert_eq!(app.count("SELECT 1 FROM quizzes").await, 1);
     }
 
-    async fn a_file_that_is_none_is_refused_or_told_why(app: TestApp) {
+    async fn a_file_that_is_no_bank_is_refused_with_a_reason(app: TestApp) {
         let editor = app.actor(Role::Editor).await;
         let bad = editor.ask(BANK, json!({"content": "?", "title": "Sent"})).await["importBank"].take();
         assert_eq!(bad["errors"], json!([{"code": "BAD_USER_INPUT", "path": ["input", "content"]}]));
@@ -580,8 +580,8 @@ on_both_databases! {
             // As a variable NUL is refused before anything runs.
             let query = BANK.replace("$title: String!", "$unused: Int").replace("quizTitle: $title", &format!("quizTitle: {}", json!(title)));
             let (_, refused) = editor.send(&query, json!({"content": "MQ=="})).await;
-            let told = refused["data"]["importBank"]["errors"][0]["path"] == json!(["input", "quizTitle"]);
-            assert!(told || refused["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT", "{refused}");
+            let named_path = refused["data"]["importBank"]["errors"][0]["path"] == json!(["input", "quizTitle"]);
+            assert!(named_path || refused["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT", "{refused}");
         }
         app.work();
         let sent = send_bank(&editor, "nothing of a question bank").await;

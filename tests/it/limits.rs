@@ -99,12 +99,12 @@ on_both_databases! {
         assert_eq!((left(&after, "starts"), left(&after, "submits"), left(&after, "exports")), (json!(9), json!(2), json!(5)));
         app.advance(Duration::from_secs(60));
         assert_eq!(left(&ada.ask(query, json!({})).await, "answers"), 30);
-        let nobodys = app.anyone().ask(query, json!({})).await;
-        assert_eq!(left(&nobodys, "requests"), 599);
-        assert!(nobodys["rateLimit"]["answers"].is_null());
+        let anonymous = app.anyone().ask(query, json!({})).await;
+        assert_eq!(left(&anonymous, "requests"), 599);
+        assert!(anonymous["rateLimit"]["answers"].is_null());
     }
 
-    async fn addresses_are_told_apart_behind_a_trusted_proxy_only(app: TestApp) {
+    async fn addresses_are_distinguished_behind_a_trusted_proxy_only(app: TestApp) {
         let limited = |proxies: &'static str| app.restarted_with(move |config| {
             config.limits.requests = Rate::new(1, Duration::from_secs(60));
             config.server.trusted_proxies = proxies.split_terminator(',').map(|net| net.parse().expect("a network")).collect();

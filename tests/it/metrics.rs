@@ -52,7 +52,7 @@ async fn watched(app: &TestApp) -> App {
         None => Db::sqlite(&app.folder().join("marmalade.db"), Synchronous::Normal).await,
     }
     .unwrap_or_else(|_| panic!("the database opens"));
-    db.observe(telemetry::of_statements(Duration::from_nanos(1)));
+    db.observe(telemetry::observe_statements(Duration::from_nanos(1)));
     let secrets = [Secret(SECRET.to_owned())];
     App::new(app.app.config.clone(), &secrets, db, app.clock.clone())
         .await
@@ -72,7 +72,7 @@ fn value(text: &str, name: &str, labels: &[&str]) -> f64 {
 }
 
 on_both_databases! {
-    async fn metrics_tell_what_happened(app: TestApp) {
+    async fn metrics_count_what_happened(app: TestApp) {
         let (quiz, ada) = (app.quiz(2, |_| {}).await, app.register("ada").await);
         let before = metrics(&app, None).await.1;
         let count = |text: &str| {
@@ -96,13 +96,13 @@ on_both_databases! {
         assert!((value(&text, "marmalade_jobs", &["\"dead\""])).abs() < f64::EPSILON);
     }
 
-    async fn names_that_nobody_has_defined_are_no_labels(app: TestApp) {
+    async fn undefined_names_are_no_labels(app: TestApp) {
         app.anyone().send("{ anInventedField }", json!({})).await;
         let (_, text) = metrics(&app, None).await;
         assert!(!text.contains("anInventedField"), "{text}");
     }
 
-    async fn in_production_only_who_has_the_token_is_told(app: TestApp) {
+    async fn in_production_metrics_need_the_token(app: TestApp) {
         let closed = app.restarted_with(|config| config.site.mode = Mode::Production).await;
         assert_eq!(metrics(&closed, None).await.0, 404);
         let open = closed.restarted_with(|config| config.telemetry.metrics_token = Some(Secret(TOKEN.into()))).await;

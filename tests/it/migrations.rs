@@ -158,9 +158,9 @@ fn narrowed(
     to: &Tables,
 ) -> BTreeMap<String, Vec<Vec<Option<String>>>> {
     let of_table = |(table, columns): (&String, &BTreeSet<String>)| {
-        let places: Vec<_> = from[table].iter().map(|column| columns.contains(column)).collect();
+        let kept_columns: Vec<_> = from[table].iter().map(|column| columns.contains(column)).collect();
         let narrow = |row: &Vec<Option<String>>| {
-            let kept = row.iter().zip(&places).filter(|(_, kept)| **kept);
+            let kept = row.iter().zip(&kept_columns).filter(|(_, kept)| **kept);
             kept.map(|(value, _)| value.clone()).collect()
         };
         let mut rows: Vec<Vec<_>> = contents[table].iter().map(narrow).collect();

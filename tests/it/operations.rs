@@ -213,7 +213,7 @@ fn rate(text: &str) -> marmalade::limit::Rate {
 
 #[cfg(unix)]
 #[test]
-fn files_that_everybody_may_read_are_found() {
+fn world_readable_files_are_found() {
     use std::os::unix::fs::PermissionsExt;
     let folder = private_folder();
     let data = folder.path().join("data");
@@ -373,12 +373,12 @@ fn program(config: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_marmalade"));
     command.args(arguments).env_clear().envs(config.iter().copied());
     let output = command.output().expect("it runs");
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
 
 #[test]
-fn a_careful_deployment_is_told_of_its_migrations_alone() {
+fn a_careful_deployment_is_warned_of_its_migrations_alone() {
     let folder = private_folder();
     let data = folder.path().join("data");
     let config = [
@@ -394,16 +394,16 @@ fn a_careful_deployment_is_told_of_its_migrations_alone() {
         ("MARMALADE_LOG_FORMAT", "json"),
         ("MARMALADE_METRICS_TOKEN", "a token of the tests"),
     ];
-    let (content, said) = program(&config, &["check", "--deploy"]);
-    let findings: Vec<_> = said.lines().filter(|line| line.starts_with("warning: ")).collect();
+    let (content, output) = program(&config, &["check", "--deploy"]);
+    let findings: Vec<_> = output.lines().filter(|line| line.starts_with("warning: ")).collect();
     assert!(
         content && findings.len() == 1 && findings[0].contains("migrate up"),
-        "{said}"
+        "{output}"
     );
     // What the configuration itself says is said although there is no database.
     let away = [("DATABASE_URL", "postgres://site:postgres@127.0.0.1:1/site")];
-    let (content, said) = program(&away, &["check", "--deploy"]);
-    assert!(!content && said.contains("error: DATABASE_URL: "), "{said}");
+    let (content, output) = program(&away, &["check", "--deploy"]);
+    assert!(!content && output.contains("error: DATABASE_URL: "), "{output}");
 }
 
 #[test]
@@ -411,8 +411,8 @@ fn nothing_is_backed_up_where_nothing_is() {
     let folder = private_folder();
     let (data, file) = (folder.path().join("elsewhere"), folder.path().join("backup"));
     let config = [("MARMALADE_DATA_DIR", data.to_str().expect("UTF-8"))];
-    let (content, said) = program(&config, &["backup", file.to_str().expect("UTF-8")]);
-    assert!(!content && said.contains("there is nothing to back up"), "{said}");
+    let (content, output) = program(&config, &["backup", file.to_str().expect("UTF-8")]);
+    assert!(!content && output.contains("there is nothing to back up"), "{output}");
     assert!(!file.exists() && !data.exists());
 }
 
@@ -436,7 +436,7 @@ async fn no_backup_comes_back_beside_a_journal() {
     assert!(
         refused
             .map_err(cause)
-            .is_err_and(|said| said.contains("db-wal is there already"))
+            .is_err_and(|output| output.contains("db-wal is there already"))
     );
 }
 
@@ -500,8 +500,8 @@ async fn a_server_that_lost_its_place_to_another_stops() {
     let ended = tokio::time::timeout(Duration::from_secs(60), server)
         .await
         .expect("it stops");
-    let said = ended.expect("a task").map_err(cause).expect_err("it says why");
-    assert!(said.contains("another server runs on this database"), "{said}");
+    let output = ended.expect("a task").map_err(cause).expect_err("it says why");
+    assert!(output.contains("another server runs on this database"), "{output}");
     drop(taken);
 }
 
@@ -602,13 +602,13 @@ async fn only_analytics_read_a_replica() {
 
 #[test]
 fn every_key_is_listed_and_an_unknown_one_refused() {
-    let (content, said) = program(&[], &["config"]);
+    let (content, output) = program(&[], &["config"]);
     assert!(content);
     for key in marmalade::config::keys() {
         let entry = format!("{}\n    {}\n    default: ", key.name, key.doc);
-        assert!(said.contains(&entry), "{} is not listed", key.name);
+        assert!(output.contains(&entry), "{} is not listed", key.name);
     }
-    assert!(said.contains("MARMALADE_LISTEN\n"), "{said}");
-    let (content, said) = program(&[("MARMALADE_LISTN", "127.0.0.1:0")], &["check"]);
-    assert!(!content && said.contains("MARMALADE_LISTN is not a key"), "{said}");
+    assert!(output.contains("MARMALADE_LISTEN\n"), "{output}");
+    let (content, output) = program(&[("MARMALADE_LISTN", "127.0.0.1:0")], &["check"]);
+    assert!(!content && output.contains("MARMALADE_LISTN is not a key"), "{output}");
 }

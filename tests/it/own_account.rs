@@ -144,7 +144,7 @@ on_both_databases! {
         assert_eq!(reset(&app, &link, "another password").await, json!([]));
     }
 
-    async fn whoever_has_stolen_a_session_guesses_the_password_five_times(app: TestApp) {
+    async fn a_thief_of_a_session_guesses_the_password_five_times(app: TestApp) {
         let ada = app.register("ada").await;
         let change = "mutation($old: String!) { changePassword(input: {password: $old, newPassword: \"battery staple\"}) {
             errors { code } } }";
@@ -163,7 +163,7 @@ on_both_databases! {
         assert_eq!(ada.ask(change, json!({"old": "correct horse"})).await["changePassword"]["errors"], json!([]));
     }
 
-    async fn whoever_hides_from_boards_leaves_them_and_comes_back(app: TestApp) {
+    async fn a_student_who_hides_from_boards_leaves_them_and_can_return(app: TestApp) {
         let quiz = app.quiz(3, |_| {}).await;
         let (ada, bob) = (app.student().await, app.student().await);
         ada.take(quiz, 3).await;

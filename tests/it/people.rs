@@ -144,7 +144,7 @@ on_both_databases! {
         app.verify().await;
     }
 
-    async fn an_admin_ends_the_sessions_of_somebody(app: TestApp) {
+    async fn an_admin_ends_the_sessions_of_a_user(app: TestApp) {
         let (admin, ada) = (app.actor(Role::Admin).await, app.register("ada").await);
         let phone = app.sign_in("ada", "correct horse").await.expect("signed in");
         let ended = about(&admin, "revokeUserSessions", &ada, "").await;

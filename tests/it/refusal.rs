@@ -78,7 +78,7 @@ fn every_path_to_an_answer_goes_through_a_review() {
 }
 
 on_both_databases! {
-    async fn no_operation_tells_an_explanation_before_the_review(app: TestApp) {
+    async fn no_operation_reveals_an_explanation_before_the_review(app: TestApp) {
         let (ada, bob) = (app.student().await, app.student().await);
         let (open, expired) = (app.quiz(3, |_| {}).await, app.quiz(3, |quiz| quiz.duration = Duration::from_secs(60)).await);
         let later = app.quiz(3, |quiz| {

@@ -45,7 +45,7 @@ fn everything<T>() -> Page<T> {
 }
 
 on_both_databases! {
-    async fn attempts_are_scoped_whoever_asks_for_them(app: TestApp) {
+    async fn attempts_are_scoped_for_every_viewer(app: TestApp) {
         let quiz = app.quiz(2, |_| {}).await;
         let (ada, bob) = (app.student().await, app.student().await);
         let paper = ada.take(quiz, 1).await;
@@ -128,7 +128,7 @@ on_both_databases! {
         assert!(!profiles.contains_key(&deleted.user()) && profiles.len() == 2, "a deleted account has no name on a board");
     }
 
-    async fn without_a_channel_the_tables_say_who_is_let_in(app: TestApp) {
+    async fn without_a_channel_the_tables_decide_who_is_let_in(app: TestApp) {
         let (db, now) = (app.app.db.write(), app.app.now().at);
         let (ada, bob) = (app.student().await, app.student().await);
         let viewer = ada.let_in().await.expect("let in");

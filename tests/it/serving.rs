@@ -11,18 +11,18 @@ use tokio::{
 use crate::{on_both_databases, support::socket::Socket};
 
 on_both_databases! {
-    async fn a_server_that_is_told_to_stop_ends(app: TestApp) {
+    async fn a_server_ends_when_asked_to_stop(app: TestApp) {
         let serving = marmalade::serve::serve(app.app.clone(), async {});
         let served = tokio::time::timeout(Duration::from_secs(30), serving).await.expect("an end");
         assert!(served.is_ok());
     }
 
-    async fn a_server_says_that_it_stops_before_it_does(app: TestApp) {
+    async fn readiness_ends_before_the_server_does(app: TestApp) {
         let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
         let app = app.restarted_with(|config| (config.server.listen, config.server.stop_delay) = (free, Duration::from_secs(2))).await.app;
         let stop = Arc::new(Notify::new());
-        let told = stop.clone();
-        let serving = tokio::spawn(marmalade::serve::serve(app, async move { told.notified().await }));
+        let signal = stop.clone();
+        let serving = tokio::spawn(marmalade::serve::serve(app, async move { signal.notified().await }));
         let ask = async |path: &str| {
             let answer = reqwest::get(format!("http://{free}{path}")).await.ok()?;
             Some((answer.status().as_u16(), answer.text().await.expect("a body")))
@@ -32,12 +32,12 @@ on_both_databases! {
         }
         assert_eq!(ask("/readyz").await, Some((200, "ready\n".to_owned())));
         stop.notify_one();
-        let told = async {
+        let wait = async {
             while ask("/readyz").await != Some((503, "stopping\n".to_owned())) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), told).await.expect("it says so while it still answers");
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it says so while it still answers");
         // The proxy is to send no more; what it still sends is served.
         assert_eq!(ask("/graphql?query=%7B__typename%7D").await.map(|(status, _)| status), Some(403), "no page's link");
         let served = tokio::time::timeout(Duration::from_secs(30), serving).await.expect("an end").expect("a task");
@@ -45,7 +45,7 @@ on_both_databases! {
         assert_eq!(ask("/healthz").await, None);
     }
 
-    async fn connections_over_the_bound_wait_for_room(app: TestApp) {
+    async fn connections_over_the_limit_wait_for_a_permit(app: TestApp) {
         let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = free.local_addr().expect("an address");
         drop(free);

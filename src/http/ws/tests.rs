@@ -449,7 +449,7 @@ async fn an_init_that_is_late_or_slow_times_out() {
 }
 
 #[tokio::test]
-async fn another_sub_protocol_is_not_spoken() {
+async fn another_sub_protocol_is_refused() {
     let toy = Toy::new(Settings::default()).await;
     assert_eq!(toy.open(None).await.closed().await, is(Close::SUBPROTOCOL));
     let mut both = toy.open(Some("graphql-ws, graphql-transport-ws")).await;
@@ -590,7 +590,7 @@ async fn the_server_pings_and_leaves_a_silent_client_only() {
 }
 
 #[tokio::test]
-async fn a_busy_stream_leaves_room_for_messages_and_other_operations() {
+async fn a_busy_stream_does_not_block_messages_and_other_operations() {
     let toy = Toy::new(Settings::default()).await;
     let mut ada = toy.connect().await;
     ada.subscribe("busy", "subscription { flood(bytes: 1000) }").await;
@@ -657,7 +657,7 @@ async fn the_end_of_the_session_ends_operations_and_socket() {
 }
 
 #[tokio::test]
-async fn a_shutdown_sends_everybody_away() {
+async fn a_shutdown_closes_every_socket() {
     let toy = Toy::new(Settings::default()).await;
     let mut ada = toy.connect().await;
     let mut waiting = toy.open(Some(SUBPROTOCOL)).await;

@@ -56,7 +56,7 @@ impl Columns {
             )]);
         };
         let mut problems = repeated(header, &roles);
-        let choice_columns: Vec<Option<u32>> = (0..=LETTERS.len()).map(|place| find(Role::Choice(place))).collect();
+        let choice_columns: Vec<Option<u32>> = (0..=LETTERS.len()).map(|index| find(Role::Choice(index))).collect();
         let (choices, surplus) = choice_columns.split_at(LETTERS.len());
         let after_gap = choices.iter().skip_while(|c| c.is_some()).flatten().next();
         let choices: Vec<u32> = choices.iter().map_while(|column| *column).collect();
@@ -133,8 +133,8 @@ fn role(heading: &Cell) -> Option<Role> {
                 .iter()
                 .find_map(|prefix| other.strip_prefix(prefix))
                 .unwrap_or(other);
-            let place = LETTERS.iter().chain([&SURPLUS]).position(|known| *known == letter)?;
-            Some(Role::Choice(place))
+            let index = LETTERS.iter().chain([&SURPLUS]).position(|known| *known == letter)?;
+            Some(Role::Choice(index))
         }
     }
 }

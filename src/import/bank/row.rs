@@ -231,8 +231,8 @@ impl<'a> Cells<'a> {
 
     /// Case counts, for CO is not Co; blanks do not.
     fn refuse_repeated(&mut self, choices: &[(u32, String)]) {
-        for (place, (column, text)) in choices.iter().enumerate() {
-            let earlier = &choices[..place];
+        for (index, (column, text)) in choices.iter().enumerate() {
+            let earlier = &choices[..index];
             if let Some((first, _)) = earlier.iter().find(|(_, e)| folded(e) == folded(text)) {
                 let first = self.row.address(*first);
                 self.note(
@@ -278,7 +278,7 @@ fn choices_named(answer: &str, choices: &[String]) -> Vec<usize> {
     let mut named: Vec<usize> = [by_letter, by_position]
         .into_iter()
         .flatten()
-        .filter(|place| *place < choices.len())
+        .filter(|index| *index < choices.len())
         .chain(index_by_text(answer, choices))
         .collect();
     named.sort_unstable();

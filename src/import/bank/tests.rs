@@ -163,7 +163,7 @@ fn a_messy_workbook_is_reported_cell_by_cell() {
         "Explanation",
     ];
     physics.write_row(0, 0, header).unwrap();
-    for (place, (question, choices, answer)) in [
+    for (index, (question, choices, answer)) in [
         ("The unit of flux density?", ["weber", "tesla", "henry", "gauss"], "B"),
         ("What is left after two half-lives?", ["1/2", "", "1/8", "1/16"], "B"),
         ("The transformer gives from 6 V ...", ["", "3 V", "6 V", "24 V"], "A"),
@@ -187,7 +187,7 @@ fn a_messy_workbook_is_reported_cell_by_cell() {
     .into_iter()
     .enumerate()
     {
-        let row = place as u32 + 1;
+        let row = index as u32 + 1;
         physics.write_row(row, 1, [2012, row]).unwrap();
         physics.write(row, 3, question).unwrap();
         physics.write_row(row, 5, choices).unwrap();

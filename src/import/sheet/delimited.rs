@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_line_tells_the_delimiter() {
+    fn the_header_line_determines_the_delimiter() {
         for (text, expected) in [
             ("Question,A,B\n1;2;3;4;5", b','),
             ("\n \nQuestion;A;B", b';'),

@@ -54,8 +54,8 @@ fn read_workbook(bytes: &[u8], only: Option<&str>) -> Result<Vec<Grid>, Unreadab
 fn cells(workbook: &mut Workbook<'_>, sheet: &str, allowance: &mut Allowance) -> Result<Cells, Unreadable> {
     let mut cells = values(workbook, sheet, allowance)?;
     // A formula displaces its stored result, which is whatever the last program left there.
-    for place in formulas(workbook, sheet)? {
-        cells.insert(place, Cell::Formula);
+    for position in formulas(workbook, sheet)? {
+        cells.insert(position, Cell::Formula);
     }
     Ok(cells)
 }
@@ -77,13 +77,13 @@ fn values(workbook: &mut Workbook<'_>, sheet: &str, allowance: &mut Allowance) -
 /// both.
 fn formulas(workbook: &mut Workbook<'_>, sheet: &str) -> Result<Vec<(u32, u32)>, Unreadable> {
     let mut reader = workbook.worksheet_cells_reader(sheet).map_err(refusal)?;
-    let mut places = Vec::new();
+    let mut positions = Vec::new();
     while let Some(cell) = reader.next_cell_with_formula_metadata().map_err(refusal)? {
         if cell.formula.is_some() {
-            places.push(cell.pos);
+            positions.push(cell.pos);
         }
     }
-    Ok(places)
+    Ok(positions)
 }
 
 fn rows(cells: Cells) -> Vec<Row> {
@@ -237,8 +237,8 @@ fn refuse_bombs(bytes: &[u8]) -> Result<(), Unreadable> {
     let damaged = |error: &dyn std::error::Error| Unreadable::Damaged(error.to_string());
     let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(&e))?;
     let mut unpacked = 0_u64;
-    for place in 0..zip.len() {
-        let mut part = zip.by_index(place).map_err(|e| damaged(&e))?;
+    for index in 0..zip.len() {
+        let mut part = zip.by_index(index).map_err(|e| damaged(&e))?;
         unpacked = unpacked.saturating_add(part.size());
         if unpacked > MAX_UNPACKED {
             return Err(Unreadable::UnpacksTooLarge);

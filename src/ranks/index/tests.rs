@@ -21,10 +21,10 @@ fn board(standings: &[(u128, i64, i64)]) -> RankIndex {
 }
 
 /// (student, rank) of each row.
-fn ranks(places: &[Place]) -> Vec<(u128, u64)> {
-    places
+fn ranks(entries: &[RankedEntry]) -> Vec<(u128, u64)> {
+    entries
         .iter()
-        .map(|place| (place.standing.student.as_u128(), place.rank))
+        .map(|entry| (entry.standing.student.as_u128(), entry.rank))
         .collect()
 }
 
@@ -32,8 +32,8 @@ fn ranks(places: &[Place]) -> Vec<(u128, u64)> {
 fn a_tie_shares_a_rank_and_the_next_rank_counts_it() {
     let index = board(&[(1, 3000, 10), (2, 5000, 10), (3, 3000, 9), (4, 1000, 0)]);
     assert_eq!(ranks(&index.after(None, 9)), [(2, 1), (3, 2), (1, 2), (4, 4)]);
-    let place = index.place_of(id(1)).unwrap();
-    assert_eq!((place.rank, place.position), (2, 2));
+    let entry = index.entry_of(id(1)).unwrap();
+    assert_eq!((entry.rank, entry.position), (2, 2));
     assert_eq!(
         [6000, 5000, 4000, 3000, 1000, 0].map(|score| index.rank_of_score(score)),
         [1, 1, 2, 2, 4, 5]
@@ -78,12 +78,12 @@ fn only_a_higher_version_changes_anything() {
         "the same version again"
     );
     assert!(!index.apply(Update::left(id(1), 0)), "a lower one");
-    assert_eq!(index.place_of(id(1)).unwrap().standing.score, 10);
+    assert_eq!(index.entry_of(id(1)).unwrap().standing.score, 10);
     assert!(
         index.apply(Update::ranked(standing(1, 5, 2), 2)),
         "a score may fall: a correction"
     );
-    assert_eq!(index.place_of(id(1)).unwrap().standing, standing(1, 5, 2));
+    assert_eq!(index.entry_of(id(1)).unwrap().standing, standing(1, 5, 2));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn who_left_comes_back_only_by_a_later_version() {
     let mut index = board(&[(1, 10, 0), (2, 5, 0)]);
     assert!(index.apply(Update::left(id(1), 4)));
     assert_eq!(
-        (index.len(), index.place_of(id(1)), index.rank_of_score(5)),
+        (index.len(), index.entry_of(id(1)), index.rank_of_score(5)),
         (1, None, 1)
     );
     assert!(!index.apply(Update::ranked(standing(1, 10, 0), 3)), "late");
@@ -139,7 +139,7 @@ fn an_empty_board_answers() {
 }
 
 #[test]
-fn a_board_that_empties_gives_its_room_back() {
+fn a_board_that_empties_frees_its_memory() {
     let standings: Vec<_> = (0..4000).map(|n| (standing(n, n as i64 % 7, 0), 1)).collect();
     let mut index = RankIndex::from_standings(standings);
     for n in (0..4000).filter(|n| n % 100 != 0) {
@@ -197,7 +197,7 @@ proptest! {
             index
         });
         prop_assert_eq!(one.after(None, usize::MAX), other.after(None, usize::MAX));
-        prop_assert_eq!(one.held, other.held);
+        prop_assert_eq!(one.members, other.members);
         prop_assert_eq!(one.departed, other.departed);
     }
 }

@@ -10,8 +10,8 @@ use crate::{
     support::{Actor, TestApp},
 };
 
-/// What somebody is told: the status, the headers and the body, without the request's id and the remaining budget.
-async fn told(actor: &Actor, query: &str) -> String {
+/// What somebody is answer: the status, the headers and the body, without the request's id and the remaining budget.
+async fn answer(actor: &Actor, query: &str) -> String {
     let response = actor.post(query, json!({})).await;
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("a body");
@@ -61,7 +61,7 @@ on_both_databases! {
                     let seen = if query.starts_with("subscription") {
                         app.statements(event(&app, bob, &query)).await
                     } else {
-                        app.statements(told(bob, &query)).await
+                        app.statements(answer(bob, &query)).await
                     };
                     assert!(seen.1.contains("NOT_FOUND"), "{id}: {} for {query}", seen.1);
                     match &invented {

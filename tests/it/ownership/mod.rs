@@ -35,7 +35,7 @@ impl Rule {
         if who == Person::Anonymous {
             return Some("UNAUTHENTICATED");
         }
-        let owns = owner == Owner::Is(who) || owner == Owner::Asker;
+        let owns = owner == Owner::Is(who) || owner == Owner::Viewer;
         let allowed = match self {
             Self::Anyone | Self::SignedIn => true,
             Self::Owner => owns,
@@ -172,20 +172,19 @@ fn walks<'a>(schema: &Schema, rules: &Rules, start: &'a Start) -> Vec<Walk<'a>> 
         rules: Vec::new(),
         owner: start.owner,
     };
-    let somebody_gets_in = (start.refusal)(Person::Admin).is_none() || (start.refusal)(Person::Ada).is_none();
+    let is_reachable = (start.refusal)(Person::Admin).is_none() || (start.refusal)(Person::Ada).is_none();
     let (mut all, mut seen, mut next) = (vec![first], BTreeSet::from([(start.ty.to_owned(), start.owner)]), 0);
     while next < all.len() {
         let walk = all[next].clone();
         next += 1;
         for (field, ty) in schema.fields(&walk.ty) {
             let owner = match (walk.ty.as_str(), field.as_str()) {
-                ("Board", "viewerStanding") => Owner::Asker,
-                ("Standing", _) if walk.owner != Owner::Asker => Owner::Is(World::TOP),
+                ("Board", "viewerStanding") => Owner::Viewer,
+                ("Standing", _) if walk.owner != Owner::Viewer => Owner::Is(World::TOP),
                 _ => walk.owner,
             };
             // One way in by each root field; the ways on are the same from all of them.
-            let goes_on =
-                start.field != "nodes" && somebody_gets_in && schema.0.contains_key(ty) && walk.fields.len() < 6;
+            let goes_on = start.field != "nodes" && is_reachable && schema.0.contains_key(ty) && walk.fields.len() < 6;
             if !goes_on || !seen.insert((ty.clone(), owner)) {
                 continue;
             }
@@ -235,7 +234,7 @@ fn every_field_has_a_rule_and_every_rule_a_field() {
 }
 
 on_both_databases! {
-    async fn nobody_reads_what_the_rules_keep_from_them(app: TestApp) {
+    async fn no_actor_reads_what_the_rules_forbid(app: TestApp) {
         let (schema, rules, world) = (Schema::read(), rules(), World::new(&app).await);
         let starts = world.starts();
         let started: BTreeSet<_> = starts.iter().map(|start| start.field).collect();
@@ -247,7 +246,7 @@ on_both_databases! {
             assert!(!schema.0.contains_key(ty), "nothing starts at Query.{field}");
             for (who, actor) in world.cast.iter().filter(|(who, _)| *who != Person::Suspended) {
                 let (_, code, data) = outcome(actor, &format!("{{ {field} }}")).await;
-                let expected = rules[&("Query".to_owned(), field.clone())].refusal(*who, Owner::Asker);
+                let expected = rules[&("Query".to_owned(), field.clone())].refusal(*who, Owner::Viewer);
                 tried += 1;
                 if code.as_deref() != expected || (expected.is_some() && !data[field.as_str()].is_null()) {
                     wrong.push(format!("{who:?}: expected {expected:?}, got {code:?}: {field}"));
@@ -290,8 +289,8 @@ on_both_databases! {
                     for field in closed.iter().filter(|_| found) {
                         let query = walk.query(&schema.select(field));
                         let (_, code, data) = outcome(actor, &query).await;
-                        let told = walk.found(&data).iter().any(|object| !object[field.0.as_str()].is_null());
-                        if code.as_deref() != refusal(&field.0) || told {
+                        let revealed = walk.found(&data).iter().any(|object| !object[field.0.as_str()].is_null());
+                        if code.as_deref() != refusal(&field.0) || revealed {
                             wrong.push(format!("{who:?}: expected {:?}, got {code:?} {data}: {query}", refusal(&field.0)));
                         }
                     }
@@ -318,7 +317,7 @@ on_both_databases! {
         assert_eq!(whole, Vec::<String>::new());
     }
 
-    async fn nobody_changes_what_the_rules_keep_from_them(app: TestApp) {
+    async fn no_actor_changes_what_the_rules_forbid(app: TestApp) {
         let (schema, rules, world) = (Schema::read(), rules(), World::new(&app).await);
         let cases = world.mutations();
         let named: BTreeSet<_> = cases.iter().map(|case| case.field).collect();
@@ -331,7 +330,7 @@ on_both_databases! {
                 // A session of its own, for the case may end it.
                 let actor = app.again(actor).await;
                 let rule = rules[&("Mutation".to_owned(), (*field).to_owned())];
-                let expected = rule.refusal(*who, Owner::Nobody).or_else(|| refusal(*who));
+                let expected = rule.refusal(*who, Owner::None).or_else(|| refusal(*who));
                 let expected = if *who == Person::Suspended { (401, Some("UNAUTHENTICATED")) } else { (200, expected) };
                 let (status, code, data) = outcome(&actor, &format!("mutation {{ {query} }}")).await;
                 if (status, code.as_deref()) != expected {
@@ -344,7 +343,7 @@ on_both_databases! {
         app.verify().await;
     }
 
-    async fn nobody_follows_what_the_rules_keep_from_them(app: TestApp) {
+    async fn no_actor_subscribes_to_what_the_rules_forbid(app: TestApp) {
         let (schema, rules, world) = (Schema::read(), rules(), World::new(&app).await);
         let cases = world.subscriptions();
         let named: BTreeSet<_> = cases.iter().map(|case| case.field).collect();
@@ -360,7 +359,7 @@ on_both_databases! {
                 assert_eq!(viewer.is_some(), !matches!(who, Person::Suspended | Person::Anonymous), "{who:?}");
                 let rule = rules[&("Subscription".to_owned(), (*field).to_owned())];
                 let who = if viewer.is_some() { *who } else { Person::Anonymous };
-                let expected = rule.refusal(who, Owner::Nobody).or_else(|| refusal(who));
+                let expected = rule.refusal(who, Owner::None).or_else(|| refusal(who));
                 let request = async_graphql::Request::new(format!("subscription {{ {query} }}"));
                 let admitted = marmalade::operation::admit(&app.app.operations, viewer.as_ref(), request).await.expect("a good request");
                 let mut stream = Box::pin(marmalade::api::schema::run(&built, admitted, &app.app, viewer, Default::default()));

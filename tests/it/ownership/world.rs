@@ -42,10 +42,10 @@ impl Person {
 /// Whose an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
-    Nobody,
+    None,
     Is(Person),
     /// Whoever asks.
-    Asker,
+    Viewer,
 }
 
 /// The code that somebody is refused with, if they are.
@@ -82,11 +82,11 @@ fn signed_in(who: Person) -> Option<&'static str> {
     (who == Person::Anonymous).then_some("UNAUTHENTICATED")
 }
 
-fn nobody(_: Person) -> Option<&'static str> {
+fn hidden(_: Person) -> Option<&'static str> {
     Some("NOT_FOUND")
 }
 
-fn everybody(_: Person) -> Option<&'static str> {
+fn allowed(_: Person) -> Option<&'static str> {
     None
 }
 
@@ -112,7 +112,7 @@ impl World {
             user: ada.id(),
             at: None,
         };
-        tell(app, gone).await;
+        deliver(app, gone).await;
         let own = ada.take(published, 1).await;
         let of_deleted_quiz = ada.take(deleted, 1).await;
         let of_deleted_account = dee.take(published, 1).await;
@@ -120,9 +120,9 @@ impl World {
         let to_change = ada.start(mutable).await;
         let of_bob = bob.start(mutable).await;
         db(app, "UPDATE quizzes SET deleted_at = 1 WHERE id = $1", Some(deleted.0)).await;
-        tell(app, QuizChanged { quiz: deleted }).await;
+        deliver(app, QuizChanged { quiz: deleted }).await;
         db(app, "UPDATE users SET deleted_at = 1 WHERE id = $1", Some(dee.id().0)).await;
-        tell(
+        deliver(
             app,
             AccountChanged {
                 user: dee.id(),
@@ -131,7 +131,7 @@ impl World {
         )
         .await;
         db(app, "UPDATE users SET suspended_at = 1 WHERE id = $1", Some(sue.id().0)).await;
-        tell(
+        deliver(
             app,
             AccountChanged {
                 user: sue.id(),
@@ -263,33 +263,33 @@ impl World {
             refusal: Box::new(refusal),
         };
         let mut starts = vec![
-            root("quizzes", "QuizConnection", Owner::Nobody, everybody),
-            root("subjects", "SubjectConnection", Owner::Nobody, everybody),
-            root("board", "Board", Owner::Nobody, signed_in),
-            root("dashboard", "Dashboard", Owner::Asker, signed_in),
-            root("viewer", "User", Owner::Asker, signed_in),
-            root("rateLimit", "RateLimit", Owner::Asker, everybody),
+            root("quizzes", "QuizConnection", Owner::None, allowed),
+            root("subjects", "SubjectConnection", Owner::None, allowed),
+            root("board", "Board", Owner::None, signed_in),
+            root("dashboard", "Dashboard", Owner::Viewer, signed_in),
+            root("viewer", "User", Owner::Viewer, signed_in),
+            root("rateLimit", "RateLimit", Owner::Viewer, allowed),
         ];
         let admins = |who: Person| match who {
             Person::Anonymous => Some("UNAUTHENTICATED"),
             Person::Admin => None,
             _ => Some("FORBIDDEN"),
         };
-        starts.push(root("auditLog", "AuditConnection", Owner::Nobody, admins));
+        starts.push(root("auditLog", "AuditConnection", Owner::None, admins));
         let staff = |who: Person| match who {
             Person::Anonymous => Some("UNAUTHENTICATED"),
             who => (!who.is_staff()).then_some("FORBIDDEN"),
         };
-        starts.push(root("jobs", "JobConnection", Owner::Nobody, staff));
+        starts.push(root("jobs", "JobConnection", Owner::None, staff));
         starts.push(Start {
             query: format!("{{ bankImport(id: {:?}) {{ $X }} }}", self.id("import")),
             ..root("bankImport", "BankImport", Owner::Is(Person::Editor), staff)
         });
         starts.push(Start {
             query: "{ dailyMetrics(from: \"2026-11-01\", until: \"2026-11-30\") { $X } }".to_owned(),
-            ..root("dailyMetrics", "DailyMetrics", Owner::Nobody, staff)
+            ..root("dailyMetrics", "DailyMetrics", Owner::None, staff)
         });
-        for (filter, owner) in [("state: DELETED", Owner::Nobody), ("text: \"actor0\"", Owner::Is(Ada))] {
+        for (filter, owner) in [("state: DELETED", Owner::None), ("text: \"actor0\"", Owner::Is(Ada))] {
             starts.push(Start {
                 query: format!("{{ users(first: 5, filter: {{{filter}}}) {{ $X }} }}"),
                 ..root("users", "UserConnection", owner, admins)
@@ -343,20 +343,20 @@ impl World {
         );
         // An admin can bring a deleted account back, and so finds it.
         let to_restore = move |who: Person| missing(who).filter(|_| who != Person::Admin);
-        add("deleted user", "User", Owner::Nobody, &|| Box::new(to_restore));
-        add("invented user", "User", Owner::Nobody, &|| Box::new(missing));
+        add("deleted user", "User", Owner::None, &|| Box::new(to_restore));
+        add("invented user", "User", Owner::None, &|| Box::new(missing));
         for name in ["own attempt", "open attempt", "attempt at a deleted quiz"] {
             add(name, "Attempt", Owner::Is(Ada), &|| Box::new(readers(Ada)));
         }
         add("another's attempt", "Attempt", Owner::Is(Bob), &|| {
             Box::new(readers(Bob))
         });
-        add("attempt of a deleted account", "Attempt", Owner::Nobody, &|| {
+        add("attempt of a deleted account", "Attempt", Owner::None, &|| {
             Box::new(staff_only)
         });
-        add("invented attempt", "Attempt", Owner::Nobody, &|| Box::new(missing));
+        add("invented attempt", "Attempt", Owner::None, &|| Box::new(missing));
         for (name, ty) in [("quiz", "Quiz"), ("subject", "Subject"), ("chapter", "Chapter")] {
-            add(name, ty, Owner::Nobody, &boxed(everybody));
+            add(name, ty, Owner::None, &boxed(allowed));
         }
         for (name, ty) in [
             ("deleted quiz", "Quiz"),
@@ -367,10 +367,10 @@ impl World {
             ("deleted chapter", "Chapter"),
             ("invented chapter", "Chapter"),
         ] {
-            add(name, ty, Owner::Nobody, &boxed(nobody));
+            add(name, ty, Owner::None, &boxed(hidden));
         }
         for name in ["board", "subject's board", "quiz's board"] {
-            add(name, "Board", Owner::Nobody, &boxed(signed_in));
+            add(name, "Board", Owner::None, &boxed(signed_in));
         }
         for name in [
             "deleted quiz's board",
@@ -378,7 +378,7 @@ impl World {
             "invented board",
             "deleted subject's board",
         ] {
-            add(name, "Board", Owner::Nobody, &|| Box::new(missing));
+            add(name, "Board", Owner::None, &|| Box::new(missing));
         }
         starts
     }
@@ -400,7 +400,7 @@ impl World {
             });
         };
         let errors = "errors { code }";
-        let anything = || Box::new(everybody);
+        let anything = || Box::new(allowed);
         case(
             "signIn",
             "nobody",
@@ -505,7 +505,7 @@ impl World {
                 if field == "reinstateUser" && what == "a suspended account" {
                     continue;
                 }
-                let refusal: fn(Person) -> Option<&'static str> = if there { everybody } else { nobody };
+                let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
                 case(field, what, format!("userId: {id:?}{more}"), errors, Box::new(refusal));
             }
         }
@@ -517,15 +517,15 @@ impl World {
         ] {
             // The choice is the right one already, so that nothing changes.
             let input = format!("questionId: {question:?}, choiceId: {choice:?}, reason: \"a test\"");
-            let refusal: fn(Person) -> Option<&'static str> = if there { everybody } else { nobody };
+            let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
             case("correctQuestion", what, input, errors, Box::new(refusal));
         }
         // Whoever may, and sends nothing that can be read, is told so and has changed nothing.
         let nothing = r#"fileName: "bank.csv", content: "?", quizTitle: "A quiz", subject: "Physics""#;
-        case("importBank", "no file", nothing.to_owned(), errors, Box::new(everybody));
+        case("importBank", "no file", nothing.to_owned(), errors, Box::new(allowed));
         for (what, id) in [("an invented job", "invented job"), ("a thing that is no job", "quiz")] {
             let id = format!("jobId: {:?}", self.id(id));
-            case("retryJob", what, id, errors, Box::new(nobody));
+            case("retryJob", what, id, errors, Box::new(hidden));
         }
         for (what, id) in [
             ("an invented session", "invented session"),
@@ -536,7 +536,7 @@ impl World {
                 what,
                 format!("sessionId: {:?}", self.id(id)),
                 errors,
-                Box::new(nobody),
+                Box::new(hidden),
             );
         }
         let of_ada = |who: Person| (who != Person::Ada).then_some("NOT_FOUND");
@@ -574,12 +574,12 @@ impl World {
                 what_of(what),
                 format!("attemptId: {attempt:?}, {answer}"),
                 errors,
-                Box::new(nobody),
+                Box::new(hidden),
             );
             let batch = format!("attemptId: {attempt:?}, answers: [{{{answer}}}]");
-            case("saveAnswers", what_of(what), batch, errors, Box::new(nobody));
+            case("saveAnswers", what_of(what), batch, errors, Box::new(hidden));
             let submit = format!("attemptId: {attempt:?}, idempotencyKey: \"a key of eight\"");
-            case("submitAttempt", what_of(what), submit, errors, Box::new(nobody));
+            case("submitAttempt", what_of(what), submit, errors, Box::new(hidden));
         }
         case(
             "startAttempt",
@@ -594,13 +594,13 @@ impl World {
                 what_of(what),
                 format!("quizId: {:?}", self.id(what)),
                 errors,
-                Box::new(nobody),
+                Box::new(hidden),
             );
         }
         cases
     }
 
-    /// What Bob must not be able to tell from what never was: per kind the invented one, the operations with `$ID` where
+    /// What Bob must not be able to deliver from what never was: per kind the invented one, the operations with `$ID` where
     /// an id goes, and the hidden ones.
     pub fn hidden_from_bob(&self) -> Vec<(&'static str, Vec<String>, Vec<&'static str>)> {
         let (question, choices) = &self.papers["own"].questions[0];
@@ -714,7 +714,7 @@ impl World {
             field: "jobUpdated",
             what: "what is done in the background",
             query: "jobUpdated { id }".to_owned(),
-            refusal: Box::new(everybody),
+            refusal: Box::new(allowed),
         });
         cases
     }
@@ -751,7 +751,7 @@ async fn first(app: &TestApp, select: &str) -> Uuid {
 }
 
 /// Delivers an event of what was changed by hand.
-async fn tell(app: &TestApp, topic: impl Topic) {
+async fn deliver(app: &TestApp, topic: impl Topic) {
     let event = Event::of(topic).unwrap_or_else(|_| panic!("an event"));
     let delivered = app.app.outbox.deliver(&event, app.app.clock.now()).await;
     delivered.unwrap_or_else(|_| panic!("delivered"));

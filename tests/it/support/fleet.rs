@@ -36,13 +36,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Fleet {
     /// `None` where PostgreSQL or Redis are not to be had.
     pub async fn of(size: usize) -> Option<Self> {
-        static SAID: Once = Once::new();
-        let url = url_of("TEST_REDIS_URL", "Redis", &SAID)?;
+        static LOGGED: Once = Once::new();
+        let url = url_of("TEST_REDIS_URL", "Redis", &LOGGED)?;
         let first = TestApp::postgres().await?;
         let prefix = format!("test-{}", uuid::Uuid::now_v7().simple());
         let client = redis::Client::open(url.as_str()).expect("TEST_REDIS_URL");
         let redis = client.get_multiplexed_async_connection().await.expect("Redis");
-        let place = url
+        let upstream = url
             .trim_start_matches("redis://")
             .split('/')
             .next()
@@ -50,7 +50,7 @@ impl Fleet {
             .to_owned();
         let mut servers = Vec::new();
         for _ in 0..size {
-            let line = Line::to(place.clone()).await;
+            let line = Line::to(upstream.clone()).await;
             let url = Secret(format!("redis://{}/0", line.address));
             let app =
                 first.restarted_with(|config| (config.redis.url, config.redis.prefix) = (Some(url), prefix.clone()));
@@ -60,7 +60,7 @@ impl Fleet {
         }
         let fleet = Self { servers, redis, prefix };
         for server in &fleet.servers {
-            server.is(Health::Well).await;
+            server.is(Health::Connected).await;
         }
         Some(fleet)
     }
@@ -101,13 +101,13 @@ impl Member {
     /// The line to Redis is cut, and stays so.
     pub async fn lose_redis(&self) {
         self.line.up.send_replace(false);
-        self.is(Health::Away).await;
+        self.is(Health::Disconnected).await;
     }
 
     /// The line is back.
     pub async fn find_redis(&self) {
         self.line.up.send_replace(true);
-        self.is(Health::Well).await;
+        self.is(Health::Connected).await;
     }
 
     async fn is(&self, health: Health) {
@@ -125,19 +125,19 @@ struct Line {
 }
 
 impl Line {
-    async fn to(place: String) -> Self {
+    async fn to(upstream: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let up = Arc::new(watch::Sender::new(true));
         let state = up.clone();
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                let (mut up, place) = (state.subscribe(), place.clone());
+                let (mut up, upstream) = (state.subscribe(), upstream.clone());
                 tokio::spawn(async move {
                     if !*up.borrow() {
                         return;
                     }
-                    let Ok(mut far) = TcpStream::connect(place).await else {
+                    let Ok(mut far) = TcpStream::connect(upstream).await else {
                         return;
                     };
                     tokio::select! {

@@ -106,7 +106,7 @@ impl Clock for TestClock {
 }
 
 /// Where a test keeps what it has. All of it goes with the test.
-struct Place {
+struct Resources {
     folder: tempfile::TempDir,
     database: Option<OwnDatabase>,
 }
@@ -171,11 +171,11 @@ async fn template(admin: &sea_orm::DatabaseConnection, server: &str) -> &'static
 }
 
 /// The address of a service that a test needs; without it the test is skipped, and that is said once.
-pub fn url_of(variable: &str, service: &str, said: &Once) -> Option<String> {
+pub fn url_of(variable: &str, service: &str, logged: &Once) -> Option<String> {
     let url = std::env::var(variable).ok();
     if url.is_none() {
         // Past the test runner's capture: a skipped half is to be seen.
-        said.call_once(|| {
+        logged.call_once(|| {
             let text = format!("{service} tests are skipped: {variable} is not set\n");
             std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).ok();
         });
@@ -194,7 +194,7 @@ pub struct TestApp {
     worker: Arc<OnceLock<()>>,
     /// If there are any, actors use these instead of this process.
     servers: Option<Arc<Servers>>,
-    place: Arc<Place>,
+    resources: Arc<Resources>,
 }
 
 /// What the database was asked.
@@ -225,14 +225,14 @@ impl TestApp {
         let db = Db::sqlite(&folder.path().join("marmalade.db"), Synchronous::Normal).await;
         Self::over(
             db.unwrap_or_else(|_| panic!("SQLite opens")),
-            Place { folder, database: None },
+            Resources { folder, database: None },
         )
         .await
     }
 
     pub async fn postgres() -> Option<Self> {
-        static SAID: Once = Once::new();
-        let url = url_of("TEST_DATABASE_URL", "PostgreSQL", &SAID)?;
+        static LOGGED: Once = Once::new();
+        let url = url_of("TEST_DATABASE_URL", "PostgreSQL", &LOGGED)?;
         let admin = sea_orm::Database::connect(&url)
             .await
             .expect("TEST_DATABASE_URL can be reached");
@@ -244,14 +244,14 @@ impl TestApp {
             .await
             .expect("a database of its own");
         let db = Db::postgres(&format!("{server}/{name}"), 8, None).await;
-        let place = Place {
+        let resources = Resources {
             folder: tempfile::tempdir().expect("a folder"),
             database: Some(OwnDatabase { server: url, name }),
         };
-        Some(Self::over(db.unwrap_or_else(|_| panic!("PostgreSQL opens")), place).await)
+        Some(Self::over(db.unwrap_or_else(|_| panic!("PostgreSQL opens")), resources).await)
     }
 
-    async fn over(mut db: Db, place: Place) -> Self {
+    async fn over(mut db: Db, resources: Resources) -> Self {
         db.migrate().await.unwrap_or_else(|_| panic!("migrates"));
         let statements = Arc::new(Statements::default());
         let noted = statements.clone();
@@ -271,8 +271,8 @@ impl TestApp {
         config.server.board_tick = Duration::from_millis(20);
         config.site.demo = false;
         config.server.listen = ([127, 0, 0, 1], 0).into();
-        config.site.data_dir = place.folder.path().to_owned();
-        Self::with(config, db, clock, statements, Arc::new(place)).await
+        config.site.data_dir = resources.folder.path().to_owned();
+        Self::with(config, db, clock, statements, Arc::new(resources)).await
     }
 
     async fn with(
@@ -280,7 +280,7 @@ impl TestApp {
         db: Db,
         clock: Arc<TestClock>,
         statements: Arc<Statements>,
-        place: Arc<Place>,
+        resources: Arc<Resources>,
     ) -> Self {
         let secrets = match &config.site.secrets[..] {
             [] => vec![Secret(SECRET.to_owned())],
@@ -297,7 +297,7 @@ impl TestApp {
             made: Arc::default(),
             worker: Arc::default(),
             servers: None,
-            place,
+            resources,
         }
     }
 
@@ -306,7 +306,7 @@ impl TestApp {
         let mut config = self.app.config.clone();
         change(&mut config);
         let (clock, statements) = (self.clock.clone(), self.statements.clone());
-        let mut again = Self::with(config, self.app.db.clone(), clock, statements, self.place.clone()).await;
+        let mut again = Self::with(config, self.app.db.clone(), clock, statements, self.resources.clone()).await;
         again.made = self.made.clone();
         again
     }
@@ -332,12 +332,12 @@ impl TestApp {
 
     /// Where everything is kept.
     pub fn folder(&self) -> &Path {
-        self.place.folder.path()
+        self.resources.folder.path()
     }
 
     /// The address of its own database, if it is PostgreSQL's.
     pub fn database_url(&self) -> Option<String> {
-        let database = self.place.database.as_ref()?;
+        let database = self.resources.database.as_ref()?;
         let (server, _) = database.server.rsplit_once('/')?;
         Some(format!("{server}/{}", database.name))
     }
@@ -553,7 +553,7 @@ impl TestApp {
     /// The letter that somebody got, once it has arrived: the newest with this in its subject.
     pub async fn email(&self, to: &str, subject: &str) -> String {
         self.work();
-        let folder = self.place.folder.path().join("mail");
+        let folder = self.resources.folder.path().join("mail");
         for _ in 0..200 {
             let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
             let mut emails: Vec<_> = files
@@ -584,7 +584,7 @@ impl TestApp {
 
     /// How many emails were sent.
     pub fn emails(&self) -> usize {
-        std::fs::read_dir(self.place.folder.path().join("mail")).map_or(0, Iterator::count)
+        std::fs::read_dir(self.resources.folder.path().join("mail")).map_or(0, Iterator::count)
     }
 
     /// `marmalade verify` has nothing to say.

@@ -36,8 +36,8 @@ struct Server {
 impl Servers {
     /// `None` where PostgreSQL or Redis are not to be had.
     pub async fn two() -> Option<TestApp> {
-        static SAID: Once = Once::new();
-        let redis = url_of("TEST_REDIS_URL", "Redis", &SAID)?;
+        static LOGGED: Once = Once::new();
+        let redis = url_of("TEST_REDIS_URL", "Redis", &LOGGED)?;
         let mut app = TestApp::postgres().await?;
         app.follow_the_clock();
         let own = |key: &str, value: String| (key.to_owned(), value);

@@ -13,6 +13,7 @@ use crate::{
     api::{
         context::RequestContext,
         guard::Needs,
+        loader::Accounts,
         payload::{UserError, date_time},
         scalar::{EmailAddress, Handle, Password},
         user::Role,
@@ -96,7 +97,7 @@ impl SessionPayload {
     /// The signed-in account.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<Viewer>> {
         let Some(id) = self.user else { return Ok(None) };
-        let found = ctx.loaders().accounts(ctx.viewer().ok()).load_one(id).await?;
+        let found = ctx.loader::<Accounts>()?.load_one(id).await?;
         Ok(found.map(Viewer::from))
     }
 }
@@ -317,6 +318,6 @@ fn signed_in(ctx: &Context<'_>, tokens: Result<Tokens>) -> Result<SessionPayload
     Ok(SessionPayload {
         user,
         tokens: shown,
-        errors: errors.into_iter().map(UserError::from).collect(),
+        errors,
     })
 }

@@ -8,7 +8,8 @@ use crate::{
     api::{
         context::RequestContext,
         guard::Needs,
-        payload::{UserError, date_time, points},
+        loader::{Answers, Attempts, QuizzesOfAttempts, Results},
+        payload::{UserError, UserErrorCode, date_time, points},
         quiz::{Choice, Question, Quiz, questions},
         scalar::{IdempotencyKey, Markdown},
         user::{User, user},
@@ -25,8 +26,8 @@ use crate::{
         attempt::{self, State},
         result,
     },
-    error::{Error, Result, UserErrorCode},
-    id::{AttemptId, ChoiceId, QuestionId, QuizId, UserId},
+    error::{Error, Result},
+    id::{AttemptId, ChoiceId, QuestionId, QuizId},
     limit::Limit,
     quiz::paper::Published,
 };
@@ -94,12 +95,7 @@ impl From<Recent> for Attempt {
 /// The attempt with this id, if the viewer may read it. If its time has run out unnoticed, it is submitted first.
 pub async fn attempt(ctx: &Context<'_>, id: AttemptId) -> Result<Attempt> {
     let (viewer, now) = (ctx.viewer()?, ctx.now());
-    let found = ctx
-        .loaders()
-        .attempts(viewer)
-        .load_one(id)
-        .await?
-        .ok_or(Error::NotFound)?;
+    let found = ctx.loader::<Attempts>()?.load_one(id).await?.ok_or(Error::NotFound)?;
     if found.is_overdue(now.at) {
         return crate::attempt::find(ctx.app(), viewer, id, &now)
             .await
@@ -167,8 +163,10 @@ impl Attempt {
         if let Some(quiz) = &self.quiz {
             return Ok(quiz.clone().into());
         }
-        let loader = ctx.loaders().quizzes_of_attempts(ctx.viewer()?);
-        let found = loader.load_one(self.attempt.quiz_id).await?;
+        let found = ctx
+            .loader::<QuizzesOfAttempts>()?
+            .load_one(self.attempt.quiz_id)
+            .await?;
         found.map(Quiz::from).ok_or(Error::NotFound)
     }
 
@@ -188,7 +186,7 @@ impl Attempt {
     /// The saved answers, one for each question that was ever answered.
     #[graphql(complexity = "20 * child_complexity")]
     async fn answers(&self, ctx: &Context<'_>) -> Result<Vec<Answer>> {
-        let answers = ctx.loaders().answers().load_one(self.attempt.id).await?;
+        let answers = ctx.loader::<Answers>()?.load_one(self.attempt.id).await?;
         Ok(answers.unwrap_or_default().into_iter().map(Answer::from).collect())
     }
 
@@ -200,7 +198,7 @@ impl Attempt {
         if let Some(result) = &self.result {
             return Ok(Some(result.into()));
         }
-        let found = ctx.loaders().results().load_one(self.attempt.id).await?;
+        let found = ctx.loader::<Results>()?.load_one(self.attempt.id).await?;
         Ok(found.as_ref().map(AttemptResult::from))
     }
 
@@ -355,20 +353,6 @@ impl AttemptFilter {
             state: self.state.map(Into::into),
             quiz: self.quiz_id.map(|id| QuizId::decode(&id)).transpose()?,
         })
-    }
-}
-
-/// Beside a page of attempts.
-pub struct AttemptTotal {
-    pub student: UserId,
-    pub filter: Filter,
-}
-
-#[Object]
-impl AttemptTotal {
-    /// The total number of items. Counted only if selected.
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
-        crate::attempt::count(ctx.app().db.read(), ctx.viewer()?, self.student, self.filter).await
     }
 }
 
@@ -527,7 +511,7 @@ impl AttemptMutation {
         Ok(Some(StartAttemptPayload {
             attempt: started.map(|started| started.attempt.into()),
             resumed,
-            errors: errors.into_iter().map(UserError::from).collect(),
+            errors,
         }))
     }
 
@@ -552,7 +536,7 @@ impl AttemptMutation {
         Ok(Some(SaveAnswerPayload {
             outcome,
             answer: answer.flatten(),
-            errors: errors.into_iter().map(UserError::from).collect(),
+            errors,
         }))
     }
 
@@ -586,10 +570,7 @@ impl AttemptMutation {
             };
             input.answers.into_iter().zip(sent).map(result).collect()
         });
-        Ok(Some(SaveAnswersPayload {
-            results,
-            errors: errors.into_iter().map(UserError::from).collect(),
-        }))
+        Ok(Some(SaveAnswersPayload { results, errors }))
     }
 
     /// Submits an attempt, exactly once. Repeating the idempotency key returns the same result and does not count
@@ -621,10 +602,7 @@ impl AttemptMutation {
             }
             None => None,
         };
-        Ok(Some(SubmitAttemptPayload {
-            attempt,
-            errors: errors.into_iter().map(UserError::from).collect(),
-        }))
+        Ok(Some(SubmitAttemptPayload { attempt, errors }))
     }
 }
 

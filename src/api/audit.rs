@@ -1,12 +1,12 @@
 //! The audit log in the API.
 
-use async_graphql::{Context, Enum, ID, InputObject, Json, Object};
+use async_graphql::{Context, Enum, ID, InputObject, Json, Object, OutputType, connection::ConnectionNameType};
 use chrono::{DateTime, Utc};
 
 use crate::{
     api::payload::if_there,
     api::{
-        connection::{Connection, connection, page_cost},
+        connection::{Connection, Total, connection, page_cost},
         context::RequestContext,
         guard::Needs,
         payload::date_time,
@@ -146,14 +146,15 @@ fn json(text: Option<&str>) -> Option<Json<serde_json::Value>> {
     text.and_then(|text| serde_json::from_str(text).ok()).map(Json)
 }
 
-/// Beside a page of entries.
-pub struct AuditTotal(pub(super) Filter);
+/// A page of the audit log.
+pub type AuditConnection = Connection<AuditEntry, Total, Name>;
 
-#[Object]
-impl AuditTotal {
-    /// The total number of items. Counted only if selected.
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
-        crate::audit::count(ctx.app().db.read(), &self.0).await
+/// The type name of a page of the audit log, which is not the default.
+pub struct Name;
+
+impl ConnectionNameType for Name {
+    fn type_name<T: OutputType>() -> String {
+        "AuditConnection".into()
     }
 }
 
@@ -173,17 +174,16 @@ impl AuditQuery {
         #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
-    ) -> Result<Option<Connection<AuditEntry, AuditTotal>>> {
+    ) -> Result<Option<AuditConnection>> {
         let filter = filter.map(AuditFilter::decode).transpose()?.unwrap_or_default();
         let page = Page::of((first, last), (after, before), |cursor| {
             AuditEntryId::decode(cursor).ok()
         })?;
         let slice = crate::audit::list(ctx.app().db.read(), &filter, &page).await?;
-        Ok(Some(connection(
-            slice,
-            AuditTotal(filter),
-            |entry| entry.id.encode(),
-            AuditEntry,
-        )))
+        let total = Total::of(move |ctx| {
+            let filter = filter.clone();
+            Box::pin(async move { crate::audit::count(ctx.app().db.read(), &filter).await })
+        });
+        Ok(Some(connection(slice, total, |entry| entry.id.encode(), AuditEntry)))
     }
 }

@@ -11,6 +11,7 @@ use crate::{
         connection::{Connection, connection, page_cost},
         context::RequestContext,
         guard::Needs,
+        loader::RanksThisMorning,
         payload::{date_time, points},
         quiz::{Quiz, Subject, quiz, subject},
         user::User,
@@ -295,7 +296,7 @@ impl Standing {
             .ends_at(ctx.app().zone)
             .is_some_and(|end| ctx.now().at >= end);
         let rank = self.rank.filter(|_| !is_over)?;
-        let ranks = ctx.loaders().ranks_this_morning();
+        let ranks = ctx.loader::<RanksThisMorning>().ok()?;
         let this_morning = ranks.load_one((self.board, self.profile.id)).await.ok()??;
         Some(i64::try_from(this_morning).ok()? - i64::try_from(rank).ok()?)
     }

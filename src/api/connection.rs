@@ -1,77 +1,55 @@
 //! Lists as connections, by [Relay's specification](https://relay.dev/graphql/connections.htm).
 
 use async_graphql::{
-    ComplexObject, ObjectType, OutputType, SimpleObject,
-    connection::{Edge, EmptyFields, PageInfo},
+    Context, Object, ObjectType, OutputType,
+    connection::{self, ConnectionNameType, DefaultConnectionName, Edge, EmptyFields},
+};
+use futures_util::future::BoxFuture;
+
+use crate::{
+    error::Result,
+    page::{Page, Slice},
 };
 
-use super::{
-    attempt::{Attempt, AttemptTotal},
-    audit::{AuditEntry, AuditTotal},
-    board::{AsOf, Standing},
-    job::{Job, JobTotal},
-    people::UserTotal,
-    quiz::{Chapter, ChapterTotal, Quiz, QuizTotal, Subject, SubjectTotal},
-    session::Session,
-    user::{SessionTotal, User},
-};
-use crate::page::{Page, Slice};
-
-/// A page of a list.
-#[derive(SimpleObject)]
-#[graphql(
-    complex,
-    concrete(name = "AttemptConnection", params(Attempt, AttemptTotal)),
-    concrete(name = "AuditConnection", params(AuditEntry, AuditTotal)),
-    concrete(name = "ChapterConnection", params(Chapter, ChapterTotal)),
-    concrete(name = "JobConnection", params(Job, JobTotal)),
-    concrete(name = "QuizConnection", params(Quiz, QuizTotal)),
-    concrete(name = "SessionConnection", params(Session, SessionTotal)),
-    concrete(name = "StandingConnection", params(Standing, AsOf)),
-    concrete(name = "SubjectConnection", params(Subject, SubjectTotal)),
-    concrete(name = "UserConnection", params(User, UserTotal))
-)]
-pub struct Connection<N: OutputType, F: ObjectType> {
-    /// The objects of the page, each with its cursor.
-    edges: Vec<Edge<String, N, EmptyFields>>,
-    /// Information for paginating forwards and backwards.
-    page_info: PageInfo,
-    #[graphql(flatten)]
-    beside: F,
-}
-
-#[ComplexObject]
-impl<N: OutputType, F: ObjectType> Connection<N, F> {
-    /// The objects of the page.
-    async fn nodes(&self) -> Vec<&N> {
-        self.edges.iter().map(|edge| &edge.node).collect()
-    }
-}
+/// A page of a list, with additional fields.
+pub type Connection<N, F = Total, Name = DefaultConnectionName> =
+    connection::Connection<String, N, F, EmptyFields, Name>;
 
 /// Turns a page of rows into a connection with additional fields.
-pub fn connection<T, N: OutputType, F: ObjectType>(
+pub fn connection<T, N: OutputType, F: ObjectType, Name: ConnectionNameType>(
     slice: Slice<T>,
     beside: F,
     cursor: impl Fn(&T) -> String,
     node: impl Fn(T) -> N,
-) -> Connection<N, F> {
+) -> Connection<N, F, Name> {
+    let mut page = Connection::with_additional_fields(slice.has_previous, slice.has_next, beside);
     let edge = |row| Edge::new(cursor(&row), node(row));
-    let edges: Vec<_> = slice.rows.into_iter().map(edge).collect();
-    let cursor = |edge: Option<&Edge<String, N, EmptyFields>>| edge.map(|edge| edge.cursor.clone());
-    Connection {
-        page_info: PageInfo {
-            has_previous_page: slice.has_previous,
-            has_next_page: slice.has_next,
-            start_cursor: cursor(edges.first()),
-            end_cursor: cursor(edges.last()),
-        },
-        edges,
-        beside,
-    }
+    page.edges = slice.rows.into_iter().map(edge).collect();
+    page
 }
 
 /// The cost of a page: each row with its selected fields.
 pub fn page_cost(first: Option<i32>, last: Option<i32>, child_complexity: usize) -> usize {
     let rows = first.or(last).unwrap_or(Page::<()>::USUAL).clamp(1, Page::<()>::MAX);
     1 + usize::try_from(rows).unwrap_or(1) * child_complexity
+}
+
+type Count = dyn for<'a> Fn(&'a Context<'_>) -> BoxFuture<'a, Result<u64>> + Send + Sync;
+
+/// Beside a page: the length of the list.
+pub struct Total(Box<Count>);
+
+impl Total {
+    /// Counted by this function.
+    pub fn of(count: impl for<'a> Fn(&'a Context<'_>) -> BoxFuture<'a, Result<u64>> + Send + Sync + 'static) -> Self {
+        Self(Box::new(count))
+    }
+}
+
+#[Object]
+impl Total {
+    /// The total number of items. Counted only if selected.
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
+        (self.0)(ctx).await
+    }
 }

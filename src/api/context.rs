@@ -1,24 +1,20 @@
 //! The context of resolvers: the application, the viewer, the loaders of the operation.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex};
 
 use async_graphql::{Context, dataloader::DataLoader};
+use axum::http::Extensions;
 
-use super::{
-    batch::Batches,
-    loader::{
-        Accounts, Answers, Attempts, Catalogue, Chapters, QuizzesOfAttempts, RanksThisMorning, Results, Subjects,
-    },
-};
+use super::batch::Batches;
 use crate::{
     app::App,
     audit::Source,
     auth::Viewer,
     change::Cause,
     clock::Moment,
-    db::Db,
     error::{Error, Result},
     limit::Budget,
+    sync::lock,
 };
 
 /// The context of a request, apart from the viewer.
@@ -33,86 +29,37 @@ pub struct Caller {
     pub requests: Option<Budget>,
 }
 
-/// The loaders of one operation, created on first use.
+/// A loader, created for the viewer of an operation.
+pub trait OfOperation: Send + Sync + 'static {
+    /// The loader for this operation.
+    fn of(ctx: &Context<'_>) -> Result<Self>
+    where
+        Self: Sized;
+}
+
+/// The loaders of one operation by type, each created on first use.
 pub struct Loaders {
-    app: App,
     batches: Batches,
-    accounts: OnceLock<DataLoader<Accounts>>,
-    subjects: OnceLock<DataLoader<Subjects>>,
-    chapters: OnceLock<DataLoader<Chapters>>,
-    catalogue: OnceLock<DataLoader<Catalogue>>,
-    quizzes_of_attempts: OnceLock<DataLoader<QuizzesOfAttempts>>,
-    attempts: OnceLock<DataLoader<Attempts>>,
-    results: OnceLock<DataLoader<Results>>,
-    answers: OnceLock<DataLoader<Answers>>,
-    ranks_this_morning: OnceLock<DataLoader<RanksThisMorning>>,
+    made: Mutex<Extensions>,
 }
 
 impl Loaders {
     /// For one operation; `Batches::loads` are to be run beside it.
-    pub fn new(app: App, batches: Batches) -> Self {
+    pub fn new(batches: Batches) -> Self {
         Self {
-            app,
             batches,
-            accounts: OnceLock::new(),
-            subjects: OnceLock::new(),
-            chapters: OnceLock::new(),
-            catalogue: OnceLock::new(),
-            quizzes_of_attempts: OnceLock::new(),
-            attempts: OnceLock::new(),
-            results: OnceLock::new(),
-            answers: OnceLock::new(),
-            ranks_this_morning: OnceLock::new(),
+            made: Mutex::default(),
         }
     }
 
-    fn made<'l, L>(&'l self, cell: &'l OnceLock<DataLoader<L>>, make: impl FnOnce(Db) -> L) -> &'l DataLoader<L> {
-        cell.get_or_init(|| self.batches.loader(make(self.app.db.clone())))
-    }
-
-    /// Accounts, as far as the viewer may know of them.
-    pub fn accounts(&self, viewer: Option<&Viewer>) -> &DataLoader<Accounts> {
-        self.made(&self.accounts, |db| Accounts(db, viewer.cloned()))
-    }
-
-    /// Subjects of the catalogue.
-    pub fn subjects(&self) -> &DataLoader<Subjects> {
-        self.made(&self.subjects, Subjects)
-    }
-
-    /// Chapters of the catalogue.
-    pub fn chapters(&self) -> &DataLoader<Chapters> {
-        self.made(&self.chapters, Chapters)
-    }
-
-    /// Quizzes of the catalogue.
-    pub fn catalogue(&self) -> &DataLoader<Catalogue> {
-        self.made(&self.catalogue, Catalogue)
-    }
-
-    /// The quizzes of attempts that the viewer may read.
-    pub fn quizzes_of_attempts(&self, viewer: &Viewer) -> &DataLoader<QuizzesOfAttempts> {
-        self.made(&self.quizzes_of_attempts, |db| QuizzesOfAttempts(db, viewer.clone()))
-    }
-
-    /// Attempts that the viewer may read.
-    pub fn attempts(&self, viewer: &Viewer) -> &DataLoader<Attempts> {
-        self.made(&self.attempts, |db| Attempts(db, viewer.clone()))
-    }
-
-    /// Results of attempts that the viewer has been given.
-    pub fn results(&self) -> &DataLoader<Results> {
-        self.made(&self.results, Results)
-    }
-
-    /// Answers of attempts that the viewer has been given.
-    pub fn answers(&self) -> &DataLoader<Answers> {
-        self.made(&self.answers, Answers)
-    }
-
-    /// The ranks at the start of the day.
-    pub fn ranks_this_morning(&self) -> &DataLoader<RanksThisMorning> {
-        self.made(&self.ranks_this_morning, |_| RanksThisMorning(self.app.clone()))
+    fn get<L: OfOperation>(&self, ctx: &Context<'_>) -> Result<Arc<DataLoader<L>>> {
+        let mut made = lock(&self.made);
+        if let Some(loader) = made.get::<Arc<DataLoader<L>>>() {
+            return Ok(loader.clone());
+        }
+        let loader = Arc::new(self.batches.loader(L::of(ctx)?));
+        made.insert(loader.clone());
+        Ok(loader)
     }
 }
 
@@ -124,8 +71,8 @@ pub trait RequestContext<'a> {
     fn viewer(&self) -> Result<&'a Viewer>;
     /// The present moment.
     fn now(&self) -> Moment;
-    /// The loaders of this operation.
-    fn loaders(&self) -> &'a Loaders;
+    /// The operation's loader of this type.
+    fn loader<L: OfOperation>(&self) -> Result<Arc<DataLoader<L>>>;
     /// The context of the request, apart from the viewer.
     fn caller(&self) -> &'a Caller;
     /// The cause of a change: actor, request and time.
@@ -145,8 +92,8 @@ impl<'a> RequestContext<'a> for Context<'a> {
         self.app().now()
     }
 
-    fn loaders(&self) -> &'a Loaders {
-        self.data_unchecked()
+    fn loader<L: OfOperation>(&self) -> Result<Arc<DataLoader<L>>> {
+        self.data_unchecked::<Loaders>().get(self)
     }
 
     fn caller(&self) -> &'a Caller {

@@ -211,7 +211,7 @@ impl ImportMutation {
         }
         Ok(Some(ImportBankPayload {
             bank_import: import.map(BankImport),
-            errors: errors.into_iter().map(Into::into).collect(),
+            errors,
         }))
     }
 }

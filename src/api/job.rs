@@ -14,7 +14,7 @@ use futures_util::Stream;
 use crate::{
     api::payload::as_payload,
     api::{
-        connection::{Connection, connection, page_cost},
+        connection::{Connection, Total, connection, page_cost},
         context::RequestContext,
         guard::Needs,
         payload::{UserError, date_time},
@@ -136,17 +136,6 @@ impl OutputType for JobKind {
     }
 }
 
-/// Beside a page of jobs.
-pub struct JobTotal(pub(super) Filter);
-
-#[Object]
-impl JobTotal {
-    /// The total number of items. Counted only if selected.
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
-        jobs::count(ctx.app().db.read(), &self.0).await
-    }
-}
-
 /// Jobs: queries.
 #[derive(Default)]
 pub struct JobQuery;
@@ -163,13 +152,17 @@ impl JobQuery {
         #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
-    ) -> Result<Option<Connection<Job, JobTotal>>> {
+    ) -> Result<Option<Connection<Job>>> {
         let filter = Filter {
             state: state.map(Into::into),
         };
         let page = Page::of((first, last), (after, before), |cursor| JobId::decode(cursor).ok())?;
         let slice = jobs::list(ctx.app().db.read(), &filter, &page).await?;
-        Ok(Some(connection(slice, JobTotal(filter), |job| job.id.encode(), Job)))
+        let total = Total::of(move |ctx| {
+            let filter = filter.clone();
+            Box::pin(async move { jobs::count(ctx.app().db.read(), &filter).await })
+        });
+        Ok(Some(connection(slice, total, |job| job.id.encode(), Job)))
     }
 }
 
@@ -206,7 +199,7 @@ impl JobMutation {
         let (job, errors) = as_payload(app::jobs::retry(ctx.app(), id, &ctx.cause()).await)?;
         Ok(Some(RetryJobPayload {
             job: job.map(Job),
-            errors: errors.into_iter().map(Into::into).collect(),
+            errors,
         }))
     }
 }

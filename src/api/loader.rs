@@ -3,168 +3,129 @@
 
 use std::{collections::HashMap, convert::Infallible, sync::Arc};
 
-use async_graphql::dataloader::Loader;
-use sea_orm::{ColumnTrait, DbErr, QueryFilter, Select, SelectTwo};
+use async_graphql::{Context, dataloader::Loader};
+use sea_orm::{ColumnTrait, DbErr, QueryFilter};
 
 use crate::{
+    api::context::{OfOperation, RequestContext},
     app::App,
     auth::Viewer,
     calendar::{day_of, midnight},
     db::Db,
     entity::{answer, attempt, chapter, quiz, result, revision, subject, user},
+    error::Result,
     id::{AttemptId, ChapterId, QuizId, SubjectId, UserId},
     quiz::paper::Published,
     ranks::{board::Board, question::Question},
 };
 
-/// Loads subjects that are not deleted.
-pub struct Subjects(pub Db);
+type Loaded<K, V> = Result<HashMap<K, V>, Arc<DbErr>>;
 
-impl Loader<SubjectId> for Subjects {
-    type Value = subject::Model;
-    type Error = Arc<DbErr>;
+/// A loader of one statement: what it needs of the viewer, the rows with these ids, and the entry of each.
+macro_rules! loader {
+    (
+        $(#[$doc:meta])* $Name:ident: $Id:ty => $Value:ty,
+        $Viewer:ty = |$ctx:pat_param| $given:expr,
+        |$viewer:pat_param, $ids:ident| $rows:expr,
+        $entry:expr
+    ) => {
+        $(#[$doc])*
+        pub struct $Name(pub Db, pub $Viewer);
 
-    async fn load(&self, ids: &[SubjectId]) -> Result<HashMap<SubjectId, subject::Model>, Arc<DbErr>> {
-        subjects(&self.0, subject::Entity::present(), ids).await
-    }
-}
+        impl OfOperation for $Name {
+            fn of(ctx: &Context<'_>) -> Result<Self> {
+                let $ctx = ctx;
+                Ok(Self(ctx.app().db.clone(), $given))
+            }
+        }
 
-async fn subjects(
-    db: &Db,
-    scope: Select<subject::Entity>,
-    ids: &[SubjectId],
-) -> Result<HashMap<SubjectId, subject::Model>, Arc<DbErr>> {
-    let found = scope
-        .filter(subject::Column::Id.is_in(ids.iter().copied()))
-        .all(db.read())
-        .await?;
-    Ok(found.into_iter().map(|subject| (subject.id, subject)).collect())
-}
+        impl Loader<$Id> for $Name {
+            type Value = $Value;
+            type Error = Arc<DbErr>;
 
-/// Loads chapters of subjects that are not deleted.
-pub struct Chapters(pub Db);
-
-impl Loader<ChapterId> for Chapters {
-    type Value = chapter::Model;
-    type Error = Arc<DbErr>;
-
-    async fn load(&self, ids: &[ChapterId]) -> Result<HashMap<ChapterId, chapter::Model>, Arc<DbErr>> {
-        chapters(&self.0, chapter::Entity::present(), ids).await
-    }
-}
-
-async fn chapters(
-    db: &Db,
-    scope: Select<chapter::Entity>,
-    ids: &[ChapterId],
-) -> Result<HashMap<ChapterId, chapter::Model>, Arc<DbErr>> {
-    let found = scope
-        .filter(chapter::Column::Id.is_in(ids.iter().copied()))
-        .all(db.read())
-        .await?;
-    Ok(found.into_iter().map(|chapter| (chapter.id, chapter)).collect())
-}
-
-/// Loads quizzes of the catalogue.
-pub struct Catalogue(pub Db);
-
-impl Loader<QuizId> for Catalogue {
-    type Value = Published;
-    type Error = Arc<DbErr>;
-
-    async fn load(&self, ids: &[QuizId]) -> Result<HashMap<QuizId, Published>, Arc<DbErr>> {
-        published(&self.0, quiz::Entity::catalogue(), ids).await
-    }
-}
-
-/// Loads the quizzes of attempts that a viewer may read, deleted ones too.
-pub struct QuizzesOfAttempts(pub Db, pub Viewer);
-
-impl Loader<QuizId> for QuizzesOfAttempts {
-    type Value = Published;
-    type Error = Arc<DbErr>;
-
-    async fn load(&self, ids: &[QuizId]) -> Result<HashMap<QuizId, Published>, Arc<DbErr>> {
-        published(&self.0, quiz::Entity::of_attempts_of(&self.1), ids).await
-    }
-}
-
-async fn published(
-    db: &Db,
-    quizzes: SelectTwo<quiz::Entity, revision::Entity>,
-    ids: &[QuizId],
-) -> Result<HashMap<QuizId, Published>, Arc<DbErr>> {
-    let rows = quizzes
-        .filter(quiz::Column::Id.is_in(ids.iter().copied()))
-        .all(db.read())
-        .await?;
-    let keyed = |(quiz, revision): (quiz::Model, Option<_>)| {
-        Some((
-            quiz.id,
-            Published {
-                quiz,
-                revision: revision?,
-            },
-        ))
+            async fn load(&self, ids: &[$Id]) -> Loaded<$Id, $Value> {
+                let ($viewer, $ids) = (&self.1, ids.iter().copied());
+                let rows = $rows.all(self.0.read()).await?;
+                Ok(rows.into_iter().filter_map($entry).collect())
+            }
+        }
     };
-    Ok(rows.into_iter().filter_map(keyed).collect())
 }
 
-/// Loads accounts that a viewer can find, whole: what of them may be shown is the fields' business.
-pub struct Accounts(pub Db, pub Option<Viewer>);
-
-impl Loader<UserId> for Accounts {
-    type Value = user::Model;
-    type Error = Arc<DbErr>;
-
-    async fn load(&self, ids: &[UserId]) -> Result<HashMap<UserId, user::Model>, Arc<DbErr>> {
-        let accounts = user::Entity::known_to(self.1.as_ref())
-            .filter(user::Column::Id.is_in(ids.iter().copied()))
-            .all(self.0.read())
-            .await?;
-        Ok(accounts.into_iter().map(|account| (account.id, account)).collect())
-    }
+loader! {
+    /// Loads subjects that are not deleted.
+    Subjects: SubjectId => subject::Model,
+    () = |_| (),
+    |_, ids| subject::Entity::present().filter(subject::Column::Id.is_in(ids)),
+    |subject| Some((subject.id, subject))
 }
 
-/// Loads attempts that a viewer may read.
-pub struct Attempts(pub Db, pub Viewer);
-
-impl Loader<AttemptId> for Attempts {
-    type Value = attempt::Model;
-    type Error = Arc<DbErr>;
-
-    async fn load(&self, ids: &[AttemptId]) -> Result<HashMap<AttemptId, attempt::Model>, Arc<DbErr>> {
-        let attempts = attempt::Entity::readable_by(&self.1)
-            .filter(attempt::Column::Id.is_in(ids.iter().copied()))
-            .all(self.0.read())
-            .await?;
-        Ok(attempts.into_iter().map(|attempt| (attempt.id, attempt)).collect())
-    }
+loader! {
+    /// Loads chapters of subjects that are not deleted.
+    Chapters: ChapterId => chapter::Model,
+    () = |_| (),
+    |_, ids| chapter::Entity::present().filter(chapter::Column::Id.is_in(ids)),
+    |chapter| Some((chapter.id, chapter))
 }
 
-/// Loads results.
-pub struct Results(pub Db);
+loader! {
+    /// Loads quizzes of the catalogue.
+    Catalogue: QuizId => Published,
+    () = |_| (),
+    |_, ids| quiz::Entity::catalogue().filter(quiz::Column::Id.is_in(ids)),
+    published
+}
 
-impl Loader<AttemptId> for Results {
-    type Value = result::Model;
-    type Error = Arc<DbErr>;
+loader! {
+    /// Loads the quizzes of attempts that a viewer may read, deleted ones too.
+    QuizzesOfAttempts: QuizId => Published,
+    Viewer = |ctx| ctx.viewer()?.clone(),
+    |viewer, ids| quiz::Entity::of_attempts_of(viewer).filter(quiz::Column::Id.is_in(ids)),
+    published
+}
 
-    async fn load(&self, ids: &[AttemptId]) -> Result<HashMap<AttemptId, result::Model>, Arc<DbErr>> {
-        let results = result::Entity::of_attempts(ids.iter().copied())
-            .all(self.0.read())
-            .await?;
-        Ok(results.into_iter().map(|result| (result.attempt_id, result)).collect())
-    }
+fn published((quiz, revision): (quiz::Model, Option<revision::Model>)) -> Option<(QuizId, Published)> {
+    revision.map(|revision| (quiz.id, Published { quiz, revision }))
+}
+
+loader! {
+    /// Loads accounts that a viewer can find, whole: what of them may be shown is the fields' business.
+    Accounts: UserId => user::Model,
+    Option<Viewer> = |ctx| ctx.viewer().ok().cloned(),
+    |viewer, ids| user::Entity::known_to(viewer.as_ref()).filter(user::Column::Id.is_in(ids)),
+    |account| Some((account.id, account))
+}
+
+loader! {
+    /// Loads attempts that a viewer may read.
+    Attempts: AttemptId => attempt::Model,
+    Viewer = |ctx| ctx.viewer()?.clone(),
+    |viewer, ids| attempt::Entity::readable_by(viewer).filter(attempt::Column::Id.is_in(ids)),
+    |attempt| Some((attempt.id, attempt))
+}
+
+loader! {
+    /// Loads results.
+    Results: AttemptId => result::Model,
+    () = |_| (),
+    |_, ids| result::Entity::of_attempts(ids),
+    |result| Some((result.attempt_id, result))
 }
 
 /// Loads all answers of attempts.
-pub struct Answers(pub Db);
+pub struct Answers(Db);
+
+impl OfOperation for Answers {
+    fn of(ctx: &Context<'_>) -> Result<Self> {
+        Ok(Self(ctx.app().db.clone()))
+    }
+}
 
 impl Loader<AttemptId> for Answers {
     type Value = Vec<answer::Model>;
     type Error = Arc<DbErr>;
 
-    async fn load(&self, ids: &[AttemptId]) -> Result<HashMap<AttemptId, Vec<answer::Model>>, Arc<DbErr>> {
+    async fn load(&self, ids: &[AttemptId]) -> Loaded<AttemptId, Vec<answer::Model>> {
         let mut answers: HashMap<_, Vec<_>> = HashMap::new();
         for answer in answer::Entity::of_attempts(ids.iter().copied())
             .all(self.0.read())
@@ -178,7 +139,13 @@ impl Loader<AttemptId> for Answers {
 
 /// Loads the ranks at the start of the day. Students without one have no entry; neither has anyone while the index is
 /// unavailable, as the tables would take too long.
-pub struct RanksThisMorning(pub App);
+pub struct RanksThisMorning(App);
+
+impl OfOperation for RanksThisMorning {
+    fn of(ctx: &Context<'_>) -> Result<Self> {
+        Ok(Self(ctx.app().clone()))
+    }
+}
 
 impl Loader<(Board, UserId)> for RanksThisMorning {
     type Value = u64;

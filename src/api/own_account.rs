@@ -106,9 +106,7 @@ pub struct AccountPayload {
 impl AccountPayload {
     fn of(result: Result<()>) -> Result<Self> {
         let (_, errors) = as_payload(result)?;
-        Ok(Self {
-            errors: errors.into_iter().map(UserError::from).collect(),
-        })
+        Ok(Self { errors })
     }
 }
 
@@ -149,7 +147,7 @@ impl OwnAccountMutation {
         let (account, errors) = as_payload(own::update(ctx.app(), ctx.viewer()?, changes, &ctx.cause()).await)?;
         Ok(Some(UpdateAccountPayload {
             user: account.map(|account| User(account.into())),
-            errors: errors.into_iter().map(UserError::from).collect(),
+            errors,
         }))
     }
 
@@ -165,7 +163,7 @@ impl OwnAccountMutation {
         let (revoked, errors) = as_payload(changed)?;
         Ok(Some(ChangePasswordPayload {
             revoked_count: revoked.and_then(|revoked| i32::try_from(revoked).ok()),
-            errors: errors.into_iter().map(UserError::from).collect(),
+            errors,
         }))
     }
 

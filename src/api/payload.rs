@@ -41,7 +41,7 @@ pub fn points(score: i64) -> f64 {
 #[derive(SimpleObject)]
 pub struct UserError {
     /// The kind of outcome.
-    code: UserErrorCode,
+    pub(super) code: UserErrorCode,
     /// A message to show to the person.
     message: String,
     /// The path of the argument at fault, e.g. `["input", "email"]`; empty if no argument is.
@@ -68,10 +68,10 @@ pub fn if_there<T>(result: Result<T>) -> Result<Option<T>> {
 }
 
 /// Splits a mutation's result into what its payload carries: the value, or the outcomes its user can act on.
-pub fn as_payload<T>(result: Result<T>) -> Result<(Option<T>, Vec<error::UserError>)> {
+pub fn as_payload<T>(result: Result<T>) -> Result<(Option<T>, Vec<UserError>)> {
     match result {
         Ok(value) => Ok((Some(value), Vec::new())),
-        Err(Error::User(error)) => Ok((None, vec![error])),
+        Err(Error::User(error)) => Ok((None, vec![error.into()])),
         Err(error) => Err(error),
     }
 }

@@ -6,9 +6,9 @@ use super::{session::RevokeSessionPayload, user::User};
 use crate::{
     account::people::{self, Filter},
     api::payload::as_payload,
-    api::user::Role,
+    api::session::Role,
     api::{
-        connection::{Connection, connection, page_cost},
+        connection::{Connection, Total, connection, page_cost},
         context::RequestContext,
         guard::Needs,
         payload::UserError,
@@ -54,17 +54,6 @@ impl UserFilter {
             role: self.role.map(Into::into),
             state: self.state.map(Into::into),
         })
-    }
-}
-
-/// Beside a page of accounts.
-pub struct UserTotal(pub(super) Filter);
-
-#[Object]
-impl UserTotal {
-    /// The total number of items. Counted only if selected.
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
-        people::count(ctx.app().db.read(), &self.0).await
     }
 }
 
@@ -121,7 +110,7 @@ impl UserPayload {
         let (account, errors) = as_payload(changed)?;
         Ok(Some(Self {
             user: account.map(|account| User(account.into())),
-            errors: errors.into_iter().map(UserError::from).collect(),
+            errors,
         }))
     }
 }
@@ -142,13 +131,17 @@ impl PeopleQuery {
         #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
-    ) -> Result<Option<Connection<User, UserTotal>>> {
+    ) -> Result<Option<Connection<User>>> {
         let filter = filter.map(UserFilter::decode).transpose()?.unwrap_or_default();
         let page = Page::of((first, last), (after, before), |cursor| UserId::decode(cursor).ok())?;
         let slice = people::list(ctx.app().db.read(), &filter, &page).await?;
+        let total = Total::of(move |ctx| {
+            let filter = filter.clone();
+            Box::pin(async move { people::count(ctx.app().db.read(), &filter).await })
+        });
         Ok(Some(connection(
             slice,
-            UserTotal(filter),
+            total,
             |account| account.id.encode(),
             |account| User(account.into()),
         )))

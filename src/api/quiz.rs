@@ -10,9 +10,10 @@ use crate::{
     api::{
         board::Board,
         board::BoardWindow,
-        connection::{Connection, connection, page_cost},
+        connection::{Connection, Total, connection, page_cost},
         context::RequestContext,
         guard::Needs,
+        loader::{Catalogue, Chapters, Subjects},
         payload::{UserError, date_time, points},
         scalar::{Markdown, Reason, SearchText},
     },
@@ -63,7 +64,7 @@ impl From<&subject::Model> for Subject {
 
 /// The subject with this id.
 pub async fn subject(ctx: &Context<'_>, id: SubjectId) -> Result<Subject> {
-    let found = ctx.loaders().subjects().load_one(id).await?;
+    let found = ctx.loader::<Subjects>()?.load_one(id).await?;
     found.as_ref().map(Subject::from).ok_or(Error::NotFound)
 }
 
@@ -89,15 +90,12 @@ impl Subject {
         #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Chapter, ChapterTotal>> {
+    ) -> Result<Connection<Chapter>> {
         let page = Page::of((first, last), (after, before), |cursor| ChapterId::decode(cursor).ok())?;
+        let subject = self.id;
+        let total = Total::of(move |ctx| Box::pin(crate::quiz::chapter_count(ctx.app().db.read(), subject)));
         let slice = crate::quiz::chapters(ctx.app().db.read(), self.id, &page).await?;
-        Ok(connection(
-            slice,
-            ChapterTotal(self.id),
-            |chapter| chapter.id.encode(),
-            Chapter::from,
-        ))
+        Ok(connection(slice, total, |chapter| chapter.id.encode(), Chapter::from))
     }
 
     /// The subject's current board.
@@ -110,17 +108,6 @@ impl Subject {
         leaderboard::query::present(&ctx.app().boards, Scope::Subject(self.id), span, &ctx.now())
             .await
             .map(Board)
-    }
-}
-
-/// Beside a page of chapters.
-pub struct ChapterTotal(pub(super) SubjectId);
-
-#[Object]
-impl ChapterTotal {
-    /// The total number of items. Counted only if selected.
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
-        crate::quiz::chapter_count(ctx.app().db.read(), self.0).await
     }
 }
 
@@ -147,7 +134,7 @@ impl From<chapter::Model> for Chapter {
 
 /// The chapter with this id.
 pub async fn chapter(ctx: &Context<'_>, id: ChapterId) -> Result<Chapter> {
-    let found = ctx.loaders().chapters().load_one(id).await?;
+    let found = ctx.loader::<Chapters>()?.load_one(id).await?;
     found.map(Chapter::from).ok_or(Error::NotFound)
 }
 
@@ -182,7 +169,7 @@ impl From<Published> for Quiz {
 
 /// The quiz of the catalogue with this id.
 pub async fn quiz(ctx: &Context<'_>, id: QuizId) -> Result<Quiz> {
-    let found = ctx.loaders().catalogue().load_one(id).await?;
+    let found = ctx.loader::<Catalogue>()?.load_one(id).await?;
     found.map(Quiz).ok_or(Error::NotFound)
 }
 
@@ -398,28 +385,6 @@ impl QuizFilter {
     }
 }
 
-/// Beside a page of quizzes.
-pub struct QuizTotal(pub(super) Filter);
-
-#[Object]
-impl QuizTotal {
-    /// The total number of items. Counted only if selected.
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
-        crate::quiz::catalogue_count(ctx.app().db.read(), &self.0).await
-    }
-}
-
-/// Beside a page of subjects.
-pub struct SubjectTotal;
-
-#[Object]
-impl SubjectTotal {
-    /// The total number of items. Counted only if selected.
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
-        crate::quiz::subject_count(ctx.app().db.read()).await
-    }
-}
-
 /// The catalogue: queries. Open to everyone.
 #[derive(Default)]
 pub struct CatalogueQuery;
@@ -435,12 +400,12 @@ impl CatalogueQuery {
         #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Subject, SubjectTotal>> {
+    ) -> Result<Connection<Subject>> {
         let page = Page::of((first, last), (after, before), |cursor| SubjectId::decode(cursor).ok())?;
         let slice = crate::quiz::subjects(ctx.app().db.read(), &page).await?;
         Ok(connection(
             slice,
-            SubjectTotal,
+            Total::of(|ctx| Box::pin(crate::quiz::subject_count(ctx.app().db.read()))),
             |subject| subject.id.encode(),
             |subject| Subject::from(&subject),
         ))
@@ -456,16 +421,15 @@ impl CatalogueQuery {
         #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Quiz, QuizTotal>> {
+    ) -> Result<Connection<Quiz>> {
         let filter = filter.map(QuizFilter::decode).transpose()?.unwrap_or_default();
         let page = Page::of((first, last), (after, before), |cursor| QuizId::decode(cursor).ok())?;
         let slice = crate::quiz::catalogue(ctx.app().db.read(), &filter, &page).await?;
-        Ok(connection(
-            slice,
-            QuizTotal(filter),
-            |published| published.quiz.id.encode(),
-            Quiz,
-        ))
+        let total = Total::of(move |ctx| {
+            let filter = filter.clone();
+            Box::pin(async move { crate::quiz::catalogue_count(ctx.app().db.read(), &filter).await })
+        });
+        Ok(connection(slice, total, |published| published.quiz.id.encode(), Quiz))
     }
 
     /// A published quiz.
@@ -518,9 +482,6 @@ impl QuizMutation {
             Err(_) => Err(Error::input("choiceId", "This is no choice of the question.")),
         };
         let (correction, errors) = as_payload(corrected)?;
-        Ok(Some(CorrectQuestionPayload {
-            correction,
-            errors: errors.into_iter().map(Into::into).collect(),
-        }))
+        Ok(Some(CorrectQuestionPayload { correction, errors }))
     }
 }

@@ -13,18 +13,19 @@ use super::measure::measured;
 use crate::{
     api::{
         attempt::{Attempt, AttemptMutation, AttemptQuery},
-        audit::AuditQuery,
+        audit::{AuditConnection, AuditQuery},
         batch::Batches,
-        board::{Board, BoardQuery, BoardSubscription},
+        board::{AsOf, Board, BoardQuery, BoardSubscription, Standing},
+        connection::Connection,
         context::{Caller, Loaders},
         dashboard::DashboardQuery,
         import::{ImportMutation, ImportQuery},
-        job::{JobMutation, JobQuery, JobSubscription},
+        job::{Job, JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
         own_account::{OwnAccountMutation, OwnAccountQuery},
         people::{PeopleMutation, PeopleQuery},
         quiz::{CatalogueQuery, Chapter, Quiz, QuizMutation, Subject},
-        session::SessionMutation,
+        session::{Session, SessionMutation},
         user::{User, ViewerQuery},
     },
     app::App,
@@ -76,6 +77,15 @@ pub struct Subscription(BoardSubscription, JobSubscription);
 /// been judged when it was admitted, all but its complexity, which `Judge` sees to.
 pub fn build() -> Schema {
     async_graphql::Schema::build(Query::default(), Mutation::default(), Subscription::default())
+        .override_output_type_description::<Connection<Attempt>>("A page of attempts.")
+        .override_output_type_description::<AuditConnection>("A page of audit log entries.")
+        .override_output_type_description::<Connection<Chapter>>("A page of chapters.")
+        .override_output_type_description::<Connection<Job>>("A page of jobs.")
+        .override_output_type_description::<Connection<Quiz>>("A page of quizzes.")
+        .override_output_type_description::<Connection<Session>>("A page of sessions.")
+        .override_output_type_description::<Connection<Standing, AsOf>>("A page of standings.")
+        .override_output_type_description::<Connection<Subject>>("A page of subjects.")
+        .override_output_type_description::<Connection<User>>("A page of accounts.")
         .limit_recursive_depth(usize::MAX)
         .extension(Judge::default())
         .finish()
@@ -165,7 +175,7 @@ pub fn run(
         .into_request()
         .data(app.clone())
         .data(caller)
-        .data(Loaders::new(app.clone(), batches));
+        .data(Loaders::new(batches));
     if let Some(viewer) = viewer {
         request = request.data(viewer);
     }

@@ -13,9 +13,9 @@ use crate::{
     api::{
         context::RequestContext,
         guard::Needs,
+        loader::Accounts,
         payload::{UserError, date_time},
         scalar::{EmailAddress, Handle, Password},
-        user::Role,
     },
     auth::cookie,
     entity::{
@@ -25,6 +25,18 @@ use crate::{
     error::{Error, Result},
     id::{SessionId, UserId},
 };
+
+/// The role of an account, which determines its permissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "Role", remote = "crate::auth::role::Role")]
+pub enum Role {
+    /// Takes quizzes and is ranked on boards.
+    Student,
+    /// Staff. Writes, imports and publishes content.
+    Editor,
+    /// Staff. Also manages accounts and reads the audit log.
+    Admin,
+}
 
 /// The transport of a session's tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -96,7 +108,7 @@ impl SessionPayload {
     /// The signed-in account.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<Viewer>> {
         let Some(id) = self.user else { return Ok(None) };
-        let found = ctx.loaders().accounts(ctx.viewer().ok()).load_one(id).await?;
+        let found = ctx.loader::<Accounts>()?.load_one(id).await?;
         Ok(found.map(Viewer::from))
     }
 }
@@ -317,6 +329,6 @@ fn signed_in(ctx: &Context<'_>, tokens: Result<Tokens>) -> Result<SessionPayload
     Ok(SessionPayload {
         user,
         tokens: shown,
-        errors: errors.into_iter().map(UserError::from).collect(),
+        errors,
     })
 }

@@ -1,18 +1,19 @@
 //! Accounts in the API.
 
-use async_graphql::{Context, Enum, ID, Object};
+use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 
 use crate::{
     account::{Profile, session as sessions},
     api::{
-        attempt::{Attempt, AttemptFilter, AttemptTotal},
-        connection::{Connection, connection, page_cost},
+        attempt::{Attempt, AttemptFilter},
+        connection::{Connection, Total, connection, page_cost},
         context::RequestContext,
         guard::Needs,
+        loader::Accounts,
         payload::date_time,
         scalar::{EmailAddress, Handle, PictureUrl},
-        session::Session,
+        session::{Role, Session},
     },
     attempt,
     entity::user,
@@ -20,18 +21,6 @@ use crate::{
     id::{AttemptId, SessionId, UserId},
     page::Page,
 };
-
-/// The role of an account, which determines its permissions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(name = "Role", remote = "crate::auth::role::Role")]
-pub enum Role {
-    /// Takes quizzes and is ranked on boards.
-    Student,
-    /// Staff. Writes, imports and publishes content.
-    Editor,
-    /// Staff. Also manages accounts and reads the audit log.
-    Admin,
-}
 
 /// An account, as others see it. What is only its owner's and staff's is `null` with an error for others.
 #[derive(Clone)]
@@ -46,7 +35,7 @@ impl From<Profile> for User {
 /// An account of which only the id is known so far.
 pub async fn user(ctx: &Context<'_>, id: UserId) -> Result<User> {
     ctx.viewer()?;
-    let found = ctx.loaders().accounts(ctx.viewer().ok()).load_one(id).await?;
+    let found = ctx.loader::<Accounts>()?.load_one(id).await?;
     found.map(|account| User(account.into())).ok_or(Error::NotFound)
 }
 
@@ -54,7 +43,7 @@ impl User {
     /// The whole account, for its owner and for staff.
     async fn private(&self, ctx: &Context<'_>) -> Result<user::Model> {
         self.must_be_readable(ctx)?;
-        let found = ctx.loaders().accounts(ctx.viewer().ok()).load_one(self.0.id).await?;
+        let found = ctx.loader::<Accounts>()?.load_one(self.0.id).await?;
         found.ok_or(Error::NotFound)
     }
 
@@ -133,19 +122,17 @@ impl User {
         #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
-    ) -> Result<Option<Connection<Session, SessionTotal>>> {
+    ) -> Result<Option<Connection<Session>>> {
         let viewer = ctx.viewer()?;
         if viewer.user() != self.0.id {
             return Err(Error::Forbidden);
         }
         let page = Page::of((first, last), (after, before), |cursor| SessionId::decode(cursor).ok())?;
         let slice = sessions::list(ctx.app().db.read(), viewer, ctx.now().at, &page).await?;
-        Ok(Some(connection(
-            slice,
-            SessionTotal,
-            |session| session.id.encode(),
-            Session,
-        )))
+        let total = Total::of(|ctx| {
+            Box::pin(async { sessions::count(ctx.app().db.read(), ctx.viewer()?, ctx.now().at).await })
+        });
+        Ok(Some(connection(slice, total, |session| session.id.encode(), Session)))
     }
 
     /// The attempts, newest first. Only for the account's owner and staff.
@@ -158,32 +145,21 @@ impl User {
         #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
         #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
-    ) -> Result<Option<Connection<Attempt, AttemptTotal>>> {
+    ) -> Result<Option<Connection<Attempt>>> {
         self.must_be_readable(ctx)?;
         let filter = filter.map(AttemptFilter::decode).transpose()?.unwrap_or_default();
         let page = Page::of((first, last), (after, before), |cursor| AttemptId::decode(cursor).ok())?;
         let slice = attempt::list(ctx.app().db.read(), ctx.viewer()?, self.0.id, filter, &page).await?;
-        let total = AttemptTotal {
-            student: self.0.id,
-            filter,
-        };
+        let student = self.0.id;
+        let total = Total::of(move |ctx| {
+            Box::pin(async move { attempt::count(ctx.app().db.read(), ctx.viewer()?, student, filter).await })
+        });
         Ok(Some(connection(
             slice,
             total,
             |attempt| attempt.id.encode(),
             Attempt::from,
         )))
-    }
-}
-
-/// Beside a page of sessions.
-pub struct SessionTotal;
-
-#[Object]
-impl SessionTotal {
-    /// The total number of items. Counted only if selected.
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<u64> {
-        sessions::count(ctx.app().db.read(), ctx.viewer()?, ctx.now().at).await
     }
 }
 

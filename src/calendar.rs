@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use crate::clock::Time;
 
 /// The first moment of a day. Where the clocks go forward at midnight the day begins at the first hour there is.
-pub fn midnight(day: NaiveDate, zone: Tz) -> Time {
+pub(crate) fn midnight(day: NaiveDate, zone: Tz) -> Time {
     let from = day.and_time(NaiveTime::MIN);
     (0..4)
         .find_map(|hours| {
@@ -17,7 +17,7 @@ pub fn midnight(day: NaiveDate, zone: Tz) -> Time {
 }
 
 /// The day of `at` in `zone`, as 2026-11-23.
-pub fn day_of(at: Time, zone: Tz) -> NaiveDate {
+pub(crate) fn day_of(at: Time, zone: Tz) -> NaiveDate {
     let at: DateTime<Utc> = at.to_utc();
     zone.from_utc_datetime(&at.naive_utc()).date_naive()
 }

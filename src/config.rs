@@ -3,8 +3,8 @@
 //! A key belongs to the section of the module that uses it, with its default, its check and its documentation; this is
 //! their sum. `marmalade config` prints every key.
 
-pub mod server;
-pub mod site;
+pub(crate) mod server;
+pub(crate) mod site;
 
 use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf};
 

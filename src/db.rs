@@ -311,7 +311,7 @@ fn options(url: &str, connections: u32, statement_timeout: Option<Duration>) -> 
 }
 
 /// A snapshot of an existing embedded database, opened read-only; later writes are not visible.
-pub async fn snapshot(file: &Path) -> Result<DatabaseTransaction> {
+pub(crate) async fn snapshot(file: &Path) -> Result<DatabaseTransaction> {
     let file = file.to_owned();
     let mut options = ConnectOptions::new("sqlite://snapshot?mode=ro");
     options
@@ -332,7 +332,7 @@ pub fn sql<const N: usize>(conn: &impl ConnectionTrait, text: impl Into<String>,
 
 /// Keeps the rows of `table` from being changed until the statement that reads them commits. SQLite has one writer and
 /// needs no such lock.
-pub fn for_share_of(conn: &impl ConnectionTrait, table: &str) -> String {
+pub(crate) fn for_share_of(conn: &impl ConnectionTrait, table: &str) -> String {
     match conn.get_database_backend() {
         DbBackend::Postgres => format!("FOR SHARE OF {table}"),
         _ => String::new(),
@@ -354,7 +354,7 @@ pub enum AdvisoryLock {
 }
 
 /// Waits for an advisory lock and holds it to the end of the transaction. SQLite has a single writer and needs none.
-pub async fn advisory_lock(tx: &impl ConnectionTrait, lock: AdvisoryLock) -> Result<()> {
+pub(crate) async fn advisory_lock(tx: &impl ConnectionTrait, lock: AdvisoryLock) -> Result<()> {
     if tx.get_database_backend() == DbBackend::Postgres {
         let wait = sql(tx, "SELECT pg_advisory_xact_lock($1)", [(lock as i64).into()]);
         tx.execute_raw(wait).await?;
@@ -363,7 +363,7 @@ pub async fn advisory_lock(tx: &impl ConnectionTrait, lock: AdvisoryLock) -> Res
 }
 
 /// Whether a text holds a word, whatever the case. `%` and `_` stand for themselves.
-pub fn contains(column: impl ColumnTrait, word: &str) -> Expr {
+pub(crate) fn contains(column: impl ColumnTrait, word: &str) -> Expr {
     let word = word
         .to_lowercase()
         .replace('\\', "\\\\")
@@ -374,17 +374,9 @@ pub fn contains(column: impl ColumnTrait, word: &str) -> Expr {
 }
 
 /// The type name of bytes, for a cast: PostgreSQL can't infer the type of `SELECT $1`.
-pub fn bytes(conn: &impl ConnectionTrait) -> &'static str {
+pub(crate) fn bytes(conn: &impl ConnectionTrait) -> &'static str {
     match conn.get_database_backend() {
         DbBackend::Postgres => "bytea",
-        _ => "BLOB",
-    }
-}
-
-/// The type of an id, for a cast.
-pub fn uuid(conn: &impl ConnectionTrait) -> &'static str {
-    match conn.get_database_backend() {
-        DbBackend::Postgres => "uuid",
         _ => "BLOB",
     }
 }
@@ -428,7 +420,7 @@ const RETRY_PAUSES: [Duration; 3] = [
 
 /// Runs an idempotent operation with up to three retries on transient database failures, with growing pauses. For
 /// operations that clients would retry anyway; a [`Reader`] retries by itself.
-pub async fn with_retries<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Result<T> {
+pub(crate) async fn with_retries<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Result<T> {
     retry(|error| error.cause()?.downcast_ref(), work).await
 }
 
@@ -474,7 +466,7 @@ fn is_transient(cause: &DbErr) -> bool {
 }
 
 /// Skips the rows that another transaction is just claiming.
-pub fn for_update_skip_locked(conn: &impl ConnectionTrait) -> &'static str {
+pub(crate) fn for_update_skip_locked(conn: &impl ConnectionTrait) -> &'static str {
     match conn.get_database_backend() {
         DbBackend::Postgres => "FOR UPDATE SKIP LOCKED",
         _ => "",

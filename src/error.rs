@@ -37,7 +37,7 @@ pub enum Error {
 }
 
 /// The cause of an internal error: for the log, never for a client.
-pub type Cause = std::sync::Arc<dyn std::error::Error + Send + Sync>;
+pub(crate) type Cause = std::sync::Arc<dyn std::error::Error + Send + Sync>;
 
 /// An outcome a person can act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +134,6 @@ impl From<std::sync::Arc<DbErr>> for Error {
 }
 
 /// Seconds to wait, rounded up so that a client that waits them is not refused again.
-pub fn whole_seconds(wait: Duration) -> u64 {
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

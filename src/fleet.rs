@@ -228,7 +228,7 @@ fn event_of(message: &Msg, own: Uuid) -> Option<String> {
 }
 
 /// The error for an unexpected reply of Redis.
-pub fn unexpected() -> Error {
+pub(crate) fn unexpected() -> Error {
     Error::internal(RedisError::from((
         ErrorKind::UnexpectedReturnType,
         "an unexpected answer",

@@ -61,12 +61,12 @@ ids! {
 }
 
 /// `prefix_` and the bytes in URL-safe base64.
-pub fn encode(prefix: &str, bytes: &[u8]) -> String {
+pub(crate) fn encode(prefix: &str, bytes: &[u8]) -> String {
     format!("{prefix}_{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// The bytes of an id that begins with `prefix_`.
-pub fn decode(prefix: &str, id: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(prefix: &str, id: &str) -> Option<Vec<u8>> {
     let rest = id.strip_prefix(prefix)?.strip_prefix('_')?;
     URL_SAFE_NO_PAD.decode(rest).ok()
 }

@@ -9,6 +9,7 @@
 //! | rules | [`app`], [`attempt`], [`import`], [`dashboard`], [`leaderboard`], [`quiz`], [`account`] |
 //! | what rules stand on | [`jobs`], [`mail`], [`audit`], [`ranks`], [`config`], [`entity`], [`limit`], [`operation`], [`auth`], [`outbox`], [`db`] |
 //! | the ground | [`telemetry`], [`id`], [`page`], [`text`], [`calendar`], [`fleet`], [`clock`], [`error`], [`secret`], [`sync`] |
+#![deny(unreachable_pub)]
 
 pub mod account;
 pub mod api;
@@ -17,7 +18,7 @@ pub mod attempt;
 pub mod audit;
 pub mod auth;
 pub mod background;
-pub mod calendar;
+mod calendar;
 pub mod change;
 pub mod clock;
 pub mod config;
@@ -33,7 +34,7 @@ pub mod import;
 pub mod jobs;
 pub mod leaderboard;
 pub mod limit;
-pub mod mail;
+mod mail;
 pub mod open;
 pub mod operation;
 pub mod ops;
@@ -43,8 +44,8 @@ pub mod quiz;
 pub mod ranks;
 pub mod secret;
 pub mod serve;
-pub mod setting;
-pub mod site;
-pub mod sync;
+mod setting;
+mod site;
+mod sync;
 pub mod telemetry;
-pub mod text;
+mod text;

@@ -8,7 +8,7 @@
 //! A single server counts in memory. A fleet counts in Redis, and each of its servers in memory while Redis is
 //! unavailable.
 
-pub mod shared;
+pub(crate) mod shared;
 
 use std::{
     collections::{HashMap, VecDeque},

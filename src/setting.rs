@@ -7,12 +7,12 @@ use confique::{Config, Layer};
 use serde::{Deserialize, Deserializer, de::Error};
 
 /// A section in which nothing is configured.
-pub fn defaults<S: Config>() -> S {
+pub(crate) fn defaults<S: Config>() -> S {
     S::from_layer(Layer::default_values()).unwrap_or_else(|error| unreachable!("the defaults are valid: {error}"))
 }
 
 /// Reads what is written as text, here and in the file.
-pub fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(crate) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr<Err: Display>,
@@ -23,12 +23,12 @@ where
 }
 
 /// Reads a time in milliseconds.
-pub fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(crate) fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     u64::deserialize(deserializer).map(Duration::from_millis)
 }
 
 /// Reads a list: with commas in the environment, an array in the file.
-pub fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub(crate) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "neither a text with commas nor an array of texts")]
     enum Form {

@@ -44,7 +44,7 @@ impl Site {
 
 /// The zone that was stored when the database was first used. A different one in the configuration is refused: closed
 /// windows would change.
-pub async fn site_zone(db: &Db, configured: Option<Tz>, now: Time) -> Result<Tz> {
+pub(crate) async fn site_zone(db: &Db, configured: Option<Tz>, now: Time) -> Result<Tz> {
     let conn = db.write();
     let initial = configured.unwrap_or(Tz::UTC);
     let row = site::ActiveModel {

@@ -16,7 +16,8 @@ use metrics::{Unit, counter, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::Deserialize;
 
-pub use self::traces::{Traces, follow};
+pub use self::traces::Traces;
+pub(crate) use self::traces::follow;
 
 use crate::secret::Secret;
 
@@ -182,29 +183,29 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
     (BUILD, Kind::Gauge, Unit::Count, "1, with the version as label"),
 ];
 
-pub const OPERATION: &str = "marmalade_operation_seconds";
-pub const OPERATION_ERRORS: &str = "marmalade_operation_errors_total";
-pub const STREAM_EVENTS: &str = "marmalade_stream_events_total";
+pub(crate) const OPERATION: &str = "marmalade_operation_seconds";
+pub(crate) const OPERATION_ERRORS: &str = "marmalade_operation_errors_total";
+pub(crate) const STREAM_EVENTS: &str = "marmalade_stream_events_total";
 const REFUSALS: &str = "marmalade_limiter_refusals_total";
 const SOCKETS: &str = "marmalade_sockets";
-pub const STREAMS: &str = "marmalade_streams";
+pub(crate) const STREAMS: &str = "marmalade_streams";
 const STATEMENT: &str = "marmalade_statement_seconds";
 const STATEMENT_FAILURES: &str = "marmalade_statement_failures_total";
 const SLOW_STATEMENTS: &str = "marmalade_slow_statements_total";
 const RETRIES: &str = "marmalade_retries_total";
-pub const CONNECTIONS: &str = "marmalade_database_connections";
+pub(crate) const CONNECTIONS: &str = "marmalade_database_connections";
 const RANK_LAG: &str = "marmalade_rank_lag_seconds";
-pub const OUTBOX_AGE: &str = "marmalade_outbox_oldest_age_seconds";
-pub const FLEET_HEALTH: &str = "marmalade_fleet_health";
+pub(crate) const OUTBOX_AGE: &str = "marmalade_outbox_oldest_age_seconds";
+pub(crate) const FLEET_HEALTH: &str = "marmalade_fleet_health";
 const JOB_WAIT: &str = "marmalade_job_wait_seconds";
 const JOB: &str = "marmalade_job_seconds";
-pub const JOBS: &str = "marmalade_jobs";
-pub const JOB_AGE: &str = "marmalade_job_oldest_age_seconds";
-pub const WORKERS: &str = "marmalade_workers";
+pub(crate) const JOBS: &str = "marmalade_jobs";
+pub(crate) const JOB_AGE: &str = "marmalade_job_oldest_age_seconds";
+pub(crate) const WORKERS: &str = "marmalade_workers";
 const HTTP_RESPONSES: &str = "marmalade_http_responses_total";
 const OPEN_CONNECTIONS: &str = "marmalade_connections";
-pub const MAX_CONNECTIONS: &str = "marmalade_connections_max";
-pub const MAX_DATABASE_CONNECTIONS: &str = "marmalade_database_connections_max";
+pub(crate) const MAX_CONNECTIONS: &str = "marmalade_connections_max";
+pub(crate) const MAX_DATABASE_CONNECTIONS: &str = "marmalade_database_connections_max";
 const BUILD: &str = "marmalade_build_info";
 
 /// Upper bounds of the histograms' buckets, in seconds; the promises of the site (200 ms, 1 s, 5 s) are among them.
@@ -213,7 +214,7 @@ const BUCKETS: [f64; 13] = [
 ];
 
 /// The process's metrics: a process has one set of them.
-pub fn recorded() -> Option<&'static PrometheusHandle> {
+pub(crate) fn recorded() -> Option<&'static PrometheusHandle> {
     static RECORDED: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
     let install = || {
         let builder = PrometheusBuilder::new().set_buckets(&BUCKETS).ok()?;
@@ -236,7 +237,7 @@ pub fn recorded() -> Option<&'static PrometheusHandle> {
 }
 
 /// Begins to record, for as long as the process lives.
-pub fn record() {
+pub(crate) fn record() {
     static UPKEEP: Once = Once::new();
     if let Some(recorded) = recorded() {
         UPKEEP.call_once(|| drop(tokio::spawn(run_upkeep(recorded.clone()))));
@@ -267,22 +268,22 @@ pub fn observe_statements(slow: Duration) -> impl Fn(&sea_orm::metric::Info<'_>)
 }
 
 /// Counts something as open until it is dropped.
-pub struct Open(&'static str);
+pub(crate) struct Open(&'static str);
 
 impl Open {
     /// Increments the gauge of this name.
-    pub fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         gauge!(name).increment(1);
         Self(name)
     }
 
     /// A client's connection.
-    pub fn connection() -> Self {
+    pub(crate) fn connection() -> Self {
         Self::new(OPEN_CONNECTIONS)
     }
 
     /// A WebSocket.
-    pub fn socket() -> Self {
+    pub(crate) fn socket() -> Self {
         Self::new(SOCKETS)
     }
 }
@@ -294,32 +295,32 @@ impl Drop for Open {
 }
 
 /// A limiter has refused a use.
-pub fn refused(limit: &'static str) {
+pub(crate) fn refused(limit: &'static str) {
     counter!(REFUSALS, "limit" => limit).increment(1);
 }
 
 /// Counts a response, including those of failed requests.
-pub fn responded(status: u16) {
+pub(crate) fn responded(status: u16) {
     counter!(HTTP_RESPONSES, "status" => status.to_string()).increment(1);
 }
 
 /// Counts a retry of the database.
-pub fn retried() {
+pub(crate) fn retried() {
     counter!(RETRIES).increment(1);
 }
 
 /// Records the lag from a commit to this server's boards.
-pub fn ranked(lag: Duration) {
+pub(crate) fn ranked(lag: Duration) {
     histogram!(RANK_LAG).record(lag);
 }
 
 /// A worker begins a job for the first time.
-pub fn job_started(kind: &'static str, wait: Duration) {
+pub(crate) fn job_started(kind: &'static str, wait: Duration) {
     histogram!(JOB_WAIT, "kind" => kind).record(wait);
 }
 
 /// An attempt at a job has ended.
-pub fn job_finished(kind: &'static str, done: bool, time: Duration) {
+pub(crate) fn job_finished(kind: &'static str, done: bool, time: Duration) {
     let outcome = if done { "done" } else { "failed" };
     histogram!(JOB, "kind" => kind, "outcome" => outcome).record(time);
 }

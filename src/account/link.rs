@@ -32,7 +32,7 @@ const EMAIL_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// An email with a link to set a new password, if the address has an account.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct PasswordResetEmail {
+pub(crate) struct PasswordResetEmail {
     pub email: String,
 }
 
@@ -53,7 +53,7 @@ impl Run for PasswordResetEmail {
 
 /// An email with a link that confirms the new address of an account.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct EmailConfirmationEmail {
+pub(crate) struct EmailConfirmationEmail {
     pub user: UserId,
     pub email: String,
 }
@@ -96,7 +96,7 @@ impl Run for EmailChangeWarning {
 
 /// Enqueues a password-reset email, if the address has an account. Neither the reply nor its timing reveals whether it
 /// has one: the email is a job, and only the job looks the account up.
-pub async fn request_password_reset(site: &Site, email: &str, cause: &Cause) -> Result<()> {
+pub(crate) async fn request_password_reset(site: &Site, email: &str, cause: &Cause) -> Result<()> {
     let email = text::email("email", email)?;
     let mut change = Change::begin(site, cause).await?;
     change.enqueue(&PasswordResetEmail { email }).await?;
@@ -142,7 +142,7 @@ pub async fn send_password_reset(site: &Site, email: String, requested_at: Time,
 }
 
 /// Sets a new password with the token of a link, and revokes all sessions.
-pub async fn reset_password(site: &Site, token: &str, password: String, cause: &Cause) -> Result<()> {
+pub(crate) async fn reset_password(site: &Site, token: &str, password: String, cause: &Cause) -> Result<()> {
     let hash = hash_of("newPassword", password, &cause.now).await?;
     let mut change = Change::begin(site, cause).await?;
     let now = &cause.now;
@@ -154,7 +154,7 @@ pub async fn reset_password(site: &Site, token: &str, password: String, cause: &
 }
 
 /// Enqueues a confirmation link to the new address of the viewer's account, and a warning to the current one.
-pub async fn request_email_change(
+pub(crate) async fn request_email_change(
     site: &Site,
     viewer: &Viewer,
     password: String,
@@ -215,7 +215,7 @@ pub async fn send_email_confirmation(
 }
 
 /// Sends a warning to the current address of an account.
-pub async fn send_email_change_warning(site: &Site, email: String) -> Result<()> {
+pub(crate) async fn send_email_change_warning(site: &Site, email: String) -> Result<()> {
     site.mail
         .send(Email {
             to: email,
@@ -228,7 +228,7 @@ pub async fn send_email_change_warning(site: &Site, email: String) -> Result<()>
 }
 
 /// Changes the address of an account to the confirmed one.
-pub async fn confirm_email_change(site: &Site, token: &str, cause: &Cause) -> Result<()> {
+pub(crate) async fn confirm_email_change(site: &Site, token: &str, cause: &Cause) -> Result<()> {
     let change = Change::begin(site, cause).await?;
     let now = &cause.now;
     let (owner, email) = redeem(&change, token, Purpose::EmailChange, now).await?;

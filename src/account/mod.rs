@@ -3,7 +3,7 @@
 pub mod link;
 pub mod own;
 pub mod people;
-pub mod profile;
+pub(crate) mod profile;
 pub mod session;
 
 use std::time::Duration;
@@ -65,7 +65,7 @@ impl Registration {
 }
 
 /// Creates a student's account and signs in.
-pub async fn register(
+pub(crate) async fn register(
     site: &Site,
     registration: Registration,
     client: Client,
@@ -111,7 +111,7 @@ async fn insert(
 
 /// Signs in with email address and password. A wrong password and an address without an account get the same reply in
 /// the same time.
-pub async fn sign_in(
+pub(crate) async fn sign_in(
     site: &Site,
     email: &str,
     password: String,

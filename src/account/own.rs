@@ -64,7 +64,13 @@ pub async fn update(site: &Site, viewer: &Viewer, changes: Changes, cause: &Caus
 }
 
 /// Sets a new password and revokes all other sessions. Returns their number.
-pub async fn change_password(site: &Site, viewer: &Viewer, old: String, new: String, cause: &Cause) -> Result<usize> {
+pub(crate) async fn change_password(
+    site: &Site,
+    viewer: &Viewer,
+    old: String,
+    new: String,
+    cause: &Cause,
+) -> Result<usize> {
     let account = with_password(site, viewer, old, cause).await?;
     let hash = hash_of("newPassword", new, &cause.now).await?;
     let mut change = Change::begin(site, cause).await?;
@@ -78,7 +84,7 @@ pub async fn change_password(site: &Site, viewer: &Viewer, old: String, new: Str
 
 /// Deletes the viewer's account: it leaves every live board and all its sessions end. Staff can restore it for 30 days;
 /// then [`erase`] removes what is personal. Its results stay, without a name.
-pub async fn delete(site: &Site, viewer: &Viewer, password: String, cause: &Cause) -> Result<()> {
+pub(crate) async fn delete(site: &Site, viewer: &Viewer, password: String, cause: &Cause) -> Result<()> {
     let account = with_password(site, viewer, password, cause).await?;
     let mut change = Change::begin(site, cause).await?;
     let deletion = user::ActiveModel {
@@ -173,7 +179,7 @@ pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
 }
 
 /// All stored data of the viewer. Five statements.
-pub async fn export(site: &Site, viewer: &Viewer, now: &Moment) -> Result<serde_json::Value> {
+pub(crate) async fn export(site: &Site, viewer: &Viewer, now: &Moment) -> Result<serde_json::Value> {
     let conn = site.db.read();
     let account = super::own(conn, viewer).await?;
     let sessions = rows(

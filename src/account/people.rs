@@ -23,7 +23,7 @@ use crate::{
 
 /// Conditions for accounts. Omitted fields match everything.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     /// Search terms, each in the handle or the email address.
     pub text: Option<String>,
     pub role: Option<Role>,
@@ -50,13 +50,17 @@ impl Filter {
 }
 
 /// A page of all accounts, the newest first; suspended and deleted ones, too.
-pub async fn list(conn: &impl ConnectionTrait, filter: &Filter, page: &Page<UserId>) -> Result<Slice<user::Model>> {
+pub(crate) async fn list(
+    conn: &impl ConnectionTrait,
+    filter: &Filter,
+    page: &Page<UserId>,
+) -> Result<Slice<user::Model>> {
     let rows = page.select(filter.apply(), user::Column::Id, Order::Descending);
     Ok(page.slice(rows.all(conn).await?))
 }
 
 /// The number of accounts that match the filter.
-pub async fn count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> {
+pub(crate) async fn count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> {
     Ok(filter.apply().count(conn).await?)
 }
 
@@ -100,7 +104,7 @@ pub async fn reinstate(site: &Site, id: UserId, cause: &Cause) -> Result<user::M
 }
 
 /// Brings a deleted account back, within 30 days. Its sessions stay ended.
-pub async fn restore(site: &Site, id: UserId, cause: &Cause) -> Result<user::Model> {
+pub(crate) async fn restore(site: &Site, id: UserId, cause: &Cause) -> Result<user::Model> {
     alter(site, id, Action::UserRestored, cause, |account| {
         if account
             .deleted_at
@@ -117,7 +121,7 @@ pub async fn restore(site: &Site, id: UserId, cause: &Cause) -> Result<user::Mod
 }
 
 /// Ends all sessions of an account. Returns how many there were.
-pub async fn revoke_sessions(site: &Site, id: UserId, cause: &Cause) -> Result<usize> {
+pub(crate) async fn revoke_sessions(site: &Site, id: UserId, cause: &Cause) -> Result<usize> {
     let mut change = Change::begin(site, cause).await?;
     lock(&change, id).await?;
     let count = session::end(&mut change, id, Ending::All).await?;

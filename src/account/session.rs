@@ -110,7 +110,7 @@ pub async fn open(
 
 /// Exchanges a refresh token for its successor. The first use rotates it; a second use within 30 s returns the same
 /// successor; a later one means that the token was stolen, and revokes the whole family.
-pub async fn refresh(site: &Site, refresh_token: &str, client: Client, cause: &Cause) -> Result<Tokens> {
+pub(crate) async fn refresh(site: &Site, refresh_token: &str, client: Client, cause: &Cause) -> Result<Tokens> {
     let hash = token::hash(refresh_token);
     let mut change = Change::begin(site, cause).await?;
     let now = &cause.now;
@@ -172,7 +172,7 @@ pub async fn refresh(site: &Site, refresh_token: &str, client: Client, cause: &C
 }
 
 /// The viewer's sessions that are still good, the newest first.
-pub async fn list(
+pub(crate) async fn list(
     conn: &impl ConnectionTrait,
     viewer: &Viewer,
     now: Time,
@@ -186,13 +186,13 @@ pub async fn list(
 }
 
 /// The number of the viewer's active sessions.
-pub async fn count(conn: &impl ConnectionTrait, viewer: &Viewer, now: Time) -> Result<u64> {
+pub(crate) async fn count(conn: &impl ConnectionTrait, viewer: &Viewer, now: Time) -> Result<u64> {
     Ok(session::Entity::of(viewer, now).count(conn).await?)
 }
 
 /// The sessions of an account to revoke.
 #[derive(Clone, Copy, Debug)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// This one.
     One(SessionId),
     /// All but this one.
@@ -203,7 +203,7 @@ pub enum Ending {
 
 /// Ends sessions of the viewer: their tokens are refused from now on, and their streams end. Returns how many there
 /// were.
-pub async fn revoke(site: &Site, viewer: &Viewer, ending: Ending, cause: &Cause) -> Result<usize> {
+pub(crate) async fn revoke(site: &Site, viewer: &Viewer, ending: Ending, cause: &Cause) -> Result<usize> {
     let mut change = Change::begin(site, cause).await?;
     let count = end(&mut change, viewer.user(), ending).await?;
     change.commit().await?;
@@ -211,7 +211,7 @@ pub async fn revoke(site: &Site, viewer: &Viewer, ending: Ending, cause: &Cause)
 }
 
 /// Ends sessions of `owner`. Returns how many there were.
-pub async fn end(change: &mut Change<'_>, owner: UserId, ending: Ending) -> Result<usize> {
+pub(crate) async fn end(change: &mut Change<'_>, owner: UserId, ending: Ending) -> Result<usize> {
     let at = change.now().at;
     let which = match ending {
         Ending::One(session) => Some(session::Column::Id.eq(session)),

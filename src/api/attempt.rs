@@ -66,7 +66,7 @@ pub enum AttemptState {
 
 /// An attempt that the viewer may read; its result and quiz if they were loaded with it.
 #[derive(Clone)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     attempt: attempt::Model,
     result: Option<result::Model>,
     quiz: Option<Published>,
@@ -93,7 +93,7 @@ impl From<Recent> for Attempt {
 }
 
 /// The attempt with this id, if the viewer may read it. If its time has run out unnoticed, it is submitted first.
-pub async fn attempt(ctx: &Context<'_>, id: AttemptId) -> Result<Attempt> {
+pub(crate) async fn attempt(ctx: &Context<'_>, id: AttemptId) -> Result<Attempt> {
     let (viewer, now) = (ctx.viewer()?, ctx.now());
     let found = ctx.loader::<Attempts>()?.load_one(id).await?.ok_or(Error::NotFound)?;
     if found.is_overdue(now.at) {
@@ -222,7 +222,7 @@ impl Attempt {
 
 /// A saved answer.
 #[derive(Clone, SimpleObject)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The question it answers.
     question_id: ID,
     /// The chosen choice; `null` if the answer was cleared.
@@ -249,7 +249,7 @@ impl From<answer::Model> for Answer {
 
 /// The score of a submitted attempt.
 #[derive(SimpleObject)]
-pub struct AttemptResult {
+pub(crate) struct AttemptResult {
     /// The points.
     points: f64,
     /// The points if all answers were right.
@@ -284,7 +284,7 @@ impl From<&result::Model> for AttemptResult {
 }
 
 /// The key of a submitted attempt, beside what was answered.
-pub struct ReviewOfAttempt(pub(super) Review);
+pub(crate) struct ReviewOfAttempt(pub(super) Review);
 
 /// The review of a submitted attempt.
 #[Object(name = "Review")]
@@ -301,7 +301,7 @@ impl ReviewOfAttempt {
 }
 
 /// A question of a review.
-pub struct ReviewedQuestion<'a>(&'a Reviewed);
+pub(crate) struct ReviewedQuestion<'a>(&'a Reviewed);
 
 /// A question of a review, with its answer.
 #[Object]
@@ -339,7 +339,7 @@ impl ReviewedQuestion<'_> {
 
 /// Conditions for attempts. Omitted fields match everything.
 #[derive(InputObject)]
-pub struct AttemptFilter {
+pub(crate) struct AttemptFilter {
     /// Matches attempts in this state.
     state: Option<AttemptState>,
     /// Matches attempts at this quiz.
@@ -348,7 +348,7 @@ pub struct AttemptFilter {
 
 impl AttemptFilter {
     /// Reads the ids.
-    pub fn decode(self) -> Result<Filter> {
+    pub(crate) fn decode(self) -> Result<Filter> {
         Ok(Filter {
             state: self.state.map(Into::into),
             quiz: self.quiz_id.map(|id| QuizId::decode(&id)).transpose()?,
@@ -358,14 +358,14 @@ impl AttemptFilter {
 
 /// Input of `startAttempt`.
 #[derive(InputObject)]
-pub struct StartAttemptInput {
+pub(crate) struct StartAttemptInput {
     /// The quiz.
     quiz_id: ID,
 }
 
 /// The outcome of `startAttempt`.
 #[derive(SimpleObject)]
-pub struct StartAttemptPayload {
+pub(crate) struct StartAttemptPayload {
     /// The attempt, new or resumed.
     attempt: Option<Attempt>,
     /// Whether the attempt was open already. Resuming does not count against the limit.
@@ -376,7 +376,7 @@ pub struct StartAttemptPayload {
 
 /// Input of `saveAnswer`.
 #[derive(InputObject)]
-pub struct SaveAnswerInput {
+pub(crate) struct SaveAnswerInput {
     /// The attempt.
     attempt_id: ID,
     /// The question.
@@ -402,7 +402,7 @@ pub enum SaveOutcome {
 
 /// The outcome of `saveAnswer`.
 #[derive(SimpleObject)]
-pub struct SaveAnswerPayload {
+pub(crate) struct SaveAnswerPayload {
     /// The outcome of the save; `null` if the attempt accepts no answers, see `errors`.
     outcome: Option<SaveOutcome>,
     /// The stored answer to the question.
@@ -413,7 +413,7 @@ pub struct SaveAnswerPayload {
 
 /// One answer of a batch.
 #[derive(InputObject)]
-pub struct AnswerInput {
+pub(crate) struct AnswerInput {
     /// The question.
     question_id: ID,
     /// The choice; `null` clears the answer.
@@ -425,7 +425,7 @@ pub struct AnswerInput {
 
 /// Input of `saveAnswers`.
 #[derive(InputObject)]
-pub struct SaveAnswersInput {
+pub(crate) struct SaveAnswersInput {
     /// The attempt.
     attempt_id: ID,
     /// The answers, 1 to 200. Of several answers to one question, the one with the highest `seq` is saved.
@@ -434,7 +434,7 @@ pub struct SaveAnswersInput {
 
 /// The outcome of one answer of a batch.
 #[derive(SimpleObject)]
-pub struct SavedAnswer {
+pub(crate) struct SavedAnswer {
     /// The question, as it was sent.
     question_id: ID,
     /// The outcome of the save.
@@ -445,7 +445,7 @@ pub struct SavedAnswer {
 
 /// The outcome of `saveAnswers`.
 #[derive(SimpleObject)]
-pub struct SaveAnswersPayload {
+pub(crate) struct SaveAnswersPayload {
     /// One entry per answer, in the same order; `null` if the attempt accepts no answers, see `errors`.
     results: Option<Vec<SavedAnswer>>,
     /// Errors that the person can act on; empty on success.
@@ -454,7 +454,7 @@ pub struct SaveAnswersPayload {
 
 /// Input of `submitAttempt`.
 #[derive(InputObject)]
-pub struct SubmitAttemptInput {
+pub(crate) struct SubmitAttemptInput {
     /// The attempt.
     attempt_id: ID,
     /// A key generated once for this attempt. Repeating it returns the same result.
@@ -463,7 +463,7 @@ pub struct SubmitAttemptInput {
 
 /// The outcome of `submitAttempt`.
 #[derive(SimpleObject)]
-pub struct SubmitAttemptPayload {
+pub(crate) struct SubmitAttemptPayload {
     /// The attempt with its result, also if it was submitted before.
     attempt: Option<Attempt>,
     /// Errors that the person can act on; empty on success.
@@ -472,7 +472,7 @@ pub struct SubmitAttemptPayload {
 
 /// Attempts: queries.
 #[derive(Default)]
-pub struct AttemptQuery;
+pub(crate) struct AttemptQuery;
 
 #[Object]
 impl AttemptQuery {
@@ -489,7 +489,7 @@ impl AttemptQuery {
 
 /// Attempts: mutations.
 #[derive(Default)]
-pub struct AttemptMutation;
+pub(crate) struct AttemptMutation;
 
 #[Object]
 impl AttemptMutation {

@@ -62,7 +62,7 @@ pub enum AuditAction {
 
 /// Conditions for audit log entries. Omitted fields match everything.
 #[derive(InputObject)]
-pub struct AuditFilter {
+pub(crate) struct AuditFilter {
     /// Matches actions of this account.
     actor_id: Option<ID>,
     /// Matches actions of this kind.
@@ -88,7 +88,7 @@ impl AuditFilter {
 }
 
 /// An entry of the audit log. Entries are never changed or removed; `marmalade verify` proves it.
-pub struct AuditEntry(pub(super) Model);
+pub(crate) struct AuditEntry(pub(super) Model);
 
 /// An entry of the audit log. Entries are never changed or removed; `marmalade verify` proves it.
 #[Object]
@@ -147,10 +147,10 @@ fn json(text: Option<&str>) -> Option<Json<serde_json::Value>> {
 }
 
 /// A page of the audit log.
-pub type AuditConnection = Connection<AuditEntry, Total, Name>;
+pub(crate) type AuditConnection = Connection<AuditEntry, Total, Name>;
 
 /// The type name of a page of the audit log, which is not the default.
-pub struct Name;
+pub(crate) struct Name;
 
 impl ConnectionNameType for Name {
     fn type_name<T: OutputType>() -> String {
@@ -160,7 +160,7 @@ impl ConnectionNameType for Name {
 
 /// The audit log: queries.
 #[derive(Default)]
-pub struct AuditQuery;
+pub(crate) struct AuditQuery;
 
 #[Object]
 impl AuditQuery {

@@ -24,19 +24,19 @@ type Pending = Arc<Mutex<Vec<Load>>>;
 
 /// Makes the loaders of one operation.
 #[derive(Default)]
-pub struct Batches(Pending);
+pub(crate) struct Batches(Pending);
 
 /// The loads requested by the loaders of one operation.
-pub struct Loads(Pending);
+pub(crate) struct Loads(Pending);
 
 impl Batches {
     /// The requested loads.
-    pub fn loads(&self) -> Loads {
+    pub(crate) fn loads(&self) -> Loads {
         Loads(self.0.clone())
     }
 
     /// A loader that caches nothing beyond a batch.
-    pub fn loader<L>(&self, loader: L) -> DataLoader<L> {
+    pub(crate) fn loader<L>(&self, loader: L) -> DataLoader<L> {
         let pending = self.0.clone();
         DataLoader::new(loader, move |load| lock(&pending).push(load)).delay(Duration::ZERO)
     }
@@ -44,7 +44,7 @@ impl Batches {
 
 impl Loads {
     /// Runs an operation and its loads.
-    pub fn drive<S: Stream>(self, responses: S) -> impl Stream<Item = S::Item> {
+    pub(crate) fn drive<S: Stream>(self, responses: S) -> impl Stream<Item = S::Item> {
         Operation {
             responses: Box::pin(responses),
             pending: self.0,

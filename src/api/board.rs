@@ -47,10 +47,10 @@ pub enum BoardWindow {
 
 /// A board of the API: one concrete window.
 #[derive(Clone, Copy)]
-pub struct Board(pub board::Board);
+pub(crate) struct Board(pub board::Board);
 
 /// The board with this id.
-pub async fn board_by_id(ctx: &Context<'_>, id: &str) -> Result<Board> {
+pub(crate) async fn board_by_id(ctx: &Context<'_>, id: &str) -> Result<Board> {
     ctx.viewer()?;
     let board = board::Board::decode(id).ok_or(Error::NotFound)?;
     query::existing(&ctx.app().boards, board, &ctx.now()).await.map(Board)
@@ -186,7 +186,7 @@ impl Board {
 
 /// Beside standings: how current they are.
 #[derive(SimpleObject)]
-pub struct AsOf {
+pub(crate) struct AsOf {
     /// Includes every submit committed before this time.
     as_of: DateTime<Utc>,
     /// The number of students ranked by the board.
@@ -228,7 +228,7 @@ fn key_of_cursor(cursor: &str) -> Option<Key> {
 const CURSOR: &str = "standing";
 
 /// The standing of a student on a board.
-pub struct Standing {
+pub(crate) struct Standing {
     board: board::Board,
     total: u64,
     rank: Option<u64>,
@@ -309,7 +309,7 @@ impl Standing {
 
 /// The board a stream follows: a concrete one by its id, or the current one of a scope and kind of window.
 #[derive(InputObject)]
-pub struct BoardInput {
+pub(crate) struct BoardInput {
     /// The id of a concrete board; excludes all other fields. Its stream does not continue into the next window.
     id: Option<ID>,
     /// The kind of window. Defaults to all time. At the end of the window the stream continues with the next board.
@@ -349,7 +349,7 @@ async fn choose(ctx: &Context<'_>, input: BoardInput) -> Result<Followed> {
 
 /// Boards: queries.
 #[derive(Default)]
-pub struct BoardQuery;
+pub(crate) struct BoardQuery;
 
 #[Object]
 impl BoardQuery {
@@ -389,7 +389,7 @@ fn rows_of(snapshot: &Snapshot) -> impl Iterator<Item = Standing> {
 
 /// The viewer's standing at one point in time.
 #[derive(SimpleObject)]
-pub struct StandingChanged {
+pub(crate) struct StandingChanged {
     /// The board. It changes when the followed window ends.
     board: Board,
     /// Includes every submit committed before this time.
@@ -419,7 +419,7 @@ impl From<Snapshot> for StandingChanged {
 
 /// The top of a board at one point in time.
 #[derive(SimpleObject)]
-pub struct BoardChanged {
+pub(crate) struct BoardChanged {
     /// The board. It changes when the followed window ends.
     board: Board,
     /// Includes every submit committed before this time.
@@ -446,7 +446,7 @@ impl From<Snapshot> for BoardChanged {
 
 /// Boards: streams.
 #[derive(Default)]
-pub struct BoardSubscription;
+pub(crate) struct BoardSubscription;
 
 #[Subscription]
 impl BoardSubscription {

@@ -12,11 +12,11 @@ use crate::{
 };
 
 /// A page of a list, with additional fields.
-pub type Connection<N, F = Total, Name = DefaultConnectionName> =
+pub(crate) type Connection<N, F = Total, Name = DefaultConnectionName> =
     connection::Connection<String, N, F, EmptyFields, Name>;
 
 /// Turns a page of rows into a connection with additional fields.
-pub fn connection<T, N: OutputType, F: ObjectType, Name: ConnectionNameType>(
+pub(crate) fn connection<T, N: OutputType, F: ObjectType, Name: ConnectionNameType>(
     slice: Slice<T>,
     beside: F,
     cursor: impl Fn(&T) -> String,
@@ -29,7 +29,7 @@ pub fn connection<T, N: OutputType, F: ObjectType, Name: ConnectionNameType>(
 }
 
 /// The cost of a page: each row with its selected fields.
-pub fn page_cost(first: Option<i32>, last: Option<i32>, child_complexity: usize) -> usize {
+pub(crate) fn page_cost(first: Option<i32>, last: Option<i32>, child_complexity: usize) -> usize {
     let rows = first.or(last).unwrap_or(Page::<()>::USUAL).clamp(1, Page::<()>::MAX);
     1 + usize::try_from(rows).unwrap_or(1) * child_complexity
 }
@@ -37,11 +37,13 @@ pub fn page_cost(first: Option<i32>, last: Option<i32>, child_complexity: usize)
 type Count = dyn for<'a> Fn(&'a Context<'_>) -> BoxFuture<'a, Result<u64>> + Send + Sync;
 
 /// Beside a page: the length of the list.
-pub struct Total(Box<Count>);
+pub(crate) struct Total(Box<Count>);
 
 impl Total {
     /// Counted by this function.
-    pub fn of(count: impl for<'a> Fn(&'a Context<'_>) -> BoxFuture<'a, Result<u64>> + Send + Sync + 'static) -> Self {
+    pub(crate) fn of(
+        count: impl for<'a> Fn(&'a Context<'_>) -> BoxFuture<'a, Result<u64>> + Send + Sync + 'static,
+    ) -> Self {
         Self(Box::new(count))
     }
 }

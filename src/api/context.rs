@@ -30,7 +30,7 @@ pub struct Caller {
 }
 
 /// A loader, created for the viewer of an operation.
-pub trait OfOperation: Send + Sync + 'static {
+pub(crate) trait OfOperation: Send + Sync + 'static {
     /// The loader for this operation.
     fn of(ctx: &Context<'_>) -> Result<Self>
     where
@@ -38,14 +38,14 @@ pub trait OfOperation: Send + Sync + 'static {
 }
 
 /// The loaders of one operation by type, each created on first use.
-pub struct Loaders {
+pub(crate) struct Loaders {
     batches: Batches,
     made: Mutex<Extensions>,
 }
 
 impl Loaders {
     /// For one operation; `Batches::loads` are to be run beside it.
-    pub fn new(batches: Batches) -> Self {
+    pub(crate) fn new(batches: Batches) -> Self {
         Self {
             batches,
             made: Mutex::default(),
@@ -64,7 +64,7 @@ impl Loaders {
 }
 
 /// Access to the request's context in resolvers.
-pub trait RequestContext<'a> {
+pub(crate) trait RequestContext<'a> {
     /// The application.
     fn app(&self) -> &'a App;
     /// The viewer; an error without a session.

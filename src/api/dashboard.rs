@@ -18,7 +18,7 @@ use crate::{
 
 /// Activity on one day.
 #[derive(SimpleObject)]
-pub struct DailyMetrics {
+pub(crate) struct DailyMetrics {
     /// The day, in the site's time zone.
     day: NaiveDate,
     /// The number of accounts created.
@@ -46,7 +46,7 @@ impl From<daily_metric::Model> for DailyMetrics {
 
 /// Totals over submitted attempts.
 #[derive(SimpleObject)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// The number of submitted attempts.
     attempts: i64,
     /// The number of right answers.
@@ -81,7 +81,7 @@ impl From<Sums> for Progress {
 /// A student's progress. Includes every submit that has returned.
 #[derive(SimpleObject)]
 #[graphql(name = "Dashboard")]
-pub struct DashboardOfViewer {
+pub(crate) struct DashboardOfViewer {
     /// Progress over all subjects.
     total: Progress,
     /// Progress by subject, ordered by name.
@@ -98,7 +98,7 @@ pub struct DashboardOfViewer {
 
 /// Progress in a subject.
 #[derive(SimpleObject)]
-pub struct SubjectProgress {
+pub(crate) struct SubjectProgress {
     /// The subject.
     subject: Subject,
     /// The totals.
@@ -107,7 +107,7 @@ pub struct SubjectProgress {
 
 /// Progress in a chapter.
 #[derive(SimpleObject)]
-pub struct ChapterProgress {
+pub(crate) struct ChapterProgress {
     /// The chapter.
     chapter: Chapter,
     /// The totals.
@@ -116,7 +116,7 @@ pub struct ChapterProgress {
 
 /// Progress on one day.
 #[derive(SimpleObject)]
-pub struct DayProgress {
+pub(crate) struct DayProgress {
     /// The day, in the site's time zone.
     day: NaiveDate,
     /// The totals.
@@ -155,7 +155,7 @@ impl From<Dashboard> for DashboardOfViewer {
 
 /// Dashboards: queries.
 #[derive(Default)]
-pub struct DashboardQuery;
+pub(crate) struct DashboardQuery;
 
 #[Object]
 impl DashboardQuery {

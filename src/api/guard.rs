@@ -9,7 +9,7 @@ use crate::{
 
 /// The permission required by a field.
 #[derive(Clone, Copy, Debug)]
-pub enum Needs {
+pub(crate) enum Needs {
     /// Anyone who is signed in.
     SignedIn,
     /// An editor or an admin.

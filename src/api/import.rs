@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The import of a question bank, and its report.
-pub struct BankImport(pub(super) Model);
+pub(crate) struct BankImport(pub(super) Model);
 
 /// The import of a question bank, and its report.
 #[Object]
@@ -68,7 +68,7 @@ impl BankImport {
 /// The import report of one sheet.
 #[derive(SimpleObject)]
 #[graphql(complex)]
-pub struct ImportedSheet {
+pub(crate) struct ImportedSheet {
     /// The name of the sheet; for a CSV file the name of the file.
     name: String,
     /// The number of questions imported.
@@ -96,7 +96,7 @@ impl ImportedSheet {
 
 /// A problem in one cell.
 #[derive(SimpleObject)]
-pub struct ImportProblem {
+pub(crate) struct ImportProblem {
     /// The cell in spreadsheet notation, e.g. `B7`.
     cell: String,
     /// The kind of problem, e.g. `FORMULA`.
@@ -129,7 +129,7 @@ impl From<Imported> for ImportedSheet {
 
 /// Input of `importBank`.
 #[derive(InputObject)]
-pub struct ImportBankInput {
+pub(crate) struct ImportBankInput {
     /// The name of the file. Its extension determines the format: `.xlsx` or `.csv`.
     file_name: String,
     /// The content of the file in base64 (RFC 4648, section 4), at most 700 KiB before encoding. Import larger files
@@ -147,7 +147,7 @@ pub struct ImportBankInput {
 
 /// The outcome of `importBank`.
 #[derive(SimpleObject)]
-pub struct ImportBankPayload {
+pub(crate) struct ImportBankPayload {
     /// The import, run in the background. Query it by its id for progress.
     bank_import: Option<BankImport>,
     /// Errors that the person can act on; empty if the file was accepted.
@@ -156,7 +156,7 @@ pub struct ImportBankPayload {
 
 /// Imports: queries.
 #[derive(Default)]
-pub struct ImportQuery;
+pub(crate) struct ImportQuery;
 
 #[Object]
 impl ImportQuery {
@@ -176,7 +176,7 @@ impl ImportQuery {
 
 /// Imports: mutations.
 #[derive(Default)]
-pub struct ImportMutation;
+pub(crate) struct ImportMutation;
 
 #[Object]
 impl ImportMutation {

@@ -32,7 +32,7 @@ use crate::{
 
 /// A background job.
 #[derive(Clone)]
-pub struct Job(pub(super) job::Model);
+pub(crate) struct Job(pub(super) job::Model);
 
 /// A background job.
 #[Object]
@@ -98,7 +98,7 @@ pub enum JobState {
 }
 
 /// A kind of job. The values are those of [`KINDS`], so that a new kind needs nothing here.
-pub struct JobKind(&'static str);
+pub(crate) struct JobKind(&'static str);
 
 impl OutputType for JobKind {
     fn type_name() -> Cow<'static, str> {
@@ -138,7 +138,7 @@ impl OutputType for JobKind {
 
 /// Jobs: queries.
 #[derive(Default)]
-pub struct JobQuery;
+pub(crate) struct JobQuery;
 
 #[Object]
 impl JobQuery {
@@ -168,14 +168,14 @@ impl JobQuery {
 
 /// Input of `retryJob`.
 #[derive(InputObject)]
-pub struct RetryJobInput {
+pub(crate) struct RetryJobInput {
     /// A dead job.
     job_id: ID,
 }
 
 /// The outcome of `retryJob`.
 #[derive(SimpleObject)]
-pub struct RetryJobPayload {
+pub(crate) struct RetryJobPayload {
     /// The job, queued again.
     job: Option<Job>,
     /// Errors that the person can act on; empty if the job is retried.
@@ -184,7 +184,7 @@ pub struct RetryJobPayload {
 
 /// Jobs: mutations.
 #[derive(Default)]
-pub struct JobMutation;
+pub(crate) struct JobMutation;
 
 #[Object]
 impl JobMutation {
@@ -209,7 +209,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Jobs: subscriptions.
 #[derive(Default)]
-pub struct JobSubscription;
+pub(crate) struct JobSubscription;
 
 #[Subscription]
 impl JobSubscription {

@@ -10,7 +10,7 @@ use crate::{
 
 /// The budget of one limit.
 #[derive(SimpleObject)]
-pub struct RateLimitBudget {
+pub(crate) struct RateLimitBudget {
     /// The maximum number of uses in a window.
     limit: i32,
     /// The length of the window, in seconds. Windows slide: uses are counted over any period of this length. The budget
@@ -35,7 +35,7 @@ impl From<Budget> for RateLimitBudget {
 }
 
 /// See its description as the API has it.
-pub struct RateLimit;
+pub(crate) struct RateLimit;
 
 impl RateLimit {
     async fn of(&self, ctx: &Context<'_>, limit: Limit) -> Option<RateLimitBudget> {
@@ -64,7 +64,7 @@ limits!(object);
 
 /// The limits of the caller, and their remaining budgets.
 #[derive(Default)]
-pub struct LimitQuery;
+pub(crate) struct LimitQuery;
 
 #[Object]
 impl LimitQuery {

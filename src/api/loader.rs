@@ -113,7 +113,7 @@ loader! {
 }
 
 /// Loads all answers of attempts.
-pub struct Answers(Db);
+pub(crate) struct Answers(Db);
 
 impl OfOperation for Answers {
     fn of(ctx: &Context<'_>) -> Result<Self> {
@@ -139,7 +139,7 @@ impl Loader<AttemptId> for Answers {
 
 /// Loads the ranks at the start of the day. Students without one have no entry; neither has anyone while the index is
 /// unavailable, as the tables would take too long.
-pub struct RanksThisMorning(App);
+pub(crate) struct RanksThisMorning(App);
 
 impl OfOperation for RanksThisMorning {
     fn of(ctx: &Context<'_>) -> Result<Self> {

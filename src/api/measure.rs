@@ -9,7 +9,7 @@ use metrics::{counter, histogram};
 use crate::telemetry::{OPERATION, OPERATION_ERRORS, Open, STREAM_EVENTS, STREAMS};
 
 /// Measures the responses of one operation.
-pub fn measured(
+pub(super) fn measured(
     kind: OperationType,
     field: String,
     responses: impl Stream<Item = Response>,

@@ -21,7 +21,7 @@ use crate::{
 
 /// Input of `updateAccount`. Omitted fields keep their values.
 #[derive(InputObject)]
-pub struct UpdateAccountInput {
+pub(crate) struct UpdateAccountInput {
     /// The name shown on boards.
     handle: Option<Handle>,
     /// The URL of a picture; `null` removes it.
@@ -32,7 +32,7 @@ pub struct UpdateAccountInput {
 
 /// The outcome of `updateAccount`.
 #[derive(SimpleObject)]
-pub struct UpdateAccountPayload {
+pub(crate) struct UpdateAccountPayload {
     /// The updated account.
     user: Option<User>,
     /// Errors that the person can act on; empty on success.
@@ -41,7 +41,7 @@ pub struct UpdateAccountPayload {
 
 /// Input of `changePassword`.
 #[derive(InputObject)]
-pub struct ChangePasswordInput {
+pub(crate) struct ChangePasswordInput {
     /// The current password.
     password: Password,
     /// The new password.
@@ -50,7 +50,7 @@ pub struct ChangePasswordInput {
 
 /// The outcome of `changePassword`.
 #[derive(SimpleObject)]
-pub struct ChangePasswordPayload {
+pub(crate) struct ChangePasswordPayload {
     /// The number of other sessions that were revoked.
     revoked_count: Option<i32>,
     /// Errors that the person can act on; empty on success.
@@ -59,14 +59,14 @@ pub struct ChangePasswordPayload {
 
 /// Input of `requestPasswordReset`.
 #[derive(InputObject)]
-pub struct RequestPasswordResetInput {
+pub(crate) struct RequestPasswordResetInput {
     /// The email address of the account.
     email: EmailAddress,
 }
 
 /// Input of `resetPassword`.
 #[derive(InputObject)]
-pub struct ResetPasswordInput {
+pub(crate) struct ResetPasswordInput {
     /// The token of the link in the email.
     token: String,
     /// The new password.
@@ -75,7 +75,7 @@ pub struct ResetPasswordInput {
 
 /// Input of `requestEmailChange`.
 #[derive(InputObject)]
-pub struct RequestEmailChangeInput {
+pub(crate) struct RequestEmailChangeInput {
     /// The account's password.
     password: Password,
     /// The new address, which receives a link.
@@ -84,21 +84,21 @@ pub struct RequestEmailChangeInput {
 
 /// Input of `confirmEmailChange`.
 #[derive(InputObject)]
-pub struct ConfirmEmailChangeInput {
+pub(crate) struct ConfirmEmailChangeInput {
     /// The token of the link in the email.
     token: String,
 }
 
 /// Input of `deleteAccount`.
 #[derive(InputObject)]
-pub struct DeleteAccountInput {
+pub(crate) struct DeleteAccountInput {
     /// The account's password.
     password: Password,
 }
 
 /// The outcome of a mutation on the viewer's account that returns no object.
 #[derive(SimpleObject)]
-pub struct AccountPayload {
+pub(crate) struct AccountPayload {
     /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
@@ -112,7 +112,7 @@ impl AccountPayload {
 
 /// One's own account: queries.
 #[derive(Default)]
-pub struct OwnAccountQuery;
+pub(crate) struct OwnAccountQuery;
 
 #[Object]
 impl OwnAccountQuery {
@@ -128,7 +128,7 @@ impl OwnAccountQuery {
 
 /// One's own account: mutations.
 #[derive(Default)]
-pub struct OwnAccountMutation;
+pub(crate) struct OwnAccountMutation;
 
 #[Object]
 impl OwnAccountMutation {

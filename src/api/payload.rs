@@ -28,18 +28,18 @@ pub enum UserErrorCode {
 }
 
 /// The time as the API shows it.
-pub fn date_time(at: Time) -> chrono::DateTime<chrono::Utc> {
+pub(crate) fn date_time(at: Time) -> chrono::DateTime<chrono::Utc> {
     at.to_utc()
 }
 
 /// Points from thousandths of a point.
-pub fn points(score: i64) -> f64 {
+pub(crate) fn points(score: i64) -> f64 {
     score as f64 / 1000.0
 }
 
 /// An outcome that a person can act on.
 #[derive(SimpleObject)]
-pub struct UserError {
+pub(crate) struct UserError {
     /// The kind of outcome.
     pub(super) code: UserErrorCode,
     /// A message to show to the person.
@@ -59,7 +59,7 @@ impl From<error::UserError> for UserError {
 }
 
 /// For a field that is `null` once what it leads to is gone.
-pub fn if_there<T>(result: Result<T>) -> Result<Option<T>> {
+pub(crate) fn if_there<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(Error::NotFound) => Ok(None),
@@ -68,7 +68,7 @@ pub fn if_there<T>(result: Result<T>) -> Result<Option<T>> {
 }
 
 /// Splits a mutation's result into what its payload carries: the value, or the outcomes its user can act on.
-pub fn as_payload<T>(result: Result<T>) -> Result<(Option<T>, Vec<UserError>)> {
+pub(crate) fn as_payload<T>(result: Result<T>) -> Result<(Option<T>, Vec<UserError>)> {
     match result {
         Ok(value) => Ok((Some(value), Vec::new())),
         Err(Error::User(error)) => Ok((None, vec![error.into()])),

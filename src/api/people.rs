@@ -35,7 +35,7 @@ pub enum UserState {
 
 /// Conditions for accounts. Omitted fields match everything.
 #[derive(InputObject)]
-pub struct UserFilter {
+pub(crate) struct UserFilter {
     /// Matches accounts with all of these words in the handle or the email address, ignoring case.
     text: Option<SearchText>,
     /// Matches accounts with this role.
@@ -59,7 +59,7 @@ impl UserFilter {
 
 /// Input of `setUserRole`.
 #[derive(InputObject)]
-pub struct SetUserRoleInput {
+pub(crate) struct SetUserRoleInput {
     /// The account.
     user_id: ID,
     /// The new role.
@@ -68,7 +68,7 @@ pub struct SetUserRoleInput {
 
 /// Input of `suspendUser`.
 #[derive(InputObject)]
-pub struct SuspendUserInput {
+pub(crate) struct SuspendUserInput {
     /// The account.
     user_id: ID,
     /// The reason, visible to admins and kept until the account is reinstated or erased.
@@ -77,28 +77,28 @@ pub struct SuspendUserInput {
 
 /// Input of `reinstateUser`.
 #[derive(InputObject)]
-pub struct ReinstateUserInput {
+pub(crate) struct ReinstateUserInput {
     /// The account.
     user_id: ID,
 }
 
 /// Input of `restoreUser`.
 #[derive(InputObject)]
-pub struct RestoreUserInput {
+pub(crate) struct RestoreUserInput {
     /// The account.
     user_id: ID,
 }
 
 /// Input of `revokeUserSessions`.
 #[derive(InputObject)]
-pub struct RevokeUserSessionsInput {
+pub(crate) struct RevokeUserSessionsInput {
     /// The account.
     user_id: ID,
 }
 
 /// The outcome of a mutation on an account.
 #[derive(SimpleObject)]
-pub struct UserPayload {
+pub(crate) struct UserPayload {
     /// The updated account.
     user: Option<User>,
     /// Errors that the person can act on; empty on success.
@@ -117,7 +117,7 @@ impl UserPayload {
 
 /// People: queries.
 #[derive(Default)]
-pub struct PeopleQuery;
+pub(crate) struct PeopleQuery;
 
 #[Object]
 impl PeopleQuery {
@@ -150,7 +150,7 @@ impl PeopleQuery {
 
 /// People: mutations. Each takes effect at once, on open streams, too, and is recorded in the audit log.
 #[derive(Default)]
-pub struct PeopleMutation;
+pub(crate) struct PeopleMutation;
 
 #[Object]
 impl PeopleMutation {

@@ -33,6 +33,7 @@ use crate::{
 /// The point at which the reviews of a quiz become readable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(name = "ReviewOpens", remote = "crate::entity::quiz::ReviewOpens")]
+#[expect(clippy::enum_variant_names, reason = "as the API names them")]
 pub enum ReviewOpens {
     /// Immediately after the submit.
     AfterSubmit,
@@ -44,14 +45,14 @@ pub enum ReviewOpens {
 
 /// A subject of the catalogue.
 #[derive(Clone)]
-pub struct Subject {
+pub(crate) struct Subject {
     id: SubjectId,
     name: String,
 }
 
 impl Subject {
     /// A subject with a known name.
-    pub fn new(id: SubjectId, name: String) -> Self {
+    pub(crate) fn new(id: SubjectId, name: String) -> Self {
         Self { id, name }
     }
 }
@@ -63,7 +64,7 @@ impl From<&subject::Model> for Subject {
 }
 
 /// The subject with this id.
-pub async fn subject(ctx: &Context<'_>, id: SubjectId) -> Result<Subject> {
+pub(crate) async fn subject(ctx: &Context<'_>, id: SubjectId) -> Result<Subject> {
     let found = ctx.loader::<Subjects>()?.load_one(id).await?;
     found.as_ref().map(Subject::from).ok_or(Error::NotFound)
 }
@@ -113,7 +114,7 @@ impl Subject {
 
 /// A chapter of a subject.
 #[derive(Clone)]
-pub struct Chapter {
+pub(crate) struct Chapter {
     id: ChapterId,
     subject: SubjectId,
     name: String,
@@ -121,7 +122,7 @@ pub struct Chapter {
 
 impl Chapter {
     /// A chapter with a known name.
-    pub fn new(id: ChapterId, subject: SubjectId, name: String) -> Self {
+    pub(crate) fn new(id: ChapterId, subject: SubjectId, name: String) -> Self {
         Self { id, subject, name }
     }
 }
@@ -133,7 +134,7 @@ impl From<chapter::Model> for Chapter {
 }
 
 /// The chapter with this id.
-pub async fn chapter(ctx: &Context<'_>, id: ChapterId) -> Result<Chapter> {
+pub(crate) async fn chapter(ctx: &Context<'_>, id: ChapterId) -> Result<Chapter> {
     let found = ctx.loader::<Chapters>()?.load_one(id).await?;
     found.map(Chapter::from).ok_or(Error::NotFound)
 }
@@ -159,7 +160,7 @@ impl Chapter {
 
 /// A quiz with its current revision.
 #[derive(Clone)]
-pub struct Quiz(pub(super) Published);
+pub(crate) struct Quiz(pub(super) Published);
 
 impl From<Published> for Quiz {
     fn from(published: Published) -> Self {
@@ -168,7 +169,7 @@ impl From<Published> for Quiz {
 }
 
 /// The quiz of the catalogue with this id.
-pub async fn quiz(ctx: &Context<'_>, id: QuizId) -> Result<Quiz> {
+pub(crate) async fn quiz(ctx: &Context<'_>, id: QuizId) -> Result<Quiz> {
     let found = ctx.loader::<Catalogue>()?.load_one(id).await?;
     found.map(Quiz).ok_or(Error::NotFound)
 }
@@ -268,7 +269,7 @@ impl Quiz {
 
 /// The points for each kind of answer.
 #[derive(SimpleObject)]
-pub struct MarkingScheme {
+pub(crate) struct MarkingScheme {
     /// Points for the right choice.
     right: f64,
     /// Points for a wrong choice; may be negative.
@@ -289,10 +290,10 @@ impl From<Marking> for MarkingScheme {
 
 /// A question without its answer.
 #[derive(Clone)]
-pub struct Question(pub Arc<paper::Question>);
+pub(crate) struct Question(pub Arc<paper::Question>);
 
 /// The questions of a paper.
-pub fn questions(paper: &Paper) -> Vec<Question> {
+pub(crate) fn questions(paper: &Paper) -> Vec<Question> {
     paper.questions.iter().cloned().map(Question).collect()
 }
 
@@ -335,7 +336,7 @@ impl Question {
 
 /// A choice of a question. It does not reveal whether it is right.
 #[derive(SimpleObject)]
-pub struct Choice {
+pub(crate) struct Choice {
     /// The opaque id.
     id: ID,
     /// The text of the choice.
@@ -353,7 +354,7 @@ impl From<paper::Choice> for Choice {
 
 /// Conditions for quizzes. Omitted fields match everything.
 #[derive(InputObject)]
-pub struct QuizFilter {
+pub(crate) struct QuizFilter {
     /// Matches quizzes of this subject.
     subject_id: Option<ID>,
     /// Matches quizzes with a question of this chapter.
@@ -387,7 +388,7 @@ impl QuizFilter {
 
 /// The catalogue: queries. Open to everyone.
 #[derive(Default)]
-pub struct CatalogueQuery;
+pub(crate) struct CatalogueQuery;
 
 #[Object]
 impl CatalogueQuery {
@@ -442,7 +443,7 @@ impl CatalogueQuery {
 
 /// Input of `correctQuestion`.
 #[derive(InputObject)]
-pub struct CorrectQuestionInput {
+pub(crate) struct CorrectQuestionInput {
     /// A question of a published quiz.
     question_id: ID,
     /// The right choice.
@@ -453,7 +454,7 @@ pub struct CorrectQuestionInput {
 
 /// The outcome of `correctQuestion`.
 #[derive(SimpleObject)]
-pub struct CorrectQuestionPayload {
+pub(crate) struct CorrectQuestionPayload {
     /// The number of the correction. Results name the correction they were scored by; they are rescored within seconds.
     correction: Option<i32>,
     /// Errors that the person can act on; empty if the key was corrected.
@@ -462,7 +463,7 @@ pub struct CorrectQuestionPayload {
 
 /// Quizzes: mutations.
 #[derive(Default)]
-pub struct QuizMutation;
+pub(crate) struct QuizMutation;
 
 #[Object]
 impl QuizMutation {

@@ -20,7 +20,7 @@ macro_rules! scalars {
     ($($(#[doc = $doc:literal])* $name:ident)*) => {$(
         $(#[doc = $doc])*
         #[derive(Clone)]
-        pub struct $name(pub String);
+        pub(crate) struct $name(pub String);
 
         $(#[doc = $doc])*
         #[Scalar]

@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// The schema of Marmalade.
-pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
+pub(crate) type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// The root of all queries.
 #[derive(MergedObject, Default)]
@@ -186,7 +186,7 @@ pub fn run(
 #[derive(Interface)]
 #[expect(clippy::large_enum_variant, reason = "a node lives for one field of one response")]
 #[graphql(field(name = "id", ty = "ID", desc = "The opaque id of the object."))]
-pub enum Node {
+pub(crate) enum Node {
     User(User),
     Subject(Subject),
     Chapter(Chapter),
@@ -197,7 +197,7 @@ pub enum Node {
 
 /// Objects by id.
 #[derive(Default)]
-pub struct NodeQuery;
+pub(crate) struct NodeQuery;
 
 #[Object]
 impl NodeQuery {

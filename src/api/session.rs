@@ -51,7 +51,7 @@ pub enum SessionClient {
 
 /// Input of `register`.
 #[derive(InputObject)]
-pub struct RegisterInput {
+pub(crate) struct RegisterInput {
     /// The email address, used for signing in and never shown to others.
     email: EmailAddress,
     /// The name shown on boards.
@@ -64,7 +64,7 @@ pub struct RegisterInput {
 
 /// Input of `signIn`.
 #[derive(InputObject)]
-pub struct SignInInput {
+pub(crate) struct SignInInput {
     /// The email address.
     email: EmailAddress,
     /// The password.
@@ -75,14 +75,14 @@ pub struct SignInInput {
 
 /// Input of `refreshSession`.
 #[derive(InputObject)]
-pub struct RefreshSessionInput {
+pub(crate) struct RefreshSessionInput {
     /// The most recent refresh token.
     refresh_token: String,
 }
 
 /// The tokens of a native app's session.
 #[derive(SimpleObject)]
-pub struct SessionTokens {
+pub(crate) struct SessionTokens {
     /// The token to send as `Authorization: Bearer`; valid for 15 minutes.
     access_token: String,
     /// The token for one use of `refreshSession`; valid for 30 days.
@@ -94,7 +94,7 @@ pub struct SessionTokens {
 /// The outcome of registering, signing in or refreshing a session.
 #[derive(SimpleObject)]
 #[graphql(complex)]
-pub struct SessionPayload {
+pub(crate) struct SessionPayload {
     #[graphql(skip)]
     user: Option<UserId>,
     /// The tokens, for native clients only. Browsers receive cookies.
@@ -115,7 +115,7 @@ impl SessionPayload {
 
 /// The account that has just signed in.
 #[derive(SimpleObject)]
-pub struct Viewer {
+pub(crate) struct Viewer {
     /// The opaque id of the account.
     id: ID,
     /// The name shown on boards.
@@ -136,21 +136,21 @@ impl From<user::Model> for Viewer {
 
 /// The outcome of `signOut`.
 #[derive(SimpleObject)]
-pub struct SignOutPayload {
+pub(crate) struct SignOutPayload {
     /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
 
 /// Input of `revokeSession`.
 #[derive(InputObject)]
-pub struct RevokeSessionInput {
+pub(crate) struct RevokeSessionInput {
     /// The session, one of `viewer.sessions`.
     session_id: ID,
 }
 
 /// The outcome of revoking sessions.
 #[derive(SimpleObject)]
-pub struct RevokeSessionPayload {
+pub(crate) struct RevokeSessionPayload {
     /// The number of revoked sessions.
     revoked_count: i32,
     /// Errors that the person can act on; empty on success.
@@ -167,7 +167,7 @@ impl RevokeSessionPayload {
 }
 
 /// An active session: a sign-in of a browser or an app.
-pub struct Session(pub Model);
+pub(crate) struct Session(pub Model);
 
 /// An active session: a sign-in of a browser or an app.
 #[Object]
@@ -215,7 +215,7 @@ impl Session {
 
 /// Sessions: mutations.
 #[derive(Default)]
-pub struct SessionMutation;
+pub(crate) struct SessionMutation;
 
 #[Object]
 impl SessionMutation {

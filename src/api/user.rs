@@ -24,7 +24,7 @@ use crate::{
 
 /// An account, as others see it. What is only its owner's and staff's is `null` with an error for others.
 #[derive(Clone)]
-pub struct User(pub(super) Profile);
+pub(crate) struct User(pub(super) Profile);
 
 impl From<Profile> for User {
     fn from(profile: Profile) -> Self {
@@ -33,7 +33,7 @@ impl From<Profile> for User {
 }
 
 /// An account of which only the id is known so far.
-pub async fn user(ctx: &Context<'_>, id: UserId) -> Result<User> {
+pub(crate) async fn user(ctx: &Context<'_>, id: UserId) -> Result<User> {
     ctx.viewer()?;
     let found = ctx.loader::<Accounts>()?.load_one(id).await?;
     found.map(|account| User(account.into())).ok_or(Error::NotFound)
@@ -165,7 +165,7 @@ impl User {
 
 /// Queries for the signed-in account.
 #[derive(Default)]
-pub struct ViewerQuery;
+pub(crate) struct ViewerQuery;
 
 #[Object]
 impl ViewerQuery {

@@ -29,12 +29,12 @@ pub static KINDS: [Kind<Site>; 7] = [
 ];
 
 /// The kind of this name.
-pub fn kind(name: &str) -> Option<&'static Kind<Site>> {
+pub(crate) fn kind(name: &str) -> Option<&'static Kind<Site>> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 
 /// Enqueues a dead job again.
-pub async fn retry(site: &Site, id: JobId, cause: &Cause) -> Result<job::Model> {
+pub(crate) async fn retry(site: &Site, id: JobId, cause: &Cause) -> Result<job::Model> {
     let change = Change::begin(site, cause).await?;
     let job = jobs::retry(&change, id, &cause.now).await?;
     change.audit(Entry::of(Action::JobRetried, id.encode())).await?;

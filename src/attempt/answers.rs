@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The most answers of one batch.
-pub const MAX_SAVES: usize = 200;
+pub(crate) const MAX_SAVES: usize = 200;
 
 /// An answer to be saved.
 #[derive(Clone, Copy, Debug)]

@@ -2,9 +2,9 @@
 
 pub mod answers;
 pub mod regrade;
-pub mod review;
+pub(crate) mod review;
 pub mod submit;
-pub mod terms;
+pub(crate) mod terms;
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,

@@ -21,14 +21,14 @@ use crate::{
 };
 
 /// A submitted attempt with the key.
-pub struct Review {
+pub(crate) struct Review {
     /// The number of the answer key's correction used for scoring; 0 is the key as published.
     pub correction: i32,
     pub questions: Vec<Reviewed>,
 }
 
 /// A question with what was chosen and what was right.
-pub struct Reviewed {
+pub(crate) struct Reviewed {
     pub question: Arc<Question>,
     pub chosen: Option<Choice>,
     pub right: Option<Choice>,
@@ -52,7 +52,7 @@ struct Row {
 
 /// The review of an attempt that the viewer may read; nothing while the quiz keeps it closed. One statement beside the
 /// cached revision.
-pub async fn review(
+pub(crate) async fn review(
     site: &Site,
     papers: &Papers,
     viewer: &Viewer,

@@ -11,7 +11,7 @@ use crate::{
 
 /// A student's history with a quiz.
 #[derive(Clone, Copy, Debug, Default, FromQueryResult)]
-pub struct History {
+pub(crate) struct History {
     /// Number of attempts started, in any state.
     pub taken: i64,
     /// Attempts submitted.
@@ -22,7 +22,7 @@ pub struct History {
 
 /// The rule that opens the reviews of a quiz.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
-pub struct ReviewPolicy {
+pub(crate) struct ReviewPolicy {
     pub review_opens: ReviewOpens,
     pub max_attempts: Option<i32>,
     pub closes_at: Option<Time>,
@@ -40,7 +40,7 @@ impl From<&quiz::Model> for ReviewPolicy {
 
 /// An attempt that may be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Start {
+pub(crate) struct Start {
     pub revision: RevisionId,
     pub number: i32,
     pub deadline: Time,
@@ -48,7 +48,7 @@ pub struct Start {
 }
 
 /// Whether a student with this history may start the quiz now, and if so, on which terms.
-pub fn start(
+pub(crate) fn start(
     quiz: &quiz::Model,
     revision: &crate::entity::revision::Model,
     history: &History,
@@ -89,7 +89,7 @@ pub fn start(
 
 impl ReviewPolicy {
     /// Whether a student who has submitted so many attempts may read their reviews.
-    pub fn is_open(&self, submitted: i64, now: Time) -> bool {
+    pub(crate) fn is_open(&self, submitted: i64, now: Time) -> bool {
         let closed = self.closes_at.is_some_and(|closes| now >= closes);
         match self.review_opens {
             ReviewOpens::AfterSubmit => submitted > 0,

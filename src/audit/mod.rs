@@ -65,14 +65,14 @@ impl Entry {
 }
 
 /// A keyed digest for an email address without an account: equal for equal addresses, and not reversible.
-pub fn digest(keys: &Keys, email: &str) -> String {
+pub(crate) fn digest(keys: &Keys, email: &str) -> String {
     let digest = keys.seal(keys.id(), email.as_bytes()).unwrap_or_default();
     id::encode("email", &digest[..16])
 }
 
 /// Conditions for audit log entries. Omitted fields match everything.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     pub actor: Option<UserId>,
     pub action: Option<Action>,
     pub object: Option<String>,
@@ -95,7 +95,7 @@ impl Filter {
 }
 
 /// A page of the log, the newest entry first.
-pub async fn list(
+pub(crate) async fn list(
     conn: &impl ConnectionTrait,
     filter: &Filter,
     page: &Page<AuditEntryId>,
@@ -105,7 +105,7 @@ pub async fn list(
 }
 
 /// The number of entries that match the filter.
-pub async fn count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> {
+pub(crate) async fn count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> {
     Ok(filter.apply().count(conn).await?)
 }
 

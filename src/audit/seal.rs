@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Interval of the sealer, and so the longest an entry stays unsealed while a server runs.
-pub const SEAL_EVERY: Duration = Duration::from_millis(500);
+pub(crate) const SEAL_EVERY: Duration = Duration::from_millis(500);
 /// Entries of one transaction of the sealer.
 const AT_ONCE: u64 = 200;
 
@@ -97,7 +97,7 @@ pub async fn head(db: &Db) -> Result<Option<Head>> {
 }
 
 /// Problems of the chain, one per line: altered or removed entries, and seals made without the key.
-pub async fn check(db: &Db, keys: &Keys) -> Result<Vec<String>> {
+pub(crate) async fn check(db: &Db, keys: &Keys) -> Result<Vec<String>> {
     let mut findings = Vec::new();
     let (mut seq, mut previous): (i64, Option<Vec<u8>>) = (0, None);
     // The entries since the last verifiable seal, and the id of the key that is missing for them.

@@ -8,13 +8,13 @@ use cookie::time::Duration;
 use super::token::{ACCESS_LIFETIME, REFRESH_LIFETIME};
 
 /// The path at which a browser refreshes its session.
-pub const REFRESH_PATH: &str = "/auth/refresh";
+pub(crate) const REFRESH_PATH: &str = "/auth/refresh";
 
 const ACCESS: &str = "access_token";
 const REFRESH: &str = "refresh_token";
 
 /// `Set-Cookie` values that hold a session's access and refresh token; `secure` where browsers come over TLS.
-pub fn of(access: &str, refresh: &str, secure: bool) -> [String; 2] {
+pub(crate) fn of(access: &str, refresh: &str, secure: bool) -> [String; 2] {
     [
         cookie(ACCESS, "/", access.to_owned(), ACCESS_LIFETIME.as_secs(), secure),
         cookie(
@@ -28,7 +28,7 @@ pub fn of(access: &str, refresh: &str, secure: bool) -> [String; 2] {
 }
 
 /// `Set-Cookie` values that remove it.
-pub fn cleared(secure: bool) -> [String; 2] {
+pub(crate) fn cleared(secure: bool) -> [String; 2] {
     [
         cookie(ACCESS, "/", String::new(), 0, secure),
         cookie(REFRESH, REFRESH_PATH, String::new(), 0, secure),
@@ -36,12 +36,12 @@ pub fn cleared(secure: bool) -> [String; 2] {
 }
 
 /// The access token that a browser sends.
-pub fn access_token(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn access_token(headers: &HeaderMap) -> Option<String> {
     value(headers, ACCESS)
 }
 
 /// The refresh token that a browser sends.
-pub fn refresh_token(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn refresh_token(headers: &HeaderMap) -> Option<String> {
     value(headers, REFRESH)
 }
 

@@ -1,6 +1,6 @@
 //! Authentication. Only this module can create a [`Viewer`], which proves that a request was authenticated.
 
-pub mod cookie;
+pub(crate) mod cookie;
 pub mod password;
 pub mod revocation;
 pub mod role;

@@ -36,7 +36,7 @@ pub async fn hash(password: String, salt: [u8; 16]) -> Result<String> {
 }
 
 /// Whether the password is the one of the hash. Without a hash (there is no such account) it takes the same time.
-pub async fn verify(password: String, hash: Option<String>) -> Result<bool> {
+pub(crate) async fn verify(password: String, hash: Option<String>) -> Result<bool> {
     off_thread(move || {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| DUMMY_HASH.to_owned());

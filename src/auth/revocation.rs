@@ -23,7 +23,7 @@ use crate::{
 
 /// Sessions were signed out or revoked.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct SessionsEnded {
+pub(crate) struct SessionsEnded {
     pub sessions: Vec<SessionId>,
     pub at: Time,
 }

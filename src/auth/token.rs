@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// Lifetime of an access token.
-pub const ACCESS_LIFETIME: Duration = Duration::from_secs(15 * 60);
+pub(crate) const ACCESS_LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// Lifetime of a refresh token.
-pub const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The claims of an access token.
 pub struct Claims {
@@ -140,17 +140,17 @@ impl Keys {
 }
 
 /// A random token: the first refresh token of a session, or that of a link.
-pub fn random(now: &Moment) -> String {
+pub(crate) fn random(now: &Moment) -> String {
     URL_SAFE_NO_PAD.encode(now.random::<32>())
 }
 
 /// The stored hash of a refresh token.
-pub fn hash(token: &str) -> Vec<u8> {
+pub(crate) fn hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
 }
 
 /// The secret kept in `file`, generated at the first start and readable by its owner only.
-pub fn secret_of_file(file: &Path, random: [u8; 32]) -> io::Result<Secret<String>> {
+pub(crate) fn secret_of_file(file: &Path, random: [u8; 32]) -> io::Result<Secret<String>> {
     match fs::read_to_string(file) {
         Ok(text) if text.trim().len() >= 32 => Ok(Secret(text.trim().to_owned())),
         Ok(_) => Err(io::Error::new(

@@ -44,7 +44,7 @@ pub fn serve(app: &App, tasks: &TaskTracker) {
 
 /// Starts the background tasks that some process of the site must run, servers or workers. With several processes, each
 /// piece of work is done by one of them.
-pub fn work(app: &App, tasks: &TaskTracker) {
+pub(crate) fn work(app: &App, tasks: &TaskTracker) {
     run_jobs(app, tasks);
     every(app, tasks, Duration::from_secs(2), |app| async move {
         attempt::sweep(&app, &app.now()).await.map(drop)
@@ -80,7 +80,7 @@ fn notice_the_day(app: &App) {
 }
 
 /// Runs a task periodically until shutdown.
-pub fn every<W, F>(app: &App, tasks: &TaskTracker, period: Duration, work: W)
+pub(crate) fn every<W, F>(app: &App, tasks: &TaskTracker, period: Duration, work: W)
 where
     W: Fn(App) -> F + Send + 'static,
     F: Future<Output = Result<()>> + Send,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{app::App, entity, error::Result, fleet::Health, outbox::Event};
 
 /// Interval at which events of other processes are picked up.
-pub const EVERY: Duration = Duration::from_millis(500);
+pub(crate) const EVERY: Duration = Duration::from_millis(500);
 
 /// Claims recorded events by deleting them, and delivers them; undeliverable ones stay. Returns their number.
 #[expect(clippy::disallowed_methods, reason = "no event or job follows from it")]

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Polling interval of the schedules.
-pub const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A schedule.
 #[derive(Clone, Copy, Debug)]

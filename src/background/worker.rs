@@ -38,7 +38,7 @@ const MISSED_HEARTBEATS: u32 = 3;
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Runs jobs until shutdown.
-pub async fn work(app: App) {
+pub(super) async fn work(app: App) {
     let worker = Worker {
         id: app.now().id(),
         running: JoinSet::new(),

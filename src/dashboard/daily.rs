@@ -25,7 +25,7 @@ struct Extent {
 
 /// Computes the metrics of completed days.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct CountDays {}
+pub(crate) struct CountDays {}
 
 impl Job for CountDays {
     const KIND: &'static str = "daily_metrics";

@@ -25,7 +25,7 @@ use crate::{
 
 /// Totals over submitted attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromQueryResult)]
-pub struct Sums {
+pub(crate) struct Sums {
     pub attempts: i64,
     pub right_count: i64,
     pub wrong_count: i64,
@@ -35,7 +35,7 @@ pub struct Sums {
 }
 
 /// Everything a dashboard shows.
-pub struct Dashboard {
+pub(crate) struct Dashboard {
     pub total: Sums,
     pub subjects: Vec<OfSubject>,
     pub chapters: Vec<OfChapter>,
@@ -46,33 +46,33 @@ pub struct Dashboard {
     pub recent: Vec<Recent>,
 }
 
-pub struct OfSubject {
+pub(crate) struct OfSubject {
     pub id: SubjectId,
     pub name: String,
     pub sums: Sums,
 }
 
-pub struct OfChapter {
+pub(crate) struct OfChapter {
     pub id: ChapterId,
     pub subject: SubjectId,
     pub name: String,
     pub sums: Sums,
 }
 
-pub struct OfDay {
+pub(crate) struct OfDay {
     pub day: NaiveDate,
     pub sums: Sums,
 }
 
 /// A submitted attempt with its result and quiz.
-pub struct Recent {
+pub(crate) struct Recent {
     pub attempt: attempt::Model,
     pub result: result::Model,
     pub quiz: Published,
 }
 
 /// Adds a result to the student's roll-ups; or, with no attempts, by how much one has changed. One statement.
-pub async fn count(
+pub(crate) async fn count(
     conn: &impl ConnectionTrait,
     student: UserId,
     subject: SubjectId,
@@ -111,7 +111,7 @@ pub async fn count(
 }
 
 /// The stored form of a day: days since 1970-01-01.
-pub fn day_number(day: NaiveDate) -> i32 {
+pub(crate) fn day_number(day: NaiveDate) -> i32 {
     day.to_epoch_days()
 }
 
@@ -135,7 +135,7 @@ const STREAK: &str = "WITH RECURSIVE run(day) AS ( \
      ) SELECT COUNT(day) FROM run";
 
 /// The viewer's dashboard, with the days of the last `days` days. Three statements.
-pub async fn of_viewer(site: &Site, viewer: &Viewer, days: u32, now: &Moment) -> Result<Dashboard> {
+pub(crate) async fn of_viewer(site: &Site, viewer: &Viewer, days: u32, now: &Moment) -> Result<Dashboard> {
     let conn = site.db.read();
     let today = day_of(now.at, site.zone);
     let since = today

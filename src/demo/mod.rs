@@ -23,10 +23,10 @@ use crate::{
 };
 
 /// The password of every demo account.
-pub const PASSWORD: &str = "marmalade-demo";
+pub(crate) const PASSWORD: &str = "marmalade-demo";
 
 /// The demo accounts: email address and role.
-pub const ACCOUNTS: [(&str, &str); 3] = [
+pub(crate) const ACCOUNTS: [(&str, &str); 3] = [
     ("admin@demo.example", "admin"),
     ("editor@demo.example", "editor"),
     ("student1@demo.example", "student; student2 to student36 likewise"),

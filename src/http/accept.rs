@@ -7,12 +7,12 @@ use mediatype::{MediaType, MediaTypeList, ReadParams, names};
 use super::stream::Form;
 
 /// The media type of GraphQL over HTTP.
-pub const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
+pub(super) const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
 /// The media type of clients from before it.
-pub const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// The content types that a client accepts.
-pub struct Accepted {
+pub(super) struct Accepted {
     /// The media type for one result: what the client prefers of the two.
     pub single: Option<&'static str>,
     /// The form for results one after the other.
@@ -21,7 +21,7 @@ pub struct Accepted {
 
 impl Accepted {
     /// `None` if the client can read nothing of ours. Without an `Accept` it is taken for an old client.
-    pub fn by(headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn by(headers: &HeaderMap) -> Option<Self> {
         if !headers.contains_key(header::ACCEPT) {
             return Some(Self {
                 single: Some(JSON),

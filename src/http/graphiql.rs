@@ -21,7 +21,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; wo
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// The pages and what they load.
-pub fn routes() -> Router<Server> {
+pub(super) fn routes() -> Router<Server> {
     Router::new()
         .route("/graphiql", get(workbench))
         .route(

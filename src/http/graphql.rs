@@ -46,7 +46,7 @@ use crate::{
 };
 
 /// Headers that clients of the field send with a GET, to show that no form did.
-pub const PREFLIGHTED: [&str; 2] = ["apollo-require-preflight", "x-apollo-operation-name"];
+pub(super) const PREFLIGHTED: [&str; 2] = ["apollo-require-preflight", "x-apollo-operation-name"];
 
 /// The parameters of a request, in a body or in the URL.
 #[derive(Deserialize)]
@@ -61,7 +61,11 @@ struct Parameters {
 }
 
 /// Answers `/graphql`.
-pub async fn handle(State(server): State<Server>, Extension(peer): Extension<Peer>, request: Request) -> Response {
+pub(super) async fn handle(
+    State(server): State<Server>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Response {
     match answer(&server, &peer, request).await {
         Ok(response) | Err(response) => response,
     }

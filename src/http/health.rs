@@ -21,13 +21,13 @@ use crate::{config::Mode, db::sql, secret::Secret};
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The process answers; whether it can do anything is for [`ready`] to say.
-pub async fn alive() -> &'static str {
+pub(super) async fn alive() -> &'static str {
     "alive\n"
 }
 
 /// Metrics for Prometheus. In production `MARMALADE_METRICS_TOKEN` is required as a bearer token (RFC 6750); otherwise
 /// the answer is 404.
-pub async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Response {
+pub(super) async fn metrics(State(server): State<Server>, headers: HeaderMap) -> Response {
     let app = &server.app;
     let is_authorized = match &app.config.telemetry.metrics_token {
         Some(Secret(token)) => {
@@ -52,7 +52,7 @@ fn equal_tokens(given: &str, token: &str) -> bool {
 
 /// Whether requests should come here: the database answers, its schema is as new as this program, and the server is not
 /// about to stop.
-pub async fn ready(State(server): State<Server>) -> (StatusCode, &'static str) {
+pub(super) async fn ready(State(server): State<Server>) -> (StatusCode, &'static str) {
     #[derive(FromQueryResult)]
     struct Applied {
         count: i64,

@@ -29,7 +29,7 @@ pub struct Server {
 }
 
 /// The credential of a request.
-pub enum Identity {
+pub(super) enum Identity {
     /// It carries no credential, or a cookie that is no longer good.
     Anonymous { stale_cookie: bool },
     /// By cookie, so perhaps from a page of another site.
@@ -42,7 +42,7 @@ pub enum Identity {
 
 impl Identity {
     /// The credential of a request, checked.
-    pub async fn of(app: &App, headers: &HeaderMap) -> Self {
+    pub(super) async fn of(app: &App, headers: &HeaderMap) -> Self {
         let now = app.clock.now();
         if let Some(authorization) = headers.get(header::AUTHORIZATION) {
             let token = authorization.to_str().ok().and_then(bearer);
@@ -60,7 +60,7 @@ impl Identity {
     }
 
     /// The viewer, if the credential is good.
-    pub fn as_viewer(&self) -> Option<&Viewer> {
+    pub(super) fn as_viewer(&self) -> Option<&Viewer> {
         match self {
             Self::Cookie(viewer) | Self::Bearer(viewer) => Some(viewer),
             Self::Anonymous { .. } | Self::BadBearer => None,
@@ -68,7 +68,7 @@ impl Identity {
     }
 
     /// The viewer, if the credential is good.
-    pub fn viewer(self) -> Option<Viewer> {
+    pub(super) fn viewer(self) -> Option<Viewer> {
         match self {
             Self::Cookie(viewer) | Self::Bearer(viewer) => Some(viewer),
             Self::Anonymous { .. } | Self::BadBearer => None,
@@ -77,14 +77,14 @@ impl Identity {
 }
 
 /// The token of an `Authorization` header (RFC 6750, section 2.1).
-pub fn bearer(authorization: &str) -> Option<&str> {
+pub(super) fn bearer(authorization: &str) -> Option<&str> {
     let (scheme, token) = authorization.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// Whether the page that sends a request may do so in the name of its visitor: one of our own origin, or of an allowed
 /// one. Without an `Origin` there is no telling.
-pub fn origin_is_allowed(app: &App, headers: &HeaderMap) -> Option<bool> {
+pub(super) fn origin_is_allowed(app: &App, headers: &HeaderMap) -> Option<bool> {
     let page = headers.get(header::ORIGIN)?.to_str().ok()?;
     let Some(page) = origin(page) else { return Some(false) };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
@@ -100,19 +100,19 @@ pub fn origin_is_allowed(app: &App, headers: &HeaderMap) -> Option<bool> {
 }
 
 /// The token that a stream must watch: it is cancelled when the session that opened it ends.
-pub fn end_of(app: &App, viewer: Option<&Viewer>) -> Arc<CancellationToken> {
+pub(super) fn end_of(app: &App, viewer: Option<&Viewer>) -> Arc<CancellationToken> {
     viewer.map_or_else(Arc::default, |viewer| app.revocations.end_of(viewer))
 }
 
 /// The limiter's refusal of a request without an operation.
-pub fn too_many_requests(wait: Duration) -> Response {
+pub(super) fn too_many_requests(wait: Duration) -> Response {
     let wait = [(header::RETRY_AFTER, whole_seconds(wait))];
     let code = Json(json!({"code": "RATE_LIMITED"}));
     (StatusCode::TOO_MANY_REQUESTS, wait, code).into_response()
 }
 
 /// The device of a sign-in, for the list of sessions.
-pub fn device(headers: &HeaderMap, peer: &Peer) -> Device {
+pub(super) fn device(headers: &HeaderMap, peer: &Peer) -> Device {
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     Device {
         user_agent: user_agent.map(|agent| agent.chars().take(200).collect()),

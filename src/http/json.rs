@@ -15,7 +15,7 @@ struct Envelope<'a> {
 }
 
 /// A response as the specification has it, its fields in the order of the query.
-pub fn json(response: &GraphQLResponse) -> Vec<u8> {
+pub(super) fn json(response: &GraphQLResponse) -> Vec<u8> {
     let nothing_ran = response.data == Value::Null && response.errors.iter().any(|error| error.path.is_empty());
     let envelope = Envelope {
         data: (!nothing_ran).then_some(&response.data),

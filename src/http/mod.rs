@@ -11,7 +11,7 @@ mod refresh;
 pub mod scrape;
 mod socket;
 mod stream;
-pub mod ws;
+pub(crate) mod ws;
 
 use std::time::Duration;
 
@@ -78,7 +78,7 @@ pub fn router(app: App) -> Router {
 }
 
 /// Routes of a worker: health and metrics.
-pub fn machines(app: App) -> Router {
+pub(crate) fn machines(app: App) -> Router {
     let server = Server {
         schema: schema::build(),
         app,

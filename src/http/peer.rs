@@ -15,11 +15,11 @@ use tracing::{Instrument as _, Span};
 use crate::{app::App, telemetry};
 
 /// The response header with the request's id.
-pub const REQUEST_ID: &str = "x-request-id";
+pub(super) const REQUEST_ID: &str = "x-request-id";
 
 /// The other end of a request.
 #[derive(Clone, Debug, Default)]
-pub struct Peer {
+pub(super) struct Peer {
     /// Of this one request, to find it again in the logs and in the audit.
     pub request_id: String,
     /// The client's address, past the proxies that are trusted. `None` where there is no network between.
@@ -28,7 +28,7 @@ pub struct Peer {
 
 /// Gives a request its id, which is in all that is logged meanwhile and in the response, and finds out where it comes
 /// from.
-pub async fn meet(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn meet(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let address =
         connection.map(|ConnectInfo(end)| client(end.ip(), request.headers(), &app.config.server.trusted_proxies));
@@ -46,17 +46,17 @@ pub async fn meet(State(app): State<App>, mut request: Request, next: Next) -> R
 }
 
 /// An id for a request, to find it again in the logs.
-pub fn new_request_id() -> String {
+pub(super) fn new_request_id() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }
 
 /// Whatever is logged while a request is at work carries its id.
-pub fn request_span(request_id: &str) -> Span {
+pub(super) fn request_span(request_id: &str) -> Span {
     tracing::info_span!("request", id = request_id)
 }
 
 /// Logs of a stream's items carry the request's id, too.
-pub fn in_span<S: Stream>(span: Span, stream: S) -> impl Stream<Item = S::Item> {
+pub(super) fn in_span<S: Stream>(span: Span, stream: S) -> impl Stream<Item = S::Item> {
     let mut stream = Box::pin(stream);
     poll_fn(move |cx| span.in_scope(|| stream.poll_next_unpin(cx)))
 }

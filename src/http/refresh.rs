@@ -24,7 +24,11 @@ use crate::{
 
 /// 200 with `{"role": …}` and new cookies; 401 and cleared cookies if there is no valid session; 403 if the origin is
 /// not allowed, or the request could have come from a form; 429 with `Retry-After` if the limit is exceeded.
-pub async fn handle(State(server): State<Server>, Extension(peer): Extension<Peer>, headers: HeaderMap) -> Response {
+pub(super) async fn handle(
+    State(server): State<Server>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
     let app = &server.app;
     let simple = headers
         .get(header::CONTENT_TYPE)

@@ -23,7 +23,7 @@ use crate::{
 
 /// Upgrades to a WebSocket. A browser comes with its cookie, and only from an allowed page; a native app sends its
 /// access token with `connection_init` as `{"authorization": "Bearer …"}`, or as a header.
-pub async fn handle(
+pub(super) async fn handle(
     State(server): State<Server>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,

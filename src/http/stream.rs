@@ -33,14 +33,14 @@ const HEARTBEAT: Duration = Duration::from_secs(12);
 
 /// The framing of results within a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(super) enum Form {
     EventStream,
     Multipart,
 }
 
 impl Form {
     /// The form that a range of an `Accept` header names.
-    pub fn of(media_type: &str) -> Option<Self> {
+    pub(super) fn of(media_type: &str) -> Option<Self> {
         match media_type {
             "text/event-stream" => Some(Self::EventStream),
             "multipart/mixed" => Some(Self::Multipart),
@@ -90,7 +90,7 @@ impl Form {
 }
 
 /// A response whose body ends with the results, the session or the server.
-pub fn respond(
+pub(super) fn respond(
     form: Form,
     results: impl Stream<Item = GraphQLResponse> + Send + 'static,
     ended: Arc<CancellationToken>,

@@ -66,10 +66,10 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument as _;
 
 /// The payload of `ConnectionInit` or `Ping`.
-pub type Payload = Map<String, serde_json::Value>;
+pub(crate) type Payload = Map<String, serde_json::Value>;
 
 /// The name of the sub-protocol in `Sec-WebSocket-Protocol`.
-pub const SUBPROTOCOL: &str = "graphql-transport-ws";
+pub(crate) const SUBPROTOCOL: &str = "graphql-transport-ws";
 
 /// Time for the client to complete the closing handshake.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
@@ -82,7 +82,7 @@ const MAX_REASON_BYTES: usize = 123;
 
 /// Limits and timeouts of a socket.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// From the upgrade to `ConnectionAck`, the time of the init function included.
     pub init_timeout: Duration,
     /// Between two `Ping` messages of the server, from a millisecond to a day.
@@ -111,7 +111,7 @@ impl Default for Settings {
 }
 
 /// The reply of the init function that accepts a client.
-pub struct Accepted<X> {
+pub(crate) struct Accepted<X> {
     /// Starts one operation. It returns at once; the work is in the stream, which ends when the operation does.
     pub execute: X,
     /// Cancelled when the session that opened the socket ends.
@@ -265,7 +265,7 @@ fn error(message: &str, code: &str) -> ServerError {
 }
 
 /// Bounds what a client can make the server hold, and offers the sub-protocol; then call `on_upgrade` with [`serve`].
-pub fn prepare(upgrade: WebSocketUpgrade, settings: &Settings) -> WebSocketUpgrade {
+pub(crate) fn prepare(upgrade: WebSocketUpgrade, settings: &Settings) -> WebSocketUpgrade {
     // Over the limit proper a message is still read to its end, so that the client gets to see why it is closed.
     let unreadable = settings.max_message_bytes.saturating_mul(4);
     upgrade
@@ -279,7 +279,7 @@ pub fn prepare(upgrade: WebSocketUpgrade, settings: &Settings) -> WebSocketUpgra
 ///
 /// `init` gets the payload of `ConnectionInit`, empty when there was none, and decides who the client is. It is dropped
 /// when the client gives up or breaks a rule meanwhile.
-pub async fn serve<I, R, X, S>(socket: WebSocket, settings: Settings, shutdown: CancellationToken, init: I)
+pub(crate) async fn serve<I, R, X, S>(socket: WebSocket, settings: Settings, shutdown: CancellationToken, init: I)
 where
     I: FnOnce(Payload) -> R,
     R: Future<Output = Result<Accepted<X>, Close>>,

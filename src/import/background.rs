@@ -20,12 +20,12 @@ use crate::{
 };
 
 /// The largest file, in bytes; as base64 it fits into a request. The command line takes larger ones.
-pub const MAX_BYTES: usize = 700 * 1024;
+pub(crate) const MAX_BYTES: usize = 700 * 1024;
 
 /// An import and its outcome.
 #[derive(Clone, Debug, DerivePartialModel)]
 #[sea_orm(entity = "bank_import::Entity")]
-pub struct BankImport {
+pub(crate) struct BankImport {
     pub id: BankImportId,
     pub wanted_by: UserId,
     pub file_name: String,
@@ -38,14 +38,14 @@ pub struct BankImport {
 
 impl BankImport {
     /// The report of each sheet, once the file was read.
-    pub fn sheets(&self) -> Option<Vec<Imported>> {
+    pub(crate) fn sheets(&self) -> Option<Vec<Imported>> {
         serde_json::from_str(self.report.as_deref()?).ok()
     }
 }
 
 /// Imports the quizzes of a question bank.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct ReadBank {
+pub(crate) struct ReadBank {
     pub import: BankImportId,
 }
 
@@ -63,7 +63,7 @@ impl Run for ReadBank {
 }
 
 /// Accepts a file. Name, size and options are checked at once; the content is checked by the job.
-pub async fn request(
+pub(crate) async fn request(
     site: &Site,
     viewer: &Viewer,
     file_name: &str,
@@ -113,7 +113,7 @@ pub async fn request(
 }
 
 /// The import with this id.
-pub async fn find(conn: &impl ConnectionTrait, id: BankImportId) -> Result<BankImport> {
+pub(crate) async fn find(conn: &impl ConnectionTrait, id: BankImportId) -> Result<BankImport> {
     bank_import::Entity::all()
         .filter(bank_import::Column::Id.eq(id))
         .into_partial_model()

@@ -14,7 +14,8 @@ mod row;
 use columns::Columns;
 use row::Reading;
 
-pub use report::{Code, Problem, SheetReport};
+use report::Code;
+pub(crate) use report::{Problem, SheetReport};
 
 /// A question as a row gives it, with every rule of the import already kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub struct Question {
 
 /// The result of one sheet: its valid questions in the order of their rows, and its report.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sheet {
+pub(crate) struct Sheet {
     pub report: SheetReport,
     pub questions: Vec<Question>,
 }
@@ -44,7 +45,7 @@ pub struct Sheet {
 ///
 /// `file_name` is the name of the upload: it determines the format and names a CSV file's only sheet. With `only_sheet`
 /// just that sheet is read. A bad row or sheet is reported; the error is for files that cannot be read at all.
-pub fn read(file_name: &str, bytes: &[u8], only_sheet: Option<&str>) -> Result<Vec<Sheet>, Unreadable> {
+pub(crate) fn read(file_name: &str, bytes: &[u8], only_sheet: Option<&str>) -> Result<Vec<Sheet>, Unreadable> {
     let grids = sheet::open(file_name, bytes, only_sheet)?;
     Ok(grids.iter().map(Sheet::of).collect())
 }

@@ -9,8 +9,8 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::{
-    bank::{Code, Problem, Question, Sheet, SheetReport, read},
+pub(crate) use self::{
+    bank::{Problem, Question, Sheet, SheetReport, read},
     sheet::Unreadable,
 };
 use crate::{
@@ -53,7 +53,7 @@ pub struct File {
 
 /// The import report of one sheet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Imported {
+pub(crate) struct Imported {
     #[serde(flatten)]
     pub report: SheetReport,
     /// Made of its questions, if it has any.
@@ -116,7 +116,12 @@ async fn import(change: &mut Change<'_>, sheets: Vec<Sheet>, order: &Order) -> R
 }
 
 /// Makes a draft of imported questions.
-pub async fn make_quiz(change: &Change<'_>, subject: &str, quiz: NewQuiz, questions: Vec<Question>) -> Result<QuizId> {
+pub(crate) async fn make_quiz(
+    change: &Change<'_>,
+    subject: &str,
+    quiz: NewQuiz,
+    questions: Vec<Question>,
+) -> Result<QuizId> {
     let questions: Vec<_> = questions.into_iter().map(NewQuestion::from).collect();
     let subject = author::subject(change, subject, change.now()).await?;
     let became = serde_json::json!({"title": quiz.title, "questions": questions.len()});

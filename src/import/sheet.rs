@@ -10,22 +10,22 @@ mod delimited;
 mod xlsx;
 
 /// The largest upload, in bytes as they arrive.
-pub const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
+pub(super) const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
 /// The most worksheets in one workbook.
-pub const MAX_SHEETS: usize = 50;
+pub(super) const MAX_SHEETS: usize = 50;
 /// The most filled rows under a sheet's header.
-pub const MAX_ROWS: usize = 5_000;
+pub(super) const MAX_ROWS: usize = 5_000;
 
 /// One sheet: its name and its filled rows from top to bottom.
 #[derive(Debug)]
-pub struct Grid {
+pub(super) struct Grid {
     pub name: String,
     pub rows: Vec<Row>,
 }
 
 /// A row that holds at least one filled cell.
 #[derive(Debug)]
-pub struct Row {
+pub(super) struct Row {
     /// The row's number as the spreadsheet shows it, from 1.
     pub number: u32,
     /// The filled cells by column, from 0 for column A, in ascending order.
@@ -34,7 +34,7 @@ pub struct Row {
 
 /// The content of a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cell {
+pub(super) enum Cell {
     Blank,
     /// Typed text, or a number or truth value as the spreadsheet shows it. Trimmed, never empty,
     /// lines parted by LF alone.
@@ -48,7 +48,7 @@ pub enum Cell {
 
 /// The reason a file could not be read at all. `Display` is written for the person who uploaded it.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Unreadable {
+pub(crate) enum Unreadable {
     NotASpreadsheet,
     OldExcel,
     Encrypted,
@@ -75,7 +75,7 @@ pub enum Unreadable {
 ///
 /// The content decides what a file is; the name only settles that plain text is meant as CSV, and
 /// gives a CSV sheet its name. With `only`, no other sheet is read.
-pub fn open(file_name: &str, bytes: &[u8], only: Option<&str>) -> Result<Vec<Grid>, Unreadable> {
+pub(super) fn open(file_name: &str, bytes: &[u8], only: Option<&str>) -> Result<Vec<Grid>, Unreadable> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err(Unreadable::FileTooLarge);
     }
@@ -126,7 +126,7 @@ impl Grid {
 }
 
 impl Row {
-    pub fn cell(&self, column: u32) -> &Cell {
+    pub(super) fn cell(&self, column: u32) -> &Cell {
         match self.cells.binary_search_by_key(&column, |(at, _)| *at) {
             Ok(found) => &self.cells[found].1,
             Err(_) => &Cell::Blank,
@@ -134,12 +134,12 @@ impl Row {
     }
 
     /// The filled cells with their columns, from left to right.
-    pub fn filled(&self) -> impl Iterator<Item = (u32, &Cell)> {
+    pub(super) fn filled(&self) -> impl Iterator<Item = (u32, &Cell)> {
         self.cells.iter().map(|(column, cell)| (*column, cell))
     }
 
     /// A column of this row as a person names the cell, for example `B9`.
-    pub fn address(&self, column: u32) -> String {
+    pub(super) fn address(&self, column: u32) -> String {
         format!("{}{}", column_letters(column), self.number)
     }
 }

@@ -118,7 +118,7 @@ fn pause(attempts: i32, first: Duration, now: &Moment) -> Duration {
 }
 
 /// Gives up jobs that lost the lease of their last attempt: such a job may be what ends its process.
-pub async fn give_up_lost(conn: &impl ConnectionTrait, now: Time) -> Result<()> {
+pub(crate) async fn give_up_lost(conn: &impl ConnectionTrait, now: Time) -> Result<()> {
     let row = job::ActiveModel {
         state: Set(job::State::Dead),
         finished_at: Set(Some(now)),

@@ -15,7 +15,8 @@ use sea_orm::ActiveValue::Set;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Notify;
 
-pub use self::record::{Backlog, Filter, backlog, count, forget, list, recent, retry, workers};
+pub use self::record::{Filter, backlog, count, forget};
+pub(crate) use self::record::{list, recent, retry, workers};
 use crate::{
     clock::{Moment, Time},
     entity::job,
@@ -117,7 +118,7 @@ impl Queue {
 }
 
 /// The row of a job that is enqueued now. Only a `Change` inserts it: its commit wakes the worker.
-pub fn row<J: Job>(job: &J, now: &Moment) -> Result<job::ActiveModel> {
+pub(crate) fn row<J: Job>(job: &J, now: &Moment) -> Result<job::ActiveModel> {
     Ok(job::ActiveModel {
         id: Set(now.id()),
         kind: Set(J::KIND.into()),

@@ -40,7 +40,11 @@ impl Filter {
 }
 
 /// A page of jobs, the newest first.
-pub async fn list(conn: &impl ConnectionTrait, filter: &Filter, page: &Page<JobId>) -> Result<Slice<job::Model>> {
+pub(crate) async fn list(
+    conn: &impl ConnectionTrait,
+    filter: &Filter,
+    page: &Page<JobId>,
+) -> Result<Slice<job::Model>> {
     let rows = page.select(filter.select(), job::Column::Id, Order::Descending);
     Ok(page.slice(rows.all(conn).await?))
 }
@@ -89,18 +93,18 @@ pub async fn backlog(conn: &impl ConnectionTrait) -> Result<Backlog> {
 }
 
 /// The number of processes that run jobs: those with a heartbeat in the last minute.
-pub async fn workers(conn: &impl ConnectionTrait, now: Time) -> Result<u64> {
+pub(crate) async fn workers(conn: &impl ConnectionTrait, now: Time) -> Result<u64> {
     Ok(worker::Entity::seen_since(now - LIVES).count(conn).await?)
 }
 
 /// Jobs that are not finished, or finished at `since` or later, at most 200. Queued ones come last.
-pub async fn recent(conn: &impl ConnectionTrait, since: Time) -> Result<Vec<job::Model>> {
+pub(crate) async fn recent(conn: &impl ConnectionTrait, since: Time) -> Result<Vec<job::Model>> {
     const MAX_JOBS: u64 = 200;
     Ok(job::Entity::recent(since).limit(MAX_JOBS).all(conn).await?)
 }
 
 /// Enqueues a dead job again.
-pub async fn retry(conn: &impl ConnectionTrait, id: JobId, now: &Moment) -> Result<job::Model> {
+pub(crate) async fn retry(conn: &impl ConnectionTrait, id: JobId, now: &Moment) -> Result<job::Model> {
     let row = job::ActiveModel {
         state: Set(State::Queued),
         attempts: Set(0),

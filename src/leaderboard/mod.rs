@@ -2,9 +2,9 @@
 
 mod audience;
 pub mod live;
-pub mod query;
-pub mod row;
-pub mod standings;
+pub(crate) mod query;
+pub(crate) mod row;
+pub(crate) mod standings;
 
 use std::{
     collections::HashMap,
@@ -41,7 +41,7 @@ use crate::{
 
 /// A student's standings have new values; absolute, not differences.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct StandingsChanged {
+pub(crate) struct StandingsChanged {
     pub student: UserId,
     /// Of the transaction: an older one changes nothing.
     pub version: i64,

@@ -23,14 +23,14 @@ use crate::{
 };
 
 /// Rows of a board at one time.
-pub struct Standings {
+pub(crate) struct Standings {
     pub as_of: Time,
     pub total: u64,
     pub slice: Slice<Row>,
 }
 
 /// The viewer's own row. Without a rank if the account is not ranked.
-pub struct OwnStanding {
+pub(crate) struct OwnStanding {
     pub rank: Option<u64>,
     pub score: i64,
     pub reached_at: Time,
@@ -40,14 +40,14 @@ pub struct OwnStanding {
 }
 
 /// The current board of a scope.
-pub async fn present(boards: &Boards, scope: Scope, span: Span, now: &Moment) -> Result<Board> {
+pub(crate) async fn present(boards: &Boards, scope: Scope, span: Span, now: &Moment) -> Result<Board> {
     let window = Window::at(span, now.at, boards.parts.zone);
     existing(boards, Board { scope, window }, now).await
 }
 
 /// The board, if there is one: its scope is in the catalogue, and its window has begun. No statement once the scope is
 /// known.
-pub async fn existing(boards: &Boards, board: Board, now: &Moment) -> Result<Board> {
+pub(crate) async fn existing(boards: &Boards, board: Board, now: &Moment) -> Result<Board> {
     if board
         .window
         .starts_at(boards.parts.zone)
@@ -69,7 +69,7 @@ pub async fn existing(boards: &Boards, board: Board, now: &Moment) -> Result<Boa
 }
 
 /// The start of a page of a board.
-pub enum From {
+pub(crate) enum From {
     /// At keys: after one, before one.
     Page(Page<Standing>),
     /// At the first standing with this rank or a later one.
@@ -98,7 +98,7 @@ async fn ask(boards: &Boards, board: Board, question: &Question) -> Result<Answe
 }
 
 /// A page of a board.
-pub async fn page(boards: &Boards, board: Board, from: From) -> Result<Standings> {
+pub(crate) async fn page(boards: &Boards, board: Board, from: From) -> Result<Standings> {
     let question = match &from {
         From::Rank { rank, first } => Question::FromRank(*rank, first + 1),
         From::Page(page) if page.backward => Question::Before(page.before, page.limit + 1),
@@ -138,7 +138,7 @@ fn all_of(answer: &Answer) -> Slice<RankedEntry> {
 }
 
 /// The standings that share the first rank of a closed board; empty while it is open.
-pub async fn winners(boards: &Boards, board: Board, now: &Moment) -> Result<Standings> {
+pub(crate) async fn winners(boards: &Boards, board: Board, now: &Moment) -> Result<Standings> {
     const MAX_WINNERS: usize = 100;
     let is_over = board.window.ends_at(boards.parts.zone).is_some_and(|end| now.at >= end);
     let mut answer = match is_over {
@@ -155,14 +155,20 @@ pub async fn winners(boards: &Boards, board: Board, now: &Moment) -> Result<Stan
 }
 
 /// The standings around the viewer's; empty if the viewer has none.
-pub async fn around(boards: &Boards, viewer: &Viewer, board: Board, above: usize, below: usize) -> Result<Standings> {
+pub(crate) async fn around(
+    boards: &Boards,
+    viewer: &Viewer,
+    board: Board,
+    above: usize,
+    below: usize,
+) -> Result<Standings> {
     let answer = ask(boards, board, &Question::Around(viewer.user().0, above, below)).await?;
     let slice = all_of(&answer);
     with_profiles(boards, answer, slice).await
 }
 
 /// The viewer's standing, if there is one.
-pub async fn own(boards: &Boards, viewer: &Viewer, board: Board) -> Result<Option<OwnStanding>> {
+pub(crate) async fn own(boards: &Boards, viewer: &Viewer, board: Board) -> Result<Option<OwnStanding>> {
     let conn = boards.parts.db.read();
     let Answer { total, entries, .. } = ask(boards, board, &Question::Around(viewer.user().0, 0, 0)).await?;
     let Some(entry) = entries.first() else {

@@ -12,7 +12,7 @@ pub struct Row {
 }
 
 /// Standings joined with their students' profiles.
-pub fn rows(entries: &[RankedEntry], profiles: &HashMap<UserId, Profile>) -> Vec<Row> {
+pub(crate) fn rows(entries: &[RankedEntry], profiles: &HashMap<UserId, Profile>) -> Vec<Row> {
     let row = |entry: &RankedEntry| {
         let profile = profiles.get(&student_of(entry))?.clone();
         Some(Row { entry: *entry, profile })
@@ -21,6 +21,6 @@ pub fn rows(entries: &[RankedEntry], profiles: &HashMap<UserId, Profile>) -> Vec
 }
 
 /// The student of a row.
-pub fn student_of(entry: &RankedEntry) -> UserId {
+pub(crate) fn student_of(entry: &RankedEntry) -> UserId {
     UserId(entry.standing.student)
 }

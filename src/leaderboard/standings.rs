@@ -19,7 +19,7 @@ use crate::{
 
 /// A ranked result.
 #[derive(Clone, Copy, Debug)]
-pub struct Ranked {
+pub(crate) struct Ranked {
     pub student: UserId,
     pub quiz: QuizId,
     pub subject: SubjectId,
@@ -29,7 +29,7 @@ pub struct Ranked {
 
 /// Counts a result: improves the student's best of the quiz in the four windows, and the twelve standings that follow
 /// from them. Two statements. Returns the standings that have changed.
-pub async fn count(
+pub(crate) async fn count(
     conn: &impl ConnectionTrait,
     result: &Ranked,
     windows: [Window; 4],
@@ -42,7 +42,7 @@ pub async fn count(
 
 /// Recounts a changed result: the student's best of the quiz in the result's four windows, and the standings derived
 /// from them. Returns the changed standings.
-pub async fn recount(
+pub(crate) async fn recount(
     conn: &impl ConnectionTrait,
     result: &Ranked,
     windows: [Window; 4],

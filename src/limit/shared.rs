@@ -19,12 +19,12 @@ static HASHES: LazyLock<[String; 2]> =
     LazyLock::new(|| [RESERVE, REQUEST].map(|script| Script::new(script).get_hash().to_owned()));
 
 /// The scripts that Redis must have loaded before anything is counted.
-pub fn scripts() -> impl Iterator<Item = &'static str> {
+pub(crate) fn scripts() -> impl Iterator<Item = &'static str> {
     [RESERVE, REQUEST].into_iter()
 }
 
 /// Counts one use and returns what it is called, or how long to wait.
-pub async fn reserve(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Result<Result<String, Duration>> {
+pub(crate) async fn reserve(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Result<Result<String, Duration>> {
     let this = Uuid::new_v4().to_string();
     let mut commands = Pipeline::new();
     let call = commands.cmd("EVALSHA").arg(&HASHES[0]).arg(1).arg(name(fleet, key));
@@ -38,14 +38,14 @@ pub async fn reserve(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Result<R
 }
 
 /// A use cost nothing.
-pub async fn release(fleet: &Fleet, key: Key, this: &str) -> Result<()> {
+pub(crate) async fn release(fleet: &Fleet, key: Key, this: &str) -> Result<()> {
     let mut commands = Pipeline::new();
     commands.cmd("ZREM").arg(name(fleet, key)).arg(this).ignore();
     fleet.run(&commands).await
 }
 
 /// The budget of one limit.
-pub async fn budget(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Result<Budget> {
+pub(crate) async fn budget(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Result<Budget> {
     let name = name(fleet, key);
     let since = (now - rate.per).0;
     let mut commands = Pipeline::new();
@@ -61,7 +61,7 @@ pub async fn budget(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Result<Bu
 }
 
 /// Counts one request.
-pub async fn request(fleet: &Fleet, who: Who, rate: Rate, now: Time) -> Result<Result<Budget>> {
+pub(crate) async fn request(fleet: &Fleet, who: Who, rate: Rate, now: Time) -> Result<Result<Budget>> {
     let mut commands = Pipeline::new();
     let name = fleet.key(&format!("requests:{who}"));
     let call = commands.cmd("EVALSHA").arg(&HASHES[1]).arg(1).arg(name);

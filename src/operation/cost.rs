@@ -62,7 +62,7 @@ fn too_complex(what: &str, requested: u64, allowed: usize) -> Error {
 }
 
 /// Scans the text of a document without parsing it: in one pass, without recursion.
-pub fn scan(document: &str, bounds: &Bounds) -> Result<(), Error> {
+pub(crate) fn scan(document: &str, bounds: &Bounds) -> Result<(), Error> {
     let bytes = document.as_bytes();
     let (mut at, mut tokens, mut open) = (0, 0_usize, 0_usize);
     while let Some(&byte) = bytes.get(at) {
@@ -176,13 +176,13 @@ impl Size {
 
 /// Properties of a document, besides its data.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Requested {
+pub(crate) struct Requested {
     /// Whether it selects the schema itself.
     pub introspection: bool,
 }
 
 /// Measures a parsed document; each fragment is walked once, however often it is spread.
-pub fn measure(document: &ExecutableDocument, bounds: &Bounds) -> Result<Requested, ServerError> {
+pub(crate) fn measure(document: &ExecutableDocument, bounds: &Bounds) -> Result<Requested, ServerError> {
     let mut walk = Walk {
         document,
         bounds,
@@ -308,7 +308,7 @@ fn count(of: usize) -> u64 {
 }
 
 /// Whether a value holds the one character that no database stores.
-pub fn holds_nul(value: &Value) -> bool {
+pub(crate) fn holds_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
         Value::List(items) => items.iter().any(holds_nul),

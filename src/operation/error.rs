@@ -49,7 +49,7 @@ impl From<Error> for async_graphql::Error {
 const INTERNAL_MESSAGE: &str = "Something went wrong on our side. Quote the request id if it happens again.";
 
 /// An error about the request as a whole, without a location in its text.
-pub fn of_request(error: Error) -> ServerError {
+pub(crate) fn of_request(error: Error) -> ServerError {
     let mut error = async_graphql::Error::from(error).into_server_error(async_graphql::Pos::default());
     error.locations.clear();
     error
@@ -57,7 +57,7 @@ pub fn of_request(error: Error) -> ServerError {
 
 /// The last touch on every response: each error gets a code from the closed list, causes are logged once, and the
 /// client gets the request's id with what it cannot act on.
-pub fn finish(mut response: Response, request_id: &str) -> Response {
+pub(crate) fn finish(mut response: Response, request_id: &str) -> Response {
     for error in &mut response.errors {
         if let Some(Hidden(cause)) = error.source::<Hidden>() {
             tracing::error!(request_id, cause = ?cause, path = ?error.path, "internal error");

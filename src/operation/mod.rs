@@ -1,8 +1,8 @@
 //! The operation of a request: found, parsed and checked before it runs, for all transports.
 
-pub mod cost;
-pub mod error;
-pub mod persisted;
+pub(crate) mod cost;
+pub(crate) mod error;
+pub(crate) mod persisted;
 
 use async_graphql::{
     Request, ServerError,

@@ -35,7 +35,7 @@ const SIGN_IN: &str = "mutation SignIn($input: SignInInput!) {
 }";
 
 /// The hash of a document that is to be remembered.
-pub type Hash = String;
+pub(crate) type Hash = String;
 
 /// The operations that may run, and which of them go by a hash.
 pub struct Operations {

@@ -304,7 +304,7 @@ fn check(question: &question::Model, choices: &[choice::Model]) -> Result<(), &'
 
 /// Rescores the results of a revision after a correction of its answer key.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Regrade {
+pub(crate) struct Regrade {
     pub revision: RevisionId,
 }
 
@@ -315,7 +315,7 @@ impl Job for Regrade {
 
 /// Corrects the answer key of a published question: another choice becomes the right one, and all results are rescored.
 /// Returns the number of the correction.
-pub async fn correct(
+pub(crate) async fn correct(
     site: &Site,
     viewer: &Viewer,
     question: QuestionId,

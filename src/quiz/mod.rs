@@ -2,7 +2,7 @@
 
 pub mod author;
 pub mod paper;
-pub mod score;
+pub(crate) mod score;
 
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, PaginatorTrait, QueryFilter, Select, SelectTwo};
 
@@ -36,7 +36,7 @@ impl Default for Marking {
 
 /// Conditions for quizzes of the catalogue. Omitted fields match everything.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub(crate) struct Filter {
     pub subject: Option<SubjectId>,
     /// Quizzes with a question of this chapter.
     pub chapter: Option<ChapterId>,
@@ -86,7 +86,11 @@ fn question_revisions(chapter: ChapterId) -> sea_orm::sea_query::SelectStatement
 }
 
 /// A page of the catalogue, the newest quiz first.
-pub async fn catalogue(conn: &impl ConnectionTrait, filter: &Filter, page: &Page<QuizId>) -> Result<Slice<Published>> {
+pub(crate) async fn catalogue(
+    conn: &impl ConnectionTrait,
+    filter: &Filter,
+    page: &Page<QuizId>,
+) -> Result<Slice<Published>> {
     let query = filter.apply(quiz::Entity::catalogue());
     let rows = page
         .select(query, quiz::Column::Id, Order::Descending)
@@ -107,18 +111,18 @@ pub async fn catalogue(conn: &impl ConnectionTrait, filter: &Filter, page: &Page
 }
 
 /// The number of quizzes that match the filter.
-pub async fn catalogue_count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> {
+pub(crate) async fn catalogue_count(conn: &impl ConnectionTrait, filter: &Filter) -> Result<u64> {
     Ok(filter.apply(quiz::Entity::catalogue()).count(conn).await?)
 }
 
 /// A page of the subjects, in the order in which they were made.
-pub async fn subjects(conn: &impl ConnectionTrait, page: &Page<SubjectId>) -> Result<Slice<subject::Model>> {
+pub(crate) async fn subjects(conn: &impl ConnectionTrait, page: &Page<SubjectId>) -> Result<Slice<subject::Model>> {
     let rows = page.select(subject::Entity::present(), subject::Column::Id, Order::Ascending);
     Ok(page.slice(rows.all(conn).await?))
 }
 
 /// The number of subjects.
-pub async fn subject_count(conn: &impl ConnectionTrait) -> Result<u64> {
+pub(crate) async fn subject_count(conn: &impl ConnectionTrait) -> Result<u64> {
     Ok(subject::Entity::present().count(conn).await?)
 }
 
@@ -133,7 +137,7 @@ pub async fn chapters(
 }
 
 /// The number of chapters of a subject.
-pub async fn chapter_count(conn: &impl ConnectionTrait, subject: SubjectId) -> Result<u64> {
+pub(crate) async fn chapter_count(conn: &impl ConnectionTrait, subject: SubjectId) -> Result<u64> {
     Ok(of_subject(subject).count(conn).await?)
 }
 

@@ -229,7 +229,7 @@ struct KeyRow {
 }
 
 /// The position of the right choice of question `q`, in SQL, as the newest correction up to number `up_to` has it.
-pub fn right_position(up_to: &str) -> String {
+pub(crate) fn right_position(up_to: &str) -> String {
     format!(
         "COALESCE((SELECT k.right_position FROM corrections k \
           WHERE k.question_id = q.id AND k.number <= {up_to} ORDER BY k.number DESC LIMIT 1), q.right_position)"

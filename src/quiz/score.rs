@@ -9,7 +9,7 @@ use crate::{
 
 /// A question of an attempt as scoring sees it.
 #[derive(Clone, Copy, Debug)]
-pub struct Marked {
+pub(crate) struct Marked {
     pub chapter: Option<ChapterId>,
     pub right: ChoiceId,
     /// `None`: not answered, or cleared.
@@ -29,7 +29,7 @@ pub enum Outcome {
 
 /// Counts and points of some questions. Points are thousandths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub(crate) struct Tally {
     pub right: i64,
     pub wrong: i64,
     pub blank: i64,
@@ -40,13 +40,13 @@ pub struct Tally {
 
 /// The score of an attempt, in all and by chapter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Score {
+pub(crate) struct Score {
     pub total: Tally,
     pub by_chapter: BTreeMap<ChapterId, Tally>,
 }
 
 /// The outcome of a question.
-pub fn outcome(right: ChoiceId, chosen: Option<ChoiceId>) -> Outcome {
+pub(crate) fn outcome(right: ChoiceId, chosen: Option<ChoiceId>) -> Outcome {
     match chosen {
         None => Outcome::Blank,
         Some(chosen) if chosen == right => Outcome::Right,
@@ -55,7 +55,7 @@ pub fn outcome(right: ChoiceId, chosen: Option<ChoiceId>) -> Outcome {
 }
 
 /// The points of an outcome, in thousandths.
-pub fn worth(marking: Marking, outcome: Outcome) -> i64 {
+pub(crate) fn worth(marking: Marking, outcome: Outcome) -> i64 {
     match outcome {
         Outcome::Right => marking.right,
         Outcome::Wrong => marking.wrong,
@@ -64,7 +64,7 @@ pub fn worth(marking: Marking, outcome: Outcome) -> i64 {
 }
 
 /// The score of an attempt: the sum of what its questions are worth. It may be negative.
-pub fn score(marking: Marking, questions: impl IntoIterator<Item = Marked>) -> Score {
+pub(crate) fn score(marking: Marking, questions: impl IntoIterator<Item = Marked>) -> Score {
     let mut score = Score::default();
     for question in questions {
         let outcome = outcome(question.right, question.chosen);
@@ -78,7 +78,7 @@ pub fn score(marking: Marking, questions: impl IntoIterator<Item = Marked>) -> S
 
 impl Tally {
     /// By how much it is more than another.
-    pub fn minus(self, other: Self) -> Self {
+    pub(crate) fn minus(self, other: Self) -> Self {
         Self {
             right: self.right - other.right,
             wrong: self.wrong - other.wrong,

@@ -143,10 +143,10 @@ fn redis_answers_like_a_sorted_list() {
 
 /// The last update of each student.
 #[derive(Default)]
-pub struct Model(HashMap<Uuid, Update>);
+pub(super) struct Model(HashMap<Uuid, Update>);
 
 impl Model {
-    pub fn apply(&mut self, update: Update) -> bool {
+    pub(super) fn apply(&mut self, update: Update) -> bool {
         let newer = self
             .0
             .get(&update.student)
@@ -157,7 +157,7 @@ impl Model {
         newer
     }
 
-    pub fn answer(&self, question: &Question) -> Vec<RankedEntry> {
+    pub(super) fn answer(&self, question: &Question) -> Vec<RankedEntry> {
         let entries = self.entries();
         let all = || entries.iter().copied();
         let last = |n: usize, entries: Vec<RankedEntry>| entries[entries.len().saturating_sub(n)..].to_vec();
@@ -181,7 +181,7 @@ impl Model {
         }
     }
 
-    pub fn entries(&self) -> Vec<RankedEntry> {
+    pub(super) fn entries(&self) -> Vec<RankedEntry> {
         let mut standings: Vec<_> = self
             .0
             .values()
@@ -230,7 +230,7 @@ fn standing() -> impl Strategy<Value = Standing> {
 
 /// Students who join, climb, fall, leave and return; some updates late, some delivered twice. No two different
 /// updates have the same student and version.
-pub fn history() -> impl Strategy<Value = Vec<Update>> {
+pub(super) fn history() -> impl Strategy<Value = Vec<Update>> {
     let change = (
         student(),
         prop_oneof![4 => Just(0), 1 => 0..60_usize],
@@ -253,7 +253,7 @@ pub fn history() -> impl Strategy<Value = Vec<Update>> {
     })
 }
 
-pub fn questions() -> impl Strategy<Value = Vec<Question>> {
+pub(super) fn questions() -> impl Strategy<Value = Vec<Question>> {
     let n = || 0..20_usize;
     let key = || prop::option::weighted(0.8, standing());
     let question = prop_oneof![

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The boards in memory.
-pub struct Memory {
+pub(crate) struct Memory {
     clock: Arc<dyn Clock>,
     zone: Tz,
     loaded: Arc<Mutex<HashMap<Key, Arc<Loaded>>>>,
@@ -53,7 +53,7 @@ struct Commits {
 }
 
 /// Held by a transaction from just before its commit until the boards are updated.
-pub struct PendingCommit {
+pub(crate) struct PendingCommit {
     commits: Arc<Mutex<Commits>>,
     key: (Time, u64),
 }
@@ -66,7 +66,7 @@ impl Drop for PendingCommit {
 
 impl Memory {
     /// No board is in memory yet.
-    pub fn new(clock: Arc<dyn Clock>, zone: Tz) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, zone: Tz) -> Self {
         Self {
             clock,
             zone,
@@ -76,7 +76,7 @@ impl Memory {
     }
 
     /// Announces a commit that changes standings.
-    pub fn committing(&self) -> PendingCommit {
+    pub(crate) fn committing(&self) -> PendingCommit {
         let mut commits = lock(&self.commits);
         commits.last += 1;
         let key = (self.clock.now(), commits.last);
@@ -88,7 +88,7 @@ impl Memory {
     }
 
     /// Queries a board, if it is built or can be within `BUILD_WAIT`. All answers are as of the same time.
-    pub async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
+    pub(crate) async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
         let now = self.clock.now();
         let loaded = {
             let mut boards = lock(&self.loaded);
@@ -140,20 +140,20 @@ impl Memory {
     }
 
     /// Applies an update to a board, if it is in memory. What that changed.
-    pub fn apply(&self, key: &Key, update: Update) -> Option<Move> {
+    pub(crate) fn apply(&self, key: &Key, update: Update) -> Option<Move> {
         let loaded = lock(&self.loaded).get(key).cloned()?;
         loaded.apply(key, update)
     }
 
     /// All that is in memory of a board.
-    pub fn all_entries(&self, key: &Key) -> Option<Vec<RankedEntry>> {
+    pub(crate) fn all_entries(&self, key: &Key) -> Option<Vec<RankedEntry>> {
         let loaded = lock(&self.loaded).get(key).cloned()?;
         loaded.ready.get()?;
         Some(lock(&loaded.state).index.after(None, usize::MAX))
     }
 
     /// Drops boards without queries for a while.
-    pub fn prune(&self) {
+    pub(crate) fn prune(&self) {
         let now = self.clock.now();
         lock(&self.loaded).retain(|_, loaded| now.since(lock(&loaded.state).used_at) < IDLE_TIMEOUT);
     }

@@ -4,10 +4,10 @@ pub mod board;
 #[cfg(test)]
 mod contract;
 pub mod index;
-pub mod memory;
+pub(crate) mod memory;
 pub mod question;
-pub mod shared;
-pub mod snapshot;
+pub(crate) mod shared;
+pub(crate) mod snapshot;
 pub mod tables;
 
 use std::sync::Arc;

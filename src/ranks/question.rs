@@ -13,10 +13,10 @@ use super::index::{RankIndex, RankedEntry, Standing, Update};
 use crate::clock::Time;
 
 /// Time without a query after which a board is dropped.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// Time that a query waits for a board being built. Most are ready by then, and cheaper to query than the tables.
-pub const BUILD_WAIT: Duration = Duration::from_millis(200);
+pub(crate) const BUILD_WAIT: Duration = Duration::from_millis(200);
 
 /// A board as the tables name it, or as a day found it, which no table has.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -47,7 +47,7 @@ static HASHES: LazyLock<[String; 4]> =
     LazyLock::new(|| [APPLY, ASK, BEGIN, FINISH].map(|script| Script::new(script).get_hash().to_owned()));
 
 /// The scripts that Redis must have loaded before a board is queried.
-pub fn scripts() -> impl Iterator<Item = &'static str> {
+pub(crate) fn scripts() -> impl Iterator<Item = &'static str> {
     [APPLY, ASK, BEGIN, FINISH].into_iter()
 }
 
@@ -63,7 +63,7 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_STANDINGS: u64 = 1 << 40;
 
 /// The boards of a fleet.
-pub struct Shared {
+pub(crate) struct Shared {
     fleet: Fleet,
     clock: Arc<dyn Clock>,
     zone: Tz,
@@ -73,7 +73,7 @@ pub struct Shared {
 
 impl Shared {
     /// The boards in the fleet's Redis.
-    pub fn new(fleet: Fleet, clock: Arc<dyn Clock>, zone: Tz) -> Self {
+    pub(crate) fn new(fleet: Fleet, clock: Arc<dyn Clock>, zone: Tz) -> Self {
         Self {
             fleet,
             clock,
@@ -84,7 +84,7 @@ impl Shared {
 
     /// Announces a commit that changes a student's standings. A server that ends before it says more is waited for half a
     /// minute.
-    pub async fn committing(&self, student: Uuid, version: i64) {
+    pub(crate) async fn committing(&self, student: Uuid, version: i64) {
         let now = self.clock.now();
         let mut commands = Pipeline::new();
         commands
@@ -98,7 +98,7 @@ impl Shared {
     }
 
     /// Applies the updates of a student's commit, each to its board. Boards that are not there stay away. What that changed.
-    pub async fn apply(&self, student: Uuid, version: i64, updates: &[(Key, Update)]) -> Result<Vec<Move>> {
+    pub(crate) async fn apply(&self, student: Uuid, version: i64, updates: &[(Key, Update)]) -> Result<Vec<Move>> {
         let mut commands = Pipeline::new();
         for (key, update) in updates {
             self.call(&mut commands, 0, key);
@@ -115,7 +115,7 @@ impl Shared {
     }
 
     /// Queries a board, if it is built or can be within `BUILD_WAIT`. All answers are as of the same time.
-    pub async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
+    pub(crate) async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
         if self.fleet.health() != Health::Connected {
             return None;
         }
@@ -173,7 +173,7 @@ impl Shared {
     }
 
     /// All standings of a board in Redis, read in pages so that other commands do not wait.
-    pub async fn all_entries(&self, key: &Key) -> Result<Option<Vec<RankedEntry>>> {
+    pub(crate) async fn all_entries(&self, key: &Key) -> Result<Option<Vec<RankedEntry>>> {
         let mut all: Vec<RankedEntry> = Vec::new();
         loop {
             let last = all.last().map(|entry| entry.standing);
@@ -237,7 +237,7 @@ impl Shared {
     }
 
     /// Removes commits that were never completed.
-    pub async fn prune(&self) {
+    pub(crate) async fn prune(&self) {
         let mut commands = Pipeline::new();
         let until = (self.clock.now() - COMMIT_TIMEOUT).0;
         commands

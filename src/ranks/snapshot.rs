@@ -26,7 +26,7 @@ struct Member {
 
 /// The stored standings of a board, to build an index from. Includes unranked students, so that a delayed older update
 /// does not bring them back.
-pub async fn snapshot<'c>(
+pub(crate) async fn snapshot<'c>(
     conn: &'c DatabaseConnection,
     board: &Key,
     zone: Tz,

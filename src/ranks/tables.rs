@@ -19,7 +19,7 @@ use crate::{
 static PERMITS: Semaphore = Semaphore::const_new(2);
 
 /// Waits for a permit to query the tables.
-pub async fn permit() -> Result<SemaphorePermit<'static>> {
+pub(crate) async fn permit() -> Result<SemaphorePermit<'static>> {
     PERMITS.acquire().await.map_err(Error::internal)
 }
 

@@ -60,7 +60,7 @@ impl Drop for Traces {
 
 /// Continues the trace of the caller, if the request has one ([W3C Trace
 /// Context](https://www.w3.org/TR/trace-context/)).
-pub fn follow(span: &Span, headers: &axum::http::HeaderMap) {
+pub(crate) fn follow(span: &Span, headers: &axum::http::HeaderMap) {
     struct Carrier<'h>(&'h axum::http::HeaderMap);
     impl opentelemetry::propagation::Extractor for Carrier<'_> {
         fn get(&self, key: &str) -> Option<&str> {

@@ -5,7 +5,7 @@ use pulldown_cmark::{Event, Parser, Tag};
 /// The same [CommonMark](https://spec.commonmark.org/0.31.2/) without raw HTML and without links to anywhere but pages
 /// and mail addresses. Nothing is lost: what is not allowed is escaped, and shows as it was typed. Text that needs no
 /// escape, code and formulas among it, stays as it is.
-pub fn safe_markdown(text: &str) -> String {
+pub(crate) fn safe_markdown(text: &str) -> String {
     let mut text = text.to_owned();
     // An escape can bring to light what stood within what it has undone, so until there is nothing more.
     loop {

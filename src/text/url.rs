@@ -7,11 +7,11 @@ use percent_encoding::percent_decode_str;
 use url::{Origin, Position, Url, form_urlencoded};
 
 /// The schemes of PostgreSQL.
-pub const POSTGRES: [&str; 2] = ["postgres", "postgresql"];
+pub(crate) const POSTGRES: [&str; 2] = ["postgres", "postgresql"];
 /// The schemes of mail servers.
-pub const SMTP: [&str; 2] = ["smtps", "smtp"];
+pub(crate) const SMTP: [&str; 2] = ["smtps", "smtp"];
 /// The schemes of Redis and of what speaks its protocol.
-pub const REDIS: [&str; 7] = [
+pub(crate) const REDIS: [&str; 7] = [
     "redis",
     "rediss",
     "valkey",
@@ -25,7 +25,7 @@ const NO_USER: &str =
     "what stands before its @ can't be told from the host; write / ? # and @ in a password as %2F %3F %23 and %40";
 
 /// Reads the URL of a server to connect to, in one of these schemes.
-pub fn server_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
+pub(crate) fn server_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| match text.contains('@') {
         true => NO_USER.to_owned(),
         false => error.to_string(),
@@ -41,7 +41,7 @@ pub fn server_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
 }
 
 /// Whether the server runs on this machine. PostgreSQL's parameters `host` and `hostaddr` come before the URL's own host.
-pub fn is_local(url: &Url) -> bool {
+pub(crate) fn is_local(url: &Url) -> bool {
     let own = percent_decode_str(url.host_str().unwrap_or_default()).decode_utf8_lossy();
     let named = url.query_pairs().filter(|(key, _)| key == "host" || key == "hostaddr");
     let host = named.last().map_or(own, |(_, host)| host);
@@ -53,7 +53,7 @@ pub fn is_local(url: &Url) -> bool {
 }
 
 /// The password, from the user info or the query.
-pub fn password(url: &Url) -> Option<String> {
+pub(crate) fn password(url: &Url) -> Option<String> {
     let named = url.query_pairs().find(|(key, _)| key == "password");
     let own = || {
         percent_decode_str(url.password()?)
@@ -65,7 +65,7 @@ pub fn password(url: &Url) -> Option<String> {
 }
 
 /// The same URL without its password.
-pub fn without_password(mut url: Url) -> Url {
+pub(crate) fn without_password(mut url: Url) -> Url {
     // Refused only where there is no host, and so no password.
     _ = url.set_password(None);
     // The rest of the query stays as it is: PostgreSQL's tools don't take + for a space.
@@ -80,14 +80,14 @@ pub fn without_password(mut url: Url) -> Url {
 }
 
 /// Reads the address of a site: HTTP or HTTPS, perhaps with a path.
-pub fn site_url(text: &str) -> Option<Url> {
+pub(crate) fn site_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let plain = url.username().is_empty() && url.password().is_none() && url[Position::AfterPath..].is_empty();
     (plain && matches!(url.scheme(), "http" | "https")).then_some(url)
 }
 
 /// Reads an origin: scheme, host, perhaps a port. Two that differ in how they are written are equal.
-pub fn origin(text: &str) -> Option<Origin> {
+pub(crate) fn origin(text: &str) -> Option<Origin> {
     site_url(text).filter(|url| url.path() == "/").map(|url| url.origin())
 }
 

@@ -36,7 +36,7 @@ enum Role {
 
 impl Columns {
     /// Finds the columns by their headings; otherwise says what the header lacks.
-    pub fn of(header: &Row) -> Result<Columns, Vec<Problem>> {
+    pub(super) fn of(header: &Row) -> Result<Columns, Vec<Problem>> {
         let roles: Vec<(u32, Role)> = header
             .filled()
             .filter_map(|(column, cell)| Some((column, role(cell)?)))
@@ -91,7 +91,7 @@ impl Columns {
 
     /// Whether a row says anything in a column that matters. Numbered but otherwise empty rows are
     /// common, for numbering a sheet to its end takes one drag of the mouse.
-    pub fn any_filled(&self, row: &Row) -> bool {
+    pub(super) fn any_filled(&self, row: &Row) -> bool {
         let optional = [self.surplus_choice, self.image, self.explanation, self.chapter];
         [self.question, self.answer]
             .into_iter()

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The outcome of one sheet, for the person who can open it and fix the cells named here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SheetReport {
+pub(crate) struct SheetReport {
     /// The sheet's name; for a CSV file, the file's.
     pub name: String,
     /// Questions that are sound and not repetitions.
@@ -19,7 +19,7 @@ pub struct SheetReport {
 
 /// One thing wrong with one cell.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The cell as the spreadsheet names it, for example `B9`.
     pub cell: String,
     pub code: Code,
@@ -30,7 +30,7 @@ pub struct Problem {
 /// The kinds of problem; written `SCREAMING_SNAKE_CASE` in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Code {
+pub(crate) enum Code {
     // The header: nothing of the sheet is imported.
     NoQuestionColumn,
     NoChoiceColumns,

@@ -35,7 +35,7 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub fn of(row: &Row, columns: &Columns) -> Reading {
+    pub(super) fn of(row: &Row, columns: &Columns) -> Reading {
         let mut cells = Cells {
             row,
             problems: Vec::new(),
@@ -59,22 +59,22 @@ impl Reading {
         }
     }
 
-    pub fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         self.text.as_deref()
     }
 
-    pub fn choices(&self) -> Option<&[String]> {
+    pub(super) fn choices(&self) -> Option<&[String]> {
         self.choices.as_deref()
     }
 
     /// The text of the right choice.
-    pub fn right_choice(&self) -> Option<&str> {
+    pub(super) fn right_choice(&self) -> Option<&str> {
         let right = self.right?;
         self.choices()?.get(right).map(String::as_str)
     }
 
     /// The question, or all that is wrong with it: never half a question.
-    pub fn question(self) -> Result<Question, Vec<Problem>> {
+    pub(super) fn question(self) -> Result<Question, Vec<Problem>> {
         match (self.text, self.choices, self.right) {
             (Some(text), Some(choices), Some(right)) if self.problems.is_empty() => Ok(Question {
                 text,

@@ -1,15 +1,46 @@
 //! Marmalade: the backend of an exam-preparation site.
 //!
-//! Rooms stand on floors, and imports run down:
+//! A module imports those below it; `tests/it/floors.rs` holds the floors, docs/architecture.md the walks through them.
 //!
-//! | floor | rooms |
-//! |---|---|
-//! | the wire and the command line | [`serve`], [`http`] (GraphQL over HTTP, sockets, streams, pages), [`ops`] (backup, copy, checks) |
-//! | the graph | [`api`] (types, loaders, guards), [`demo`] |
-//! | rules | [`app`], [`attempt`], [`import`], [`dashboard`], [`leaderboard`], [`quiz`], [`account`] |
-//! | what rules stand on | [`jobs`], [`mail`], [`audit`], [`ranks`], [`config`], [`entity`], [`limit`], [`operation`], [`auth`], [`outbox`], [`db`] |
-//! | the ground | [`telemetry`], [`id`], [`page`], [`text`], [`calendar`], [`fleet`], [`clock`], [`error`], [`secret`], [`sync`] |
+//! | floor | module | content |
+//! |---|---|---|
+//! | 10 | [`serve`] | start and stop of servers and workers |
+//! | 9 | [`http`] | GraphQL over HTTP, WebSockets, streams, pages, metrics |
+//! | | [`ops`] | backup, restore, copy, deployment check, verify |
+//! | | [`open`] | from a configuration to an application |
+//! | 8 | [`demo`] | demo content and accounts |
+//! | | [`background`] | loops, the outbox relay, the channel between servers, the job worker |
+//! | | [`api`] | the GraphQL types, loaders and guards |
+//! | 7 | [`app`] | the state of all domains, which dereferences to the site |
+//! | 6 | [`attempt`] | starting, answering, submitting, reviewing, rescoring |
+//! | 5 | [`import`] | question banks from spreadsheets |
+//! | | [`dashboard`] | progress of a student, activity of a day |
+//! | | [`leaderboard`] | boards and their live streams |
+//! | 4 | [`quiz`] | catalogue, revisions, scoring, corrections |
+//! | | [`account`] | accounts, sessions, links, profiles |
+//! | 3 | [`change`] | a transaction with its events, jobs and audit entries |
+//! | | [`site`] | what every rule needs: database, clock, zone, keys, limits, mail, outbox, queue |
+//! | | [`config`] | the configuration, the sum of the settings of the modules below |
+//! | 2 | [`jobs`] | the job queue |
+//! | | [`mail`] | sending email |
+//! | | [`audit`] | the audit log and its seals |
+//! | | [`ranks`] | rank indexes, in memory and in Redis |
+//! | | [`operation`] | admission of GraphQL operations: documents, cost, errors |
+//! | | [`entity`] | tables and scoped finders |
+//! | | [`limit`] | rate limits |
+//! | | [`auth`] | credentials, roles, revocations; only checking or issuing one makes a viewer |
+//! | | [`outbox`] | events and their followers |
+//! | | [`fleet`] | Redis, shared by the servers of a site |
+//! | | [`db`] | SQLite and PostgreSQL |
+//! | 1 | [`telemetry`] | metrics, traces, logs |
+//! | | [`id`], [`page`], [`text`], [`calendar`] | typed ids, keyset pages, validation of text, days of the site's zone |
+//! | | [`clock`], [`error`], [`setting`], [`secret`], [`sync`] | time and randomness, the error type, readers of settings, secrets, locks |
+
 #![deny(unreachable_pub)]
+#![expect(
+    rustdoc::private_intra_doc_links,
+    reason = "the map names private modules, too; the documentation is built with them"
+)]
 
 pub mod account;
 pub mod api;

@@ -415,7 +415,7 @@ impl Table {
             let extra = there.rows - here.rows;
             return Err(refusal(format!(
                 "{name} has {extra} rows in PostgreSQL that the source has not. They were written there, or deleted at \
-                 the source since an earlier copy; which of the two can't be told. Nothing was copied; copy into an \
+                 the source since an earlier copy; which of the two can't be determined. Nothing was copied; copy into an \
                  empty database."
             )));
         }

@@ -22,7 +22,7 @@ pub(crate) const REDIS: [&str; 7] = [
 ];
 
 const NO_USER: &str =
-    "what stands before its @ can't be told from the host; write / ? # and @ in a password as %2F %3F %23 and %40";
+    "what stands before its @ can't be separated from the host; write / ? # and @ in a password as %2F %3F %23 and %40";
 
 /// Reads the URL of a server to connect to, in one of these schemes.
 pub(crate) fn server_url(text: &str, schemes: &[&str]) -> Result<Url, String> {

@@ -4,24 +4,24 @@
 //!
 //! | floor | module | content |
 //! |---|---|---|
-//! | 10 | [`serve`] | start and stop of servers and workers |
-//! | 9 | [`http`] | GraphQL over HTTP, WebSockets, streams, pages, metrics |
+//! | 8 | [`serve`] | start and stop of servers and workers |
+//! | 7 | [`http`] | GraphQL over HTTP, WebSockets, streams, pages, metrics |
 //! | | [`ops`] | backup, restore, copy, deployment check, verify |
 //! | | [`open`] | from a configuration to an application |
-//! | 8 | [`demo`] | demo content and accounts |
+//! | 6 | [`demo`] | demo content and accounts |
 //! | | [`background`] | loops, the outbox relay, the channel between servers, the job worker |
 //! | | [`api`] | the GraphQL types, loaders and guards |
-//! | 7 | [`app`] | the state of all domains, which dereferences to the site |
-//! | 6 | [`attempt`] | starting, answering, submitting, reviewing, rescoring |
-//! | 5 | [`import`] | question banks from spreadsheets |
+//! | 5 | [`app`] | the state of all domains, which dereferences to the site |
+//! | | [`attempt`] | starting, answering, submitting, reviewing, rescoring |
+//! | 4 | [`import`] | question banks from spreadsheets |
 //! | | [`dashboard`] | progress of a student, activity of a day |
 //! | | [`leaderboard`] | boards and their live streams |
-//! | 4 | [`quiz`] | catalogue, revisions, scoring, corrections |
+//! | 3 | [`quiz`] | catalogue, revisions, scoring, corrections |
 //! | | [`account`] | accounts, sessions, links, profiles |
-//! | 3 | [`change`] | a transaction with its events, jobs and audit entries |
+//! | 2 | [`change`] | a transaction with its events, jobs and audit entries |
 //! | | [`site`] | what every rule needs: database, clock, zone, keys, limits, mail, outbox, queue |
 //! | | [`config`] | the configuration, the sum of the settings of the modules below |
-//! | 2 | [`jobs`] | the job queue |
+//! | 1 | [`jobs`] | the job queue |
 //! | | [`mail`] | sending email |
 //! | | [`audit`] | the audit log and its seals |
 //! | | [`ranks`] | rank indexes, in memory and in Redis |
@@ -32,7 +32,7 @@
 //! | | [`outbox`] | events and their followers |
 //! | | [`fleet`] | Redis, shared by the servers of a site |
 //! | | [`db`] | SQLite and PostgreSQL |
-//! | 1 | [`telemetry`] | metrics, traces, logs |
+//! | 0 | [`telemetry`] | metrics, traces, logs |
 //! | | [`id`], [`page`], [`text`], [`calendar`] | typed ids, keyset pages, validation of text, days of the site's zone |
 //! | | [`clock`], [`error`], [`setting`], [`secret`], [`sync`] | time and randomness, the error type, readers of settings, secrets, locks |
 

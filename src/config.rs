@@ -16,7 +16,7 @@ use serde::Deserialize;
 use toml::{Table, Value, de::ValueDeserializer};
 
 pub use self::site::Mode;
-use crate::{db, fleet, jobs, limit::Limits, mail, operation, telemetry};
+use crate::{auth::cookie::Cookies, db, fleet, jobs, limit::Limits, mail, operation, telemetry};
 
 /// The configuration, checked.
 #[derive(Clone, Debug, confique::Config)]
@@ -114,6 +114,13 @@ impl Config {
     /// Whether browsers speak to this server without TLS: only those on this very machine, and only to try things out.
     pub fn speaks_plainly(&self) -> bool {
         self.site.mode == Mode::Development && self.server.listen.ip().is_loopback()
+    }
+
+    /// The cookies of browsers.
+    pub(crate) fn cookies(&self) -> Cookies {
+        Cookies {
+            secure: !self.speaks_plainly(),
+        }
     }
 }
 

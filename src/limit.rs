@@ -32,7 +32,7 @@ use crate::{
     id::UserId,
     setting::{self, parsed},
     sync::lock,
-    telemetry,
+    telemetry, text,
 };
 
 /// The table of limits: what each counts, its variant, its name (in the API, in metrics, in [`Limits`]), its key, and its
@@ -180,7 +180,7 @@ impl Who {
 }
 
 fn digest(email: &str) -> [u8; 32] {
-    Sha256::digest(email.trim().to_lowercase()).into()
+    Sha256::digest(text::email_key(email)).into()
 }
 
 fn subscriber(address: Option<IpAddr>) -> IpAddr {

@@ -76,6 +76,7 @@ pub(crate) async fn register(
         .limiter
         .reserve(Limit::Register, Who::address(device.address), now.at)
         .await?;
+    text::own_handle("handle", &registration.handle)?;
     let account = insert(site.db.write(), registration.checked(now).await?, Role::Student, now).await?;
     session::open(site, site.db.write(), &account, client, device, now).await
 }
@@ -119,7 +120,7 @@ pub(crate) async fn sign_in(
     device: Device,
     cause: &Cause,
 ) -> Result<Tokens> {
-    let email = email.trim().to_lowercase();
+    let email = text::email_key(email);
     // Reserved before the work, so that a thousand guesses at once are no more than five; given back if it was right.
     let guess = Who::login(&email, device.address);
     let address = Who::address(device.address);
@@ -203,7 +204,8 @@ fn taken(error: DbErr) -> Error {
         )
         .at("email"),
         Some(SqlErr::UniqueConstraintViolation(_)) => {
-            Error::refused(UserErrorCode::Conflict, "This handle is taken. Choose another one.").at("handle")
+            let message = "This handle is taken, or can't be told from one that is. Choose another one.";
+            Error::refused(UserErrorCode::Conflict, message).at("handle")
         }
         _ => error.into(),
     }

@@ -36,14 +36,15 @@ pub struct Changes {
 pub async fn update(site: &Site, viewer: &Viewer, changes: Changes, cause: &Cause) -> Result<user::Model> {
     let handle = changes
         .handle
-        .map(|handle| text::handle("handle", &handle))
+        .map(|handle| text::own_handle("handle", &handle))
         .transpose()?;
     let avatar = match &changes.avatar {
-        Some(Some(avatar)) => Some(text::picture("avatar", avatar)?),
+        Some(Some(avatar)) => Some(text::picture("avatar", avatar, &site.config.site.avatar_hosts)?),
         _ => None,
     };
     let mut change = Change::begin(site, cause).await?;
     let changes = user::ActiveModel {
+        handle_look: handle.as_deref().map_or(NotSet, |handle| Set(Some(text::look(handle)))),
         handle: handle.map_or(NotSet, Set),
         avatar: changes.avatar.map_or(NotSet, |_| Set(avatar)),
         opted_out: changes.opted_out.map_or(NotSet, Set),
@@ -144,6 +145,7 @@ pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
         let nothing = user::ActiveModel {
             email: Set(placeholder.clone()),
             handle: Set(placeholder),
+            handle_look: Set(None),
             avatar: Set(None),
             suspension_reason: Set(None),
             password_hash: Set(String::new()),

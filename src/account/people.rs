@@ -66,7 +66,7 @@ pub(crate) async fn count(conn: &impl ConnectionTrait, filter: &Filter) -> Resul
 
 /// The account with this email address.
 pub async fn with_email(conn: &impl ConnectionTrait, email: &str) -> Result<UserId> {
-    let found = user::Entity::with_email(&email.trim().to_lowercase()).one(conn).await?;
+    let found = user::Entity::with_email(&text::email_key(email)).one(conn).await?;
     found.map(|account| account.id).ok_or(Error::NotFound)
 }
 

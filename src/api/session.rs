@@ -17,7 +17,6 @@ use crate::{
         payload::{UserError, date_time},
         scalar::{EmailAddress, Handle, Password},
     },
-    auth::cookie,
     entity::{
         session::{Client, Model},
         user,
@@ -268,7 +267,7 @@ impl SessionMutation {
     async fn sign_out(&self, ctx: &Context<'_>) -> Result<SignOutPayload> {
         let viewer = ctx.viewer()?;
         session::revoke(ctx.app(), viewer, Ending::One(viewer.session()), &ctx.cause()).await?;
-        for cookie in cookie::cleared(!ctx.app().config.speaks_plainly()) {
+        for cookie in ctx.app().config.cookies().cleared() {
             ctx.append_http_header(SET_COOKIE, cookie);
         }
         Ok(SignOutPayload { errors: Vec::new() })
@@ -320,7 +319,7 @@ fn signed_in(ctx: &Context<'_>, tokens: Result<Tokens>) -> Result<SessionPayload
             refresh_token: tokens.refresh,
         }),
         Client::Browser => {
-            for cookie in cookie::of(&tokens.access, &tokens.refresh, !ctx.app().config.speaks_plainly()) {
+            for cookie in ctx.app().config.cookies().of(&tokens.access, &tokens.refresh) {
                 ctx.append_http_header(SET_COOKIE, cookie);
             }
             None

@@ -20,6 +20,7 @@ use crate::{
     error::{Error, Result},
     id::{AttemptId, SessionId, UserId},
     page::Page,
+    text,
 };
 
 /// An account, as others see it. What is only its owner's and staff's is `null` with an error for others.
@@ -66,9 +67,11 @@ impl User {
         Handle(self.0.handle.clone())
     }
 
-    /// The URL of a picture.
-    async fn avatar(&self) -> Option<PictureUrl> {
-        self.0.avatar.clone().map(PictureUrl)
+    /// The URL of a picture, on a host that the site allows.
+    async fn avatar(&self, ctx: &Context<'_>) -> Option<PictureUrl> {
+        let hosts = &ctx.app().config.site.avatar_hosts;
+        let avatar = self.0.avatar.as_ref().filter(|url| text::is_picture_of(url, hosts));
+        avatar.cloned().map(PictureUrl)
     }
 
     /// The email address. Only for the account's owner and staff.

@@ -31,6 +31,10 @@ pub struct Settings {
     /// Address of the site's pages, for links in emails, e.g. `https://exam.example`; without one, http:// and LISTEN.
     #[config(env = "MARMALADE_SITE_URL", default = "http://127.0.0.1:8080", deserialize_with = site_url)]
     pub url: String,
+    /// Hosts of the pictures that accounts may show, separated by commas, e.g. `www.gravatar.com`. Whoever runs such a host
+    /// learns the network address of everybody who sees a board; without any, accounts show no picture.
+    #[config(env = "MARMALADE_AVATAR_HOSTS", default = [], deserialize_with = host_names)]
+    pub avatar_hosts: Vec<String>,
     /// Whether an empty database is filled with demo content at the start; without it, true in development.
     #[config(env = "MARMALADE_DEMO", default = true)]
     pub demo: bool,
@@ -52,6 +56,12 @@ fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret<Stri
         return Err(D::Error::custom("a secret has less than 32 characters"));
     }
     Ok(secrets.into_iter().map(Secret).collect())
+}
+
+fn host_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let host =
+        |text: String| url::host_name(&text).ok_or_else(|| D::Error::custom(format!("{text} is not a host name")));
+    list(deserializer)?.into_iter().map(host).collect()
 }
 
 /// Without a slash at its end.

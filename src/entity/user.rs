@@ -6,6 +6,7 @@ use crate::{
     auth::{Viewer, role::Role},
     clock::Time,
     id::UserId,
+    text,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -16,6 +17,8 @@ pub struct Model {
     /// Lower-cased.
     pub email: String,
     pub handle: String,
+    /// What the handle looks like; without one it looks like an older account's, or is erased.
+    pub handle_look: Option<String>,
     pub avatar: Option<String>,
     pub password_hash: String,
     pub role: Role,
@@ -70,6 +73,7 @@ impl ActiveModel {
         Self {
             id: Set(id),
             email: Set(email),
+            handle_look: Set(Some(text::look(&handle))),
             handle: Set(handle),
             avatar: Set(None),
             password_hash: Set(password_hash),

@@ -39,7 +39,6 @@ use super::{
 use crate::{
     api::{context::Caller, schema},
     app::App,
-    auth::cookie,
     error::Error,
     limit::Who,
     operation,
@@ -147,7 +146,7 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     }
     if stale_cookie && !response.http_headers.contains_key(header::SET_COOKIE) {
         // The access cookie only: the refresh cookie may still be good.
-        let [access, _] = cookie::cleared(!app.config.speaks_plainly());
+        let [access, _] = app.config.cookies().cleared();
         if let Ok(access) = HeaderValue::from_str(&access) {
             http.headers_mut().append(header::SET_COOKIE, access);
         }

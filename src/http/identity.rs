@@ -16,7 +16,7 @@ use crate::{
     account::session::{Device, authenticate},
     api::schema::Schema,
     app::App,
-    auth::{Viewer, cookie},
+    auth::Viewer,
     error::whole_seconds,
     text::url::origin,
 };
@@ -52,11 +52,15 @@ impl Identity {
             };
             return viewer.map_or(Self::BadBearer, Self::Bearer);
         }
-        let Some(token) = cookie::access_token(headers) else {
-            return Self::Anonymous { stale_cookie: false };
-        };
-        let viewer = authenticate(app, &app.revocations, &token, now).await;
-        viewer.map_or(Self::Anonymous { stale_cookie: true }, Self::Cookie)
+        let tokens = app.config.cookies().access_tokens(headers);
+        for token in &tokens {
+            if let Some(viewer) = authenticate(app, &app.revocations, token, now).await {
+                return Self::Cookie(viewer);
+            }
+        }
+        Self::Anonymous {
+            stale_cookie: !tokens.is_empty(),
+        }
     }
 
     /// The viewer, if the credential is good.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     account::session,
     audit::Source,
-    auth::{cookie, role::Role},
+    auth::role::Role,
     change::Cause,
     entity::session::Client,
     error::{Error, Result},
@@ -45,7 +45,7 @@ pub(super) async fn handle(
         Err(Error::RateLimited(wait)) => too_many_requests(wait),
         Err(_) => {
             let refused = (StatusCode::UNAUTHORIZED, Json(json!({"code": "UNAUTHENTICATED"}))).into_response();
-            with_cookies(refused, cookie::cleared(!app.config.speaks_plainly()))
+            with_cookies(refused, app.config.cookies().cleared())
         }
     }
 }
@@ -53,7 +53,6 @@ pub(super) async fn handle(
 async fn refresh(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<([String; 2], Role)> {
     let app = &server.app;
     app.limiter.request(Who::address(peer.address)).await?;
-    let token = cookie::refresh_token(headers).ok_or(Error::Unauthenticated)?;
     let cause = Cause {
         source: Source {
             actor: None,
@@ -61,11 +60,15 @@ async fn refresh(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<([
         },
         now: app.now(),
     };
-    let tokens = session::refresh(app, &token, Client::Browser, &cause).await?;
-    Ok((
-        cookie::of(&tokens.access, &tokens.refresh, !app.config.speaks_plainly()),
-        tokens.viewer.role(),
-    ))
+    let cookies = app.config.cookies();
+    for token in cookies.refresh_tokens(headers) {
+        match session::refresh(app, &token, Client::Browser, &cause).await {
+            Ok(tokens) => return Ok((cookies.of(&tokens.access, &tokens.refresh), tokens.viewer.role())),
+            Err(Error::Unauthenticated) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Unauthenticated)
 }
 
 fn with_cookies(mut response: Response, cookies: [String; 2]) -> Response {

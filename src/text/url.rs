@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
-use url::{Origin, Position, Url, form_urlencoded};
+use url::{Host, Origin, Position, Url, form_urlencoded};
 
 /// The schemes of PostgreSQL.
 pub(crate) const POSTGRES: [&str; 2] = ["postgres", "postgresql"];
@@ -84,6 +84,23 @@ pub(crate) fn site_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let plain = url.username().is_empty() && url.password().is_none() && url[Position::AfterPath..].is_empty();
     (plain && matches!(url.scheme(), "http" | "https")).then_some(url)
+}
+
+/// Reads the address of a picture, over TLS at the usual port.
+pub(crate) fn picture(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    (url.scheme() == "https" && url.port().is_none() && url.username().is_empty() && url.password().is_none())
+        .then_some(url)
+}
+
+/// Reads a host name, in the form of the DNS: lower case, other scripts in Punycode.
+pub(crate) fn host_name(text: &str) -> Option<String> {
+    // A URL's parser reads %41 as A and drops what can't be seen.
+    let plain = !text.contains(|c: char| c == '%' || (c.is_ascii() && !c.is_ascii_graphic()));
+    match Host::parse(text).ok().filter(|_| plain)? {
+        Host::Domain(name) => name.split('.').all(|label| !label.is_empty()).then_some(name),
+        Host::Ipv4(_) | Host::Ipv6(_) => None,
+    }
 }
 
 /// Reads an origin: scheme, host, perhaps a port. Two that differ in how they are written are equal.

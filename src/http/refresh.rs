@@ -59,6 +59,7 @@ async fn refresh(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<([
             actor: None,
             request_id: Some(peer.request_id.clone()),
         },
+        viewer: None,
         now: app.now(),
     };
     let tokens = session::refresh(app, &token, Client::Browser, &cause).await?;

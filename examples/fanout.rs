@@ -325,6 +325,7 @@ pub fn token(app: &App, student: UserId) -> Result<String> {
         user: student,
         session,
         role: Role::Student,
+        access_version: Some(0),
         issued_at: app.clock.now(),
     };
     let issued = app.keys.issue(&claims).map_err(words)?;

@@ -27,6 +27,7 @@ mod m20261126_000011_jobs;
 mod m20261126_000012_imports;
 mod m20261126_000013_credentials;
 mod m20261126_000014_jobs_table;
+mod m20261126_000015_access_versions;
 mod m20261126_000021_handle_looks;
 
 pub use m20261126_000014_jobs_table::carry_over as carry_over_jobs;
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000012_imports::MIGRATION),
             Box::new(m20261126_000013_credentials::MIGRATION),
             Box::new(m20261126_000014_jobs_table::Migration),
+            Box::new(m20261126_000015_access_versions::Migration),
             Box::new(m20261126_000021_handle_looks::MIGRATION),
         ]
     }

@@ -15,12 +15,11 @@ pub use self::profile::Profile;
 use self::session::{Device, Tokens};
 use crate::{
     audit::{self, Action, Entry},
-    auth::{Viewer, password, role::Role},
+    auth::{Viewer, password, revocation::AccountChanged, role::Role},
     change::{Cause, Change},
     clock::Moment,
     entity::{session::Client, user},
     error::{Error, Result, UserErrorCode},
-    id::UserId,
     limit::{Limit, Who},
     site::Site,
     text,
@@ -78,7 +77,8 @@ pub(crate) async fn register(
         .await?;
     text::own_handle("handle", &registration.handle)?;
     let account = insert(site.db.write(), registration.checked(now).await?, Role::Student, now).await?;
-    session::open(site, site.db.write(), &account, client, device, now).await
+    let opened = session::open(site, &account, client, device, &Cause::clock(now)).await?;
+    opened.ok_or(Error::Unauthenticated)
 }
 
 /// Creates an account of any role, for staff.
@@ -139,13 +139,18 @@ pub(crate) async fn sign_in(
     let account = known.as_ref().filter(|account| account.is_active());
     let hash = account.map(|account| account.password_hash.clone());
     let matches = password::verify(password, hash).await?;
-    match account {
-        Some(account) if matches => {
+    // Hashing took long: the session is opened only if the account is still what was checked.
+    let opened = match account {
+        Some(account) if matches => session::open(site, account, client, device, cause).await?,
+        _ => None,
+    };
+    match opened {
+        Some(tokens) => {
             of_account.release().await;
             of_address.release().await;
-            session::open(site, site.db.write(), account, client, device, &cause.now).await
+            Ok(tokens)
         }
-        _ => {
+        None => {
             // An address without an account is recorded as a keyed digest, which a known address can be matched
             // against.
             let object = known.map_or_else(|| audit::digest(&site.keys, &email), |account| account.id.encode());
@@ -166,7 +171,7 @@ pub async fn own(conn: &impl ConnectionTrait, viewer: &Viewer) -> Result<user::M
 }
 
 /// The viewer's account, if the password is right. Required for irreversible changes. Counts against the sign-in limit,
-/// so a stolen session allows no more guesses than a sign-in.
+/// so a stolen session allows no more guesses than a sign-in. Followed by [`hold`]: this takes long.
 async fn with_password(site: &Site, viewer: &Viewer, password: String, cause: &Cause) -> Result<user::Model> {
     let guess = site.limiter.reserve(Limit::SignInFailure, viewer, cause.now.at).await?;
     let account = own(site.db.read(), viewer).await?;
@@ -176,23 +181,70 @@ async fn with_password(site: &Site, viewer: &Viewer, password: String, cause: &C
     }
     let failed = Entry::of(Action::SignInFailed, account.id.encode());
     cause.audit(site, failed).await?;
-    Err(Error::input("password", "This is not your password."))
+    Err(not_the_password())
+}
+
+/// Begins a change of an account whose password was `checked`, if it is still the password.
+async fn hold<'s>(site: &'s Site, checked: &user::Model, cause: &Cause) -> Result<(Change<'s>, user::Model)> {
+    let (change, account) = Change::about(site, cause, checked.id).await?;
+    if !account.is_entered_as(checked) {
+        return Err(not_the_password());
+    }
+    Ok((change, account))
+}
+
+fn not_the_password() -> Error {
+    Error::input("password", "This is not your password.")
+}
+
+/// Stores what became of an account that the change holds, and counts it: whatever was begun with the old credentials is
+/// good for nothing from now on, and after a change of role, suspension or deletion no token either.
+async fn store(change: &mut Change<'_>, before: &user::Model, mut after: user::Model) -> Result<user::Model> {
+    let at = change.now().at;
+    let access = |account: &user::Model| (account.role, account.suspended_at, account.deleted_at);
+    let is_access_changed = access(&after) != access(before);
+    let are_credentials_changed = (&after.email, &after.password_hash) != (&before.email, &before.password_hash);
+    if is_access_changed {
+        after.access_version += 1;
+        after.access_changed_at = Some(at);
+    }
+    if are_credentials_changed {
+        after.credentials_changed_at = Some(at);
+    }
+    if is_access_changed || are_credentials_changed {
+        after.credentials_version += 1;
+    }
+    let row = user::ActiveModel {
+        email: Set(after.email.clone()),
+        password_hash: Set(after.password_hash.clone()),
+        role: Set(after.role),
+        suspended_at: Set(after.suspended_at),
+        suspension_reason: Set(after.suspension_reason.clone()),
+        deleted_at: Set(after.deleted_at),
+        access_changed_at: Set(after.access_changed_at),
+        access_version: Set(after.access_version),
+        credentials_changed_at: Set(after.credentials_changed_at),
+        credentials_version: Set(after.credentials_version),
+        ..Default::default()
+    };
+    user::Entity::grow(after.id)
+        .set(row)
+        .exec(change)
+        .await
+        .map_err(taken)?;
+    if is_access_changed {
+        let changed = AccountChanged {
+            user: after.id,
+            at: Some(at),
+            access_version: Some(after.access_version),
+        };
+        change.emit(changed).await?;
+    }
+    Ok(after)
 }
 
 async fn hash_of(argument: &str, password: String, now: &Moment) -> Result<String> {
     password::hash(text::password(argument, password)?, now.random()).await
-}
-
-/// Sets an account's password. Links that were sent before are good for nothing from now on.
-async fn set_password(conn: &impl ConnectionTrait, id: UserId, hash: String, now: &Moment) -> Result<()> {
-    let credentials = user::ActiveModel {
-        password_hash: Set(hash),
-        credentials_changed_at: Set(Some(now.at)),
-        ..Default::default()
-    };
-    let account = user::Entity::update_many().filter(user::Column::Id.eq(id));
-    account.set(credentials).exec(conn).await?;
-    Ok(())
 }
 
 /// Maps a unique violation to a user error about the address or the handle.

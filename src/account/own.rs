@@ -7,7 +7,7 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{RESTORABLE, hash_of, people, set_password, taken, with_password};
+use super::{RESTORABLE, hash_of, hold, people, store, taken, with_password};
 use crate::{
     account::session::{self, Ending},
     audit::{Action, Entry},
@@ -15,7 +15,7 @@ use crate::{
     change::{Cause, Change},
     clock::{Moment, Time},
     db::sql,
-    entity::{self, link, user},
+    entity::{link, user},
     error::{Error, Result},
     id::UserId,
     jobs::{self, Job, Run},
@@ -55,11 +55,7 @@ pub async fn update(site: &Site, viewer: &Viewer, changes: Changes, cause: &Caus
         .filter(user::Column::DeletedAt.is_null());
     let account = update.exec_with_returning(&change).await.map_err(taken)?.pop();
     let account = account.ok_or(Error::Unauthenticated)?;
-    let changed = AccountChanged {
-        user: account.id,
-        at: None,
-    };
-    change.emit(changed).await?;
+    change.emit(AccountChanged::profile(account.id)).await?;
     change.commit().await?;
     Ok(account)
 }
@@ -72,10 +68,10 @@ pub(crate) async fn change_password(
     new: String,
     cause: &Cause,
 ) -> Result<usize> {
-    let account = with_password(site, viewer, old, cause).await?;
-    let hash = hash_of("newPassword", new, &cause.now).await?;
-    let mut change = Change::begin(site, cause).await?;
-    set_password(&change, account.id, hash, &cause.now).await?;
+    let checked = with_password(site, viewer, old, cause).await?;
+    let password_hash = hash_of("newPassword", new, &cause.now).await?;
+    let (mut change, account) = hold(site, &checked, cause).await?;
+    let account = store(&mut change, &account, user::Model { password_hash, ..account.clone() }).await?;
     let changed = Entry::of(Action::PasswordChanged, account.id.encode());
     change.audit(changed).await?;
     let count = session::end(&mut change, account.id, Ending::Others(viewer.session())).await?;
@@ -86,14 +82,10 @@ pub(crate) async fn change_password(
 /// Deletes the viewer's account: it leaves every live board and all its sessions end. Staff can restore it for 30 days;
 /// then [`erase`] removes what is personal. Its results stay, without a name.
 pub(crate) async fn delete(site: &Site, viewer: &Viewer, password: String, cause: &Cause) -> Result<()> {
-    let account = with_password(site, viewer, password, cause).await?;
-    let mut change = Change::begin(site, cause).await?;
-    let deletion = user::ActiveModel {
-        deleted_at: Set(Some(cause.now.at)),
-        access_changed_at: Set(Some(cause.now.at)),
-        ..Default::default()
-    };
-    user::Entity::grow(account.id).set(deletion).exec(&change).await?;
+    let checked = with_password(site, viewer, password, cause).await?;
+    let (mut change, before) = hold(site, &checked, cause).await?;
+    let deleted_at = Some(cause.now.at);
+    let account = store(&mut change, &before, user::Model { deleted_at, ..before.clone() }).await?;
     if account.role == Role::Admin {
         people::an_admin_stays(&change, account.id).await?;
     }
@@ -102,15 +94,10 @@ pub(crate) async fn delete(site: &Site, viewer: &Viewer, password: String, cause
         .became(json!({"deletedAt": cause.now.at.to_utc()}));
     change.audit(deleted).await?;
     session::end(&mut change, account.id, Ending::All).await?;
-    let changed = AccountChanged {
-        user: account.id,
-        at: Some(cause.now.at),
-    };
-    change.emit(changed).await?;
     change.commit().await
 }
 
-/// Deletes data whose retention period has ended: personal data of deleted accounts, done jobs.
+/// Deletes data whose retention period has ended: sessions, tokens, links, personal data of deleted accounts, done jobs.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Purge {}
 
@@ -123,6 +110,7 @@ impl Run for Purge {
     type Context = Site;
 
     async fn run(self, site: &Site, _: Time, now: &Moment) -> Result<()> {
+        session::purge(site, now).await?;
         while erase(site, now).await? > 0 {}
         jobs::forget(site.db.write(), now.at, RESTORABLE).await
     }
@@ -160,16 +148,6 @@ pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
             // By another server.
             continue;
         }
-        let from_nowhere = entity::session::ActiveModel {
-            user_agent: Set(None),
-            address: Set(None),
-            ..Default::default()
-        };
-        entity::session::Entity::update_many()
-            .set(from_nowhere)
-            .filter(entity::session::Column::UserId.eq(*id))
-            .exec(&change)
-            .await?;
         link::Entity::delete_many()
             .filter(link::Column::UserId.eq(*id))
             .exec(&change)

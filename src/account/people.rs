@@ -1,16 +1,14 @@
-//! Administration of accounts. Every change goes through `alter`: the row is locked, a closure changes the account or
-//! refuses, the change is recorded, and it takes effect at once on tokens and streams.
+//! Administration of accounts. Every change goes through `alter`: the account is held together with the admin's, a closure
+//! changes it or refuses, the change is recorded, and it takes effect at once on tokens and streams.
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Select,
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, PaginatorTrait, QueryFilter, Select};
 use serde_json::{Value, json};
 
-use super::RESTORABLE;
+use super::{RESTORABLE, store};
 use crate::{
     account::session::{self, Ending},
     audit::{Action, Entry},
-    auth::{revocation::AccountChanged, role::Role},
+    auth::role::Role,
     change::{Cause, Change},
     db::{self, AdvisoryLock},
     entity::user::{self, State},
@@ -122,8 +120,7 @@ pub(crate) async fn restore(site: &Site, id: UserId, cause: &Cause) -> Result<us
 
 /// Ends all sessions of an account. Returns how many there were.
 pub(crate) async fn revoke_sessions(site: &Site, id: UserId, cause: &Cause) -> Result<usize> {
-    let mut change = Change::begin(site, cause).await?;
-    lock(&change, id).await?;
+    let (mut change, _) = Change::about(site, cause, id).await?;
     let count = session::end(&mut change, id, Ending::All).await?;
     change.commit().await?;
     Ok(count)
@@ -137,8 +134,7 @@ async fn alter(
     cause: &Cause,
     become_of: impl FnOnce(&mut user::Model) -> Result<()>,
 ) -> Result<user::Model> {
-    let mut change = Change::begin(site, cause).await?;
-    let before = lock(&change, id).await?;
+    let (mut change, before) = Change::about(site, cause, id).await?;
     let mut after = before.clone();
     become_of(&mut after)?;
     if after == before {
@@ -150,36 +146,13 @@ async fn alter(
         }
         an_admin_stays(&change, id).await?;
     }
-    let changes = user::ActiveModel {
-        role: Set(after.role),
-        suspended_at: Set(after.suspended_at),
-        suspension_reason: Set(after.suspension_reason.clone()),
-        deleted_at: Set(after.deleted_at),
-        access_changed_at: Set(Some(cause.now.at)),
-        ..Default::default()
-    };
-    user::Entity::update_many()
-        .set(changes)
-        .filter(user::Column::Id.eq(id))
-        .exec(&change)
-        .await?;
+    let after = store(&mut change, &before, after).await?;
     let entry = Entry::of(action, id.encode())
         .was(access(&before))
         .became(access(&after));
     change.audit(entry).await?;
-    let changed = AccountChanged {
-        user: id,
-        at: Some(cause.now.at),
-    };
-    change.emit(changed).await?;
     change.commit().await?;
     Ok(after)
-}
-
-/// The account, as it is until this transaction changes it.
-async fn lock(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model> {
-    let locked = user::Entity::grow(id).exec_with_returning(conn).await?;
-    locked.into_iter().next().ok_or(Error::NotFound)
 }
 
 /// Refuses to leave the site without an admin. Two admins that take each other's role at the same time come here one

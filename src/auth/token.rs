@@ -27,6 +27,8 @@ pub struct Claims {
     pub user: UserId,
     pub session: SessionId,
     pub role: Role,
+    /// The version of the account's access (`users.access_version`). The previous release names none.
+    pub access_version: Option<i64>,
     pub issued_at: Time,
 }
 
@@ -36,17 +38,20 @@ impl Claims {
             user: self.user,
             session: self.session,
             role: self.role,
-            issued_at: self.issued_at,
+            access_version: self.access_version,
         }
     }
 }
 
-/// The claims by their registered names (RFC 7519, section 4.1). Times are seconds, with microseconds as a fraction.
+/// The claims by their registered names (RFC 7519, section 4.1) and our own. Times are seconds, with microseconds as a
+/// fraction.
 #[derive(Serialize, Deserialize)]
 struct Registered {
     sub: Uuid,
     sid: Uuid,
     role: Role,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ver: Option<i64>,
     iat: f64,
     exp: f64,
 }
@@ -104,6 +109,7 @@ impl Keys {
             sub: claims.user.0,
             sid: claims.session.0,
             role: claims.role,
+            ver: claims.access_version,
             iat: seconds(claims.issued_at),
             exp: seconds(claims.issued_at + ACCESS_LIFETIME),
         };
@@ -121,14 +127,12 @@ impl Keys {
         let claims = jsonwebtoken::decode::<Registered>(token, self.verifying.get(&kid)?, &validation)
             .ok()?
             .claims;
-        let exp = claims.exp;
-        let claims = Claims {
+        (seconds(now) < claims.exp).then(|| Viewer {
             user: UserId(claims.sub),
             session: SessionId(claims.sid),
             role: claims.role,
-            issued_at: Time((claims.iat * 1e6).round() as i64),
-        };
-        (seconds(now) < exp).then(|| claims.viewer())
+            access_version: claims.ver,
+        })
     }
 
     /// The refresh token that follows `token`. Derived, so that two tabs which refresh at once get the same one. The
@@ -208,6 +212,7 @@ mod tests {
             user: UserId(Uuid::from_u128(1)),
             session: SessionId(Uuid::from_u128(2)),
             role: Role::Student,
+            access_version: Some(7),
             issued_at,
         }
     }
@@ -218,7 +223,7 @@ mod tests {
         let (_, token) = keys.issue(&claims(issued_at)).ok().expect("a token");
         let end = issued_at + ACCESS_LIFETIME;
         let read = keys.verify(&token, end - Duration::from_micros(1));
-        assert_eq!(read.map(|viewer| viewer.issued_at), Some(issued_at));
+        assert_eq!(read.and_then(|viewer| viewer.access_version), Some(7));
         assert!(keys.verify(&token, end).is_none());
     }
 

@@ -17,6 +17,8 @@ pub struct Model {
     pub created_at: Time,
     pub expires_at: Time,
     pub used_at: Option<Time>,
+    /// The version of the account's credentials when the link was requested: it is good for no other.
+    pub credentials_version: i64,
 }
 
 /// The purpose of a link.

@@ -41,8 +41,13 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Entity {
     /// The viewer's sessions that are still good at `now`.
     pub fn of(viewer: &Viewer, now: Time) -> Select<Self> {
+        Self::active_of(viewer.user(), now)
+    }
+
+    /// The sessions of an account that are still good at `now`; for those who manage its sessions.
+    pub fn active_of(user: UserId, now: Time) -> Select<Self> {
         Self::find()
-            .filter(Column::UserId.eq(viewer.user()))
+            .filter(Column::UserId.eq(user))
             .filter(Column::RevokedAt.is_null())
             .filter(Column::ExpiresAt.gt(now))
     }

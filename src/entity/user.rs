@@ -1,10 +1,15 @@
 //! Accounts.
 
-use sea_orm::{ExprTrait, Set, UpdateMany, entity::prelude::*};
+use sea_orm::{
+    ExprTrait, QueryOrder, QuerySelect, Set, UpdateMany,
+    entity::prelude::*,
+    sea_query::{LockType, Query},
+};
 
 use crate::{
     auth::{Viewer, role::Role},
     clock::Time,
+    entity::{link, refresh_token, session},
     id::UserId,
     text,
 };
@@ -27,8 +32,13 @@ pub struct Model {
     pub version: i64,
     pub created_at: Time,
     pub access_changed_at: Option<Time>,
-    /// The time of the last change of password or address.
+    /// Grows with every change of role, suspension or deletion. An access token is issued for one version.
+    pub access_version: i64,
+    /// The time of the last change of password or address; for the previous release.
     pub credentials_changed_at: Option<Time>,
+    /// Grows with those, and with every change of password or address. A sign-in, a check of the password or a link that
+    /// began under a lower version is good for nothing.
+    pub credentials_version: i64,
     pub suspended_at: Option<Time>,
     /// In an admin's words.
     pub suspension_reason: Option<String>,
@@ -59,6 +69,12 @@ impl Model {
     /// Whether it is there: neither deleted nor suspended.
     pub fn is_active(&self) -> bool {
         self.deleted_at.is_none() && self.suspended_at.is_none()
+    }
+
+    /// Whether it can be entered with what was checked when it was `earlier`: it is there, and since then nothing has
+    /// changed that decides who may come in.
+    pub fn is_entered_as(&self, earlier: &Self) -> bool {
+        self.is_active() && self.credentials_version == earlier.credentials_version
     }
 }
 
@@ -131,6 +147,44 @@ impl Entity {
         Self::update_many()
             .col_expr(Column::Version, Expr::col(Column::Version).add(1i64))
             .filter(Column::Id.eq(id))
+    }
+
+    /// These accounts, in whatever state, which nobody else changes until the transaction ends. In the order of their ids,
+    /// so that two transactions which hold the same ones wait for each other in turn.
+    pub fn held(ids: impl IntoIterator<Item = UserId>) -> Select<Self> {
+        Self::find()
+            .filter(Column::Id.is_in(ids))
+            .order_by_asc(Column::Id)
+            .lock(LockType::NoKeyUpdate)
+    }
+
+    /// The account of a refresh token, held; for refreshing only.
+    pub fn held_of_refresh_token(hash: &[u8]) -> Select<Self> {
+        let session = Query::select()
+            .column(refresh_token::Column::SessionId)
+            .from(refresh_token::Entity)
+            .and_where(refresh_token::Column::Hash.eq(hash))
+            .to_owned();
+        let owner = Query::select()
+            .column(session::Column::UserId)
+            .from(session::Entity)
+            .and_where(session::Column::Id.in_subquery(session))
+            .to_owned();
+        Self::find()
+            .filter(Column::Id.in_subquery(owner))
+            .lock(LockType::NoKeyUpdate)
+    }
+
+    /// The account of a link, held; for redeeming only.
+    pub fn held_of_link(hash: &[u8]) -> Select<Self> {
+        let owner = Query::select()
+            .column(link::Column::UserId)
+            .from(link::Entity)
+            .and_where(link::Column::Hash.eq(hash))
+            .to_owned();
+        Self::find()
+            .filter(Column::Id.in_subquery(owner))
+            .lock(LockType::NoKeyUpdate)
     }
 
     /// Accounts deleted at or before `deleted_by` whose personal data is not erased yet.

@@ -58,6 +58,7 @@ async fn refresh(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<([
             actor: None,
             request_id: Some(peer.request_id.clone()),
         },
+        viewer: None,
         now: app.now(),
     };
     let cookies = app.config.cookies();

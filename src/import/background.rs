@@ -139,6 +139,7 @@ pub async fn run_import(site: &Site, id: BankImportId, now: &Moment) -> Result<(
             actor: Some(waiting.wanted_by),
             request_id: waiting.request_id,
         },
+        viewer: None,
         now: now.clone(),
     };
     let sheets = match read_in_child(

@@ -108,11 +108,7 @@ impl World {
         let taken = bob.take(published, 2).await;
         // Ada's are practice, so that Bob stands on the boards alone.
         db(app, "UPDATE users SET opted_out = TRUE WHERE id = $1", Some(ada.id().0)).await;
-        let gone = AccountChanged {
-            user: ada.id(),
-            at: None,
-        };
-        deliver(app, gone).await;
+        deliver(app, AccountChanged::profile(ada.id())).await;
         let own = ada.take(published, 1).await;
         let of_deleted_quiz = ada.take(deleted, 1).await;
         let of_deleted_account = dee.take(published, 1).await;
@@ -127,6 +123,7 @@ impl World {
             AccountChanged {
                 user: dee.id(),
                 at: Some(app.app.clock.now()),
+                access_version: Some(1),
             },
         )
         .await;
@@ -136,6 +133,7 @@ impl World {
             AccountChanged {
                 user: sue.id(),
                 at: Some(app.app.clock.now()),
+                access_version: Some(1),
             },
         )
         .await;

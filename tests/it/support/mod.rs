@@ -367,14 +367,12 @@ impl TestApp {
         let Some(viewer) = &actor.viewer else {
             return actor.clone();
         };
-        let (db, now) = (self.app.db.write(), self.app.now());
-        let Ok(account) = marmalade::account::own(db, viewer).await else {
+        let Ok(account) = marmalade::account::own(self.app.db.write(), viewer).await else {
             return actor.clone();
         };
-        let opened = session::open(&self.app, db, &account, Client::Native, Device::default(), &now).await;
         Actor {
             app: self.clone(),
-            viewer: opened.ok().map(|tokens| tokens.viewer),
+            viewer: self.opened(&account).await,
         }
     }
 
@@ -477,12 +475,17 @@ impl TestApp {
             .exec_with_returning(db)
             .await
             .expect("an account");
-        let opened = session::open(&self.app, db, &account, Client::Native, Device::default(), &now).await;
-        let tokens = opened.unwrap_or_else(|_| panic!("a session"));
         Actor {
             app: self.clone(),
-            viewer: Some(tokens.viewer),
+            viewer: Some(self.opened(&account).await.expect("a session")),
         }
+    }
+
+    /// A session of an account, at a native app.
+    async fn opened(&self, account: &user::Model) -> Option<Viewer> {
+        let cause = Cause::clock(&self.app.now());
+        let opened = session::open(&self.app, account, Client::Native, Device::default(), &cause).await;
+        opened.ok().flatten().map(|tokens| tokens.viewer)
     }
 
     /// A published quiz. The first choice of each question is the right one.
@@ -646,6 +649,7 @@ impl Actor {
             user: viewer.user(),
             session: viewer.session(),
             role: viewer.role(),
+            access_version: viewer.access_version(),
             issued_at: self.app.clock.now(),
         };
         self.app

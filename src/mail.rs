@@ -75,6 +75,11 @@ impl Mail {
         })))
     }
 
+    /// A page of the site.
+    pub fn page(&self, page: &str) -> String {
+        format!("{}/{page}", self.0.site)
+    }
+
     /// A page of the site, with a token that only the page's script gets to see: browsers keep what follows `#`.
     pub fn link(&self, page: &str, token: &str) -> String {
         format!("{}/{page}#token={token}", self.0.site)

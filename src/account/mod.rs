@@ -4,6 +4,7 @@ pub mod link;
 pub mod own;
 pub mod people;
 pub(crate) mod profile;
+pub(crate) mod registration;
 pub mod session;
 
 use std::time::Duration;
@@ -45,67 +46,28 @@ pub struct Registration {
     pub password: String,
 }
 
-/// A validated registration, as it is stored.
-struct Checked {
-    email: String,
-    handle: String,
-    password_hash: String,
-}
-
-impl Registration {
-    /// Hashing takes long: not in a transaction.
-    async fn checked(self, now: &Moment) -> Result<Checked> {
-        Ok(Checked {
-            email: text::email("email", &self.email)?,
-            handle: text::handle("handle", &self.handle)?,
-            password_hash: hash_of("password", self.password, now).await?,
-        })
-    }
-}
-
-/// Creates a student's account and signs in.
-pub(crate) async fn register(
-    site: &Site,
-    registration: Registration,
-    client: Client,
-    device: Device,
-    now: &Moment,
-) -> Result<Tokens> {
-    let _counted = site
-        .limiter
-        .reserve(Limit::Register, Who::address(device.address), now.at)
-        .await?;
-    text::own_handle("handle", &registration.handle)?;
-    let account = insert(site.db.write(), registration.checked(now).await?, Role::Student, now).await?;
-    let opened = session::open(site, &account, client, device, &Cause::clock(now)).await?;
-    opened.ok_or(Error::Unauthenticated)
-}
-
 /// Creates an account of any role, for staff.
 pub async fn create(site: &Site, registration: Registration, role: Role, cause: &Cause) -> Result<user::Model> {
-    let registration = registration.checked(&cause.now).await?;
+    let now = &cause.now;
+    let (email, handle) = (
+        text::email("email", &registration.email)?,
+        text::handle("handle", &registration.handle)?,
+    );
+    // Hashing takes long: not in a transaction.
+    let password_hash = hash_of("password", registration.password, now).await?;
     let change = Change::begin(site, cause).await?;
-    let account = insert(&change, registration, role, &cause.now).await?;
+    let account = user::ActiveModel {
+        role: Set(role),
+        ..user::ActiveModel::student(now.id(), email, handle, password_hash, now.at)
+    };
+    let account = insert(&change, account).await?;
     let created = Entry::of(Action::UserCreated, account.id.encode()).became(json!({"role": role}));
     change.audit(created).await?;
     change.commit().await?;
     Ok(account)
 }
 
-async fn insert(
-    conn: &impl ConnectionTrait,
-    Checked {
-        email,
-        handle,
-        password_hash,
-    }: Checked,
-    role: Role,
-    now: &Moment,
-) -> Result<user::Model> {
-    let account = user::ActiveModel {
-        role: Set(role),
-        ..user::ActiveModel::student(now.id(), email, handle, password_hash, now.at)
-    };
+async fn insert(conn: &impl ConnectionTrait, account: user::ActiveModel) -> Result<user::Model> {
     let inserted = user::Entity::insert(account).exec_with_returning(conn).await;
     inserted.map_err(taken)
 }
@@ -255,10 +217,12 @@ fn taken(error: DbErr) -> Error {
             "This email address already has an account. Sign in instead.",
         )
         .at("email"),
-        Some(SqlErr::UniqueConstraintViolation(_)) => {
-            let message = "This handle is taken, or can't be told from one that is. Choose another one.";
-            Error::refused(UserErrorCode::Conflict, message).at("handle")
-        }
+        Some(SqlErr::UniqueConstraintViolation(_)) => taken_handle(),
         _ => error.into(),
     }
+}
+
+fn taken_handle() -> Error {
+    let message = "This handle is taken, or can't be told from one that is. Choose another one.";
+    Error::refused(UserErrorCode::Conflict, message).at("handle")
 }

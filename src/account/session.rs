@@ -114,7 +114,12 @@ pub async fn open(
     if !account.is_entered_as(checked) {
         return Ok(None);
     }
-    end(&mut change, account.id, Ending::LongestUnused { keep: MAX_SESSIONS - 1 }).await?;
+    end(
+        &mut change,
+        account.id,
+        Ending::LongestUnused { keep: MAX_SESSIONS - 1 },
+    )
+    .await?;
     let now = &cause.now;
     let (id, refresh): (SessionId, _) = (now.id(), token::random(now));
     let row = session::ActiveModel {
@@ -285,7 +290,7 @@ pub(crate) async fn end(change: &mut Change<'_>, owner: UserId, ending: Ending) 
 /// expired a day ago. A thousand rows at a time, so that nobody waits for it.
 pub async fn purge(site: &Site, now: &Moment) -> Result<()> {
     const AT_ONCE: u64 = 1000;
-    const DUE: [&str; 5] = [
+    const DUE: [&str; 6] = [
         "refresh_tokens WHERE hash IN (SELECT t.hash FROM sessions s JOIN refresh_tokens t ON t.session_id = s.id \
            WHERE s.revoked_at < $1 LIMIT $2)",
         "refresh_tokens WHERE hash IN (SELECT hash FROM refresh_tokens WHERE expires_at < $1 LIMIT $2)",
@@ -294,6 +299,7 @@ pub async fn purge(site: &Site, now: &Moment) -> Result<()> {
         "sessions WHERE id IN (SELECT s.id FROM sessions s WHERE s.expires_at < $1 \
            AND NOT EXISTS (SELECT 1 FROM refresh_tokens t WHERE t.session_id = s.id) LIMIT $2)",
         "links WHERE hash IN (SELECT hash FROM links WHERE expires_at < $1 LIMIT $2)",
+        "registrations WHERE id IN (SELECT id FROM registrations WHERE expires_at < $1 LIMIT $2)",
     ];
     let (conn, until) = (site.db.write(), now.at - KEPT_AFTER_END);
     for due in DUE {

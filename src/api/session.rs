@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     account::{
         self, Registration,
+        registration::{self, Registered},
         session::{self, Ending, Tokens},
     },
     api::payload::as_payload,
@@ -61,6 +62,41 @@ pub(crate) struct RegisterInput {
     client: Option<SessionClient>,
 }
 
+/// The outcome of `register`.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct RegisterPayload {
+    #[graphql(skip)]
+    user: Option<UserId>,
+    /// The tokens, for native clients only. Browsers receive cookies.
+    tokens: Option<SessionTokens>,
+    /// Whether an email was sent instead, because this site creates accounts only once their address is confirmed. Its
+    /// link carries the token for `confirmRegistration`; if the address has an account already, the email says so, and
+    /// nothing else does.
+    confirmation_sent: bool,
+    /// Errors that the person can act on; empty on success.
+    errors: Vec<UserError>,
+}
+
+#[ComplexObject]
+impl RegisterPayload {
+    /// The new account, signed in; `null` if an email was sent instead.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<Viewer>> {
+        viewer(ctx, self.user).await
+    }
+}
+
+/// Input of `confirmRegistration`.
+#[derive(InputObject)]
+pub(crate) struct ConfirmRegistrationInput {
+    /// The token of the link in the email.
+    token: String,
+    /// Another name to show on boards, if the first was taken in the meantime.
+    handle: Option<Handle>,
+    /// The transport of the session's tokens. Defaults to cookies.
+    client: Option<SessionClient>,
+}
+
 /// Input of `signIn`.
 #[derive(InputObject)]
 pub(crate) struct SignInInput {
@@ -90,7 +126,7 @@ pub(crate) struct SessionTokens {
     access_token_expires_at: DateTime<Utc>,
 }
 
-/// The outcome of registering, signing in or refreshing a session.
+/// The outcome of signing in, refreshing a session or confirming a registration.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct SessionPayload {
@@ -106,9 +142,7 @@ pub(crate) struct SessionPayload {
 impl SessionPayload {
     /// The signed-in account.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<Viewer>> {
-        let Some(id) = self.user else { return Ok(None) };
-        let found = ctx.loader::<Accounts>()?.load_one(id).await?;
-        Ok(found.map(Viewer::from))
+        viewer(ctx, self.user).await
     }
 }
 
@@ -218,12 +252,13 @@ pub(crate) struct SessionMutation;
 
 #[Object]
 impl SessionMutation {
-    /// Creates a student's account and signs in.
+    /// Creates a student's account and signs in. On a site that demands a confirmed address it sends an email first, see
+    /// `RegisterPayload.confirmationSent`.
     async fn register(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The new account.")] input: RegisterInput,
-    ) -> Result<SessionPayload> {
+    ) -> Result<RegisterPayload> {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
         let registration = Registration {
             email: input.email.0,
@@ -231,10 +266,31 @@ impl SessionMutation {
             password: input.password.0,
         };
         let device = ctx.caller().device.clone();
-        signed_in(
-            ctx,
-            account::register(app, registration, client, device, &ctx.now()).await,
-        )
+        let registered = registration::register(app, registration, client, device, &ctx.cause()).await;
+        let (registered, errors) = as_payload(registered)?;
+        let confirmation_sent = matches!(registered, Some(Registered::Emailed));
+        let tokens = registered.and_then(|registered| match registered {
+            Registered::SignedIn(tokens) => Some(tokens),
+            Registered::Emailed => None,
+        });
+        Ok(RegisterPayload {
+            user: tokens.as_ref().map(|tokens| tokens.viewer.user()),
+            tokens: tokens.and_then(|tokens| hand_over(ctx, tokens)),
+            confirmation_sent,
+            errors,
+        })
+    }
+
+    /// Completes a registration with the token of the link in its email: creates the account and signs in.
+    async fn confirm_registration(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The token of the link in the email.")] input: ConfirmRegistrationInput,
+    ) -> Result<SessionPayload> {
+        let (client, app) = (client_of(ctx, input.client)?, ctx.app());
+        let (handle, device) = (input.handle.map(|Handle(handle)| handle), ctx.caller().device.clone());
+        let confirmed = registration::confirm(app, &input.token, handle, client, device, &ctx.cause()).await;
+        signed_in(ctx, confirmed)
     }
 
     /// Signs in with email address and password.
@@ -308,11 +364,18 @@ fn client_of(ctx: &Context<'_>, client: Option<SessionClient>) -> Result<Client>
     Ok(client)
 }
 
-/// A browser gets its tokens as cookies and nowhere else; a native client in the payload.
 fn signed_in(ctx: &Context<'_>, tokens: Result<Tokens>) -> Result<SessionPayload> {
     let (tokens, errors) = as_payload(tokens)?;
-    let user = tokens.as_ref().map(|tokens| tokens.viewer.user());
-    let shown = tokens.and_then(|tokens| match tokens.client {
+    Ok(SessionPayload {
+        user: tokens.as_ref().map(|tokens| tokens.viewer.user()),
+        tokens: tokens.and_then(|tokens| hand_over(ctx, tokens)),
+        errors,
+    })
+}
+
+/// A browser gets its tokens as cookies and nowhere else; a native client in the payload.
+fn hand_over(ctx: &Context<'_>, tokens: Tokens) -> Option<SessionTokens> {
+    match tokens.client {
         Client::Native => Some(SessionTokens {
             access_token_expires_at: date_time(tokens.access_expires_at),
             access_token: tokens.access,
@@ -324,10 +387,11 @@ fn signed_in(ctx: &Context<'_>, tokens: Result<Tokens>) -> Result<SessionPayload
             }
             None
         }
-    });
-    Ok(SessionPayload {
-        user,
-        tokens: shown,
-        errors,
-    })
+    }
+}
+
+async fn viewer(ctx: &Context<'_>, user: Option<UserId>) -> Result<Option<Viewer>> {
+    let Some(id) = user else { return Ok(None) };
+    let found = ctx.loader::<Accounts>()?.load_one(id).await?;
+    Ok(found.map(Viewer::from))
 }

@@ -4,6 +4,7 @@ use crate::{
     account::{
         link::{EmailChangeWarning, EmailConfirmationEmail, PasswordResetEmail},
         own::Purge,
+        registration::RegistrationEmail,
     },
     audit::{Action, Entry},
     change::{Cause, Change},
@@ -18,10 +19,11 @@ use crate::{
 };
 
 /// The kinds of jobs that this release runs. Jobs of other kinds are left to a newer release.
-pub static KINDS: [Kind<Site>; 7] = [
+pub static KINDS: [Kind<Site>; 8] = [
     Kind::of::<PasswordResetEmail>(),
     Kind::of::<EmailConfirmationEmail>(),
     Kind::of::<EmailChangeWarning>(),
+    Kind::of::<RegistrationEmail>(),
     Kind::of::<ReadBank>(),
     Kind::of::<Regrade>(),
     Kind::of::<CountDays>(),

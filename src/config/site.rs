@@ -35,6 +35,10 @@ pub struct Settings {
     /// learns the network address of everybody who sees a board; without any, accounts show no picture.
     #[config(env = "MARMALADE_AVATAR_HOSTS", default = [], deserialize_with = host_names)]
     pub avatar_hosts: Vec<String>,
+    /// Whether `register` sends a link to the address and creates the account only once it is redeemed. Then it does not tell
+    /// whether an address has an account.
+    #[config(env = "MARMALADE_CONFIRM_REGISTRATIONS", default = false)]
+    pub confirm_registrations: bool,
     /// Whether an empty database is filled with demo content at the start; without it, true in development.
     #[config(env = "MARMALADE_DEMO", default = true)]
     pub demo: bool,

@@ -22,6 +22,7 @@ pub mod outbox;
 pub mod question;
 pub mod quiz;
 pub mod refresh_token;
+pub mod registration;
 pub mod result;
 pub mod revision;
 pub mod rollup;

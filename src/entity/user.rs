@@ -3,7 +3,7 @@
 use sea_orm::{
     ExprTrait, QueryOrder, QuerySelect, Set, UpdateMany,
     entity::prelude::*,
-    sea_query::{LockType, Query},
+    sea_query::{Func, LockType, Query},
 };
 
 use crate::{
@@ -112,6 +112,12 @@ impl Entity {
     /// The account with this address, in whatever state.
     pub fn with_email(email: &str) -> Select<Self> {
         Self::find().filter(Column::Email.eq(email))
+    }
+
+    /// Accounts whose handle is this one, or can't be told from it.
+    pub fn alike(handle: &str) -> Select<Self> {
+        let same = Expr::expr(Func::lower(Expr::col(Column::Handle))).eq(handle.to_ascii_lowercase());
+        Self::find().filter(Column::HandleLook.eq(text::look(handle)).or(same))
     }
 
     /// Demo accounts.

@@ -10,7 +10,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use marmalade::{config::Mode, secret::Secret};
+use marmalade::{account::session, config::Mode, secret::Secret};
 use migration::{Migrator, MigratorTrait};
 
 use crate::{on_both_databases, support::TestApp};
@@ -225,5 +225,65 @@ on_both_databases! {
             let errors = json!([{"code": "CONFLICT", "path": ["input", path]}]);
             assert_eq!(body["data"]["register"]["errors"], errors, "{body:#}");
         }
+    }
+
+    async fn registering_does_not_tell_who_has_an_account(app: TestApp) {
+        app.register("ada").await;
+        let app = app.restarted_with(|config| config.site.confirm_registrations = true).await;
+        let register = async |email: &str, handle: &str| {
+            let query = "mutation($input: RegisterInput!) { register(input: $input) {
+                viewer { id } tokens { accessToken } confirmationSent errors { code path } } }";
+            let input = json!({"email": email, "handle": handle, "password": "battery staple", "client": "NATIVE"});
+            let (statements, reply) = app.statements(app.anyone().send(query, json!({"input": input}))).await;
+            (statements, reply.0, reply.1["data"].clone())
+        };
+        let emailed = register("grace@example.com", "grace").await;
+        let sent = json!({"viewer": null, "tokens": null, "confirmationSent": true, "errors": []});
+        assert_eq!(emailed.2["register"], sent);
+        assert_eq!(register("Ada@example.com", "grace").await, emailed, "the same reply for the same work");
+        assert_eq!(register("new@example.com", "grace").await, emailed, "no handle is taken that would tell");
+        for email in ["ada@example.com", "newer@example.com"] {
+            let errors = register(email, "Ada").await.2["register"]["errors"].take();
+            assert_eq!(errors, json!([{"code": "CONFLICT", "path": ["input", "handle"]}]), "{email}");
+        }
+        assert_eq!(app.count("SELECT 1 FROM users").await, 1);
+        assert!(app.sign_in("grace", "battery staple").await.is_none(), "there is no account yet");
+
+        let (grace, other) = (
+            app.link("grace@example.com", "Complete your registration").await,
+            app.link("new@example.com", "Complete your registration").await,
+        );
+        let known = app.email("ada@example.com", "You have an account already").await;
+        assert!(!known.contains("#token="), "{known}");
+        let confirm = async |token: &str, handle: Option<&str>| {
+            let query = "mutation($input: ConfirmRegistrationInput!) { confirmRegistration(input: $input) {
+                viewer { handle role } errors { code path } } }";
+            let input = json!({"token": token, "handle": handle, "client": "NATIVE"});
+            app.anyone().ask(query, json!({"input": input})).await["confirmRegistration"].take()
+        };
+        let refused = |code: &str, path: &str| json!({"viewer": null, "errors": [{"code": code, "path": ["input", path]}]});
+        assert_eq!(confirm("invented", None).await, refused("BAD_USER_INPUT", "token"));
+        let signed_in = |handle: &str| json!({"viewer": {"handle": handle, "role": "STUDENT"}, "errors": []});
+        assert_eq!(confirm(&grace, None).await, signed_in("grace"));
+        assert_eq!(confirm(&grace, None).await, refused("BAD_USER_INPUT", "token"), "it works once");
+        assert_eq!(confirm(&other, None).await, refused("CONFLICT", "handle"), "another was faster");
+        assert_eq!(confirm(&other, Some("gracious")).await, signed_in("gracious"), "and the link is good still");
+        assert!(app.sign_in("grace", "battery staple").await.is_some());
+        assert!(app.sign_in("new", "battery staple").await.is_some());
+    }
+
+    async fn a_registration_that_nobody_confirms_is_forgotten(app: TestApp) {
+        let app = app.restarted_with(|config| config.site.confirm_registrations = true).await;
+        let register = "mutation { register(input: {email: \"ada@example.com\", handle: \"ada\", password: \"correct horse\"}) {
+            errors { code } } }";
+        app.anyone().ask(register, json!({})).await;
+        let token = app.link("ada@example.com", "Complete your registration").await;
+        app.advance(Duration::from_secs(24 * 3600));
+        let confirm = "mutation($token: String!) { confirmRegistration(input: {token: $token}) { errors { path } } }";
+        let late = app.anyone().ask(confirm, json!({"token": token})).await;
+        assert_eq!(late["confirmRegistration"]["errors"], json!([{"path": ["input", "token"]}]));
+        app.advance(Duration::from_secs(24 * 3600 + 1));
+        assert!(session::purge(&app.app, &app.app.now()).await.is_ok());
+        assert_eq!(app.count("SELECT 1 FROM registrations").await, 0);
     }
 }

@@ -93,7 +93,7 @@ on_both_databases! {
         let now = app.app.now();
         let demote = async |by: &Actor, whom: &Actor| {
             let source = Source { actor: Some(by.id()), request_id: None };
-            let cause = Cause { source, now: now.clone() };
+            let cause = Cause { source, viewer: None, now: now.clone() };
             people::set_role(&app.app, whom.id(), Role::Student, &cause).await
         };
         let (one, other) = tokio::join!(demote(&admin, &ada), demote(&ada, &admin));

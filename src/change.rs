@@ -97,8 +97,9 @@ impl<'s> Change<'s> {
         let held = user::Entity::held(ids).all(&change.tx).await?;
         if let Some(viewer) = viewer {
             let account = held.iter().find(|account| account.id == viewer.user());
-            let is_good =
-                |account: &user::Model| account.is_active() && viewer.is_issued_for(account.role, account.access_version);
+            let is_good = |account: &user::Model| {
+                account.is_active() && viewer.is_issued_for(account.role, account.access_version)
+            };
             // In a statement of its own: it sees what was committed while the account was waited for.
             let session = session::Entity::of(viewer, cause.now.at).filter(session::Column::Id.eq(viewer.session()));
             if !account.is_some_and(is_good) || session.one(&change.tx).await?.is_none() {

@@ -109,7 +109,10 @@ pub(crate) async fn request_password_reset(site: &Site, email: &str, cause: &Cau
     let mut change = Change::begin(site, &cause.by_credential()).await?;
     let account = user::Entity::with_email(&email).one(&change).await?;
     let credentials_version = account.map_or(0, |account| account.credentials_version);
-    let job = PasswordResetEmail { email, credentials_version };
+    let job = PasswordResetEmail {
+        email,
+        credentials_version,
+    };
     change.enqueue(&job).await?;
     change.commit().await
 }
@@ -130,7 +133,16 @@ pub async fn send_password_reset(
         return Ok(());
     };
     let expires_at = requested_at + RESET_LIFETIME;
-    let Some(token) = make(site, &account, Purpose::PasswordReset, None, (requested_at, expires_at), now).await? else {
+    let Some(token) = make(
+        site,
+        &account,
+        Purpose::PasswordReset,
+        None,
+        (requested_at, expires_at),
+        now,
+    )
+    .await?
+    else {
         return Ok(());
     };
     let link = site.mail.link("reset-password", &token);
@@ -153,7 +165,15 @@ pub(crate) async fn reset_password(site: &Site, token: &str, password: String, c
     let mut change = Change::begin(site, &cause.by_credential()).await?;
     let (account, _) = redeem(&change, token, Purpose::PasswordReset).await?;
     let owner = account.id;
-    store(&mut change, &account, user::Model { password_hash, ..account.clone() }).await?;
+    store(
+        &mut change,
+        &account,
+        user::Model {
+            password_hash,
+            ..account.clone()
+        },
+    )
+    .await?;
     change.audit(Entry::of(Action::PasswordReset, owner.encode())).await?;
     session::end(&mut change, owner, Ending::All).await?;
     change.commit().await
@@ -197,7 +217,16 @@ pub async fn send_email_confirmation(
     };
     let (email, expires_at) = (requested.email, requested_at + EMAIL_LIFETIME);
     let new = Some(email.clone());
-    let Some(token) = make(site, &account, Purpose::EmailChange, new, (requested_at, expires_at), now).await? else {
+    let Some(token) = make(
+        site,
+        &account,
+        Purpose::EmailChange,
+        new,
+        (requested_at, expires_at),
+        now,
+    )
+    .await?
+    else {
         return Ok(());
     };
     let link = site.mail.link("confirm-email", &token);
@@ -233,9 +262,19 @@ pub(crate) async fn confirm_email_change(site: &Site, token: &str, cause: &Cause
     let mut change = Change::begin(site, &cause.by_credential()).await?;
     let (account, email) = redeem(&change, token, Purpose::EmailChange).await?;
     let email = email.ok_or_else(|| Error::internal("a link to no address"))?;
-    store(&mut change, &account, user::Model { email, ..account.clone() }).await?;
+    store(
+        &mut change,
+        &account,
+        user::Model {
+            email,
+            ..account.clone()
+        },
+    )
+    .await?;
     // Neither address: the log outlives the account's personal data.
-    change.audit(Entry::of(Action::EmailChanged, account.id.encode())).await?;
+    change
+        .audit(Entry::of(Action::EmailChanged, account.id.encode()))
+        .await?;
     change.commit().await
 }
 

@@ -70,7 +70,15 @@ pub(crate) async fn change_password(
     let checked = with_password(site, viewer, old, cause).await?;
     let password_hash = hash_of("newPassword", new, &cause.now).await?;
     let (mut change, account) = hold(site, &checked, cause).await?;
-    let account = store(&mut change, &account, user::Model { password_hash, ..account.clone() }).await?;
+    let account = store(
+        &mut change,
+        &account,
+        user::Model {
+            password_hash,
+            ..account.clone()
+        },
+    )
+    .await?;
     let changed = Entry::of(Action::PasswordChanged, account.id.encode());
     change.audit(changed).await?;
     let count = session::end(&mut change, account.id, Ending::Others(viewer.session())).await?;
@@ -84,7 +92,15 @@ pub(crate) async fn delete(site: &Site, viewer: &Viewer, password: String, cause
     let checked = with_password(site, viewer, password, cause).await?;
     let (mut change, before) = hold(site, &checked, cause).await?;
     let deleted_at = Some(cause.now.at);
-    let account = store(&mut change, &before, user::Model { deleted_at, ..before.clone() }).await?;
+    let account = store(
+        &mut change,
+        &before,
+        user::Model {
+            deleted_at,
+            ..before.clone()
+        },
+    )
+    .await?;
     if account.role == Role::Admin {
         people::an_admin_stays(&change, account.id).await?;
     }

@@ -114,7 +114,12 @@ pub async fn open(
     if !account.is_entered_as(checked) {
         return Ok(None);
     }
-    end(&mut change, account.id, Ending::LongestUnused { keep: MAX_SESSIONS - 1 }).await?;
+    end(
+        &mut change,
+        account.id,
+        Ending::LongestUnused { keep: MAX_SESSIONS - 1 },
+    )
+    .await?;
     let now = &cause.now;
     let (id, refresh): (SessionId, _) = (now.id(), token::random(now));
     let row = session::ActiveModel {

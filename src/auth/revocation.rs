@@ -312,7 +312,10 @@ mod tests {
         revocations.user_changed(viewer.user, Some(6), Time(-60_000_000));
         for (version, judgement) in [(5, Judgement::Refused), (6, Judgement::Refused), (7, Judgement::Good)] {
             let access_version = Some(version);
-            let viewer = Viewer { access_version, ..viewer.clone() };
+            let viewer = Viewer {
+                access_version,
+                ..viewer.clone()
+            };
             assert_eq!(revocations.judge(&viewer), judgement, "{version}");
         }
         // A token is refused for as long as a server takes it for valid whose clock is minutes behind.

@@ -373,14 +373,6 @@ pub(crate) fn contains(column: impl ColumnTrait, word: &str) -> Expr {
     Expr::expr(text).like(LikeExpr::new(format!("%{word}%")).escape('\\'))
 }
 
-/// The type name of bytes, for a cast: PostgreSQL can't infer the type of `SELECT $1`.
-pub(crate) fn bytes(conn: &impl ConnectionTrait) -> &'static str {
-    match conn.get_database_backend() {
-        DbBackend::Postgres => "bytea",
-        _ => "BLOB",
-    }
-}
-
 impl Reader {
     /// The underlying pool, for streamed rows, which can't be retried once some were received.
     pub fn pool(&self) -> &DatabaseConnection {

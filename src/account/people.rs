@@ -78,7 +78,7 @@ pub async fn set_role(site: &Site, id: UserId, role: Role, cause: &Cause) -> Res
     .await
 }
 
-/// Shuts an account out: it leaves the boards and can't sign in until it is reinstated.
+/// Shuts an account out: its sessions end, it leaves the boards and can't sign in until it is reinstated.
 pub async fn suspend(site: &Site, id: UserId, reason: &str, cause: &Cause) -> Result<user::Model> {
     let reason = text::reason("reason", reason)?;
     alter(site, id, Action::UserSuspended, cause, |account| {
@@ -90,7 +90,7 @@ pub async fn suspend(site: &Site, id: UserId, reason: &str, cause: &Cause) -> Re
     .await
 }
 
-/// Lets a suspended account in again.
+/// Lets a suspended account in again. Its sessions stay ended.
 pub async fn reinstate(site: &Site, id: UserId, cause: &Cause) -> Result<user::Model> {
     alter(site, id, Action::UserReinstated, cause, |account| {
         must_be_there(account)?;
@@ -147,6 +147,9 @@ async fn alter(
         an_admin_stays(&change, id).await?;
     }
     let after = store(&mut change, &before, after).await?;
+    if before.is_active() && !after.is_active() {
+        session::end(&mut change, id, Ending::All).await?;
+    }
     let entry = Entry::of(action, id.encode())
         .was(access(&before))
         .became(access(&after));

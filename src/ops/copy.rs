@@ -50,8 +50,15 @@ const NOT_COPIED: [&str; 6] = [
     "_sqlx_migrations",
 ];
 
-/// Tables whose rows expire and that no other table references: rows missing at the source are deleted at the target.
-const TRANSIENT: [&str; 4] = ["background_jobs", "links", "outbox", "registrations"];
+/// Tables whose rows are purged: rows missing at the source are deleted at the target. What references them is copied later.
+const TRANSIENT: [&str; 6] = [
+    "background_jobs",
+    "links",
+    "outbox",
+    "refresh_tokens",
+    "registrations",
+    "sessions",
+];
 
 /// Rows of one statement, which takes at most 65,535 parameters.
 const ROWS_AT_ONCE: usize = 1000;
@@ -403,7 +410,7 @@ impl Table {
             there = self.fingerprint(target).await?;
             if there.rows > here.rows && TRANSIENT.contains(&self.name.as_str()) {
                 removed = there.rows - here.rows;
-                let clear = format!("DELETE FROM {}", quoted(&self.name));
+                let clear = format!("TRUNCATE {} CASCADE", quoted(&self.name));
                 target.execute_unprepared(&clear).await?;
                 self.write(source, target).await?;
                 there = self.fingerprint(target).await?;

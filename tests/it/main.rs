@@ -9,6 +9,7 @@ mod audit;
 mod boards;
 mod copying;
 mod corrections;
+mod credentials;
 mod cross_site;
 mod edge;
 mod examples;

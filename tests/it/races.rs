@@ -12,7 +12,7 @@ use crate::{
 
 const AT_ONCE: usize = 50;
 
-fn rounds() -> usize {
+pub fn rounds() -> usize {
     std::env::var("ROUNDS")
         .ok()
         .and_then(|rounds| rounds.parse().ok())

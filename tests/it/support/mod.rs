@@ -303,9 +303,18 @@ impl TestApp {
 
     /// The same database under another configuration, as after a restart.
     pub async fn restarted_with(&self, change: impl FnOnce(&mut Config)) -> Self {
+        self.restarted_ahead(Duration::ZERO, change).await
+    }
+
+    /// The same on a machine whose clock is ahead by so much.
+    pub async fn restarted_ahead(&self, ahead: Duration, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = self.app.config.clone();
         change(&mut config);
-        let (clock, statements) = (self.clock.clone(), self.statements.clone());
+        let clock = match ahead {
+            Duration::ZERO => self.clock.clone(),
+            ahead => Arc::new(TestClock(AtomicI64::new((self.clock.now() + ahead).0))),
+        };
+        let statements = self.statements.clone();
         let mut again = Self::with(config, self.app.db.clone(), clock, statements, self.resources.clone()).await;
         again.made = self.made.clone();
         again

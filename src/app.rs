@@ -109,7 +109,10 @@ impl App {
             papers,
             profiles,
             boards,
-            streams: Streams::new(config.server.max_streams_of_account, config.server.max_streams_of_address),
+            streams: Streams::new(
+                config.server.max_streams_of_account,
+                config.server.max_streams_of_address,
+            ),
             days,
             stopping: CancellationToken::new(),
             shutdown,

@@ -210,9 +210,13 @@ mod tests {
         let message = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
                        eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
         let signature = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        let signed = |algorithm| jsonwebtoken::crypto::sign(message.as_bytes(), &EncodingKey::from_secret(&key), algorithm);
+        let signed =
+            |algorithm| jsonwebtoken::crypto::sign(message.as_bytes(), &EncodingKey::from_secret(&key), algorithm);
         assert_eq!(signed(Algorithm::HS256).ok().as_deref(), Some(signature));
-        assert!(signed(Algorithm::HS384).is_err() && signed(Algorithm::RS256).is_err(), "there is no other algorithm");
+        assert!(
+            signed(Algorithm::HS384).is_err() && signed(Algorithm::RS256).is_err(),
+            "there is no other algorithm"
+        );
         let verified = |signature, key: &[u8]| {
             let key = DecodingKey::from_secret(key);
             jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key, Algorithm::HS256).ok()

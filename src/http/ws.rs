@@ -21,11 +21,11 @@
 //! | 1001 | Going away | the server shuts down | |
 //! | 1002 | Unreadable frame | a frame breaks RFC 6455 | |
 //! | 1009 | Message too big | a message is over [`Settings::max_init_bytes`], or [`Settings::max_message_bytes`] | |
-//! | 1013, or another | Too many open streams | the init function refuses | |
+//! | 1013 | Too many open streams | the init function refuses | |
 //! | 4400 | what was wrong | binary frame, bad JSON, unknown type, missing member, bad id | Invalid message |
 //! | 4401 | Unauthorized | `Subscribe` before `ConnectionAck` | Subscribe |
 //! | 4401 | Session ended | [`Accepted::ended`] was cancelled | |
-//! | 4403 | Forbidden | the init function refuses | |
+//! | 4401, or another | Unauthorized | the init function refuses | |
 //! | 4406 | Subprotocol not acceptable | the client didn't offer [`SUBPROTOCOL`] | |
 //! | 4408 | Connection initialisation timeout | no acknowledgement within [`Settings::init_timeout`] | ConnectionInit |
 //! | 4409 | Subscriber for … already exists | an id that is still active | Subscribe |
@@ -42,7 +42,7 @@
 //!     upgrade.respond(Settings::default(), move |wire| async move {
 //!         let shutdown = app.shutdown.clone();
 //!         ws::serve(wire, shutdown, async |payload| {
-//!             let viewer = app.viewer(&payload).await.ok_or(Close::FORBIDDEN)?;
+//!             let viewer = app.viewer(&payload).await.ok_or(Close::UNAUTHORIZED)?;
 //!             let ended = viewer.ended();
 //!             Ok(Accepted { execute: move |request: Request| app.schema.execute_stream(request.data(viewer.clone())), ended })
 //!         })
@@ -54,71 +54,32 @@
 //! [protocol]: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 
 mod bounded;
+mod close;
 mod message;
 mod wire;
 
-use std::{borrow::Cow, collections::HashMap, convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc};
+use std::{collections::HashMap, convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc};
 
 use async_graphql::{Request, Response, Value};
 use futures_util::{FutureExt as _, Stream, StreamExt as _, future::OptionFuture};
-use serde_json::Map;
 use tokio::{
     select,
     sync::mpsc,
     task::consume_budget,
     time::{Duration, Instant, MissedTickBehavior, interval_at, sleep},
 };
-use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument as _;
 
-use self::message::{ClientMessage, ServerMessage, error};
-pub(crate) use self::wire::{Upgrade, Wire};
-
-/// The payload of `ConnectionInit` or `Ping`.
-pub(crate) type Payload = Map<String, serde_json::Value>;
-
-/// The name of the sub-protocol in `Sec-WebSocket-Protocol`.
-pub(crate) const SUBPROTOCOL: &str = "graphql-transport-ws";
-
-/// The longest close reason, in bytes: RFC 6455, section 5.5, allows 125 for a control frame, the code takes two.
-const MAX_REASON_BYTES: usize = 123;
-
-/// Limits and timeouts of a socket.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    /// From the upgrade to `ConnectionAck`, the time of the init function included.
-    pub init_timeout: Duration,
-    /// Between two `Ping` messages of the server, from a millisecond to a day.
-    pub ping_interval: Duration,
-    /// Silence after which the client counts as gone. It is looked at once every `ping_interval`.
-    pub pong_timeout: Duration,
-    /// For one message to reach the kernel's buffer.
-    pub write_timeout: Duration,
-    /// For one message of the client to come whole, from its first byte.
-    pub message_time: Duration,
-    /// Active operations of one socket; one more is answered with an `Error` of code `RATE_LIMITED`.
-    pub max_operations: usize,
-    /// Size of one message before `ConnectionAck`, in bytes: a `ConnectionInit` with its credential.
-    pub max_init_bytes: usize,
-    /// Size of one message of the client after that, in bytes.
-    pub max_message_bytes: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            init_timeout: Duration::from_secs(10),
-            ping_interval: Duration::from_secs(20),
-            pong_timeout: Duration::from_secs(30),
-            write_timeout: Duration::from_secs(20),
-            message_time: Duration::from_secs(10),
-            max_operations: 32,
-            max_init_bytes: 8 * 1024,
-            max_message_bytes: 256 * 1024,
-        }
-    }
-}
+pub(crate) use self::{
+    close::Close,
+    message::Payload,
+    wire::{Settings, Upgrade, Wire},
+};
+use self::{
+    close::End,
+    message::{ClientMessage, ServerMessage, error},
+};
 
 /// The reply of the init function that accepts a client.
 pub(crate) struct Accepted<X> {
@@ -126,68 +87,6 @@ pub(crate) struct Accepted<X> {
     pub execute: X,
     /// Cancelled when the session that opened the socket ends.
     pub ended: Arc<CancellationToken>,
-}
-
-/// A code and a reason to close a socket with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Close(u16, Cow<'static, str>);
-
-impl Close {
-    /// No credential, or an expired one: clients refresh it and reconnect.
-    pub const UNAUTHORIZED: Self = Self::new(4401, "Unauthorized");
-    /// This client may not come in; the reference client tries again a few times.
-    pub const FORBIDDEN: Self = Self::new(4403, "Forbidden");
-    /// A fault that may pass, say of the database while `init` was at work; clients try again.
-    pub const TRY_AGAIN: Self = Self::new(1013, "Try again later");
-    /// The account has as many streams open as it may; clients try again.
-    pub const TOO_MANY_STREAMS: Self = Self::new(1013, "Too many open streams");
-
-    const GOING_AWAY: Self = Self::new(1001, "Going away");
-    const UNREADABLE: Self = Self::new(1002, "Unreadable frame");
-    const TOO_BIG: Self = Self::new(1009, "Message too big");
-    const SESSION_ENDED: Self = Self::new(4401, "Session ended");
-    const SUBPROTOCOL: Self = Self::new(4406, "Subprotocol not acceptable");
-    const INIT_TIMEOUT: Self = Self::new(4408, "Connection initialisation timeout");
-    const TOO_MANY_INITS: Self = Self::new(4429, "Too many initialisation requests");
-    const TERMINATED: Self = Self::new(4499, "Terminated");
-    const MESSAGE_TIMEOUT: Self = Self::new(4499, "Message took too long");
-    const INTERNAL: Self = Self::new(4500, "Internal server error");
-
-    /// A code that RFC 6455, section 7.4, lets a server send: 1000, 1001, 1011 to 1013, or of one's own 4000 to 4999.
-    pub const fn new(code: u16, reason: &'static str) -> Self {
-        Self(code, Cow::Borrowed(reason))
-    }
-
-    fn bad_message(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self(4400, reason.into())
-    }
-
-    fn duplicate(id: &str) -> Self {
-        Self(4409, format!("Subscriber for {id} already exists").into())
-    }
-}
-
-impl From<Close> for CloseFrame {
-    fn from(Close(code, reason): Close) -> Self {
-        let reason = reason[..reason.floor_char_boundary(MAX_REASON_BYTES)].into();
-        Self {
-            code: code.into(),
-            reason,
-        }
-    }
-}
-
-/// The reason a socket ends.
-enum End {
-    /// The client closed it, or it broke.
-    Left,
-    Close(Close),
-}
-
-impl From<Close> for End {
-    fn from(close: Close) -> Self {
-        Self::Close(close)
-    }
 }
 
 /// Speaks the protocol with one client until it leaves, its session ends or the server shuts down.

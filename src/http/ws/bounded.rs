@@ -150,7 +150,8 @@ impl Frames {
         let (mut at, mut frame_at) = (0, 0);
         while at < bytes.len() {
             if self.payload_left > 0 {
-                let part = usize::try_from(self.payload_left).map_or(bytes.len() - at, |left| left.min(bytes.len() - at));
+                let part =
+                    usize::try_from(self.payload_left).map_or(bytes.len() - at, |left| left.min(bytes.len() - at));
                 at += part;
                 self.payload_left -= part as u64;
                 if self.payload_left == 0 {
@@ -193,7 +194,9 @@ impl Frames {
         if self.head_bytes < 2 + length_bytes + mask_bytes {
             return None;
         }
-        let long = extended[..length_bytes].iter().fold(0, |long, byte| long << 8 | u64::from(*byte));
+        let long = extended[..length_bytes]
+            .iter()
+            .fold(0, |long, byte| long << 8 | u64::from(*byte));
         Some(if length_bytes == 0 { u64::from(short) } else { long })
     }
 
@@ -276,7 +279,22 @@ mod tests {
             frame(LAST | TEXT, 101),
             frame(TEXT, 70_000),
             frame(PING, 101),
-            vec![LAST | TEXT, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+            vec![
+                LAST | TEXT,
+                0xff,
+                0xff,
+                0xff,
+                0xff,
+                0xff,
+                0xff,
+                0xff,
+                0xff,
+                0xff,
+                0,
+                0,
+                0,
+                0,
+            ],
         ] {
             let bytes = [&good[..], &bad].concat();
             assert_eq!(Frames::default().follow(&bytes, 100), Err(good.len()));

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use async_graphql::{ErrorExtensionValues, Request, Response, ServerError};
 use serde::{Deserialize, Deserializer, Serialize, de};
-use serde_json::error::Category;
+use serde_json::{Map, error::Category};
 
-use super::{Close, Payload};
+use super::close::Close;
+
+/// The payload of `ConnectionInit` or `Ping`.
+pub(crate) type Payload = Map<String, serde_json::Value>;
 
 /// The longest operation id, in characters; clients use counters and UUIDs.
 const MAX_ID_CHARS: usize = 256;

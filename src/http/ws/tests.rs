@@ -9,10 +9,10 @@ use serde_json::{Value as Json, json};
 use tokio::{io::AsyncWriteExt as _, net::TcpListener, sync::watch, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message as Frame, client::IntoClientRequest as _},
+    tungstenite::{Message as Frame, client::IntoClientRequest as _, protocol::CloseFrame},
 };
 
-use super::{message::parse, *};
+use super::{message::parse, wire::SUBPROTOCOL, *};
 
 fn refusal(text: &str) -> String {
     parse(text)
@@ -217,6 +217,8 @@ impl Ticks {
     }
 }
 
+const FORBIDDEN: Close = Close::new(4403, "Forbidden");
+
 /// A server on a free port, and what a test may do to it.
 struct Toy {
     url: String,
@@ -246,7 +248,7 @@ impl Toy {
                 let _served = Alive::new(&sockets);
                 serve(wire, shutdown, async |payload| {
                     match payload.get("token").and_then(Json::as_str) {
-                        Some("bad") => return Err(Close::FORBIDDEN),
+                        Some("bad") => return Err(FORBIDDEN),
                         Some("expired") => return Err(Close::UNAUTHORIZED),
                         Some("slow") => {
                             let _alive = Alive::new(&sockets);
@@ -428,7 +430,7 @@ async fn the_handshake_keeps_its_order() {
     twice.say(init("good")).await;
     assert_eq!(twice.closed().await, is(Close::TOO_MANY_INITS));
 
-    for (token, close) in [("bad", Close::FORBIDDEN), ("expired", Close::UNAUTHORIZED)] {
+    for (token, close) in [("bad", FORBIDDEN), ("expired", Close::UNAUTHORIZED)] {
         let mut refused = toy.open(Some(SUBPROTOCOL)).await;
         refused.say(init(token)).await;
         assert_eq!(refused.closed().await, is(close));
@@ -518,7 +520,11 @@ async fn a_message_too_big_is_refused_before_it_has_come() {
     assert_eq!(whole.closed().await, is(Close::TOO_BIG));
     let mut sliced = toy.connect().await;
     for first in [0x01, 0x00, 0x00] {
-        let slice = [&[first, 0xff, 0, 0, 0, 0, 0, 1, 0x86, 0xa0, 0, 0, 0, 0][..], &[b'x'; 100_000]].concat();
+        let slice = [
+            &[first, 0xff, 0, 0, 0, 0, 0, 1, 0x86, 0xa0, 0, 0, 0, 0][..],
+            &[b'x'; 100_000],
+        ]
+        .concat();
         sliced.raw().write_all(&slice).await.unwrap();
     }
     assert_eq!(sliced.closed().await, is(Close::TOO_BIG));

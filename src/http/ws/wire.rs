@@ -33,10 +33,49 @@ use tokio_tungstenite::{
 };
 
 use super::{
-    Close, End, SUBPROTOCOL, Settings,
     bounded::{Bounded, Refusal},
+    close::{Close, End},
     message::{ClientMessage, ServerMessage, parse},
 };
+
+/// The name of the sub-protocol in `Sec-WebSocket-Protocol`.
+pub(crate) const SUBPROTOCOL: &str = "graphql-transport-ws";
+
+/// Limits and timeouts of a socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// From the upgrade to `ConnectionAck`, the time of the init function included.
+    pub init_timeout: Duration,
+    /// Between two `Ping` messages of the server, from a millisecond to a day.
+    pub ping_interval: Duration,
+    /// Silence after which the client counts as gone. It is looked at once every `ping_interval`.
+    pub pong_timeout: Duration,
+    /// For one message to reach the kernel's buffer.
+    pub write_timeout: Duration,
+    /// For one message of the client to come whole, from its first byte.
+    pub message_time: Duration,
+    /// Active operations of one socket; one more is answered with an `Error` of code `RATE_LIMITED`.
+    pub max_operations: usize,
+    /// Size of one message before `ConnectionAck`, in bytes: a `ConnectionInit` with its credential.
+    pub max_init_bytes: usize,
+    /// Size of one message of the client after that, in bytes.
+    pub max_message_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            init_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(20),
+            pong_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(20),
+            message_time: Duration::from_secs(10),
+            max_operations: 32,
+            max_init_bytes: 8 * 1024,
+            max_message_bytes: 256 * 1024,
+        }
+    }
+}
 
 /// Time for the client to complete the closing handshake.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);

@@ -1,12 +1,20 @@
 //! Starting and stopping: from a configuration to a server that answers.
 
+mod unread;
+
 use std::{
+    convert::Infallible,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
-use axum::{Router, extract::ConnectInfo};
+use axum::{
+    Router,
+    extract::ConnectInfo,
+    http::{Request, Version},
+};
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -227,10 +235,20 @@ async fn accept(listener: TcpListener, router: Router, app: App) {
         let stream = Box::pin(stream);
         let first_request = CancellationToken::new();
         let seen = first_request.clone();
-        let service = router.clone().map_request(move |mut request: axum::http::Request<_>| {
+        let (router, unread) = (router.clone(), unread::Unread::default());
+        let followed = unread.clone();
+        let service = tower::service_fn(move |mut request: Request<Incoming>| {
             seen.cancel();
             request.extensions_mut().insert(ConnectInfo(address));
-            request
+            let followed = (request.version() == Version::HTTP_2).then(|| followed.clone());
+            let responding = router.clone().oneshot(request);
+            async move {
+                let response = responding.await?;
+                Ok::<_, Infallible>(match followed {
+                    Some(followed) => followed.follow(response),
+                    None => response,
+                })
+            }
         });
         let connection = protocol
             .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
@@ -250,6 +268,7 @@ async fn accept(listener: TcpListener, router: Router, app: App) {
                 // A connection's error is the client's.
                 _ = connection => {}
                 () = idle => {}
+                () = unread.stalls(WRITE_TIMEOUT) => {}
             }
         });
     }

@@ -9,7 +9,10 @@ use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use tokio::{sync::Semaphore, time::Duration};
+use tokio::{
+    sync::Semaphore,
+    time::{Duration, timeout},
+};
 
 use crate::{
     error::{Error, Result},
@@ -22,8 +25,8 @@ static QUEUE: LazyLock<Arc<Queue>> = LazyLock::new(|| {
     Queue::new(cores, 200 * cores)
 });
 
-/// What a refused client is told to wait: about the time that a full queue takes.
-const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// The longest wait. Whoever is refused is told to come back after as long again.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Work that takes a core, in turn.
 struct Queue {
@@ -50,16 +53,20 @@ impl Queue {
         })
     }
 
-    /// The result of the work, or a refusal if too many wait.
+    /// The result of the work, or a refusal if too many wait, or for too long.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let before = self.waiting.fetch_add(1, Ordering::SeqCst);
         let waiting = Waiting(&self.waiting);
-        if before >= self.most_waiting {
-            telemetry::refused("password_hashes");
-            return Err(Error::RateLimited(RETRY_AFTER));
-        }
-        let permit = self.at_once.clone().acquire_owned().await.map_err(Error::internal)?;
+        let permit = match before < self.most_waiting {
+            true => timeout(PATIENCE, self.at_once.clone().acquire_owned()).await.ok(),
+            false => None,
+        };
         drop(waiting);
+        let Some(permit) = permit else {
+            telemetry::refused("password_hashes");
+            return Err(Error::RateLimited(PATIENCE));
+        };
+        let permit = permit.map_err(Error::internal)?;
         // The work continues when its request is dropped, and keeps its permit.
         let work = move || {
             let _permit = permit;

@@ -166,10 +166,13 @@ impl Frames {
             self.head_bytes += 1;
             at += 1;
             let Some(length) = self.length() else { continue };
-            if length > (max_message_bytes as u64).saturating_sub(self.message_bytes) {
+            // A control frame is a message of its own, which tungstenite bounds further.
+            let is_data = self.head[0] & CONTROL == 0;
+            let before = if is_data { self.message_bytes } else { 0 };
+            if length > (max_message_bytes as u64).saturating_sub(before) {
                 return Err(frame_at);
             }
-            if self.head[0] & CONTROL == 0 {
+            if is_data {
                 self.message_bytes += length;
             }
             self.head_bytes = 0;

@@ -141,7 +141,8 @@ pub(crate) struct Wire {
 
 impl Wire {
     async fn new(stream: Upgraded, is_agreed: bool, settings: Settings) -> Self {
-        let stream = Bounded::new(TokioIo::new(stream), settings.max_init_bytes, settings.message_time);
+        let first = settings.max_init_bytes.min(settings.max_message_bytes);
+        let stream = Bounded::new(TokioIo::new(stream), first, settings.message_time);
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BYTES)
             .write_buffer_size(0)

@@ -155,6 +155,8 @@ impl Server {
             .env("MARMALADE_DEMO", "false")
             // All clients come from one address.
             .env("MARMALADE_LIMIT_REQUESTS", "1000000/60s")
+            .env("MARMALADE_MAX_CONNECTIONS_OF_ADDRESS", "1000000")
+            .env("MARMALADE_MAX_STREAMS_OF_ADDRESS", "1000000")
             .env("MARMALADE_LIMIT_LETTERS", "1000000/60s")
             .env("MARMALADE_LIMIT_LETTERS_OF_ADDRESS", "1000000/60s")
             .env("MARMALADE_LOG", "info,marmalade::leaderboard=debug")

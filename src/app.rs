@@ -19,7 +19,7 @@ use crate::{
     fleet::Fleet,
     jobs::Queue,
     leaderboard::{self, Boards},
-    limit::{self, Limiter},
+    limit::{self, Limiter, slots::Streams},
     mail::Mail,
     operation::persisted::Operations,
     outbox::Outbox,
@@ -42,6 +42,8 @@ pub struct Inner {
     pub papers: Arc<Papers>,
     pub profiles: Arc<Profiles>,
     pub boards: Arc<Boards>,
+    /// The open WebSockets and other streams of this server.
+    pub streams: Streams,
     /// The present day in the site's zone; streams wait for the next.
     pub days: watch::Sender<NaiveDate>,
     /// Cancelled when the server begins to stop; it keeps serving for `stop_delay`.
@@ -107,6 +109,10 @@ impl App {
             papers,
             profiles,
             boards,
+            streams: Streams::new(
+                config.server.max_streams_of_account,
+                config.server.max_streams_of_address,
+            ),
             days,
             stopping: CancellationToken::new(),
             shutdown,

@@ -9,6 +9,7 @@
 //! unavailable.
 
 pub(crate) mod shared;
+pub(crate) mod slots;
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -28,6 +28,10 @@ use marmalade::{
 use migration::{Migrator, MigratorTrait};
 use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
+/// What is freed goes back to the system; docs/dependencies.md has the figures.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The backend of an exam-preparation site.
 #[derive(Parser)]
 #[command(version)]

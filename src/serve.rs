@@ -1,8 +1,20 @@
 //! Starting and stopping: from a configuration to a server that answers.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+mod unread;
 
-use axum::{Router, extract::ConnectInfo};
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::ConnectInfo,
+    http::{Request, Version},
+};
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
@@ -13,6 +25,7 @@ use tokio::{
     net::TcpListener,
     sync::{Semaphore, oneshot::Receiver},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::{io::InspectReader, sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
@@ -24,6 +37,7 @@ use crate::{
     demo,
     error::{Error, Result},
     http,
+    limit::{Who, slots::Slots},
     ops::deploy::{self, Severity},
     telemetry,
 };
@@ -32,6 +46,12 @@ use crate::{
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of a request's head, and of an idle connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout of a client that takes nothing of what is sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// What a connection buffers, in each direction: the head of a request, the rest of a response. HTTP/2: of each request.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// Requests of one HTTP/2 connection at once, as many as RFC 9113 (section 6.5.2) recommends at least.
+const HTTP2_REQUESTS: u32 = 100;
 
 /// Serves until `stop` completes: then no new connections are accepted, requests in flight are finished, and streams
 /// are closed so that clients reconnect elsewhere.
@@ -61,8 +81,7 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     tokio::spawn(wait_for_stop(app.clone(), stop));
     let (served, all_served) = tokio::sync::oneshot::channel::<()>();
     let lock_task = tokio::spawn(hold_server_lock(app.clone(), server_lock, all_served));
-    let permits = Arc::new(Semaphore::new(app.config.server.max_connections as usize));
-    let serving = accept(listener, http::router(app.clone()), permits, app.shutdown.clone());
+    let serving = accept(listener, http::router(app.clone()), app.clone());
     let deadline = async {
         app.shutdown.cancelled().await;
         tokio::time::sleep(DRAIN_TIMEOUT).await;
@@ -132,13 +151,7 @@ pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> 
         let listener = listener.map_err(|error| Error::internal(format!("{address}: {error}")))?;
         let address = listener.local_addr().map_err(Error::internal)?;
         println!("Marmalade runs jobs; health and metrics at http://{address}");
-        let permits = Arc::new(Semaphore::new(app.config.server.max_connections as usize));
-        tasks.spawn(accept(
-            listener,
-            http::machines(app.clone()),
-            permits,
-            app.shutdown.clone(),
-        ));
+        tasks.spawn(accept(listener, http::machines(app.clone()), app.clone()));
     } else {
         println!("Marmalade runs jobs");
     }
@@ -167,17 +180,30 @@ async fn refuse_unsafe_config(app: &App) -> Result<()> {
 }
 
 /// Takes connections until the shutdown, and returns when the last one has ended. What `axum::serve` would do, and a
-/// client that does not finish the head of a request is left; while there is no room, new ones wait.
-async fn accept(listener: TcpListener, router: Router, permits: Arc<Semaphore>, shutdown: CancellationToken) {
+/// client that does not finish the head of a request, or takes nothing of a response, is left. While there is no room, new
+/// ones wait; those of an address that has too many are closed.
+async fn accept(listener: TcpListener, router: Router, app: App) {
+    let settings = &app.config.server;
+    let permits = Arc::new(Semaphore::new(settings.max_connections as usize));
+    let of_address = Slots::new("connections_of_address", settings.max_connections_of_address);
+    let is_proxy = |address: IpAddr| {
+        settings
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(&address))
+    };
     let mut protocol = auto::Builder::new(TokioExecutor::new());
     protocol
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT);
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES);
     protocol
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(HEADER_TIMEOUT)
+        .max_concurrent_streams(HTTP2_REQUESTS)
+        .max_send_buf_size(BUFFER_BYTES)
         .enable_connect_protocol();
     let connections = GracefulShutdown::new();
     loop {
@@ -188,7 +214,7 @@ async fn accept(listener: TcpListener, router: Router, permits: Arc<Semaphore>, 
         };
         let accepted = tokio::select! {
             accepted = accepted => accepted,
-            () = shutdown.cancelled() => break,
+            () = app.shutdown.cancelled() => break,
         };
         let ((stream, address), permit) = match accepted {
             Ok(accepted) => accepted,
@@ -199,15 +225,30 @@ async fn accept(listener: TcpListener, router: Router, permits: Arc<Semaphore>, 
                 continue;
             }
         };
+        let ip = address.ip().to_canonical();
+        let slot = (!is_proxy(ip)).then(|| of_address.take(Who::address(Some(ip))));
+        let Ok(slot) = slot.transpose() else { continue };
         // A WebSocket outlives the HTTP connection it began as, so the permit is held by the stream itself.
-        let permit = (permit, telemetry::Open::connection());
-        let stream = InspectReader::new(stream, move |_| _ = &permit);
+        let permit = (permit, slot, telemetry::Open::connection());
+        let mut stream = TimeoutStream::new(InspectReader::new(stream, move |_| _ = &permit));
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let stream = Box::pin(stream);
         let first_request = CancellationToken::new();
         let seen = first_request.clone();
-        let service = router.clone().map_request(move |mut request: axum::http::Request<_>| {
+        let (router, unread) = (router.clone(), unread::Unread::default());
+        let followed = unread.clone();
+        let service = tower::service_fn(move |mut request: Request<Incoming>| {
             seen.cancel();
             request.extensions_mut().insert(ConnectInfo(address));
-            request
+            let followed = (request.version() == Version::HTTP_2).then(|| followed.clone());
+            let responding = router.clone().oneshot(request);
+            async move {
+                let response = responding.await?;
+                Ok::<_, Infallible>(match followed {
+                    Some(followed) => followed.follow(response),
+                    None => response,
+                })
+            }
         });
         let connection = protocol
             .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
@@ -227,6 +268,7 @@ async fn accept(listener: TcpListener, router: Router, permits: Arc<Semaphore>, 
                 // A connection's error is the client's.
                 _ = connection => {}
                 () = idle => {}
+                () = unread.stalls(WRITE_TIMEOUT) => {}
             }
         });
     }

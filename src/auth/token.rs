@@ -1,5 +1,7 @@
 //! Access tokens (JWT, HS256) and refresh tokens, and the keys behind both.
 
+mod hs256;
+
 use std::{collections::HashMap, fs, io, path::Path, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -73,6 +75,7 @@ impl Keys {
         let first = secrets
             .first()
             .ok_or_else(|| Error::internal("no secret to sign with"))?;
+        hs256::install();
         let verifying = secrets
             .iter()
             .map(|secret| (kid(secret), DecodingKey::from_secret(&derive(secret, "access token"))))
@@ -201,6 +204,31 @@ fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// RFC 7515, appendix A.1.
+    #[test]
+    fn the_example_of_the_standard_verifies() {
+        hs256::install();
+        let key = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+        let key = URL_SAFE_NO_PAD.decode(key).expect("base64");
+        let message = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
+                       eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        let signature = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let signed =
+            |algorithm| jsonwebtoken::crypto::sign(message.as_bytes(), &EncodingKey::from_secret(&key), algorithm);
+        assert_eq!(signed(Algorithm::HS256).ok().as_deref(), Some(signature));
+        assert!(
+            signed(Algorithm::HS384).is_err() && signed(Algorithm::RS256).is_err(),
+            "there is no other algorithm"
+        );
+        let verified = |signature, key: &[u8]| {
+            let key = DecodingKey::from_secret(key);
+            jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key, Algorithm::HS256).ok()
+        };
+        assert_eq!(verified(signature, &key), Some(true));
+        assert_eq!(verified(signature, b"another"), Some(false));
+        assert_eq!(verified(&signature[..40], &key), Some(false));
+    }
 
     fn keys(secrets: &[&str]) -> Keys {
         let secrets: Vec<_> = secrets.iter().map(|secret| Secret((*secret).to_owned())).collect();

@@ -11,7 +11,7 @@
 //! | a body that is too large, or takes too long to come | 413, 408 |
 //! | a request that can't be parsed, is not valid or costs too much | 400 with `application/graphql-response+json`, else 200 |
 //! | a bearer token that is bad or expired | 401 |
-//! | nothing but refusals by a limiter | 429 with `Retry-After` |
+//! | nothing but refusals by a limiter, or a stream too many | 429 with `Retry-After` |
 //! | a subscription, or a client that accepts nothing else | 200 with results one after the other, see `stream.rs` |
 
 use std::pin::pin;
@@ -84,10 +84,11 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     let (method, headers) = (request.method().clone(), request.headers().clone());
     let identity = Identity::of(app, &headers).await;
     let who = Who::of(identity.as_viewer(), peer.address);
-    let requests = app.limiter.request(who).await.map_err(|refused| {
+    let too_many = |refused| {
         let response = reply.refusal(refused);
         reply.with(status_of(&response, reply.media_type), &response)
-    })?;
+    };
+    let requests = app.limiter.request(who).await.map_err(too_many)?;
     if matches!(identity, Identity::BadBearer) {
         let mut response = reply.with(StatusCode::UNAUTHORIZED, &reply.refusal(Error::Unauthenticated));
         let challenge = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
@@ -123,6 +124,7 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
                        multipart/mixed.";
         return Err(reply.bad(request_error(reply.media_type), message.into()));
     }
+    let slot = form.map(|_| app.streams.take(who)).transpose().map_err(too_many)?;
     let stale_cookie = matches!(identity, Identity::Anonymous { stale_cookie: true });
     let caller = Caller {
         request_id: peer.request_id.clone(),
@@ -137,7 +139,7 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
         .map(move |response| operation::error::finish(response, &request_id));
     if let Some((form, ended)) = ended {
         let responses = in_span(Span::current(), responses);
-        return Ok(stream::respond(form, responses, ended, app.shutdown.clone()));
+        return Ok(stream::respond(form, responses, ended, app.shutdown.clone(), slot));
     }
     let response = pin!(responses).next().await.unwrap_or_default();
     let mut http = reply.with(status_of(&response, reply.media_type), &response);

@@ -15,6 +15,7 @@ mod edge;
 mod examples;
 mod fleet;
 mod floors;
+mod http2;
 mod jobs;
 mod limits;
 mod metrics;

@@ -1,6 +1,6 @@
 //! Single-use links sent by email: password reset, new email address.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use crate::{
     error::{Error, Result},
     id::UserId,
     jobs::{Job, Run},
+    limit::{Limit, Who},
     mail::Email,
     site::Site,
     text,
@@ -96,11 +97,24 @@ impl Run for EmailChangeWarning {
 
 /// Enqueues a password-reset email, if the address has an account. Neither the reply nor its timing reveals whether it
 /// has one: the email is a job, and only the job looks the account up.
-pub(crate) async fn request_password_reset(site: &Site, email: &str, cause: &Cause) -> Result<()> {
+pub(crate) async fn request_password_reset(
+    site: &Site,
+    email: &str,
+    address: Option<IpAddr>,
+    cause: &Cause,
+) -> Result<()> {
     let email = text::email("email", email)?;
+    reserve_email(site, Who::email(&email), address, cause).await?;
     let mut change = Change::begin(site, cause).await?;
     change.enqueue(&PasswordResetEmail { email }).await?;
     change.commit().await
+}
+
+/// Counts an email for its account and for the address of whoever requests it.
+async fn reserve_email(site: &Site, who: Who, address: Option<IpAddr>, cause: &Cause) -> Result<()> {
+    let keys = [(Limit::Email, who), (Limit::EmailOfAddress, Who::address(address))];
+    site.limiter.reserve_all(keys, cause.now.at).await?.turn().await;
+    Ok(())
 }
 
 /// Sends a link to set a new password. Each email has a new link: only its hash is stored, so none can be sent twice.
@@ -143,6 +157,8 @@ pub async fn send_password_reset(site: &Site, email: String, requested_at: Time,
 
 /// Sets a new password with the token of a link, and revokes all sessions.
 pub(crate) async fn reset_password(site: &Site, token: &str, password: String, cause: &Cause) -> Result<()> {
+    // An invented token is refused before a hash is computed for it.
+    must_be_good(site.db.read(), token, Purpose::PasswordReset, &cause.now).await?;
     let hash = hash_of("newPassword", password, &cause.now).await?;
     let mut change = Change::begin(site, cause).await?;
     let now = &cause.now;
@@ -159,10 +175,12 @@ pub(crate) async fn request_email_change(
     viewer: &Viewer,
     password: String,
     email: &str,
+    address: Option<IpAddr>,
     cause: &Cause,
 ) -> Result<()> {
     let email = text::email("email", email)?;
     let account = super::with_password(site, viewer, password, cause).await?;
+    reserve_email(site, viewer.into(), address, cause).await?;
     let (user, old) = (account.id, account.email);
     let mut change = Change::begin(site, cause).await?;
     change.enqueue(&EmailConfirmationEmail { user, email }).await?;
@@ -256,6 +274,19 @@ struct Redeemed {
     email: Option<String>,
 }
 
+const NO_GOOD_LINK: &str = "This link was used already or has expired. Request a new one.";
+
+/// Refuses a link that was never sent, was used or has expired; [`redeem`] decides.
+async fn must_be_good(conn: &impl ConnectionTrait, token: &str, purpose: Purpose, now: &Moment) -> Result<()> {
+    let select = sql(
+        conn,
+        "SELECT user_id FROM links WHERE hash = $1 AND purpose = $2 AND used_at IS NULL AND expires_at > $3",
+        [token::hash(token).into(), purpose.into(), now.at.into()],
+    );
+    let owner = Owner::find_by_statement(select).one(conn).await?;
+    owner.map(drop).ok_or_else(|| Error::input("token", NO_GOOD_LINK))
+}
+
 /// Redeems a link. Of two concurrent uses one succeeds. A link requested before the password or the address was changed
 /// is refused: it may have been requested with the old password.
 async fn redeem(
@@ -274,9 +305,6 @@ async fn redeem(
         [token::hash(token).into(), purpose.into(), now.at.into()],
     );
     let redeemed = Redeemed::find_by_statement(update).one(conn).await?;
-    let redeemed = redeemed.ok_or_else(|| {
-        let message = "This link was used already or has expired. Request a new one.";
-        Error::input("token", message)
-    })?;
+    let redeemed = redeemed.ok_or_else(|| Error::input("token", NO_GOOD_LINK))?;
     Ok((redeemed.user_id, redeemed.email))
 }

@@ -1,5 +1,6 @@
 //! Accounts: who there is, and how they come in.
 
+pub(crate) mod admission;
 pub mod link;
 pub mod own;
 pub mod people;
@@ -12,7 +13,10 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait
 use serde_json::json;
 
 pub use self::profile::Profile;
-use self::session::{Device, Tokens};
+use self::{
+    admission::Guess,
+    session::{Device, Tokens},
+};
 use crate::{
     audit::{self, Action, Entry},
     auth::{Viewer, password, role::Role},
@@ -54,12 +58,22 @@ struct Checked {
 }
 
 impl Registration {
-    /// Hashing takes long: not in a transaction.
-    async fn checked(self, now: &Moment) -> Result<Checked> {
-        Ok(Checked {
+    /// Refuses what no account can have.
+    fn valid(self) -> Result<Self> {
+        Ok(Self {
             email: text::email("email", &self.email)?,
             handle: text::handle("handle", &self.handle)?,
-            password_hash: hash_of("password", self.password, now).await?,
+            password: text::password("password", self.password)?,
+        })
+    }
+
+    /// Hashing takes long: not in a transaction.
+    async fn checked(self, now: &Moment) -> Result<Checked> {
+        let valid = self.valid()?;
+        Ok(Checked {
+            email: valid.email,
+            handle: valid.handle,
+            password_hash: hash_of("password", valid.password, now).await?,
         })
     }
 }
@@ -72,12 +86,25 @@ pub(crate) async fn register(
     device: Device,
     now: &Moment,
 ) -> Result<Tokens> {
-    let _counted = site
+    let registration = registration.valid()?;
+    // Handles are public: that one is taken costs nothing to hear. That an email address has an account does.
+    let holder = user::Entity::with_handle(&registration.handle).one(site.db.read()).await?;
+    if holder.is_some() {
+        return Err(handle_taken());
+    }
+    let reserved = site
         .limiter
         .reserve(Limit::Register, Who::address(device.address), now.at)
         .await?;
-    let account = insert(site.db.write(), registration.checked(now).await?, Role::Student, now).await?;
-    session::open(site, site.db.write(), &account, client, device, now).await
+    reserved.turn().await;
+    let checked = registration.checked(now).await?;
+    let account = insert(site.db.write(), checked, Role::Student, now).await?;
+    let known_by = site.keys.device_token(now.random(), account.id, &account.password_hash);
+    let tokens = session::open(site, site.db.write(), &account, client, device, now).await?;
+    Ok(Tokens {
+        device: Some(known_by),
+        ..tokens
+    })
 }
 
 /// Creates an account of any role, for staff.
@@ -120,29 +147,19 @@ pub(crate) async fn sign_in(
     cause: &Cause,
 ) -> Result<Tokens> {
     let email = email.trim().to_lowercase();
-    // Reserved before the work, so that a thousand guesses at once are no more than five; given back if it was right.
-    let guess = Who::login(&email, device.address);
-    let address = Who::address(device.address);
-    let of_address = site
-        .limiter
-        .reserve(Limit::SignInFailureOfAddress, address, cause.now.at)
-        .await?;
-    let of_account = match site.limiter.reserve(Limit::SignInFailure, guess, cause.now.at).await {
-        Ok(reserved) => reserved,
-        Err(refused) => {
-            of_address.release().await;
-            return Err(refused);
-        }
-    };
     let known = user::Entity::with_email(&email).one(site.db.read()).await?;
     let account = known.as_ref().filter(|account| account.is_active());
+    let guess = Guess::at(site, &email, account, &device, cause.now.at).await?;
     let hash = account.map(|account| account.password_hash.clone());
     let matches = password::verify(password, hash).await?;
     match account {
         Some(account) if matches => {
-            of_account.release().await;
-            of_address.release().await;
-            session::open(site, site.db.write(), account, client, device, &cause.now).await
+            let known_by = guess.was_right(site, account, &cause.now).await;
+            let tokens = session::open(site, site.db.write(), account, client, device, &cause.now).await?;
+            Ok(Tokens {
+                device: Some(known_by),
+                ..tokens
+            })
         }
         _ => {
             // An address without an account is recorded as a keyed digest, which a known address can be matched
@@ -202,9 +219,11 @@ fn taken(error: DbErr) -> Error {
             "This email address already has an account. Sign in instead.",
         )
         .at("email"),
-        Some(SqlErr::UniqueConstraintViolation(_)) => {
-            Error::refused(UserErrorCode::Conflict, "This handle is taken. Choose another one.").at("handle")
-        }
+        Some(SqlErr::UniqueConstraintViolation(_)) => handle_taken(),
         _ => error.into(),
     }
+}
+
+fn handle_taken() -> Error {
+    Error::refused(UserErrorCode::Conflict, "This handle is taken. Choose another one.").at("handle")
 }

@@ -71,6 +71,7 @@ pub(crate) async fn change_password(
     new: String,
     cause: &Cause,
 ) -> Result<usize> {
+    let new = text::password("newPassword", new)?;
     let account = with_password(site, viewer, old, cause).await?;
     let hash = hash_of("newPassword", new, &cause.now).await?;
     let mut change = Change::begin(site, cause).await?;

@@ -37,6 +37,8 @@ const SHARED_REFRESH: Duration = Duration::from_secs(30);
 pub struct Device {
     pub user_agent: Option<String>,
     pub address: Option<IpAddr>,
+    /// By which it may be known from an earlier sign-in.
+    pub token: Option<String>,
 }
 
 /// The tokens of a session, issued to its client.
@@ -46,6 +48,8 @@ pub struct Tokens {
     pub access: String,
     pub refresh: String,
     pub access_expires_at: Time,
+    /// By which the device is known at its next sign-in; `None` if this was none.
+    pub device: Option<String>,
 }
 
 impl Tokens {
@@ -57,6 +61,7 @@ impl Tokens {
             access,
             refresh,
             access_expires_at: claims.issued_at + token::ACCESS_LIFETIME,
+            device: None,
         })
     }
 }
@@ -85,7 +90,7 @@ pub async fn open(
     now: &Moment,
 ) -> Result<Tokens> {
     let id: SessionId = now.id();
-    let refresh = token::random(now);
+    let refresh = site.keys.refresh_token(now);
     let row = session::ActiveModel {
         id: Set(id),
         user_id: Set(account.id),

@@ -1,5 +1,5 @@
-//! The two cookies of a browser's session. No script can read them, no other site sends them, and the refresh token
-//! travels to one path only.
+//! The two cookies of a browser's session, and the one by which it is known the next time. No script can read them, no
+//! other site sends them, and the refresh token travels to one path only.
 
 use axum::http::HeaderMap;
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
@@ -12,6 +12,10 @@ pub(crate) const REFRESH_PATH: &str = "/auth/refresh";
 
 const ACCESS: &str = "access_token";
 const REFRESH: &str = "refresh_token";
+const DEVICE: &str = "device_token";
+
+/// How long a browser keeps the token by which it is known; each sign-in renews it.
+const DEVICE_LIFETIME: u64 = 365 * 24 * 3600;
 
 /// `Set-Cookie` values that hold a session's access and refresh token; `secure` where browsers come over TLS.
 pub(crate) fn of(access: &str, refresh: &str, secure: bool) -> [String; 2] {
@@ -33,6 +37,16 @@ pub(crate) fn cleared(secure: bool) -> [String; 2] {
         cookie(ACCESS, "/", String::new(), 0, secure),
         cookie(REFRESH, REFRESH_PATH, String::new(), 0, secure),
     ]
+}
+
+/// The `Set-Cookie` value that holds a device token. It outlives the session.
+pub(crate) fn of_device(device: &str, secure: bool) -> String {
+    cookie(DEVICE, "/", device.to_owned(), DEVICE_LIFETIME, secure)
+}
+
+/// The device token that a browser sends.
+pub(crate) fn device_token(headers: &HeaderMap) -> Option<String> {
+    value(headers, DEVICE)
 }
 
 /// The access token that a browser sends.

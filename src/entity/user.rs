@@ -1,6 +1,6 @@
 //! Accounts.
 
-use sea_orm::{ExprTrait, Set, UpdateMany, entity::prelude::*};
+use sea_orm::{ExprTrait, Set, UpdateMany, entity::prelude::*, sea_query::Func};
 
 use crate::{
     auth::{Viewer, role::Role},
@@ -92,6 +92,12 @@ impl Entity {
     /// The account with this address, in whatever state.
     pub fn with_email(email: &str) -> Select<Self> {
         Self::find().filter(Column::Email.eq(email))
+    }
+
+    /// The account with this handle, in whatever state; case is ignored.
+    pub fn with_handle(handle: &str) -> Select<Self> {
+        let folded = Func::lower(Expr::col(Column::Handle));
+        Self::find().filter(Expr::expr(folded).eq(handle.to_lowercase()))
     }
 
     /// Demo accounts.

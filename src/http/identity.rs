@@ -117,5 +117,6 @@ pub(super) fn device(headers: &HeaderMap, peer: &Peer) -> Device {
     Device {
         user_agent: user_agent.map(|agent| agent.chars().take(200).collect()),
         address: peer.address,
+        token: cookie::device_token(headers),
     }
 }

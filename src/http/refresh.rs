@@ -13,17 +13,17 @@ use super::{
     peer::Peer,
 };
 use crate::{
-    account::session,
+    account::{admission, session},
     audit::Source,
     auth::{cookie, role::Role},
     change::Cause,
     entity::session::Client,
     error::{Error, Result},
-    limit::Who,
 };
 
 /// 200 with `{"role": …}` and new cookies; 401 and cleared cookies if there is no valid session; 403 if the origin is
-/// not allowed, or the request could have come from a form; 429 with `Retry-After` if the limit is exceeded.
+/// not allowed, or the request could have come from a form; 429 with `Retry-After` if the limit is exceeded: of the account whose token
+/// it is, else of the address.
 pub(super) async fn handle(
     State(server): State<Server>,
     Extension(peer): Extension<Peer>,
@@ -52,8 +52,9 @@ pub(super) async fn handle(
 
 async fn refresh(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<([String; 2], Role)> {
     let app = &server.app;
-    app.limiter.request(Who::address(peer.address)).await?;
-    let token = cookie::refresh_token(headers).ok_or(Error::Unauthenticated)?;
+    let token = cookie::refresh_token(headers);
+    admission::refresh(app, token.as_deref(), peer.address, app.clock.now()).await?;
+    let token = token.ok_or(Error::Unauthenticated)?;
     let cause = Cause {
         source: Source {
             actor: None,

@@ -39,8 +39,10 @@ pub(super) async fn handle(
         }
         identity => identity,
     };
-    let who = Who::of(identity.as_viewer(), peer.address);
-    if let Err(Error::RateLimited(wait)) = server.app.limiter.request(who).await {
+    // A native app says who it is with `connection_init`: it is counted then.
+    if let Some(viewer) = identity.as_viewer()
+        && let Err(Error::RateLimited(wait)) = server.app.limiter.request(viewer.into()).await.map_err(Error::from)
+    {
         return too_many_requests(wait);
     }
     let device = device(&headers, &peer);
@@ -49,10 +51,15 @@ pub(super) async fn handle(
         let _open = telemetry::Open::socket();
         let shutdown = server.app.shutdown.clone();
         let init = async |payload: Payload| {
+            let is_counted = identity.as_viewer().is_some();
             let viewer = viewer(&server, identity, &payload).await?;
+            let who = Who::of(viewer.as_ref(), peer.address);
+            if !is_counted {
+                let counted = server.app.limiter.request(who).await.map_err(Error::from);
+                counted.map_err(|_| Close::TRY_AGAIN)?;
+            }
             let ended = end_of(&server.app, viewer.as_ref());
             let server = server.clone();
-            let who = Who::of(viewer.as_ref(), peer.address);
             let execute = move |request: async_graphql::Request| {
                 let request_id = new_request_id();
                 let span = request_span(&request_id);
@@ -70,7 +77,7 @@ pub(super) async fn handle(
                             caller.requests = Some(left);
                             operation::admit(&server.app.operations, viewer.as_ref(), request).await
                         }
-                        Err(refused) => Err(operation::error::of_request(refused)),
+                        Err(refused) => Err(operation::error::of_request(refused.into())),
                     };
                     match admitted {
                         Ok(admitted) => {

@@ -339,7 +339,9 @@ async fn take(app: &App, student: UserId, quiz: QuizId, right: usize) -> marmala
     let viewer = authenticate(app, &app.revocations, &token, now.at)
         .await
         .ok_or(marmalade::error::Error::Unauthenticated)?;
-    let attempt = attempt::start(app, &viewer, quiz, Allowance::UNLIMITED, &now).await?.attempt;
+    let attempt = attempt::start(app, &viewer, quiz, Allowance::UNLIMITED, &now)
+        .await?
+        .attempt;
     let paper = app.papers.paper(app.db.read(), attempt.revision_id).await?;
     let save = |(i, question): (usize, &Arc<marmalade::quiz::paper::Question>)| Save {
         question: question.id,

@@ -10,6 +10,7 @@
 use std::net::IpAddr;
 
 use sea_orm::FromQueryResult;
+use uuid::Uuid;
 
 use super::session::Device;
 use crate::{
@@ -41,11 +42,11 @@ impl<'a> Guess<'a> {
         now: Time,
     ) -> Result<Self> {
         let (limiter, login) = (&site.limiter, Who::login(email, device.address));
-        let known = |account: &user::Model| {
-            let token = device.token.as_deref()?;
-            site.keys.known_device(token, account.id, &account.password_hash)
-        };
-        let device_id = account.and_then(known);
+        // Without an account the same is done, for nobody.
+        let nobody = (UserId(Uuid::nil()), "");
+        let (owner, password_hash) = account.map_or(nobody, |account| (account.id, &account.password_hash));
+        let token = device.token.as_deref();
+        let device_id = token.and_then(|token| site.keys.known_device(token, owner, password_hash));
         let own = device_id.map(Who::Device);
         limiter.request(own.unwrap_or(login)).await?;
         if let Some(own) = own

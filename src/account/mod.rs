@@ -88,7 +88,9 @@ pub(crate) async fn register(
 ) -> Result<Tokens> {
     let registration = registration.valid()?;
     // Handles are public: that one is taken costs nothing to hear. That an email address has an account does.
-    let holder = user::Entity::with_handle(&registration.handle).one(site.db.read()).await?;
+    let holder = user::Entity::with_handle(&registration.handle)
+        .one(site.db.read())
+        .await?;
     if holder.is_some() {
         return Err(handle_taken());
     }
@@ -184,8 +186,8 @@ pub async fn own(conn: &impl ConnectionTrait, viewer: &Viewer) -> Result<user::M
 /// The viewer's account, if the password is right. Required for irreversible changes. Counts against the sign-in limit,
 /// so a stolen session allows no more guesses than a sign-in.
 async fn with_password(site: &Site, viewer: &Viewer, password: String, cause: &Cause) -> Result<user::Model> {
-    let guess = site.limiter.reserve(Limit::SignInFailure, viewer, cause.now.at).await?;
     let account = own(site.db.read(), viewer).await?;
+    let guess = site.limiter.reserve(Limit::SignInFailure, viewer, cause.now.at).await?;
     if password::verify(password, Some(account.password_hash.clone())).await? {
         guess.release().await;
         return Ok(account);

@@ -210,7 +210,11 @@ impl Attempt {
         let review = crate::attempt::review::review(app, &app.papers, viewer, &self.attempt, &now).await?;
         if review.is_some() && !viewer.role().is_staff() {
             let this = self.attempt.id.0.to_string();
-            let _counted = app.limiter.allowance(Limit::Review, viewer).reserve_for(this, now.at).await?;
+            let _counted = app
+                .limiter
+                .allowance(Limit::Review, viewer)
+                .reserve_for(this, now.at)
+                .await?;
         }
         Ok(review.map(ReviewOfAttempt))
     }

@@ -145,7 +145,11 @@ impl Keys {
         let Some((random, tag)) = bytes.split_at_checked(32) else {
             return false;
         };
-        tag.len() == TAG_BYTES && self.refresh.iter().any(|key| tagging(key, random).verify_truncated_left(tag).is_ok())
+        tag.len() == TAG_BYTES
+            && self
+                .refresh
+                .iter()
+                .any(|key| tagging(key, random).verify_truncated_left(tag).is_ok())
     }
 
     /// A token by which a device is known the next time that this account signs in on it with this password. It tells
@@ -187,7 +191,10 @@ fn tagging(key: &[u8; 32], random: &[u8]) -> Hmac<Sha256> {
 }
 
 fn knowing(key: &[u8; 32], device: [u8; 16], account: UserId, password_hash: &str) -> Hmac<Sha256> {
-    hmac(key, &[b"device:", &device, account.0.as_bytes(), password_hash.as_bytes()])
+    hmac(
+        key,
+        &[b"device:", &device, account.0.as_bytes(), password_hash.as_bytes()],
+    )
 }
 
 /// A random token, as links have.
@@ -308,7 +315,7 @@ mod tests {
         let clock: std::sync::Arc<dyn crate::clock::Clock> = std::sync::Arc::new(crate::clock::SystemClock);
         let [keys, others] = [&["secret", "old secret"][..], &["another secret"]].map(keys);
         let first = keys.refresh_token(&Moment::of(&clock));
-        let chain: Vec<_> = keys.successors(&first).chain([first]).collect();
+        let chain: Vec<_> = keys.successors(&first).chain([first.clone()]).collect();
         assert_eq!(chain.len(), 3);
         for token in chain {
             assert!(keys.issued(&token) && !others.issued(&token));

@@ -169,7 +169,9 @@ async fn history(
         }
         let minutes_ago = chance.random_range(60..20 * 24 * 60);
         let start = now.at(now.at - Duration::from_secs(60 * minutes_ago));
-        let attempt = attempt::start(app, &viewer, *quiz, Allowance::UNLIMITED, &start).await?.attempt;
+        let attempt = attempt::start(app, &viewer, *quiz, Allowance::UNLIMITED, &start)
+            .await?
+            .attempt;
         let paper = app.papers.paper(app.db.read(), attempt.revision_id).await?;
         let key = app.papers.key(app.db.read(), attempt.revision_id, 0).await?;
         let saves: Vec<Save> = paper

@@ -105,7 +105,7 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
         Ok(_) => admitted?,
         Err(refused) => admitted
             .ok()
-            .filter(|admitted| admitted.has_only(&EXCHANGES))
+            .filter(|admitted| admitted.kind() == OperationType::Mutation && admitted.has_only(&EXCHANGES))
             .ok_or_else(|| refuse(refused))?,
     };
     let kind = admitted.kind();

@@ -99,7 +99,9 @@ fn text_file<'a>(file_name: &'a str, bytes: &[u8]) -> Result<Option<&'a str>, Un
     if bytes.starts_with(b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1") {
         return Err(locked_or_old(bytes));
     }
-    delimited::sheet_name(file_name).map(Some).ok_or(Unreadable::NotASpreadsheet)
+    delimited::sheet_name(file_name)
+        .map(Some)
+        .ok_or(Unreadable::NotASpreadsheet)
 }
 
 /// A password turns a workbook into the container that Excel used before 2007, with the name of the encrypted package

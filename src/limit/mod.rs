@@ -498,7 +498,11 @@ mod tests {
             }
         }
         let keys = manual.matches("| `MARMALADE_LIMIT_").count();
-        assert_eq!(keys, Limit::ALL.len(), "docs/limits.md has a row about a limit that is gone");
+        assert_eq!(
+            keys,
+            Limit::ALL.len(),
+            "docs/limits.md has a row about a limit that is gone"
+        );
     }
 
     #[test]

@@ -63,12 +63,7 @@ pub(crate) async fn budget(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Re
 }
 
 /// Counts one use at a smooth rate, or says how long to wait.
-pub(crate) async fn flow(
-    fleet: &Fleet,
-    (limit, who): Key,
-    rate: Rate,
-    now: Time,
-) -> Result<Result<Budget, Duration>> {
+pub(crate) async fn flow(fleet: &Fleet, (limit, who): Key, rate: Rate, now: Time) -> Result<Result<Budget, Duration>> {
     let mut commands = Pipeline::new();
     let name = fleet.key(&format!("{}:{who}", limit.name()));
     let call = commands.cmd("EVALSHA").arg(&HASHES[1]).arg(1).arg(name);

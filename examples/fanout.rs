@@ -47,6 +47,7 @@ use marmalade::{
     db::sql,
     entity::{standing, user},
     id::{QuizId, SessionId, UserId},
+    limit::Allowance,
     open,
     quiz::{
         Marking,
@@ -341,7 +342,9 @@ async fn take(app: &App, student: UserId, quiz: QuizId, right: usize) -> marmala
     let viewer = authenticate(app, &app.revocations, &token, now.at)
         .await
         .ok_or(marmalade::error::Error::Unauthenticated)?;
-    let attempt = attempt::start(app, &viewer, quiz, &now).await?.attempt;
+    let attempt = attempt::start(app, &viewer, quiz, Allowance::UNLIMITED, &now)
+        .await?
+        .attempt;
     let paper = app.papers.paper(app.db.read(), attempt.revision_id).await?;
     let save = |(i, question): (usize, &Arc<marmalade::quiz::paper::Question>)| Save {
         question: question.id,
@@ -349,7 +352,7 @@ async fn take(app: &App, student: UserId, quiz: QuizId, right: usize) -> marmala
         seq: 1,
     };
     let saves: Vec<_> = paper.questions.iter().enumerate().map(save).collect();
-    attempt::answers::save(app, &viewer, attempt.id, &saves, &now).await?;
+    attempt::answers::save(app, &viewer, attempt.id, &saves, Allowance::UNLIMITED, &now).await?;
     Ok(attempt.id.encode())
 }
 

@@ -3,9 +3,9 @@
 //! A link belongs to the credentials that the account had when it was requested (`users.credentials_version`): the job
 //! carries their version to the link, and it is redeemed only by an account that has them still.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde::{Deserialize, Serialize};
 
 use super::{hash_of, hold, store};
@@ -22,6 +22,7 @@ use crate::{
     error::{Error, Result},
     id::UserId,
     jobs::{Job, Run},
+    limit::{Limit, Who},
     mail::Email,
     site::Site,
     text,
@@ -104,8 +105,14 @@ impl Run for EmailChangeWarning {
 
 /// Enqueues a password-reset email, if the address has an account. Neither the reply nor its timing reveals whether it
 /// has one: the email is a job, and here the same statement is run for both.
-pub(crate) async fn request_password_reset(site: &Site, email: &str, cause: &Cause) -> Result<()> {
+pub(crate) async fn request_password_reset(
+    site: &Site,
+    email: &str,
+    address: Option<IpAddr>,
+    cause: &Cause,
+) -> Result<()> {
     let email = text::email("email", email)?;
+    reserve_email(site, Who::email(&email), address, cause).await?;
     let mut change = Change::begin(site, &cause.by_credential()).await?;
     let account = user::Entity::with_email(&email).one(&change).await?;
     let credentials_version = account.map_or(0, |account| account.credentials_version);
@@ -115,6 +122,13 @@ pub(crate) async fn request_password_reset(site: &Site, email: &str, cause: &Cau
     };
     change.enqueue(&job).await?;
     change.commit().await
+}
+
+/// Counts an email for its account and for the address of whoever requests it.
+async fn reserve_email(site: &Site, who: Who, address: Option<IpAddr>, cause: &Cause) -> Result<()> {
+    let keys = [(Limit::Email, who), (Limit::EmailOfAddress, Who::address(address))];
+    site.limiter.reserve_all(keys, cause.now.at).await?.turn().await;
+    Ok(())
 }
 
 /// Sends a link to set a new password. Each email has a new link: only its hash is stored, so none can be sent twice.
@@ -161,6 +175,8 @@ pub async fn send_password_reset(
 
 /// Sets a new password with the token of a link, and revokes all sessions.
 pub(crate) async fn reset_password(site: &Site, token: &str, password: String, cause: &Cause) -> Result<()> {
+    // An invented token is refused before a hash is computed for it.
+    must_be_good(site.db.read(), token, Purpose::PasswordReset, &cause.now).await?;
     let password_hash = hash_of("newPassword", password, &cause.now).await?;
     let mut change = Change::begin(site, &cause.by_credential()).await?;
     let (account, _) = redeem(&change, token, Purpose::PasswordReset).await?;
@@ -185,10 +201,12 @@ pub(crate) async fn request_email_change(
     viewer: &Viewer,
     password: String,
     email: &str,
+    address: Option<IpAddr>,
     cause: &Cause,
 ) -> Result<()> {
     let email = text::email("email", email)?;
     let checked = super::with_password(site, viewer, password, cause).await?;
+    reserve_email(site, viewer.into(), address, cause).await?;
     let (mut change, account) = hold(site, &checked, cause).await?;
     let confirmation = EmailConfirmationEmail {
         user: account.id,
@@ -278,6 +296,16 @@ pub(crate) async fn confirm_email_change(site: &Site, token: &str, cause: &Cause
     change.commit().await
 }
 
+const NO_GOOD_LINK: &str = "This link was used already or has expired. Request a new one.";
+
+/// Refuses a link that was never sent, was used or has expired; [`redeem`] decides.
+async fn must_be_good(conn: &impl ConnectionTrait, token: &str, purpose: Purpose, now: &Moment) -> Result<()> {
+    let link = link::Entity::unused(&token::hash(token), purpose, now.at)
+        .one(conn)
+        .await?;
+    link.map(drop).ok_or_else(|| Error::input("token", NO_GOOD_LINK))
+}
+
 /// Makes a link for an account with the credentials that it has, and returns its token; `None` if it has expired.
 async fn make(
     site: &Site,
@@ -310,7 +338,7 @@ async fn make(
 /// Redeems a link, and holds its account. Of two concurrent uses one succeeds. A link that was requested before the
 /// password or the address was changed is refused: it may have been requested with the old password.
 async fn redeem(change: &Change<'_>, token: &str, purpose: Purpose) -> Result<(user::Model, Option<String>)> {
-    let refused = || Error::input("token", "This link was used already or has expired. Request a new one.");
+    let refused = || Error::input("token", NO_GOOD_LINK);
     let (hash, now) = (token::hash(token), change.now().at);
     let held = user::Entity::held_of_link(&hash).one(change).await?;
     let account = held.filter(user::Model::is_active).ok_or_else(refused)?;

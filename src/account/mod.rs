@@ -1,5 +1,6 @@
 //! Accounts: who there is, and how they come in.
 
+pub(crate) mod admission;
 pub mod link;
 pub mod own;
 pub mod people;
@@ -13,7 +14,10 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait
 use serde_json::json;
 
 pub use self::profile::Profile;
-use self::session::{Device, Tokens};
+use self::{
+    admission::Guess,
+    session::{Device, Tokens},
+};
 use crate::{
     audit::{self, Action, Entry},
     auth::{Viewer, password, revocation::AccountChanged, role::Role},
@@ -21,7 +25,7 @@ use crate::{
     clock::Moment,
     entity::{session::Client, user},
     error::{Error, Result, UserErrorCode},
-    limit::{Limit, Who},
+    limit::Limit,
     site::Site,
     text,
 };
@@ -83,34 +87,23 @@ pub(crate) async fn sign_in(
     cause: &Cause,
 ) -> Result<Tokens> {
     let email = text::email_key(email);
-    // Reserved before the work, so that a thousand guesses at once are no more than five; given back if it was right.
-    let guess = Who::login(&email, device.address);
-    let address = Who::address(device.address);
-    let of_address = site
-        .limiter
-        .reserve(Limit::SignInFailureOfAddress, address, cause.now.at)
-        .await?;
-    let of_account = match site.limiter.reserve(Limit::SignInFailure, guess, cause.now.at).await {
-        Ok(reserved) => reserved,
-        Err(refused) => {
-            of_address.release().await;
-            return Err(refused);
-        }
-    };
     let known = user::Entity::with_email(&email).one(site.db.read()).await?;
     let account = known.as_ref().filter(|account| account.is_active());
+    let guess = Guess::at(site, &email, account, &device, cause.now.at).await?;
     let hash = account.map(|account| account.password_hash.clone());
     let matches = password::verify(password, hash).await?;
     // Hashing took long: the session is opened only if the account is still what was checked.
     let opened = match account {
-        Some(account) if matches => session::open(site, account, client, device, cause).await?,
+        Some(account) if matches => {
+            let opened = session::open(site, account, client, device, cause).await?;
+            opened.map(|tokens| (tokens, account))
+        }
         _ => None,
     };
     match opened {
-        Some(tokens) => {
-            of_account.release().await;
-            of_address.release().await;
-            Ok(tokens)
+        Some((tokens, account)) => {
+            let device = Some(guess.was_right(site, account, &cause.now).await);
+            Ok(Tokens { device, ..tokens })
         }
         None => {
             // An address without an account is recorded as a keyed digest, which a known address can be matched
@@ -135,8 +128,8 @@ pub async fn own(conn: &impl ConnectionTrait, viewer: &Viewer) -> Result<user::M
 /// The viewer's account, if the password is right. Required for irreversible changes. Counts against the sign-in limit,
 /// so a stolen session allows no more guesses than a sign-in. Followed by [`hold`]: this takes long.
 async fn with_password(site: &Site, viewer: &Viewer, password: String, cause: &Cause) -> Result<user::Model> {
-    let guess = site.limiter.reserve(Limit::SignInFailure, viewer, cause.now.at).await?;
     let account = own(site.db.read(), viewer).await?;
+    let guess = site.limiter.reserve(Limit::SignInFailure, viewer, cause.now.at).await?;
     if password::verify(password, Some(account.password_hash.clone())).await? {
         guess.release().await;
         return Ok(account);

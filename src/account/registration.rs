@@ -68,27 +68,31 @@ pub(crate) async fn register(
     device: Device,
     cause: &Cause,
 ) -> Result<Registered> {
-    let _counted = site
-        .limiter
-        .reserve(Limit::Register, Who::address(device.address), cause.now.at)
-        .await?;
     let now = &cause.now;
     let (email, handle) = (
         text::email("email", &registration.email)?,
         text::own_handle("handle", &registration.handle)?,
     );
-    let password_hash = hash_of("password", registration.password, now).await?;
-    if !site.config.site.confirm_registrations {
-        let account = user::ActiveModel::student(now.id(), email, handle, password_hash, now.at);
-        let account = insert(site.db.write(), account).await?;
-        let opened = session::open(site, &account, client, device, cause).await?;
-        return opened.map(Registered::SignedIn).ok_or(Error::Unauthenticated);
-    }
-    let _emailed = site.limiter.reserve(Limit::Email, Who::email(&email), now.at).await?;
-    let mut change = Change::begin(site, &cause.by_credential()).await?;
-    if user::Entity::alike(&handle).one(&change).await?.is_some() {
+    let password = text::password("password", registration.password)?;
+    // Handles are public: that one is taken costs nothing to hear. That an email address has an account does.
+    if user::Entity::alike(&handle).one(site.db.read()).await?.is_some() {
         return Err(taken_handle());
     }
+    let confirm = site.config.site.confirm_registrations;
+    let keys = [
+        Some((Limit::Register, Who::address(device.address))),
+        confirm.then(|| (Limit::Email, Who::email(&email))),
+    ];
+    let counted = site.limiter.reserve_all(keys.into_iter().flatten(), now.at).await?;
+    counted.turn().await;
+    let password_hash = hash_of("password", password, now).await?;
+    if !confirm {
+        let account = user::ActiveModel::student(now.id(), email, handle, password_hash, now.at);
+        let account = insert(site.db.write(), account).await?;
+        let tokens = first_session(site, &account, client, device, cause).await?;
+        return Ok(Registered::SignedIn(tokens));
+    }
+    let mut change = Change::begin(site, &cause.by_credential()).await?;
     let registration: RegistrationId = now.id();
     let row = ActiveModel {
         id: Set(registration),
@@ -164,6 +168,24 @@ pub(crate) async fn confirm(
     // A refusal rolls back, and the link stays good.
     let account = insert(&change, account).await?;
     change.commit().await?;
-    let opened = session::open(site, &account, client, device, cause).await?;
-    opened.ok_or(Error::Unauthenticated)
+    first_session(site, &account, client, device, cause).await
+}
+
+/// The new account is known on the device from now on.
+async fn first_session(
+    site: &Site,
+    account: &user::Model,
+    client: Client,
+    device: Device,
+    cause: &Cause,
+) -> Result<Tokens> {
+    let opened = session::open(site, account, client, device, cause).await?;
+    let tokens = opened.ok_or(Error::Unauthenticated)?;
+    let known_by = site
+        .keys
+        .device_token(cause.now.random(), account.id, &account.password_hash);
+    Ok(Tokens {
+        device: Some(known_by),
+        ..tokens
+    })
 }

@@ -45,6 +45,8 @@ const KEPT_AFTER_END: Duration = Duration::from_secs(24 * 3600);
 pub struct Device {
     pub user_agent: Option<String>,
     pub address: Option<IpAddr>,
+    /// By which it may be known from an earlier sign-in.
+    pub token: Option<String>,
 }
 
 /// The tokens of a session, issued to its client.
@@ -54,6 +56,8 @@ pub struct Tokens {
     pub access: String,
     pub refresh: String,
     pub access_expires_at: Time,
+    /// By which the device is known at its next sign-in; `None` if this was none.
+    pub device: Option<String>,
 }
 
 impl Tokens {
@@ -80,6 +84,7 @@ impl Tokens {
             access,
             refresh,
             access_expires_at: now + token::ACCESS_LIFETIME,
+            device: None,
         })
     }
 }
@@ -121,7 +126,7 @@ pub async fn open(
     )
     .await?;
     let now = &cause.now;
-    let (id, refresh): (SessionId, _) = (now.id(), token::random(now));
+    let (id, refresh): (SessionId, _) = (now.id(), site.keys.refresh_token(now));
     let row = session::ActiveModel {
         id: Set(id),
         user_id: Set(account.id),

@@ -203,18 +203,18 @@ impl Attempt {
     }
 
     /// The right answers and explanations; `null` until the attempt is submitted and the quiz opens its reviews. A
-    /// student may read 10 reviews an hour; a review that is still closed does not count.
+    /// student may read 10 reviews an hour; one that was read within the hour, or is still closed, does not count.
     #[graphql(complexity = "20 * child_complexity")]
     async fn review(&self, ctx: &Context<'_>) -> Result<Option<ReviewOfAttempt>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
-        let limited = !viewer.role().is_staff();
-        let reserved = match limited {
-            true => Some(app.limiter.reserve(Limit::Review, viewer, now.at).await?),
-            false => None,
-        };
         let review = crate::attempt::review::review(app, &app.papers, viewer, &self.attempt, &now).await?;
-        if let (None, Some(reserved)) = (&review, reserved) {
-            reserved.release().await;
+        if review.is_some() && !viewer.role().is_staff() {
+            let this = self.attempt.id.0.to_string();
+            let _counted = app
+                .limiter
+                .allowance(Limit::Review, viewer)
+                .reserve_for(this, now.at)
+                .await?;
         }
         Ok(review.map(ReviewOfAttempt))
     }
@@ -502,12 +502,10 @@ impl AttemptMutation {
     ) -> Result<Option<StartAttemptPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let quiz = QuizId::decode(&input.quiz_id)?;
-        let reserved = app.limiter.reserve(Limit::Start, viewer, now.at).await?;
-        let (started, errors) = as_payload(with_retries(|| crate::attempt::start(app, viewer, quiz, &now)).await)?;
+        let allowance = app.limiter.allowance(Limit::Start, viewer);
+        let started = with_retries(|| crate::attempt::start(app, viewer, quiz, allowance, &now)).await;
+        let (started, errors) = as_payload(started)?;
         let resumed = started.as_ref().is_some_and(|started| started.resumed);
-        if resumed {
-            reserved.release().await;
-        }
         Ok(Some(StartAttemptPayload {
             attempt: started.map(|started| started.attempt.into()),
             resumed,
@@ -525,9 +523,8 @@ impl AttemptMutation {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let attempt = AttemptId::decode(&input.attempt_id)?;
         let save = save_of(&input.question_id, input.choice_id.as_ref(), input.seq)?;
-        let _counted = app.limiter.reserve(Limit::Answer, viewer, now.at).await?;
-        let (saved, errors) =
-            as_payload(with_retries(|| answers::save(app, viewer, attempt, std::slice::from_ref(&save), &now)).await)?;
+        let allowance = app.limiter.allowance(Limit::Answer, viewer);
+        let (saved, errors) = as_payload(answers::save(app, viewer, attempt, &[save], allowance, &now).await)?;
         let saved = saved.and_then(|saved| saved.into_iter().next());
         let (outcome, answer) = saved.map(outcome_of).unzip();
         if outcome == Some(SaveOutcome::NotFound) {
@@ -555,8 +552,8 @@ impl AttemptMutation {
             .map(|answer| save_of(&answer.question_id, answer.choice_id.as_ref(), answer.seq).ok())
             .collect();
         let saves: Vec<_> = sent.iter().copied().flatten().collect();
-        let _counted = app.limiter.reserve(Limit::Batch, viewer, now.at).await?;
-        let (saved, errors) = as_payload(with_retries(|| answers::save(app, viewer, attempt, &saves, &now)).await)?;
+        let allowance = app.limiter.allowance(Limit::Batch, viewer);
+        let (saved, errors) = as_payload(answers::save(app, viewer, attempt, &saves, allowance, &now).await)?;
         let results = saved.map(|saved| {
             let mut saved = saved.into_iter();
             let result = |(answer, sent): (AnswerInput, Option<Save>)| {
@@ -584,16 +581,11 @@ impl AttemptMutation {
     ) -> Result<Option<SubmitAttemptPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let id = AttemptId::decode(&input.attempt_id)?;
-        let reserved = app.limiter.reserve(Limit::Submit, viewer, now.at).await?;
-        let (submitted, errors) =
-            as_payload(with_retries(|| crate::attempt::submit(app, viewer, id, &input.idempotency_key.0, &now)).await)?;
+        let (key, allowance) = (&input.idempotency_key.0, app.limiter.allowance(Limit::Submit, viewer));
+        let submitted = with_retries(|| crate::attempt::submit(app, viewer, id, key, allowance, &now)).await;
+        let (submitted, errors) = as_payload(submitted)?;
         let attempt = match submitted {
-            Some(submitted) => {
-                if submitted.replayed {
-                    reserved.release().await;
-                }
-                Some(submitted.attempt.into())
-            }
+            Some(submitted) => Some(submitted.into()),
             None if errors
                 .iter()
                 .any(|error| error.code == UserErrorCode::AttemptAlreadySubmitted) =>

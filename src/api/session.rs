@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     account::{
-        self, Registration,
+        self, Registration, admission,
         registration::{self, Registered},
         session::{self, Ending, Tokens},
     },
@@ -106,6 +106,9 @@ pub(crate) struct SignInInput {
     password: Password,
     /// The transport of the session's tokens. Defaults to cookies.
     client: Option<SessionClient>,
+    /// The device token of an earlier sign-in to this account, for native clients. Attempts on a known device are not
+    /// limited by the failures of others. Browsers send it as a cookie.
+    device_token: Option<String>,
 }
 
 /// Input of `refreshSession`.
@@ -124,6 +127,9 @@ pub(crate) struct SessionTokens {
     refresh_token: String,
     /// The expiry time of the access token.
     access_token_expires_at: DateTime<Utc>,
+    /// The token to keep after signing out and to send with the next `signIn` to this account. Valid until the password
+    /// changes. `null` when refreshing a session.
+    device_token: Option<String>,
 }
 
 /// The outcome of signing in, refreshing a session or confirming a registration.
@@ -300,7 +306,8 @@ impl SessionMutation {
         #[graphql(desc = "The credentials.")] input: SignInInput,
     ) -> Result<SessionPayload> {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
-        let device = ctx.caller().device.clone();
+        let mut device = ctx.caller().device.clone();
+        device.token = input.device_token.or(device.token);
         signed_in(
             ctx,
             account::sign_in(app, &input.email.0, input.password.0, client, device, &ctx.cause()).await,
@@ -314,6 +321,8 @@ impl SessionMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The refresh token.")] input: RefreshSessionInput,
     ) -> Result<SessionPayload> {
+        let (address, now) = (ctx.caller().device.address, ctx.now().at);
+        admission::refresh(ctx.app(), Some(&input.refresh_token), address, now).await?;
         let refreshed = session::refresh(ctx.app(), &input.refresh_token, Client::Native, &ctx.cause()).await;
         signed_in(ctx, refreshed)
     }
@@ -380,10 +389,15 @@ fn hand_over(ctx: &Context<'_>, tokens: Tokens) -> Option<SessionTokens> {
             access_token_expires_at: date_time(tokens.access_expires_at),
             access_token: tokens.access,
             refresh_token: tokens.refresh,
+            device_token: tokens.device,
         }),
         Client::Browser => {
-            for cookie in ctx.app().config.cookies().of(&tokens.access, &tokens.refresh) {
+            let cookies = ctx.app().config.cookies();
+            for cookie in cookies.of(&tokens.access, &tokens.refresh) {
                 ctx.append_http_header(SET_COOKIE, cookie);
+            }
+            if let Some(device) = &tokens.device {
+                ctx.append_http_header(SET_COOKIE, cookies.of_device(device));
             }
             None
         }

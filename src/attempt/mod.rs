@@ -19,6 +19,7 @@ use crate::{
     entity::{attempt, quiz},
     error::{Error, Result},
     id::{AttemptId, QuizId, UserId},
+    limit::Allowance,
     page::{Order, Page, Slice},
     site::Site,
 };
@@ -30,8 +31,14 @@ pub struct Started {
     pub resumed: bool,
 }
 
-/// Starts a quiz, or returns the attempt at it that is still open.
-pub async fn start(site: &Site, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Result<Started> {
+/// Starts a quiz, or returns the attempt at it that is still open. Only a new attempt takes from the allowance.
+pub async fn start(
+    site: &Site,
+    viewer: &Viewer,
+    quiz: QuizId,
+    allowance: Allowance<'_>,
+    now: &Moment,
+) -> Result<Started> {
     // The loser of the race for the one open attempt finds the winner's in the next iteration.
     for _ in 0..3 {
         if let Some(open) = open_attempt(site.db.read(), viewer, quiz).await? {
@@ -43,7 +50,7 @@ pub async fn start(site: &Site, viewer: &Viewer, quiz: QuizId, now: &Moment) -> 
             }
             submit::by_clock(site, &open, now).await?;
         }
-        if let Some(attempt) = begin(site, viewer, quiz, now).await? {
+        if let Some(attempt) = begin(site, viewer, quiz, allowance, now).await? {
             return Ok(Started {
                 attempt,
                 resumed: false,
@@ -61,7 +68,13 @@ async fn open_attempt(conn: &impl ConnectionTrait, viewer: &Viewer, quiz: QuizId
 }
 
 /// A new attempt, or nothing if another one was begun meanwhile.
-async fn begin(site: &Site, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Result<Option<attempt::Model>> {
+async fn begin(
+    site: &Site,
+    viewer: &Viewer,
+    quiz: QuizId,
+    allowance: Allowance<'_>,
+    now: &Moment,
+) -> Result<Option<attempt::Model>> {
     let (quiz, revision) = quiz::Entity::catalogue()
         .filter(quiz::Column::Id.eq(quiz))
         .one(site.db.read())
@@ -70,6 +83,9 @@ async fn begin(site: &Site, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Resu
     let revision = revision.ok_or(Error::NotFound)?;
     let history = history(site.db.read(), viewer.user(), quiz.id).await?;
     let start = terms::start(&quiz, &revision, &history, now.at)?;
+    // Whoever starts this very attempt at the same time shares the use: there can be only one.
+    let this = format!("{}:{}", quiz.id.0, start.number);
+    let _counted = allowance.reserve_for(this, now.at).await?;
     let row = attempt::ActiveModel {
         id: Set(now.id()),
         student_id: Set(viewer.user()),

@@ -19,6 +19,7 @@ use crate::{
         StandingsChanged,
         standings::{self, Ranked},
     },
+    limit::Allowance,
     quiz::{
         Marking,
         paper::right_position,
@@ -29,41 +30,44 @@ use crate::{
     text,
 };
 
-/// The outcome of `submitAttempt`.
-#[derive(Debug)]
-pub struct Submitted {
-    pub attempt: attempt::Model,
-    /// It had been submitted before, by the same request or by the clock. Such a submit costs nothing.
-    pub replayed: bool,
-}
-
 /// Submits the viewer's attempt. The same key again gets the same result; another key is refused; a submit that comes
-/// after the clock's gets the clock's result.
-pub async fn submit(site: &Site, viewer: &Viewer, id: AttemptId, key: &str, now: &Moment) -> Result<Submitted> {
+/// after the clock's gets the clock's result. Only a submit of an attempt in progress takes from the allowance.
+pub async fn submit(
+    site: &Site,
+    viewer: &Viewer,
+    id: AttemptId,
+    key: &str,
+    allowance: Allowance<'_>,
+    now: &Moment,
+) -> Result<attempt::Model> {
     let key = text::idempotency_key("idempotencyKey", key)?;
     let own = attempt::Entity::of(viewer).filter(attempt::Column::Id.eq(id));
     let found = own.clone().one(site.db.write()).await?.ok_or(Error::NotFound)?;
-    if found.state == attempt::State::InProgress
-        && let Some(attempt) = settle(site, &found, Some(key), now).await?
-    {
-        return Ok(Submitted {
-            attempt,
-            replayed: false,
-        });
+    let mut counted = None;
+    if found.state == attempt::State::InProgress {
+        if !found.is_overdue(now.at) {
+            // The same submit again, on its way at the same time, shares the use.
+            counted = Some(allowance.reserve_for(id.0.to_string(), now.at).await?);
+        }
+        if let Some(attempt) = settle(site, &found, Some(key), now).await? {
+            return Ok(attempt);
+        }
     }
     let attempt = if found.state == attempt::State::Submitted {
         found
     } else {
         own.one(site.db.write()).await?.ok_or(Error::NotFound)?
     };
+    if attempt.submitted_by == Some(SubmittedBy::Clock)
+        && let Some(counted) = counted
+    {
+        counted.release().await;
+    }
     if attempt.submitted_by == Some(SubmittedBy::Student) && attempt.idempotency_key.as_deref() != Some(key) {
         let message = "This attempt was already submitted. Its result is final.";
         return Err(Error::refused(UserErrorCode::AttemptAlreadySubmitted, message));
     }
-    Ok(Submitted {
-        attempt,
-        replayed: true,
-    })
+    Ok(attempt)
 }
 
 /// Submits an overdue attempt with the saved answers.

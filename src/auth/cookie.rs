@@ -1,5 +1,5 @@
-//! The two cookies of a browser's session. No script can read them, no other site sends them, and the refresh token
-//! travels to one path only.
+//! The two cookies of a browser's session, and the one by which it is known the next time. No script can read them, no
+//! other site sends them, and the refresh token travels to one path only.
 //!
 //! Where browsers come over TLS, their names have the prefixes of
 //! [RFC 6265bis, section 4.1.3](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-4.1.3):
@@ -17,6 +17,9 @@ pub(crate) const REFRESH_PATH: &str = "/auth/refresh";
 
 /// The most cookies of one name that are tried.
 const MOST: usize = 4;
+
+/// How long a browser keeps the token by which it is known; each sign-in renews it.
+const DEVICE_LIFETIME: u64 = 365 * 24 * 3600;
 
 /// The cookies of a site, by whether browsers come over TLS.
 #[derive(Clone, Copy)]
@@ -42,6 +45,14 @@ impl Cookies {
         }
     }
 
+    fn device(self) -> &'static str {
+        if self.secure {
+            "__Host-device_token"
+        } else {
+            "device_token"
+        }
+    }
+
     /// `Set-Cookie` values that hold a session's access and refresh token.
     pub(crate) fn of(self, access: &str, refresh: &str) -> [String; 2] {
         [
@@ -50,7 +61,12 @@ impl Cookies {
         ]
     }
 
-    /// `Set-Cookie` values that remove it.
+    /// The `Set-Cookie` value that holds a device token. It outlives the session.
+    pub(crate) fn of_device(self, device: &str) -> String {
+        self.cookie(self.device(), "/", device, DEVICE_LIFETIME)
+    }
+
+    /// `Set-Cookie` values that remove a session.
     pub(crate) fn cleared(self) -> [String; 2] {
         [
             self.cookie(self.access(), "/", "", 0),
@@ -67,6 +83,11 @@ impl Cookies {
     /// The refresh tokens that a browser sends.
     pub(crate) fn refresh_tokens(self, headers: &HeaderMap) -> Vec<String> {
         values(headers, self.refresh())
+    }
+
+    /// The device token that a browser sends.
+    pub(crate) fn device_token(self, headers: &HeaderMap) -> Option<String> {
+        values(headers, self.device()).into_iter().next()
     }
 
     fn cookie(self, name: &'static str, path: &'static str, value: &str, seconds: u64) -> String {

@@ -138,15 +138,73 @@ impl Keys {
         })
     }
 
+    /// The first refresh token of a session.
+    pub fn refresh_token(&self, now: &Moment) -> String {
+        issued_by(&self.refresh[0], now.random())
+    }
+
+    /// Whether this may be a refresh token of ours: each has a tag that only we can write, so that what others make up
+    /// is known without a look into the tables. (Tokens of before there were tags are not.)
+    pub fn issued(&self, token: &str) -> bool {
+        let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else {
+            return false;
+        };
+        let Some((random, tag)) = bytes.split_at_checked(32) else {
+            return false;
+        };
+        tag.len() == TAG_BYTES
+            && self
+                .refresh
+                .iter()
+                .any(|key| tagging(key, random).verify_truncated_left(tag).is_ok())
+    }
+
+    /// A token by which a device is known the next time that this account signs in on it with this password. It tells
+    /// nothing about the account. ([Device cookies][owasp]; theirs name the account, which a shared browser should not.)
+    ///
+    /// [owasp]: https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies
+    pub fn device_token(&self, device: [u8; 16], account: UserId, password_hash: &str) -> String {
+        let seal = knowing(&self.refresh[0], device, account, password_hash).finalize();
+        URL_SAFE_NO_PAD.encode([&device[..], &seal.into_bytes()[..]].concat())
+    }
+
+    /// The device of a token, if it was issued for this account and its present password.
+    pub fn known_device(&self, token: &str, account: UserId, password_hash: &str) -> Option<[u8; 16]> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (device, seal) = bytes.split_first_chunk::<16>()?;
+        let knows = |key: &[u8; 32]| knowing(key, *device, account, password_hash).verify_slice(seal).is_ok();
+        self.refresh.iter().any(knows).then_some(*device)
+    }
+
     /// The refresh token that follows `token`. Derived, so that two tabs which refresh at once get the same one. The
     /// first is what follows it from now on; the others are what may have followed it under older secrets.
     pub fn successors(&self, token: &str) -> impl Iterator<Item = String> {
-        let follows = |key: &[u8; 32]| URL_SAFE_NO_PAD.encode(mac(key, token.as_bytes()));
+        let follows = |key: &[u8; 32]| issued_by(key, mac(key, token.as_bytes()));
         self.refresh.iter().map(follows)
     }
 }
 
-/// A random token: the first refresh token of a session, or that of a link.
+/// The length of a refresh token's tag. A wrong one costs its sender a request, so it need not be long.
+const TAG_BYTES: usize = 8;
+
+fn issued_by(key: &[u8; 32], random: [u8; 32]) -> String {
+    let tag = tagging(key, &random).finalize().into_bytes();
+    URL_SAFE_NO_PAD.encode([&random[..], &tag[..TAG_BYTES]].concat())
+}
+
+/// The colon, which base64 does not have, tells it from the derivation of a successor.
+fn tagging(key: &[u8; 32], random: &[u8]) -> Hmac<Sha256> {
+    hmac(key, &[b"refresh:", random])
+}
+
+fn knowing(key: &[u8; 32], device: [u8; 16], account: UserId, password_hash: &str) -> Hmac<Sha256> {
+    hmac(
+        key,
+        &[b"device:", &device, account.0.as_bytes(), password_hash.as_bytes()],
+    )
+}
+
+/// A random token, as links have.
 pub(crate) fn random(now: &Moment) -> String {
     URL_SAFE_NO_PAD.encode(now.random::<32>())
 }
@@ -196,9 +254,15 @@ fn derive(Secret(secret): &Secret<String>, purpose: &str) -> [u8; 32] {
 }
 
 fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    hmac(key, &[message]).finalize().into_bytes().into()
+}
+
+fn hmac(key: &[u8], message: &[&[u8]]) -> Hmac<Sha256> {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes any key"));
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+    for part in message {
+        mac.update(part);
+    }
+    mac
 }
 
 #[cfg(test)]
@@ -277,5 +341,31 @@ mod tests {
             String::new(),
         ];
         assert!(forged.iter().all(|token| keys.verify(token, now).is_none()));
+    }
+
+    #[test]
+    fn a_refresh_token_that_others_make_up_is_known_as_theirs() {
+        let clock: std::sync::Arc<dyn crate::clock::Clock> = std::sync::Arc::new(crate::clock::SystemClock);
+        let [keys, others] = [&["secret", "old secret"][..], &["another secret"]].map(keys);
+        let first = keys.refresh_token(&Moment::of(&clock));
+        let chain: Vec<_> = keys.successors(&first).chain([first.clone()]).collect();
+        assert_eq!(chain.len(), 3);
+        for token in chain {
+            assert!(keys.issued(&token) && !others.issued(&token));
+            assert!(!keys.issued(&token[1..]) && !keys.issued(&format!("{token}AA")));
+        }
+        assert!(!keys.issued("") && !keys.issued(&random(&Moment::of(&clock))));
+    }
+
+    #[test]
+    fn a_device_is_known_to_one_account_by_its_present_password() {
+        let (old, [ada, bob]) = (keys(&["old secret"]), [1, 2].map(|n| UserId(Uuid::from_u128(n))));
+        let token = old.device_token([7; 16], ada, "hash");
+        let rotated = keys(&["new secret", "old secret"]);
+        assert_eq!(rotated.known_device(&token, ada, "hash"), Some([7; 16]));
+        assert_eq!(rotated.known_device(&token, bob, "hash"), None);
+        assert_eq!(rotated.known_device(&token, ada, "another hash"), None);
+        assert_eq!(rotated.known_device(&token[..30], ada, "hash"), None);
+        assert_eq!(keys(&["new secret"]).known_device(&token, ada, "hash"), None);
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     error::{Error, Result},
     id::QuizId,
     import,
+    limit::Allowance,
     quiz::{
         Marking,
         author::{self, NewQuiz},
@@ -168,7 +169,9 @@ async fn history(
         }
         let minutes_ago = chance.random_range(60..20 * 24 * 60);
         let start = now.at(now.at - Duration::from_secs(60 * minutes_ago));
-        let attempt = attempt::start(app, &viewer, *quiz, &start).await?.attempt;
+        let attempt = attempt::start(app, &viewer, *quiz, Allowance::UNLIMITED, &start)
+            .await?
+            .attempt;
         let paper = app.papers.paper(app.db.read(), attempt.revision_id).await?;
         let key = app.papers.key(app.db.read(), attempt.revision_id, 0).await?;
         let saves: Vec<Save> = paper
@@ -196,9 +199,9 @@ async fn history(
             .collect();
         let end = now.at(start.at + Duration::from_secs(60 * chance.random_range(8..18)));
         if !saves.is_empty() {
-            attempt::answers::save(app, &viewer, attempt.id, &saves, &end).await?;
+            attempt::answers::save(app, &viewer, attempt.id, &saves, Allowance::UNLIMITED, &end).await?;
         }
-        attempt::submit(app, &viewer, attempt.id, "demo-history", &end).await?;
+        attempt::submit(app, &viewer, attempt.id, "demo-history", Allowance::UNLIMITED, &end).await?;
     }
     Ok(())
 }

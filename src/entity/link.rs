@@ -33,3 +33,14 @@ pub enum Purpose {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// The link with this token, if it may still be redeemed.
+    pub fn unused(token_hash: &[u8], purpose: Purpose, now: Time) -> Select<Self> {
+        Self::find()
+            .filter(Column::Hash.eq(token_hash))
+            .filter(Column::Purpose.eq(purpose))
+            .filter(Column::UsedAt.is_null())
+            .filter(Column::ExpiresAt.gt(now))
+    }
+}

@@ -116,10 +116,11 @@ pub(super) fn too_many_requests(wait: Duration) -> Response {
 }
 
 /// The device of a sign-in, for the list of sessions.
-pub(super) fn device(headers: &HeaderMap, peer: &Peer) -> Device {
+pub(super) fn device(app: &App, headers: &HeaderMap, peer: &Peer) -> Device {
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     Device {
         user_agent: user_agent.map(|agent| agent.chars().take(200).collect()),
         address: peer.address,
+        token: app.config.cookies().device_token(headers),
     }
 }

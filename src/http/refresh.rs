@@ -13,17 +13,17 @@ use super::{
     peer::Peer,
 };
 use crate::{
-    account::session,
+    account::{admission, session},
     audit::Source,
     auth::role::Role,
     change::Cause,
     entity::session::Client,
     error::{Error, Result},
-    limit::Who,
 };
 
 /// 200 with `{"role": …}` and new cookies; 401 and cleared cookies if there is no valid session; 403 if the origin is
-/// not allowed, or the request could have come from a form; 429 with `Retry-After` if the limit is exceeded.
+/// not allowed, or the request could have come from a form; 429 with `Retry-After` if the limit is exceeded: of the account whose token
+/// it is, else of the address.
 pub(super) async fn handle(
     State(server): State<Server>,
     Extension(peer): Extension<Peer>,
@@ -52,7 +52,10 @@ pub(super) async fn handle(
 
 async fn refresh(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<([String; 2], Role)> {
     let app = &server.app;
-    app.limiter.request(Who::address(peer.address)).await?;
+    let cookies = app.config.cookies();
+    let sent = cookies.refresh_tokens(headers);
+    let first = sent.first().map(String::as_str);
+    admission::refresh(app, first, peer.address, app.clock.now()).await?;
     let cause = Cause {
         source: Source {
             actor: None,
@@ -61,8 +64,7 @@ async fn refresh(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<([
         viewer: None,
         now: app.now(),
     };
-    let cookies = app.config.cookies();
-    for token in cookies.refresh_tokens(headers) {
+    for token in sent {
         match session::refresh(app, &token, Client::Browser, &cause).await {
             Ok(tokens) => return Ok((cookies.of(&tokens.access, &tokens.refresh), tokens.viewer.role())),
             Err(Error::Unauthenticated) => {}

@@ -48,24 +48,31 @@ pub(super) async fn handle(
         }
         identity => identity,
     };
-    let who = Who::of(identity.as_viewer(), peer.address);
-    if let Err(Error::RateLimited(wait)) = server.app.limiter.request(who).await {
+    // A native app says who it is with `connection_init`: it is counted then.
+    if let Some(viewer) = identity.as_viewer()
+        && let Err(Error::RateLimited(wait)) = server.app.limiter.request(viewer.into()).await.map_err(Error::from)
+    {
         return too_many_requests(wait);
     }
-    let mut slot = match server.app.streams.take(who) {
+    let upgraded_by = Who::of(identity.as_viewer(), peer.address);
+    let mut slot = match server.app.streams.take(upgraded_by) {
         Ok(slot) => slot,
         Err(Error::RateLimited(wait)) => return too_many_requests(wait),
         Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     };
-    let device = device(&headers, &peer);
+    let device = device(&server.app, &headers, &peer);
     upgrade.respond(Settings::default(), move |wire| async move {
         let _open = telemetry::Open::socket();
         let shutdown = server.app.shutdown.clone();
         let init = async |payload: Payload| {
+            let is_counted = identity.as_viewer().is_some();
             let viewer = viewer(&server, identity, &payload).await?;
-            let ended = end_of(&server.app, viewer.as_ref());
-            let upgraded_by = who;
             let who = Who::of(viewer.as_ref(), peer.address);
+            if !is_counted {
+                let counted = server.app.limiter.request(who).await.map_err(Error::from);
+                counted.map_err(|_| Close::TOO_MANY_REQUESTS)?;
+            }
+            let ended = end_of(&server.app, viewer.as_ref());
             if who != upgraded_by {
                 // From the address's to the account's.
                 slot = server.app.streams.take(who).map_err(|_| Close::TOO_MANY_STREAMS)?;
@@ -89,7 +96,7 @@ pub(super) async fn handle(
                             caller.requests = Some(left);
                             operation::admit(&server.app.operations, viewer.as_ref(), request).await
                         }
-                        Err(refused) => Err(operation::error::of_request(refused)),
+                        Err(refused) => Err(operation::error::of_request(refused.into())),
                     };
                     match admitted {
                         Ok(admitted) => {

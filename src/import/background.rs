@@ -5,7 +5,7 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Imported, Order, import, read_in_child};
+use super::{Imported, Order, import, read_in_child, sheet};
 use crate::{
     audit::Source,
     auth::Viewer,
@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Result},
     id::{BankImportId, UserId},
     jobs::{Job, Run},
+    limit::Limit,
     site::Site,
     text,
 };
@@ -62,7 +63,8 @@ impl Run for ReadBank {
     }
 }
 
-/// Accepts a file. Name, size and options are checked at once; the content is checked by the job.
+/// Accepts a file. Name, size, kind and options are checked at once, and a refusal costs no use of the limit; the content
+/// is checked by the job.
 pub(crate) async fn request(
     site: &Site,
     viewer: &Viewer,
@@ -83,6 +85,8 @@ pub(crate) async fn request(
         .as_deref()
         .map(|sheet| text::name("sheet", sheet, 200))
         .transpose()?;
+    sheet::check(&file_name, &content).map_err(|unreadable| Error::input("content", unreadable.to_string()))?;
+    let _counted = site.limiter.reserve(Limit::Import, viewer, cause.now.at).await?;
     let (mut change, now) = (Change::begin(site, cause).await?, &cause.now);
     let import = BankImport {
         id: now.id(),

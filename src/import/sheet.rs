@@ -76,20 +76,32 @@ pub(crate) enum Unreadable {
 /// The content decides what a file is; the name only settles that plain text is meant as CSV, and
 /// gives a CSV sheet its name. With `only`, no other sheet is read.
 pub(super) fn open(file_name: &str, bytes: &[u8], only: Option<&str>) -> Result<Vec<Grid>, Unreadable> {
+    let Some(name) = text_file(file_name, bytes)? else {
+        return xlsx::grids(bytes, only);
+    };
+    choose(vec![name.to_owned()], only)?;
+    Ok(vec![delimited::grid(name, bytes)?])
+}
+
+/// Refuses what is no file of a kind that [`open`] reads.
+pub(super) fn check(file_name: &str, bytes: &[u8]) -> Result<(), Unreadable> {
+    text_file(file_name, bytes).map(drop)
+}
+
+/// The name of a text file's only sheet; nothing for a workbook.
+fn text_file<'a>(file_name: &'a str, bytes: &[u8]) -> Result<Option<&'a str>, Unreadable> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err(Unreadable::FileTooLarge);
     }
     if bytes.starts_with(b"PK\x03\x04") {
-        return xlsx::grids(bytes, only);
+        return Ok(None);
     }
     if bytes.starts_with(b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1") {
         return Err(locked_or_old(bytes));
     }
-    let Some(name) = delimited::sheet_name(file_name) else {
-        return Err(Unreadable::NotASpreadsheet);
-    };
-    choose(vec![name.to_owned()], only)?;
-    Ok(vec![delimited::grid(name, bytes)?])
+    delimited::sheet_name(file_name)
+        .map(Some)
+        .ok_or(Unreadable::NotASpreadsheet)
 }
 
 /// A password turns a workbook into the container that Excel used before 2007, with the name of the encrypted package

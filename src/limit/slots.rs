@@ -85,7 +85,7 @@ impl Streams {
     pub(crate) fn take(&self, who: Who) -> Result<Slot> {
         match who {
             Who::User(_) => self.of_account.take(who),
-            Who::Address(_) | Who::Login(..) | Who::Email(_) => self.of_address.take(who),
+            _ => self.of_address.take(who),
         }
     }
 }

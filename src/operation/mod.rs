@@ -17,7 +17,7 @@ use crate::{auth::Viewer, error::Error, operation::error::of_request};
 pub struct Admitted {
     request: Request,
     kind: OperationType,
-    field: String,
+    fields: Vec<String>,
 }
 
 impl Admitted {
@@ -28,7 +28,12 @@ impl Admitted {
 
     /// The first field at its root, as the schema names it; for metrics.
     pub fn field(&self) -> &str {
-        &self.field
+        self.fields.first().map_or("fragment", String::as_str)
+    }
+
+    /// Whether its root has these fields alone, not by a fragment.
+    pub fn has_only(&self, fields: &[&str]) -> bool {
+        self.fields.iter().all(|field| fields.contains(&field.as_str()))
     }
 
     /// The request, its document read.
@@ -71,20 +76,14 @@ pub async fn admit(
         },
     };
     let kind = operation.1.node.ty;
-    let field = match operation
-        .1
-        .node
-        .selection_set
-        .node
-        .items
-        .first()
-        .map(|first| &first.node)
-    {
-        Some(Selection::Field(field)) => field.node.name.node.to_string(),
+    let fields = operation.1.node.selection_set.node.items.iter();
+    let fields = fields.map(|selection| match &selection.node {
+        Selection::Field(field) => field.node.name.node.to_string(),
         _ => "fragment".to_owned(),
-    };
+    });
+    let fields = fields.collect();
     if let Some(hash) = learn {
         operations.learn(hash, &request.query).await;
     }
-    Ok(Admitted { request, kind, field })
+    Ok(Admitted { request, kind, fields })
 }

@@ -301,7 +301,11 @@ fn limits(limits: &Limits, findings: &mut Vec<Finding>) {
             continue;
         }
         findings.push(match limit {
-            Limit::SignInFailure | Limit::SignInFailureOfAddress => {
+            Limit::SignInFailure
+            | Limit::SignInFailureOfAddress
+            | Limit::SignInFailureOfAccount
+            | Limit::SlowedSignInOfAddress
+            | Limit::SlowedSignInOfAccount => {
                 let message = format!("{now} lets passwords be guessed; {then} is shipped");
                 error(limit.key(), message)
             }

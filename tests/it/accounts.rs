@@ -68,10 +68,12 @@ async fn registered(app: &TestApp) -> Vec<(String, String)> {
 on_both_databases! {
     async fn a_browser_gets_cookies_that_no_script_reads_and_no_token_in_a_body(app: TestApp) {
         let cookies = registered(&app).await;
-        let [(access, of_access), (refresh, of_refresh)] = &cookies[..] else { panic!("{cookies:?}") };
+        let [(access, of_access), (refresh, of_refresh), (device, of_device)] = &cookies[..] else { panic!("{cookies:?}") };
         assert!(access.starts_with("access_token=") && refresh.starts_with("refresh_token="));
         assert_eq!(of_access, "HttpOnly; SameSite=Strict; Path=/; Max-Age=900");
         assert_eq!(of_refresh, "HttpOnly; SameSite=Strict; Path=/auth/refresh; Max-Age=2592000");
+        assert!(device.starts_with("device_token="));
+        assert_eq!(of_device, "HttpOnly; SameSite=Strict; Path=/; Max-Age=31536000");
     }
 
     async fn a_planted_second_cookie_signs_nobody_out(app: TestApp) {

@@ -13,6 +13,7 @@ use marmalade::{
     config::Config,
     demo,
     error::{Error, Result},
+    limit::Allowance,
     ops::copy::{Copied, copy},
     secret::Secret,
 };
@@ -478,7 +479,9 @@ async fn a_copy_is_measured() {
         for (m, quiz) in quizzes.iter().enumerate() {
             source.advance(Duration::from_secs(1));
             let now = source.app.now();
-            let attempt = attempt::start(&source.app, &viewer, *quiz, &now).await?.attempt;
+            let attempt = attempt::start(&source.app, &viewer, *quiz, Allowance::UNLIMITED, &now)
+                .await?
+                .attempt;
             let paper = source
                 .app
                 .papers
@@ -490,8 +493,16 @@ async fn a_copy_is_measured() {
                 seq: 1,
             });
             let saves: Vec<_> = saves.collect();
-            attempt::answers::save(&source.app, &viewer, attempt.id, &saves, &now).await?;
-            attempt::submit(&source.app, &viewer, attempt.id, "the one key", &now).await?;
+            attempt::answers::save(&source.app, &viewer, attempt.id, &saves, Allowance::UNLIMITED, &now).await?;
+            attempt::submit(
+                &source.app,
+                &viewer,
+                attempt.id,
+                "the one key",
+                Allowance::UNLIMITED,
+                &now,
+            )
+            .await?;
         }
         Ok::<_, Error>(())
     };

@@ -17,6 +17,9 @@ impl Close {
     /// The account has as many streams open as it may; clients try again.
     pub(crate) const TOO_MANY_STREAMS: Self = Self::new(1013, "Too many open streams");
 
+    /// The account's or the address's requests are used up; clients try again.
+    pub(crate) const TOO_MANY_REQUESTS: Self = Self::new(1013, "Try again later");
+
     pub(super) const GOING_AWAY: Self = Self::new(1001, "Going away");
     pub(super) const UNREADABLE: Self = Self::new(1002, "Unreadable frame");
     pub(super) const TOO_BIG: Self = Self::new(1009, "Message too big");

@@ -28,6 +28,13 @@ impl Socket {
         socket
     }
 
+    /// Connects as nobody; what the server makes of it is to be heard.
+    pub async fn anonymous(server: SocketAddr) -> Self {
+        let mut socket = Self::upgrade(server, &[]).await.expect("an upgrade");
+        socket.say(json!({"type": "connection_init"})).await;
+        socket
+    }
+
     /// A socket that nothing was said on yet, or the status that it was refused with.
     pub async fn upgrade(server: SocketAddr, headers: &[(&'static str, &str)]) -> Result<Self, StatusCode> {
         let mut request = format!("ws://{server}/graphql/ws")

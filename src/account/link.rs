@@ -180,16 +180,8 @@ pub(crate) async fn reset_password(site: &Site, token: &str, password: String, c
     let password_hash = hash_of("newPassword", password, &cause.now).await?;
     let mut change = Change::begin(site, &cause.by_credential()).await?;
     let (account, _) = redeem(&change, token, Purpose::PasswordReset).await?;
+    store(&mut change, &account, |account| account.password_hash = password_hash).await?;
     let owner = account.id;
-    store(
-        &mut change,
-        &account,
-        user::Model {
-            password_hash,
-            ..account.clone()
-        },
-    )
-    .await?;
     change.audit(Entry::of(Action::PasswordReset, owner.encode())).await?;
     session::end(&mut change, owner, Ending::All).await?;
     change.commit().await
@@ -280,15 +272,7 @@ pub(crate) async fn confirm_email_change(site: &Site, token: &str, cause: &Cause
     let mut change = Change::begin(site, &cause.by_credential()).await?;
     let (account, email) = redeem(&change, token, Purpose::EmailChange).await?;
     let email = email.ok_or_else(|| Error::internal("a link to no address"))?;
-    store(
-        &mut change,
-        &account,
-        user::Model {
-            email,
-            ..account.clone()
-        },
-    )
-    .await?;
+    store(&mut change, &account, |account| account.email = email).await?;
     // Neither address: the log outlives the account's personal data.
     change
         .audit(Entry::of(Action::EmailChanged, account.id.encode()))

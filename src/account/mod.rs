@@ -152,10 +152,15 @@ fn not_the_password() -> Error {
     Error::input("password", "This is not your password.")
 }
 
-/// Stores what became of an account that the change holds, and counts it: whatever was begun with the old credentials is
-/// good for nothing from now on, and after a change of role, suspension or deletion no token either.
-async fn store(change: &mut Change<'_>, before: &user::Model, mut after: user::Model) -> Result<user::Model> {
-    let at = change.now().at;
+/// Changes an account that the change holds, and counts it: whatever was begun with the old credentials is good for nothing
+/// from now on, and after a change of role, suspension or deletion no token either. Returns the account as it is then.
+async fn store(
+    change: &mut Change<'_>,
+    before: &user::Model,
+    become_of: impl FnOnce(&mut user::Model),
+) -> Result<user::Model> {
+    let (at, mut after) = (change.now().at, before.clone());
+    become_of(&mut after);
     let access = |account: &user::Model| (account.role, account.suspended_at, account.deleted_at);
     let is_access_changed = access(&after) != access(before);
     let are_credentials_changed = (&after.email, &after.password_hash) != (&before.email, &before.password_hash);

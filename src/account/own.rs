@@ -72,15 +72,7 @@ pub(crate) async fn change_password(
     let checked = with_password(site, viewer, old, cause).await?;
     let password_hash = hash_of("newPassword", new, &cause.now).await?;
     let (mut change, account) = hold(site, &checked, cause).await?;
-    let account = store(
-        &mut change,
-        &account,
-        user::Model {
-            password_hash,
-            ..account.clone()
-        },
-    )
-    .await?;
+    store(&mut change, &account, |account| account.password_hash = password_hash).await?;
     let changed = Entry::of(Action::PasswordChanged, account.id.encode());
     change.audit(changed).await?;
     let count = session::end(&mut change, account.id, Ending::Others(viewer.session())).await?;
@@ -93,16 +85,8 @@ pub(crate) async fn change_password(
 pub(crate) async fn delete(site: &Site, viewer: &Viewer, password: String, cause: &Cause) -> Result<()> {
     let checked = with_password(site, viewer, password, cause).await?;
     let (mut change, before) = hold(site, &checked, cause).await?;
-    let deleted_at = Some(cause.now.at);
-    let account = store(
-        &mut change,
-        &before,
-        user::Model {
-            deleted_at,
-            ..before.clone()
-        },
-    )
-    .await?;
+    let delete = |account: &mut user::Model| account.deleted_at = Some(cause.now.at);
+    let account = store(&mut change, &before, delete).await?;
     if account.role == Role::Admin {
         people::an_admin_stays(&change, account.id).await?;
     }

@@ -146,7 +146,7 @@ async fn alter(
         }
         an_admin_stays(&change, id).await?;
     }
-    let after = store(&mut change, &before, after).await?;
+    let after = store(&mut change, &before, |account| *account = after).await?;
     if before.is_active() && !after.is_active() {
         session::end(&mut change, id, Ending::All).await?;
     }

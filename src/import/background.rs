@@ -11,7 +11,7 @@ use crate::{
     auth::Viewer,
     change::{Cause, Change},
     clock::{Moment, Time},
-    entity::bank_import,
+    entity::{bank_import, user},
     error::{Error, Result},
     id::{BankImportId, UserId},
     jobs::{Job, Run},
@@ -175,6 +175,13 @@ pub async fn run_import(site: &Site, id: BankImportId, now: &Moment) -> Result<(
         .filter(bank_import::Column::Id.eq(id))
         .exec(&change)
         .await?;
+    // What an account may do is judged where it commits, and held no longer than that.
+    let sender = user::Entity::held([waiting.wanted_by]).one(&change).await?;
+    if !sender.is_some_and(|account| account.is_active() && account.role.is_staff()) {
+        change.rollback().await?;
+        let reason = "The account that sent the file is not staff's any more. Another member can send it.";
+        return give_up(site, id, reason.to_owned(), now).await;
+    }
     change.commit().await
 }
 

@@ -49,9 +49,16 @@ def upgrade(server, token=None):
     return one, int(head.split()[1])
 
 
-def init(one):
-    one.sendall(frame(b'{"type":"connection_init"}'))
-    one.recv(1024)
+def initiated(server, closing, count, each=20):
+    """Sockets of accounts, past their acknowledgement."""
+    for token in list(accounts(server, count)):
+        for _ in range(each):
+            one, status = upgrade(server, token)
+            closing.append(one)
+            if status == 101:
+                one.sendall(frame(b'{"type":"connection_init"}'))
+                one.recv(1024)
+            yield one
 
 
 def accounts(server, count):
@@ -59,6 +66,14 @@ def accounts(server, count):
     for i in range(count):
         account = {"email": f"a{i}@example.com", "handle": f"account{i}", "password": "correct horse", "client": "NATIVE"}
         yield server.ask(query, {"i": account})["data"]["register"]["tokens"]["accessToken"]
+
+
+def close_code(heard):
+    """The code of a close frame, which short frames may come before."""
+    while len(heard) >= 4:
+        if heard[0] == 0x88:
+            return struct.unpack("!H", heard[2:4])[0]
+        heard = heard[2 + heard[1]:] if heard[1] < 126 else b""
 
 
 def ended(sockets, patience):
@@ -70,12 +85,12 @@ def ended(sockets, patience):
             with contextlib.suppress(BlockingIOError):
                 try:
                     heard = one.recv(65_536)
-                    if heard and heard[0] != 0x88:
-                        continue
-                    yield struct.unpack("!H", heard[2:4])[0] if heard else "closed"
+                    end = close_code(heard) if heard else "closed"
                 except ConnectionError:
-                    yield "reset"
-                open_.discard(one)
+                    end = "reset"
+                if end:
+                    open_.discard(one)
+                    yield end
         time.sleep(0.1)
     yield from ["open"] * len(open_)
 
@@ -104,21 +119,17 @@ def _(server, closing):
 
 @scene("500 sockets of 25 accounts, 1 MB unfinished")
 def _(server, closing):
-    sockets = [upgrade(server, token)[0] for token in accounts(server, 25) for _ in range(20)]
-    closing.extend(sockets)
-    for one in sockets:
-        init(one)
+    sockets = list(initiated(server, closing, 25))
     unfinished(sockets)
     yield from ended(sockets, 5)
 
 
-@scene("500 sockets of 25 accounts, 250 KB dripping")
+@scene("500 sockets of 25 accounts, 60 KB dripping")
 def _(server, closing):
-    sockets = [upgrade(server, token)[0] for token in accounts(server, 25) for _ in range(20)]
-    closing.extend(sockets)
+    sockets = list(initiated(server, closing, 25))
     for one in sockets:
-        init(one)
-        one.sendall(frame(b"x" * 250_000, first=TEXT))
+        with contextlib.suppress(OSError):
+            one.sendall(frame(b"x" * 60_000, first=TEXT))
     for _ in range(20):
         for one in sockets:
             with contextlib.suppress(OSError):
@@ -149,10 +160,8 @@ DEEP = "{ __schema { types { name description fields { name description args { n
 
 @scene("200 sockets that read nothing")
 def _(server, closing):
-    sockets = [upgrade(server, token)[0] for token in accounts(server, 10) for _ in range(20)]
-    closing.extend(sockets)
+    sockets = list(initiated(server, closing, 10))
     for one in sockets:
-        init(one)
         for operation in range(32):
             ask = json.dumps({"type": "subscribe", "id": str(operation), "payload": {"query": DEEP}})
             with contextlib.suppress(OSError):

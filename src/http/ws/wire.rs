@@ -58,7 +58,7 @@ pub(crate) struct Settings {
     pub max_operations: usize,
     /// Size of one message before `ConnectionAck`, in bytes: a `ConnectionInit` with its credential.
     pub max_init_bytes: usize,
-    /// Size of one message of the client after that, in bytes.
+    /// Size of one message of the client after that, in bytes: twice what 200 answers take. Files go over HTTP.
     pub max_message_bytes: usize,
 }
 
@@ -72,7 +72,7 @@ impl Default for Settings {
             message_time: Duration::from_secs(10),
             max_operations: 32,
             max_init_bytes: 8 * 1024,
-            max_message_bytes: 256 * 1024,
+            max_message_bytes: 64 * 1024,
         }
     }
 }
@@ -99,7 +99,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
     /// axum judges the request and answers it; but it keeps the stream behind a type without access to what is being
     /// read, so it is handed one that never comes.
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let none = || hyper::upgrade::on(&mut Request::new(()));
+        let none = || hyper::upgrade::on(Request::new(()));
         let stream = parts.extensions.get_mut::<OnUpgrade>();
         let stream = stream.map(|stream| mem::replace(stream, none()));
         let handshake = WebSocketUpgrade::from_request_parts(parts, state).await?;

@@ -82,6 +82,10 @@ async fn begin(
         .ok_or(Error::NotFound)?;
     let revision = revision.ok_or(Error::NotFound)?;
     let history = history(site.db.read(), viewer.user(), quiz.id).await?;
+    // One was begun after the look: it is to be resumed, whatever the terms and the limit say about another one.
+    if history.taken > history.submitted {
+        return Ok(None);
+    }
     let start = terms::start(&quiz, &revision, &history, now.at)?;
     // Whoever starts this very attempt at the same time shares the use: there can be only one.
     let this = format!("{}:{}", quiz.id.0, start.number);

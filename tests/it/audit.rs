@@ -53,36 +53,35 @@ fn access(role: &str) -> Value {
     json!({"role": role, "suspendedAt": null, "deletedAt": null})
 }
 
-async fn seal_all(app: &TestApp) -> usize {
-    seal::seal(&app.app.db, &app.app.keys)
-        .await
-        .unwrap_or_else(|_| panic!("seals"))
+pub(crate) async fn seal_all(app: &TestApp) -> usize {
+    let sealed = seal::seal(&app.app.db, &app.app.keys).await;
+    sealed.unwrap_or_else(|_| panic!("seals")).count
 }
 
-async fn findings(app: &TestApp) -> Vec<String> {
+pub(crate) async fn findings(app: &TestApp) -> Vec<String> {
     let found = verify::verify(&app.app).await;
     found.unwrap_or_else(|_| panic!("verify runs"))
 }
 
-async fn by_hand(app: &TestApp, statement: &str) -> Result<(), sea_orm::DbErr> {
+pub(crate) async fn by_hand(app: &TestApp, statement: &str) -> Result<(), sea_orm::DbErr> {
     app.app.db.write().execute_unprepared(statement).await.map(drop)
 }
 
 /// Entries that nobody's request wrote.
-async fn write_some(app: &TestApp, count: usize) {
+pub(crate) async fn write_some(app: &TestApp, count: usize) {
     let now = app.app.now();
     for n in 0..count {
         let entry = Entry::of(Action::ScoreChanged, format!("attempt_{n}"))
             .was(json!({"score": 1}))
             .became(json!({"score": 2}));
-        record(app.app.db.write(), &Source::default(), entry, &now)
+        record(app.app.db.write(), &app.app.keys, &Source::default(), entry, &now)
             .await
             .unwrap_or_else(|_| panic!("records"));
     }
 }
 
 /// What somebody with the database in their hands does first.
-async fn drop_the_triggers(app: &TestApp) {
+pub(crate) async fn drop_the_triggers(app: &TestApp) {
     for trigger in ["update", "delete"] {
         let of = if app.is_postgres() { " ON audit_entries" } else { "" };
         by_hand(app, &format!("DROP TRIGGER audit_entries_no_{trigger}{of}"))
@@ -261,7 +260,7 @@ async fn entries_that_are_committed_out_of_order_are_all_sealed() {
     let early = app.app.now();
     let slow = app.app.db.begin().await.unwrap_or_else(|_| panic!("begins"));
     let entry = Entry::of(Action::ScoreChanged, "attempt_slow");
-    record(&slow, &Source::default(), entry, &early)
+    record(&slow, &app.app.keys, &Source::default(), entry, &early)
         .await
         .unwrap_or_else(|_| panic!("records"));
     app.advance(Duration::from_secs(1));

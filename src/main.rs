@@ -308,7 +308,10 @@ async fn seal_all(app: &App) -> Result<()> {
     let refused = seal::seal(&app.db, &app.keys).await?.refused;
     match refused.is_empty() {
         true => Ok(()),
-        false => Err(Error::BadInput(format!("The audit log can't be sealed.\n{}", refused.join("\n")))),
+        false => Err(Error::BadInput(format!(
+            "The audit log can't be sealed.\n{}",
+            refused.join("\n")
+        ))),
     }
 }
 

@@ -71,10 +71,6 @@ WHEN (NEW.id, NEW.actor_id, NEW.action, NEW.object_id, NEW.was, NEW.became, NEW.
     OR (NEW.reason IS NOT OLD.reason AND NEW.reason IS NOT NULL)
     OR (OLD.seq IS NOT NULL AND NEW.seq IS NOT OLD.seq)
 BEGIN SELECT RAISE(ABORT, 'audit entries are never changed'); END;
-CREATE TRIGGER audit_head_no_update BEFORE UPDATE ON audit_head WHEN NEW.seq < OLD.seq
-BEGIN SELECT RAISE(ABORT, 'the head of the audit log never goes back'); END;
-CREATE TRIGGER audit_head_no_delete BEFORE DELETE ON audit_head
-BEGIN SELECT RAISE(ABORT, 'the head of the audit log is never removed'); END;
 "#;
 
 const GUARDS_POSTGRES: &str = r#"
@@ -84,12 +80,6 @@ WHEN ((NEW.id, NEW.actor_id, NEW.action, NEW.object_id, NEW.was, NEW.became, NEW
     (OLD.id, OLD.actor_id, OLD.action, OLD.object_id, OLD.was, OLD.became, OLD.at, OLD.request_id, OLD.reason_digest)
     OR (NEW.reason IS DISTINCT FROM OLD.reason AND NEW.reason IS NOT NULL)
     OR (OLD.seq IS NOT NULL AND NEW.seq IS DISTINCT FROM OLD.seq))
-EXECUTE FUNCTION audit_entries_stay();
-CREATE TRIGGER audit_head_no_update BEFORE UPDATE ON audit_head FOR EACH ROW WHEN (NEW.seq < OLD.seq)
-EXECUTE FUNCTION audit_entries_stay();
-CREATE TRIGGER audit_head_no_delete BEFORE DELETE ON audit_head FOR EACH ROW
-EXECUTE FUNCTION audit_entries_stay();
-CREATE TRIGGER audit_head_no_truncate BEFORE TRUNCATE ON audit_head FOR EACH STATEMENT
 EXECUTE FUNCTION audit_entries_stay();
 "#;
 

@@ -5,10 +5,7 @@ use std::collections::HashSet;
 
 use sea_orm::{ActiveEnum, ConnectionTrait, PaginatorTrait, QuerySelect, Select};
 
-use super::{
-    AT_ONCE,
-    proof::{self, Seal, Signature},
-};
+use super::proof::{self, Seal, Signature};
 use crate::{
     auth::token::Keys,
     db::Db,
@@ -18,6 +15,9 @@ use crate::{
     },
     error::Result,
 };
+
+/// Entries that are read or sealed at once.
+pub(super) const AT_ONCE: u64 = 200;
 
 /// The problems of the log, one per line; none if it is whole.
 pub(crate) async fn check(db: &Db, keys: &Keys) -> Result<Vec<String>> {
@@ -39,7 +39,10 @@ pub(crate) async fn check(db: &Db, keys: &Keys) -> Result<Vec<String>> {
     let stored = Entity::sealed_before(walk.seq.saturating_add(1)).count(conn).await?;
     let mut findings = walk.findings(stored);
     let mut pages = Pages::default();
-    while let Some(entries) = pages.next(conn, |last| Entity::unsealed(last.map(|entry| entry.id))).await? {
+    while let Some(entries) = pages
+        .next(conn, |last| Entity::unsealed(last.map(|entry| entry.id)))
+        .await?
+    {
         findings.extend(entries.iter().filter_map(|entry| unsealed(keys, entry)));
     }
     Ok(findings)
@@ -81,20 +84,26 @@ pub(super) fn unsealed(keys: &Keys, entry: &Model) -> Option<String> {
         Signature::UnknownKey(key) => format!("is signed with the key {key}, whose secret is not configured"),
     };
     let action = entry.action.to_value();
-    Some(format!("audit entry {} ({action} of {}) {problem}", entry.id.encode(), entry.object_id))
+    Some(format!(
+        "audit entry {} ({action} of {}) {problem}",
+        entry.id.encode(),
+        entry.object_id
+    ))
 }
 
 /// The problem of the head itself, if there is one.
 pub(super) fn head_alone(keys: &Keys, head: Option<&audit_head::Model>) -> Option<String> {
     let Some(head) = head else {
-        return Some("the head of the audit log is missing: the end of the log, or all of it, may have been removed".into());
+        return Some(
+            "the head of the audit log is missing: the end of the log, or all of it, may have been removed".into(),
+        );
     };
     let seq = head.seq;
     match proof::check_head(keys, head) {
         Signature::Good => None,
-        Signature::Missing | Signature::Forged => {
-            Some(format!("the head of the audit log, which names audit entry {seq}, has a forged signature"))
-        }
+        Signature::Missing | Signature::Forged => Some(format!(
+            "the head of the audit log, which names audit entry {seq}, has a forged signature"
+        )),
         Signature::Retired => Some(format!(
             "the head of the audit log, which names audit entry {seq}, is signed with the retired key {}. Put its secret \
              behind the present one in MARMALADE_SECRETS until a server has signed the head anew",
@@ -175,7 +184,8 @@ impl<'k> Walk<'k> {
         let name = format!("audit entry {seq} ({})", entry.id.encode());
         self.entries += 1;
         if seq <= self.seq {
-            self.findings.push(format!("{name} was put where no entry, or another one, has its place"));
+            self.findings
+                .push(format!("{name} was put where no entry, or another one, has its place"));
             self.digest = proof::digest(&self.digest, &entry);
             return;
         }
@@ -192,7 +202,9 @@ impl<'k> Walk<'k> {
         match &seal {
             Seal::Good | Seal::Former => may_seal = self.check_key(&name, &entry),
             // Behind a gap there is nothing to hash on to.
-            Seal::Altered if is_next => self.findings.push(format!("{name} was altered, or is not in its place")),
+            Seal::Altered if is_next => self
+                .findings
+                .push(format!("{name} was altered, or is not in its place")),
             Seal::Altered => {}
             Seal::Forged => self.findings.push(format!("{name} has a forged seal")),
             Seal::UnknownKey(key) => self.unknown(seq, entry.id.encode(), key),
@@ -217,7 +229,8 @@ impl<'k> Walk<'k> {
         if !self.keys.is_retired(key) {
             self.present_key = true;
         } else if self.present_key {
-            self.findings.push(format!("{name} is sealed with the key {key}, which was retired before"));
+            self.findings
+                .push(format!("{name} is sealed with the key {key}, which was retired before"));
             return false;
         }
         true
@@ -229,7 +242,12 @@ impl<'k> Walk<'k> {
             _ => {
                 self.known();
                 let key = key.to_owned();
-                self.unknown = Some(Unknown { from: seq, id, to: seq, key });
+                self.unknown = Some(Unknown {
+                    from: seq,
+                    id,
+                    to: seq,
+                    key,
+                });
             }
         }
     }
@@ -251,13 +269,16 @@ impl<'k> Walk<'k> {
 
     /// What was found before an acceptance of the log as it was is settled, if it still is that log.
     fn accept(&mut self, name: &str, entry: &Model) {
-        let became: Option<serde_json::Value> = entry.became.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let became: Option<serde_json::Value> =
+            entry.became.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let accepted = became.as_ref().and_then(|became| became["digest"].as_str());
         if accepted == Some(&hex::encode(&self.digest)) {
             self.findings.clear();
             self.without_reason.clear();
         } else {
-            self.findings.push(format!("the audit log is not the one that was accepted by {name}: it was altered before that"));
+            self.findings.push(format!(
+                "the audit log is not the one that was accepted by {name}: it was altered before that"
+            ));
         }
     }
 
@@ -291,7 +312,9 @@ impl<'k> Walk<'k> {
                 head.seq
             ));
         } else if head.hash != *hash {
-            self.findings.push(format!("audit entry {last} is not the one that the head of the audit log names"));
+            self.findings.push(format!(
+                "audit entry {last} is not the one that the head of the audit log names"
+            ));
         }
     }
 
@@ -305,7 +328,8 @@ impl<'k> Walk<'k> {
         }
         for (seq, id, object) in self.without_reason {
             if !self.erased.contains(&object) {
-                self.findings.push(format!("the reason of audit entry {seq} ({id}) was removed"));
+                self.findings
+                    .push(format!("the reason of audit entry {seq} ({id}) was removed"));
             }
         }
         self.findings

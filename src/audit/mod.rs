@@ -25,9 +25,6 @@ use crate::{
     page::{Order, Page, Slice},
 };
 
-/// Entries that are read or sealed at once.
-const AT_ONCE: u64 = 200;
-
 /// The origin of a change. Defaults to the process itself: the command line, or the clock.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
@@ -143,7 +140,10 @@ pub async fn record(
 /// An entry as it is stored, signed.
 fn row(keys: &Keys, source: &Source, entry: Entry, now: &Moment) -> Result<audit_entry::Model> {
     let id = now.id();
-    let digest = entry.reason.as_deref().map(|reason| proof::sign_reason(keys, id, reason));
+    let digest = entry
+        .reason
+        .as_deref()
+        .map(|reason| proof::sign_reason(keys, id, reason));
     let mut row = audit_entry::Model {
         id,
         actor_id: source.actor,

@@ -73,7 +73,11 @@ fn place(previous: Option<&[u8]>, seq: i64) -> [Value; 2] {
 
 /// Signs with the present key.
 fn sign(keys: &Keys, purpose: Purpose, message: &str) -> Result<String> {
-    Ok(format!("{}.{}", keys.id(), hex::encode(mac(keys, purpose, message.as_bytes())?)))
+    Ok(format!(
+        "{}.{}",
+        keys.id(),
+        hex::encode(mac(keys, purpose, message.as_bytes())?)
+    ))
 }
 
 /// The HMAC by the present key.
@@ -104,7 +108,12 @@ pub(super) fn sign_entry(keys: &Keys, entry: &audit_entry::Model) -> Result<Stri
 
 /// What the signature of an entry is worth that is not sealed yet.
 pub(super) fn check_entry(keys: &Keys, entry: &audit_entry::Model) -> Signature {
-    check(keys, Purpose::Entry, entry.signature.as_deref(), &content([], entry, true))
+    check(
+        keys,
+        Purpose::Entry,
+        entry.signature.as_deref(),
+        &content([], entry, true),
+    )
 }
 
 /// The digest of a reason that is given now.
@@ -128,7 +137,11 @@ pub(super) fn seal(
     seq: i64,
     entry: &audit_entry::Model,
 ) -> Result<(Vec<u8>, Vec<u8>)> {
-    let hash = mac(keys, Purpose::Chain, content(place(previous, seq), entry, true).as_bytes())?;
+    let hash = mac(
+        keys,
+        Purpose::Chain,
+        content(place(previous, seq), entry, true).as_bytes(),
+    )?;
     Ok((hash.to_vec(), mac(keys, Purpose::Seal, &hash)?.to_vec()))
 }
 
@@ -155,7 +168,11 @@ pub(super) fn check_seal(keys: &Keys, previous: Option<&[u8]>, entry: &audit_ent
 pub(super) fn digest(before: &[u8], entry: &audit_entry::Model) -> Vec<u8> {
     let stored = [entry.hash.as_deref(), entry.mac.as_deref()].map(|bytes| json!(bytes.map(hex::encode)));
     let front = place(Some(before), entry.seq.unwrap_or_default());
-    let all = content(front.into_iter().chain(stored).chain([json!(entry.key_id)]), entry, true);
+    let all = content(
+        front.into_iter().chain(stored).chain([json!(entry.key_id)]),
+        entry,
+        true,
+    );
     Sha256::digest(all).to_vec()
 }
 

@@ -6,12 +6,14 @@
 
 use std::{sync::Mutex, time::Duration};
 
-use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QuerySelect, Value, sea_query::OnConflict};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QuerySelect, Value, sea_query::OnConflict,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AT_ONCE, Action, Entry, Source,
-    check::{self, Pages, missing},
+    Action, Entry, Source,
+    check::{self, AT_ONCE, Pages, missing},
     proof::{self, Seal, Signature},
     row,
 };
@@ -108,11 +110,7 @@ pub async fn seal(db: &Db, keys: &Keys) -> Result<Sealed> {
 
 /// Seals the signed ones of the next entries after this one. Returns their number, or why the chain can't go on.
 #[expect(clippy::disallowed_methods, reason = "no event or job follows from it")]
-async fn seal_some(
-    db: &Db,
-    keys: &Keys,
-    after: Option<AuditEntryId>,
-) -> Result<std::result::Result<usize, String>> {
+async fn seal_some(db: &Db, keys: &Keys, after: Option<AuditEntryId>) -> Result<std::result::Result<usize, String>> {
     let tx = db.begin().await?;
     db::advisory_lock(&tx, AdvisoryLock::Seal).await?;
     let mut end = match end(&tx, keys).await? {
@@ -134,17 +132,29 @@ async fn end(tx: &impl ConnectionTrait, keys: &Keys) -> Result<std::result::Resu
     if let Some(problem) = check::head_alone(keys, head.as_ref()) {
         return Ok(Err(problem));
     }
-    let Some(head) = head else { return Ok(Ok(End::default())) };
+    let Some(head) = head else {
+        return Ok(Ok(End::default()));
+    };
     if head.seq > 0 {
-        let before = Entity::sealed_before(head.seq).one(tx).await?.and_then(|entry| entry.hash);
+        let before = Entity::sealed_before(head.seq)
+            .one(tx)
+            .await?
+            .and_then(|entry| entry.hash);
         let last = Entity::sealed_after(head.seq - 1).one(tx).await?;
         let last = last.filter(|last| last.seq == Some(head.seq) && last.hash == head.hash);
         let Some(last) = last else {
-            let problem = format!("audit entry {}, with which the audit log ended, is not there any more", head.seq);
+            let problem = format!(
+                "audit entry {}, with which the audit log ended, is not there any more",
+                head.seq
+            );
             return Ok(Err(problem));
         };
         if proof::check_seal(keys, before.as_deref(), &last) != Seal::Good {
-            let problem = format!("audit entry {} ({}), the last one, was altered", head.seq, last.id.encode());
+            let problem = format!(
+                "audit entry {} ({}), the last one, was altered",
+                head.seq,
+                last.id.encode()
+            );
             return Ok(Err(problem));
         }
     }
@@ -165,7 +175,9 @@ async fn take_over(tx: &impl ConnectionTrait, keys: &Keys, from: End) -> Result<
             }
             if proof::check_seal(keys, previous.as_deref(), &entry) != Seal::Former {
                 let id = entry.id.encode();
-                return Ok(Err(format!("audit entry {at} ({id}) is not sealed with a known key, or was altered")));
+                return Ok(Err(format!(
+                    "audit entry {at} ({id}) is not sealed with a known key, or was altered"
+                )));
             }
             is_retired = keys.is_retired(entry.key_id.as_deref().unwrap_or_default());
             (seq, previous) = (at, entry.hash);
@@ -213,10 +225,15 @@ async fn append(tx: &impl ConnectionTrait, keys: &Keys, end: &mut End, entries: 
 async fn store_head(tx: &impl ConnectionTrait, keys: &Keys, end: End) -> Result<()> {
     use audit_head::Column;
 
-    let row = proof::sign_head(keys, end.seq, end.hash)?.into_active_model().reset_all();
+    let row = proof::sign_head(keys, end.seq, end.hash)?
+        .into_active_model()
+        .reset_all();
     let columns = [Column::Seq, Column::Hash, Column::KeyId, Column::Mac];
     let replace = OnConflict::column(Column::Id).update_columns(columns).to_owned();
-    audit_head::Entity::insert(row).on_conflict(replace).exec_without_returning(tx).await?;
+    audit_head::Entity::insert(row)
+        .on_conflict(replace)
+        .exec_without_returning(tx)
+        .await?;
     Ok(())
 }
 
@@ -243,7 +260,10 @@ pub(crate) async fn begin(db: &Db, keys: &Keys) -> Result<()> {
         Some(_) => return Ok(()),
         None => match take_over(&tx, keys, End::default()).await? {
             Ok(end) if end.seq > 0 => {
-                tracing::info!(entries = end.seq, "the audit log of the previous release was verified and taken over");
+                tracing::info!(
+                    entries = end.seq,
+                    "the audit log of the previous release was verified and taken over"
+                );
                 end
             }
             Ok(_) => return Ok(()),
@@ -278,11 +298,18 @@ pub async fn accept(db: &Db, keys: &Keys, source: &Source, reason: &str, now: &M
     // Numbers are not given twice: entries that are missing stay missing.
     let head = head.filter(|head| proof::check_head(keys, head) == Signature::Good);
     let mut end = End {
-        seq: last.as_ref().and_then(|last| last.seq).max(head.map(|head| head.seq)).unwrap_or(0),
+        seq: last
+            .as_ref()
+            .and_then(|last| last.seq)
+            .max(head.map(|head| head.seq))
+            .unwrap_or(0),
         hash: last.and_then(|last| last.hash),
     };
     let mut pages = Pages::default();
-    while let Some(entries) = pages.next(&tx, |last| Entity::unsealed(last.map(|entry| entry.id))).await? {
+    while let Some(entries) = pages
+        .next(&tx, |last| Entity::unsealed(last.map(|entry| entry.id)))
+        .await?
+    {
         append(&tx, keys, &mut end, &entries).await?;
     }
     let (mut pages, mut digest, mut count) = (Pages::default(), Vec::new(), 0);

@@ -290,8 +290,12 @@ impl<'k> Walk<'k> {
                 self.without_reason.push(erased);
             }
             (Some(reason), _) => match proof::check_reason(self.keys, entry, reason) {
-                // An unknown key is named with the seal.
-                Signature::Good | Signature::UnknownKey(_) => {}
+                Signature::Good => {}
+                // It is named with the seal.
+                Signature::UnknownKey(key) if entry.key_id.as_ref() == Some(&key) => {}
+                Signature::UnknownKey(key) => self.findings.push(format!(
+                    "the reason of {name} is signed with the key {key}, whose secret is not configured"
+                )),
                 _ => self.findings.push(format!("the reason of {name} was altered")),
             },
         }

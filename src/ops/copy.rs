@@ -50,8 +50,10 @@ const NOT_COPIED: [&str; 6] = [
     "_sqlx_migrations",
 ];
 
-/// Tables whose rows are purged: rows missing at the source are deleted at the target. What references them is copied later.
-const TRANSIENT: [&str; 6] = [
+/// Tables whose rows are purged, or are begun anew by whoever opens the database: rows missing at the source are deleted at the
+/// target. What references them is copied later.
+const TRANSIENT: [&str; 7] = [
+    "audit_head",
     "background_jobs",
     "links",
     "outbox",
@@ -554,8 +556,10 @@ async fn must_be_empty_or_the_same_site(
     target: &DatabaseTransaction,
     tables: &[Table],
 ) -> Result<()> {
-    // Opening a database creates its `site` row.
-    let others = tables.iter().filter(|table| table.name != "site");
+    // Opening a database creates its `site` row, and begins its audit log.
+    let others = tables
+        .iter()
+        .filter(|table| !["site", "audit_head"].contains(&table.name.as_str()));
     let any: Vec<_> = others
         .map(|table| {
             format!(

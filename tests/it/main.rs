@@ -32,4 +32,5 @@ mod scopes;
 mod secrets;
 mod serving;
 mod streams;
+mod tampering;
 mod uses;

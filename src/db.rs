@@ -1,14 +1,14 @@
 //! The two databases. Where a statement or a setting must differ between them, it differs here.
 #![expect(clippy::disallowed_methods, reason = "transactions are made of the library's here")]
 
-use std::{path::Path, time::Duration};
+use std::{collections::HashMap, hash::Hash, path::Path, time::Duration};
 
 use confique::Config;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    ExecResult, ExprTrait, QueryResult, RuntimeErr, SqliteTransactionMode, SqlxError, Statement, TransactionOptions,
-    TransactionTrait, Value,
+    EntityTrait, ExecResult, ExprTrait, QueryResult, QuerySelect, RuntimeErr, Select, SqliteTransactionMode, SqlxError,
+    Statement, TransactionOptions, TransactionTrait, TryGetable, Value,
     sea_query::{Expr, Func, LikeExpr},
 };
 
@@ -328,6 +328,65 @@ const SQLITE_READERS: u32 = 4;
 /// A statement in SQL that both databases share; `$1`, `$2`, … stand for `values`.
 pub fn sql<const N: usize>(conn: &impl ConnectionTrait, text: impl Into<String>, values: [Value; N]) -> Statement {
     Statement::from_sql_and_values(conn.get_database_backend(), text, values)
+}
+
+/// The most selects that [`sql_of_each`] should put together.
+pub(crate) const SELECTS_AT_ONCE: usize = 100;
+
+/// The values of a statement that is being written.
+#[derive(Default)]
+pub(crate) struct Values(Vec<Value>);
+
+impl Values {
+    /// Adds a value; returns its placeholder.
+    pub(crate) fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.0.push(value.into());
+        format!("${}", self.0.len())
+    }
+
+    /// The statement with these values.
+    pub(crate) fn sql(self, conn: &impl ConnectionTrait, text: String) -> Statement {
+        Statement::from_sql_and_values(conn.get_database_backend(), text, self.0)
+    }
+}
+
+/// One statement that selects the same of each of several things; the column `n` is the index of the row's thing. Each
+/// thing has a select of its own, which is planned and limited as if it were alone.
+pub(crate) fn sql_of_each<T>(
+    conn: &impl ConnectionTrait,
+    things: impl IntoIterator<Item = T>,
+    mut select: impl FnMut(T, &mut Values) -> String,
+) -> Statement {
+    let mut values = Values::default();
+    let selects: Vec<_> = (things.into_iter().enumerate())
+        .map(|(n, thing)| {
+            let select = select(thing, &mut values);
+            format!("SELECT {n} AS n, part.* FROM ({select}) AS part")
+        })
+        .collect();
+    values.sql(conn, selects.join(" UNION ALL "))
+}
+
+/// The number of selected rows by the value of a column: one statement for the lengths of many lists.
+pub(crate) async fn counts<E: EntityTrait, L>(
+    conn: &impl ConnectionTrait,
+    rows: Select<E>,
+    list: E::Column,
+    key: E::Column,
+) -> std::result::Result<HashMap<L, u64>, DbErr>
+where
+    L: Eq + Hash + TryGetable,
+{
+    let counts = rows
+        .select_only()
+        .column(list)
+        .column_as(key.count(), "count")
+        .group_by(list);
+    let counts: Vec<(L, i64)> = counts.into_tuple().all(conn).await?;
+    Ok(counts
+        .into_iter()
+        .map(|(list, count)| (list, count.unsigned_abs()))
+        .collect())
 }
 
 /// Keeps the rows of `table` from being changed until the statement that reads them commits. SQLite has one writer and

@@ -1,5 +1,7 @@
 //! Attempts in the API.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
@@ -7,8 +9,9 @@ use crate::{
     api::payload::{as_payload, if_there},
     api::{
         context::RequestContext,
+        cost::{charge, charge_below},
         guard::Needs,
-        loader::{Answers, Attempts, QuizzesOfAttempts, Results},
+        loader::{Answers, Attempts, PaperOf, PapersOf, QuizzesOfAttempts, Results, ReviewOf, Reviews, Sizes},
         payload::{UserError, UserErrorCode, date_time, points},
         quiz::{Choice, Question, Quiz, questions},
         scalar::{IdempotencyKey, Markdown},
@@ -89,6 +92,14 @@ impl From<Recent> for Attempt {
             result: Some(recent.result),
             quiz: Some(recent.quiz),
         }
+    }
+}
+
+impl Attempt {
+    /// The number of questions.
+    async fn size(&self, ctx: &Context<'_>) -> Result<usize> {
+        let size = ctx.loader::<Sizes>()?.load_one(self.attempt.revision_id).await?;
+        size.ok_or(Error::NotFound)
     }
 }
 
@@ -175,17 +186,18 @@ impl Attempt {
         if_there(user(ctx, self.attempt.student_id).await)
     }
 
-    /// The questions in order, without their answers.
-    #[graphql(complexity = "20 * child_complexity")]
+    /// The questions in order, without their answers. Each counts towards the cost of the operation.
     async fn questions(&self, ctx: &Context<'_>) -> Result<Vec<Question>> {
-        let app = ctx.app();
-        let paper = app.papers.paper(app.db.read(), self.attempt.revision_id).await?;
+        charge(ctx, self.size(ctx).await?)?;
+        let (id, revision) = (self.attempt.revision_id, None);
+        let paper = ctx.loader::<PapersOf>()?.load_one(PaperOf { id, revision }).await?;
+        let paper = paper.ok_or(Error::NotFound)?;
         Ok(questions(&paper))
     }
 
-    /// The saved answers, one for each question that was ever answered.
-    #[graphql(complexity = "20 * child_complexity")]
+    /// The saved answers, one for each question that was ever answered. They cost as much as if all questions were.
     async fn answers(&self, ctx: &Context<'_>) -> Result<Vec<Answer>> {
+        charge(ctx, self.size(ctx).await?)?;
         let answers = ctx.loader::<Answers>()?.load_one(self.attempt.id).await?;
         Ok(answers.unwrap_or_default().into_iter().map(Answer::from).collect())
     }
@@ -203,11 +215,18 @@ impl Attempt {
     }
 
     /// The right answers and explanations; `null` until the attempt is submitted and the quiz opens its reviews. A
-    /// student may read 10 reviews an hour; one that was read within the hour, or is still closed, does not count.
-    #[graphql(complexity = "20 * child_complexity")]
+    /// student may read 10 reviews an hour; one that was read within the hour, or is still closed, does not count. Each
+    /// question counts towards the cost of the operation.
     async fn review(&self, ctx: &Context<'_>) -> Result<Option<ReviewOfAttempt>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
-        let review = crate::attempt::review::review(app, &app.papers, viewer, &self.attempt, &now).await?;
+        if self.attempt.state == State::InProgress {
+            return Ok(None);
+        }
+        charge_below(ctx, "questions", self.size(ctx).await?)?;
+        let review = ctx
+            .loader::<Reviews>()?
+            .load_one(ReviewOf(self.attempt.clone()))
+            .await?;
         if review.is_some() && !viewer.role().is_staff() {
             let this = self.attempt.id.0.to_string();
             let _counted = app
@@ -284,7 +303,7 @@ impl From<&result::Model> for AttemptResult {
 }
 
 /// The key of a submitted attempt, beside what was answered.
-pub(crate) struct ReviewOfAttempt(pub(super) Review);
+pub(crate) struct ReviewOfAttempt(pub(super) Arc<Review>);
 
 /// The review of a submitted attempt.
 #[Object(name = "Review")]

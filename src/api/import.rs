@@ -8,6 +8,7 @@ use crate::{
     api::payload::{as_payload, if_there},
     api::{
         context::RequestContext,
+        cost::charge,
         guard::Needs,
         payload::{UserError, date_time},
         quiz::{Quiz, quiz},
@@ -53,9 +54,10 @@ impl BankImport {
     }
 
     /// The report of each sheet; `null` until the file has been read, and if nothing could be imported.
-    async fn sheets(&self) -> Option<Vec<ImportedSheet>> {
-        let sheets = self.0.sheets()?;
-        Some(sheets.into_iter().map(ImportedSheet::from).collect())
+    async fn sheets(&self, ctx: &Context<'_>) -> Result<Option<Vec<ImportedSheet>>> {
+        let Some(sheets) = self.0.sheets() else { return Ok(None) };
+        charge(ctx, sheets.len())?;
+        Ok(Some(sheets.into_iter().map(ImportedSheet::from).collect()))
     }
 
     /// The reason nothing was imported from the file, and how to fix it.

@@ -6,6 +6,7 @@ pub(crate) mod batch;
 pub(crate) mod board;
 pub(crate) mod connection;
 pub(crate) mod context;
+pub(crate) mod cost;
 pub(crate) mod dashboard;
 pub(crate) mod guard;
 pub(crate) mod import;

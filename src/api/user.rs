@@ -4,18 +4,17 @@ use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    account::{Profile, session as sessions},
+    account::Profile,
     api::{
         attempt::{Attempt, AttemptFilter},
         connection::{Connection, Total, connection, page_cost},
         context::RequestContext,
         guard::Needs,
-        loader::Accounts,
+        loader::{Accounts, AttemptCounts, AttemptsOf, OwnSessionCount, OwnSessions},
         payload::date_time,
         scalar::{EmailAddress, Handle, PictureUrl},
         session::{Role, Session},
     },
-    attempt,
     entity::user,
     error::{Error, Result},
     id::{AttemptId, SessionId, UserId},
@@ -131,10 +130,13 @@ impl User {
             return Err(Error::Forbidden);
         }
         let page = Page::of((first, last), (after, before), |cursor| SessionId::decode(cursor).ok())?;
-        let slice = sessions::list(ctx.app().db.read(), viewer, ctx.now().at, &page).await?;
-        let total = Total::of(|ctx| {
-            Box::pin(async { sessions::count(ctx.app().db.read(), ctx.viewer()?, ctx.now().at).await })
-        });
+        let slice = ctx
+            .loader::<OwnSessions>()?
+            .load_one(page)
+            .await?
+            .ok_or(Error::NotFound)?;
+        let total =
+            Total::of(|ctx| Box::pin(async { Ok(ctx.loader::<OwnSessionCount>()?.load_one(()).await?.unwrap_or(0)) }));
         Ok(Some(connection(slice, total, |session| session.id.encode(), Session)))
     }
 
@@ -152,10 +154,14 @@ impl User {
         self.must_be_readable(ctx)?;
         let filter = filter.map(AttemptFilter::decode).transpose()?.unwrap_or_default();
         let page = Page::of((first, last), (after, before), |cursor| AttemptId::decode(cursor).ok())?;
-        let slice = attempt::list(ctx.app().db.read(), ctx.viewer()?, self.0.id, filter, &page).await?;
         let student = self.0.id;
+        let slice = ctx.loader::<AttemptsOf>()?.load_one((student, (filter, page))).await?;
+        let slice = slice.ok_or(Error::NotFound)?;
         let total = Total::of(move |ctx| {
-            Box::pin(async move { attempt::count(ctx.app().db.read(), ctx.viewer()?, student, filter).await })
+            Box::pin(async move {
+                let count = ctx.loader::<AttemptCounts>()?.load_one((student, filter)).await?;
+                Ok(count.unwrap_or(0))
+            })
         });
         Ok(Some(connection(
             slice,

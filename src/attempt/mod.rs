@@ -6,8 +6,10 @@ pub(crate) mod review;
 pub mod submit;
 pub(crate) mod terms;
 
+use std::collections::HashMap;
+
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
     sea_query::OnConflict,
 };
 
@@ -16,6 +18,7 @@ use self::terms::History;
 use crate::{
     auth::Viewer,
     clock::Moment,
+    db,
     entity::{attempt, quiz},
     error::{Error, Result},
     id::{AttemptId, QuizId, UserId},
@@ -145,42 +148,48 @@ async fn load(conn: &impl ConnectionTrait, viewer: &Viewer, id: AttemptId) -> Re
 }
 
 /// Conditions for attempts.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     pub state: Option<attempt::State>,
     pub quiz: Option<QuizId>,
 }
 
 impl Filter {
-    fn of(self, viewer: &Viewer, student: UserId) -> sea_orm::Select<attempt::Entity> {
-        let mut attempts = attempt::Entity::readable_by(viewer).filter(attempt::Column::StudentId.eq(student));
-        if let Some(state) = self.state {
-            attempts = attempts.filter(attempt::Column::State.eq(state));
-        }
-        if let Some(quiz) = self.quiz {
-            attempts = attempts.filter(attempt::Column::QuizId.eq(quiz));
-        }
-        attempts
+    fn of(self, viewer: &Viewer) -> sea_orm::Select<attempt::Entity> {
+        let conditions = Condition::all()
+            .add_option(self.state.map(|state| attempt::Column::State.eq(state)))
+            .add_option(self.quiz.map(|quiz| attempt::Column::QuizId.eq(quiz)));
+        attempt::Entity::readable_by(viewer).filter(conditions)
     }
 }
 
-/// A page of a student's attempts, the newest first, as far as the viewer may read them.
-pub async fn list(
+/// The same page of the attempts of each of these students, the newest first, as far as the viewer may read them. One
+/// statement.
+pub async fn lists(
     conn: &impl ConnectionTrait,
     viewer: &Viewer,
-    student: UserId,
+    students: &[UserId],
     filter: Filter,
     page: &Page<AttemptId>,
-) -> Result<Slice<attempt::Model>> {
-    let attempts = filter.of(viewer, student);
-    let rows = page
-        .select(attempts, attempt::Column::Id, Order::Descending)
-        .all(conn)
-        .await?;
-    Ok(page.slice(rows))
+) -> Result<HashMap<UserId, Slice<attempt::Model>>> {
+    let lists = students.iter().map(|student| {
+        let list = filter.of(viewer).filter(attempt::Column::StudentId.eq(*student));
+        (*student, list)
+    });
+    let order = (attempt::Column::Id, Order::Descending);
+    let place = |attempt: &attempt::Model| (attempt.student_id, attempt.id);
+    Ok(page.of_each(conn, lists, order, place).await?)
 }
 
-/// The number of attempts that match the filter.
-pub async fn count(conn: &impl ConnectionTrait, viewer: &Viewer, student: UserId, filter: Filter) -> Result<u64> {
-    Ok(filter.of(viewer, student).count(conn).await?)
+/// The number of attempts of each of these students that match the filter, as far as the viewer may read them; a
+/// student without any has no entry. One statement.
+pub async fn counts(
+    conn: &impl ConnectionTrait,
+    viewer: &Viewer,
+    students: &[UserId],
+    filter: Filter,
+) -> Result<HashMap<UserId, u64>> {
+    let column = attempt::Column::StudentId;
+    let attempts = filter.of(viewer).filter(column.is_in(students.iter().copied()));
+    Ok(db::counts(conn, attempts, column, attempt::Column::Id).await?)
 }

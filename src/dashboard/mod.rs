@@ -65,6 +65,7 @@ pub(crate) struct OfDay {
 }
 
 /// A submitted attempt with its result and quiz.
+#[derive(Clone)]
 pub(crate) struct Recent {
     pub attempt: attempt::Model,
     pub result: result::Model,

@@ -43,6 +43,11 @@ impl Model {
     pub fn duration(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.duration_ms).unwrap_or(0))
     }
+
+    /// The number of its questions.
+    pub fn size(&self) -> usize {
+        usize::try_from(self.question_count).unwrap_or(0)
+    }
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

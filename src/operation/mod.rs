@@ -9,8 +9,8 @@ use async_graphql::{
     parser::types::{OperationType, Selection},
 };
 
+use self::persisted::Operations;
 pub use self::persisted::Settings;
-use self::{cost::holds_nul, persisted::Operations};
 use crate::{auth::Viewer, error::Error, operation::error::of_request};
 
 /// A request that may run. Only [`admit`] makes one.
@@ -51,11 +51,7 @@ pub async fn admit(
     let staff = viewer.is_some_and(|viewer| viewer.role().is_staff());
     let learn = operations.resolve(&mut request, staff).await.map_err(of_request)?;
     cost::scan(&request.query, &operations.bounds).map_err(of_request)?;
-    if request.variables.iter().any(|(_, value)| holds_nul(value)) {
-        return Err(of_request(Error::BadInput(
-            "A variable holds the character NUL.".into(),
-        )));
-    }
+    cost::refuse_nul(&request.variables)?;
     let name = request.operation_name.clone();
     let document = request.parsed_query()?;
     let asks = cost::measure(document, &operations.bounds)?;

@@ -170,7 +170,16 @@ pub(crate) async fn request_email_change(
     change.commit().await
 }
 
-/// Sends a link that confirms the new address of an account.
+/// Enqueues a confirmation link to the present address of the viewer's account.
+pub(crate) async fn request_email_confirmation(site: &Site, viewer: &Viewer, cause: &Cause) -> Result<()> {
+    let account = super::own(site.db.read(), viewer).await?;
+    let (user, email) = (account.id, account.email);
+    let mut change = Change::begin(site, cause).await?;
+    change.enqueue(&EmailConfirmationEmail { user, email }).await?;
+    change.commit().await
+}
+
+/// Sends a link that confirms an address of an account: its new one, or the one that it has.
 pub async fn send_email_confirmation(
     site: &Site,
     user: UserId,
@@ -200,10 +209,14 @@ pub async fn send_email_confirmation(
         .exec_without_returning(site.db.write())
         .await?;
     let link = site.mail.link("confirm-email", &token);
+    let (handle, has_it) = (&account.handle, account.email == email);
+    let wish = if has_it {
+        "confirm that this is your address"
+    } else {
+        "use this address from now on"
+    };
     let text = format!(
-        "{} asked to use this address from now on.\n\n{link}\n\nThe link works once, within 24 hours. If it was not \
-         you, do nothing.\n",
-        account.handle
+        "{handle} asked to {wish}.\n\n{link}\n\nThe link works once, within 24 hours. If it was not you, do nothing.\n"
     );
     site.mail
         .send(Email {
@@ -227,17 +240,26 @@ pub(crate) async fn send_email_change_warning(site: &Site, email: String) -> Res
         .await
 }
 
-/// Changes the address of an account to the confirmed one.
+/// Changes the address of an account to the confirmed one, if it is another.
 pub(crate) async fn confirm_email_change(site: &Site, token: &str, cause: &Cause) -> Result<()> {
     let change = Change::begin(site, cause).await?;
     let now = &cause.now;
     let (owner, email) = redeem(&change, token, Purpose::EmailChange, now).await?;
-    let address = user::ActiveModel {
-        email: Set(email.ok_or_else(|| Error::internal("a link to no address"))?),
-        credentials_changed_at: Set(Some(now.at)),
+    let email = email.ok_or_else(|| Error::internal("a link to no address"))?;
+    let account = user::Entity::update_many().filter(user::Column::Id.eq(owner));
+    let confirmed = user::ActiveModel {
+        email_confirmed_at: Set(Some(now.at)),
         ..Default::default()
     };
-    let account = user::Entity::update_many().filter(user::Column::Id.eq(owner));
+    let same = account.clone().filter(user::Column::Email.eq(&*email));
+    if same.set(confirmed.clone()).exec(&change).await?.rows_affected > 0 {
+        return change.commit().await;
+    }
+    let address = user::ActiveModel {
+        email: Set(email),
+        credentials_changed_at: Set(Some(now.at)),
+        ..confirmed
+    };
     account.set(address).exec(&change).await.map_err(taken)?;
     // Neither address: the log outlives the account's personal data.
     change.audit(Entry::of(Action::EmailChanged, owner.encode())).await?;

@@ -57,7 +57,8 @@ pub(crate) async fn board_by_id(ctx: &Context<'_>, id: &str) -> Result<Board> {
 }
 
 /// A ranking of students by points over a scope (everything, a subject, a quiz) and a window (all time, a month, a
-/// week, a day). A student's points are the sum, over quizzes, of the best ranked result in the window.
+/// week, a day). A student's points are the sum, over quizzes, of the best ranked result in the window. Results that
+/// are withheld until the reviews of their quiz open are added then, also to windows that have ended.
 #[Object(guard = "Needs::SignedIn")]
 impl Board {
     /// The opaque id. It identifies this window, also after its end.
@@ -80,7 +81,7 @@ impl Board {
         self.0.window.ends_at(ctx.app().zone).map(date_time)
     }
 
-    /// Whether the window has ended and the board is final.
+    /// Whether the window has ended: later submits don't count here.
     async fn closed(&self, ctx: &Context<'_>) -> bool {
         let now = ctx.now().at;
         self.0.window.ends_at(ctx.app().zone).is_some_and(|end| now >= end)

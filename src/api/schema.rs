@@ -20,6 +20,7 @@ use crate::{
         context::{Caller, Loaders},
         dashboard::DashboardQuery,
         import::{ImportMutation, ImportQuery},
+        integrity::IntegrityQuery,
         job::{Job, JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
         own_account::{OwnAccountMutation, OwnAccountQuery},
@@ -55,6 +56,7 @@ pub struct Query(
     ImportQuery,
     JobQuery,
     LimitQuery,
+    IntegrityQuery,
 );
 
 /// The root of all mutations. Outcomes that a person can act on are in the payload's `errors`.

@@ -4,12 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use sea_orm::FromQueryResult;
 
-use super::terms::ReviewPolicy;
 use crate::{
     auth::Viewer,
-    clock::{Moment, Time},
+    clock::Moment,
     db::sql,
-    entity::attempt,
+    entity::{
+        attempt,
+        reviews::{self, Reviews},
+    },
     error::Result,
     id::{ChoiceId, QuestionId},
     quiz::{
@@ -40,11 +42,8 @@ pub(crate) struct Reviewed {
 
 #[derive(FromQueryResult)]
 struct Row {
-    review_opens: crate::entity::quiz::ReviewOpens,
-    max_attempts: Option<i32>,
-    closes_at: Option<Time>,
-    submitted: i64,
-    open_ranked: i64,
+    #[sea_orm(nested)]
+    reviews: Reviews,
     correction: i32,
     question_id: Option<QuestionId>,
     choice_id: Option<ChoiceId>,
@@ -65,28 +64,19 @@ pub(crate) async fn review(
     let conn = site.db.read();
     let select = sql(
         conn,
-        "SELECT z.review_opens, z.max_attempts, z.closes_at, r.correction, a.question_id, a.choice_id, \
-                (SELECT COUNT(*) FROM attempts b \
-                 WHERE b.student_id = r.student_id AND b.quiz_id = r.quiz_id AND b.state = 'SUBMITTED') AS submitted, \
-                (SELECT COUNT(*) FROM attempts b \
-                 WHERE b.student_id = r.student_id AND b.quiz_id = r.quiz_id AND b.state = 'IN_PROGRESS' AND b.ranked) \
-                AS open_ranked \
-         FROM results r \
-         JOIN quizzes z ON z.id = r.quiz_id \
-         LEFT JOIN answers a ON a.attempt_id = r.attempt_id \
-         WHERE r.attempt_id = $1",
-        [attempt.id.into()],
+        format!(
+            "SELECT {}, r.correction, a.question_id, a.choice_id \
+             FROM results r \
+             JOIN quizzes z ON z.id = r.quiz_id \
+             LEFT JOIN answers a ON a.attempt_id = r.attempt_id \
+             WHERE r.attempt_id = $1",
+            reviews::columns("z", "$2", "$3")
+        ),
+        [attempt.id.into(), attempt.quiz_id.into(), attempt.student_id.into()],
     );
     let rows = Row::find_by_statement(select).all(conn).await?;
     let Some(first) = rows.first() else { return Ok(None) };
-    let policy = ReviewPolicy {
-        review_opens: first.review_opens,
-        max_attempts: first.max_attempts,
-        closes_at: first.closes_at,
-    };
-    // Staff may have opened reviews while a ranked attempt was under way: it ends first.
-    let open = policy.is_open(first.submitted, now.at) && first.open_ranked == 0;
-    if !open && !viewer.role().is_staff() {
+    if !first.reviews.are_open(now.at) && !viewer.role().is_staff() {
         return Ok(None);
     }
     let chosen: HashMap<QuestionId, ChoiceId> = rows

@@ -31,6 +31,10 @@ pub struct Settings {
     /// Address of the site's pages, for links in emails, e.g. `https://exam.example`; without one, http:// and LISTEN.
     #[config(env = "MARMALADE_SITE_URL", default = "http://127.0.0.1:8080", deserialize_with = site_url)]
     pub url: String,
+    /// Whether only attempts of students who have confirmed their email address count on boards; those of others are
+    /// practice. Emails must be sent for it (MAIL keys).
+    #[config(env = "MARMALADE_RANKS_CONFIRMED_ONLY", default = false)]
+    pub ranks_confirmed_only: bool,
     /// Whether an empty database is filled with demo content at the start; without it, true in development.
     #[config(env = "MARMALADE_DEMO", default = true)]
     pub demo: bool,

@@ -26,6 +26,8 @@ pub struct Model {
     pub access_changed_at: Option<Time>,
     /// The time of the last change of password or address.
     pub credentials_changed_at: Option<Time>,
+    /// The time the owner last proved to receive mail at the address.
+    pub email_confirmed_at: Option<Time>,
     pub suspended_at: Option<Time>,
     /// In an admin's words.
     pub suspension_reason: Option<String>,

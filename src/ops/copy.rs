@@ -50,8 +50,8 @@ const NOT_COPIED: [&str; 6] = [
     "_sqlx_migrations",
 ];
 
-/// Tables whose rows expire and that no other table references: rows missing at the source are deleted at the target.
-const TRANSIENT: [&str; 3] = ["background_jobs", "links", "outbox"];
+/// Tables whose rows expire or move, and that no other table references: rows missing at the source are deleted at the target.
+const TRANSIENT: [&str; 4] = ["background_jobs", "links", "outbox", "withheld_rollups"];
 
 /// Rows of one statement, which takes at most 65,535 parameters.
 const ROWS_AT_ONCE: usize = 1000;

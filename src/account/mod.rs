@@ -12,10 +12,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait
 use serde_json::json;
 
 pub use self::profile::Profile;
-use self::{
-    link::EmailConfirmationEmail,
-    session::{Device, Tokens},
-};
+use self::session::{Device, Tokens};
 use crate::{
     audit::{self, Action, Entry},
     auth::{Viewer, password, role::Role},
@@ -79,17 +76,7 @@ pub(crate) async fn register(
         .limiter
         .reserve(Limit::Register, Who::address(device.address), now.at)
         .await?;
-    let registration = registration.checked(now).await?;
-    let account = if site.config.site.ranks_confirmed_only {
-        let mut change = Change::begin(site, &Cause::clock(now)).await?;
-        let account = insert(&change, registration, Role::Student, now).await?;
-        let (user, email) = (account.id, account.email.clone());
-        change.enqueue(&EmailConfirmationEmail { user, email }).await?;
-        change.commit().await?;
-        account
-    } else {
-        insert(site.db.write(), registration, Role::Student, now).await?
-    };
+    let account = insert(site.db.write(), registration.checked(now).await?, Role::Student, now).await?;
     session::open(site, site.db.write(), &account, client, device, now).await
 }
 

@@ -67,6 +67,17 @@ pub struct EmailConfirmationEmail {
     pub credentials_version: i64,
 }
 
+impl EmailConfirmationEmail {
+    /// To the address that the account has.
+    pub(super) fn of_present(account: &user::Model) -> Self {
+        Self {
+            user: account.id,
+            email: account.email.clone(),
+            credentials_version: account.credentials_version,
+        }
+    }
+}
+
 impl Job for EmailConfirmationEmail {
     const KIND: &'static str = "email_confirmation_email";
     const ABOUT: &'static str = "Sends an email with a link that confirms a new email address.";
@@ -180,7 +191,12 @@ pub(crate) async fn reset_password(site: &Site, token: &str, password: String, c
     let password_hash = hash_of("newPassword", password, &cause.now).await?;
     let mut change = Change::begin(site, &cause.by_credential()).await?;
     let (account, _) = redeem(&change, token, Purpose::PasswordReset).await?;
-    store(&mut change, &account, |account| account.password_hash = password_hash).await?;
+    store(&mut change, &account, |account| {
+        account.password_hash = password_hash;
+        // The link came by an email to it.
+        account.email_confirmed_at = Some(cause.now.at);
+    })
+    .await?;
     let owner = account.id;
     change.audit(Entry::of(Action::PasswordReset, owner.encode())).await?;
     session::end(&mut change, owner, Ending::All).await?;
@@ -210,7 +226,21 @@ pub(crate) async fn request_email_change(
     change.commit().await
 }
 
-/// Sends a link that confirms the new address of an account.
+/// Enqueues a confirmation link to the present address of the viewer's account.
+pub(crate) async fn request_email_confirmation(
+    site: &Site,
+    viewer: &Viewer,
+    address: Option<IpAddr>,
+    cause: &Cause,
+) -> Result<()> {
+    reserve_email(site, viewer.into(), address, cause).await?;
+    let account = super::own(site.db.read(), viewer).await?;
+    let mut change = Change::begin(site, cause).await?;
+    change.enqueue(&EmailConfirmationEmail::of_present(&account)).await?;
+    change.commit().await
+}
+
+/// Sends a link that confirms an address of an account: its new one, or the one that it has.
 pub async fn send_email_confirmation(
     site: &Site,
     requested: EmailConfirmationEmail,
@@ -240,10 +270,14 @@ pub async fn send_email_confirmation(
         return Ok(());
     };
     let link = site.mail.link("confirm-email", &token);
+    let (handle, has_it) = (&account.handle, account.email == email);
+    let wish = if has_it {
+        "confirm that this is your address"
+    } else {
+        "use this address from now on"
+    };
     let text = format!(
-        "{} asked to use this address from now on.\n\n{link}\n\nThe link works once, within 24 hours. If it was not \
-         you, do nothing.\n",
-        account.handle
+        "{handle} asked to {wish}.\n\n{link}\n\nThe link works once, within 24 hours. If it was not you, do nothing.\n"
     );
     site.mail
         .send(Email {
@@ -267,12 +301,20 @@ pub(crate) async fn send_email_change_warning(site: &Site, email: String) -> Res
         .await
 }
 
-/// Changes the address of an account to the confirmed one.
+/// Changes the address of an account to the confirmed one, if it is another.
 pub(crate) async fn confirm_email_change(site: &Site, token: &str, cause: &Cause) -> Result<()> {
     let mut change = Change::begin(site, &cause.by_credential()).await?;
     let (account, email) = redeem(&change, token, Purpose::EmailChange).await?;
     let email = email.ok_or_else(|| Error::internal("a link to no address"))?;
-    store(&mut change, &account, |account| account.email = email).await?;
+    let is_another = email != account.email;
+    store(&mut change, &account, |account| {
+        account.email = email;
+        account.email_confirmed_at = Some(cause.now.at);
+    })
+    .await?;
+    if !is_another {
+        return change.commit().await;
+    }
     // Neither address: the log outlives the account's personal data.
     change
         .audit(Entry::of(Action::EmailChanged, account.id.encode()))

@@ -185,6 +185,7 @@ async fn store(
         access_version: Set(after.access_version),
         credentials_changed_at: Set(after.credentials_changed_at),
         credentials_version: Set(after.credentials_version),
+        email_confirmed_at: Set(after.email_confirmed_at),
         ..Default::default()
     };
     user::Entity::grow(after.id)

@@ -15,7 +15,12 @@ use crate::{
     change::{Cause, Change},
     clock::{Moment, Time},
     db::sql,
-    entity::{link, user},
+    entity::{
+        link,
+        result::Visibility,
+        reviews::{self, Reviews},
+        user,
+    },
     error::{Error, Result},
     id::UserId,
     jobs::{self, Job, Run},
@@ -169,14 +174,7 @@ pub(crate) async fn export(site: &Site, viewer: &Viewer, now: &Moment) -> Result
         viewer,
         "SELECT client, user_agent, address, created_at, used_at, revoked_at FROM sessions WHERE user_id = $1 ORDER BY id",
     );
-    let attempts = rows(
-        conn,
-        viewer,
-        "SELECT v.title AS quiz, a.number, a.state, a.started_at, a.deadline_at, a.submitted_at, a.submitted_by, a.late, \
-                a.ranked, r.score AS score_thousandths, r.right_count, r.wrong_count, r.blank_count \
-         FROM attempts a JOIN quizzes v ON v.id = a.quiz_id LEFT JOIN results r ON r.attempt_id = a.id \
-         WHERE a.student_id = $1 ORDER BY a.id",
-    );
+    let attempts = attempts(conn, viewer, now);
     let answers = rows(
         conn,
         viewer,
@@ -200,6 +198,7 @@ pub(crate) async fn export(site: &Site, viewer: &Viewer, now: &Moment) -> Result
             "handle": account.handle,
             "avatar": account.avatar,
             "role": account.role,
+            "email_confirmed_at": account.email_confirmed_at.map(Time::to_utc),
             "hidden_from_boards": account.opted_out,
             "created_at": account.created_at,
         },
@@ -208,6 +207,58 @@ pub(crate) async fn export(site: &Site, viewer: &Viewer, now: &Moment) -> Result
         "answers": answers.await?,
         "standings": standings.await?,
     }))
+}
+
+/// An attempt as the export has it; of its result, what its student may see.
+#[derive(Serialize, FromQueryResult)]
+struct Attempt {
+    quiz: String,
+    number: i32,
+    state: String,
+    started_at: Time,
+    deadline_at: Time,
+    submitted_at: Option<Time>,
+    submitted_by: Option<String>,
+    late: bool,
+    ranked: bool,
+    score_thousandths: Option<i64>,
+    right_count: Option<i32>,
+    wrong_count: Option<i32>,
+    blank_count: Option<i32>,
+    #[serde(skip)]
+    visibility: Option<Visibility>,
+    #[serde(skip)]
+    #[sea_orm(nested)]
+    reviews: Reviews,
+}
+
+impl Attempt {
+    /// The same without what its student may not see yet.
+    fn shown(mut self, now: &Moment) -> Self {
+        let visibility = self.visibility.unwrap_or(Visibility::Full);
+        if visibility != Visibility::Full && !self.reviews.are_open(now.at) {
+            (self.right_count, self.wrong_count, self.blank_count) = (None, None, None);
+            self.score_thousandths = self.score_thousandths.filter(|_| visibility == Visibility::Points);
+        }
+        self
+    }
+}
+
+async fn attempts(conn: &impl ConnectionTrait, viewer: &Viewer, now: &Moment) -> Result<Vec<Attempt>> {
+    let select = sql(
+        conn,
+        format!(
+            "SELECT v.title AS quiz, a.number, a.state, a.started_at, a.deadline_at, a.submitted_at, a.submitted_by, \
+                    a.late, a.ranked, r.score AS score_thousandths, r.right_count, r.wrong_count, r.blank_count, \
+                    r.visibility, {} \
+             FROM attempts a JOIN quizzes v ON v.id = a.quiz_id LEFT JOIN results r ON r.attempt_id = a.id \
+             WHERE a.student_id = $1 ORDER BY a.id",
+            reviews::columns("v", "v.id", "$1")
+        ),
+        [viewer.user().into()],
+    );
+    let attempts = Attempt::find_by_statement(select).all(conn).await?;
+    Ok(attempts.into_iter().map(|attempt| attempt.shown(now)).collect())
 }
 
 /// The viewer's rows as JSON objects.

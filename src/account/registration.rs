@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Registration, hash_of, insert, session, taken_handle};
 use crate::{
-    account::session::{Device, Tokens},
+    account::{
+        link::EmailConfirmationEmail,
+        session::{Device, Tokens},
+    },
     auth::token,
     change::{Cause, Change},
     clock::{Moment, Time},
@@ -88,7 +91,12 @@ pub(crate) async fn register(
     let password_hash = hash_of("password", password, now).await?;
     if !confirm {
         let account = user::ActiveModel::student(now.id(), email, handle, password_hash, now.at);
-        let account = insert(site.db.write(), account).await?;
+        let mut change = Change::begin(site, &cause.by_credential()).await?;
+        let account = insert(&change, account).await?;
+        if site.config.site.ranks_confirmed_only {
+            change.enqueue(&EmailConfirmationEmail::of_present(&account)).await?;
+        }
+        change.commit().await?;
         let tokens = first_session(site, &account, client, device, cause).await?;
         return Ok(Registered::SignedIn(tokens));
     }
@@ -164,7 +172,11 @@ pub(crate) async fn confirm(
         Error::input("token", message)
     })?;
     let handle = handle.unwrap_or(registration.handle);
-    let account = user::ActiveModel::student(now.id(), registration.email, handle, registration.password_hash, now.at);
+    let (email, password_hash) = (registration.email, registration.password_hash);
+    let account = user::ActiveModel {
+        email_confirmed_at: Set(Some(now.at)),
+        ..user::ActiveModel::student(now.id(), email, handle, password_hash, now.at)
+    };
     // A refusal rolls back, and the link stays good.
     let account = insert(&change, account).await?;
     change.commit().await?;

@@ -28,6 +28,7 @@ use crate::{
         answer,
         attempt::{self, State},
         result,
+        reviews::Shown,
     },
     error::{Error, Result},
     id::{AttemptId, ChoiceId, QuestionId, QuizId},
@@ -67,11 +68,23 @@ pub enum AttemptState {
     Submitted,
 }
 
+/// How much of a result its student can see. Staff see everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "ResultVisibility", remote = "result::Visibility")]
+pub enum ResultVisibility {
+    /// Nothing until reviews open.
+    Hidden,
+    /// The points; the counts of right, wrong and blank answers follow when reviews open.
+    Points,
+    /// Everything.
+    Full,
+}
+
 /// An attempt that the viewer may read; its result and quiz if they were loaded with it.
 #[derive(Clone)]
 pub(crate) struct Attempt {
     attempt: attempt::Model,
-    result: Option<result::Model>,
+    result: Option<Shown>,
     quiz: Option<Published>,
 }
 
@@ -115,6 +128,19 @@ pub(crate) async fn attempt(ctx: &Context<'_>, id: AttemptId) -> Result<Attempt>
     Ok(found.into())
 }
 
+impl Attempt {
+    /// The result, as far as the viewer may see it.
+    async fn shown(&self, ctx: &Context<'_>) -> Result<Option<Shown>> {
+        if self.attempt.state == State::InProgress {
+            return Ok(None);
+        }
+        match &self.result {
+            Some(known) => Ok(Some(known.clone())),
+            None => Ok(ctx.loader::<Results>()?.load_one(self.attempt.id).await?),
+        }
+    }
+}
+
 /// An attempt of one student at one revision of a quiz.
 #[Object]
 impl Attempt {
@@ -133,8 +159,8 @@ impl Attempt {
         self.attempt.number
     }
 
-    /// Whether the result counts on boards. It does only if the student could not yet read a review of the quiz at the
-    /// start of the attempt.
+    /// Whether the result counts on boards. It does only if, at the start of the attempt, the student could not yet read
+    /// a review of the quiz and had seen no points of an earlier attempt; see `Quiz.unrankedReason`.
     async fn ranked(&self) -> bool {
         self.attempt.ranked
     }
@@ -202,16 +228,14 @@ impl Attempt {
         Ok(answers.unwrap_or_default().into_iter().map(Answer::from).collect())
     }
 
-    /// The result; `null` until submitted.
+    /// The result; `null` until submitted, and while `resultVisibility` is `HIDDEN`.
     async fn result(&self, ctx: &Context<'_>) -> Result<Option<AttemptResult>> {
-        if self.attempt.state == State::InProgress {
-            return Ok(None);
-        }
-        if let Some(result) = &self.result {
-            return Ok(Some(result.into()));
-        }
-        let found = ctx.loader::<Results>()?.load_one(self.attempt.id).await?;
-        Ok(found.as_ref().map(AttemptResult::from))
+        Ok(self.shown(ctx).await?.as_ref().and_then(AttemptResult::of))
+    }
+
+    /// How much of the result the viewer can see at present; `null` until submitted.
+    async fn result_visibility(&self, ctx: &Context<'_>) -> Result<Option<ResultVisibility>> {
+        Ok(self.shown(ctx).await?.map(|shown| shown.visibility().into()))
     }
 
     /// The right answers and explanations; `null` until the attempt is submitted and the quiz opens its reviews. A
@@ -273,12 +297,12 @@ pub(crate) struct AttemptResult {
     points: f64,
     /// The points if all answers were right.
     max_points: f64,
-    /// The number of right answers.
-    right_count: i32,
-    /// The number of wrong answers.
-    wrong_count: i32,
-    /// The number of questions without an answer.
-    blank_count: i32,
+    /// The number of right answers; `null` while the reviews of the quiz are closed.
+    right_count: Option<i32>,
+    /// The number of wrong answers; `null` while the reviews of the quiz are closed.
+    wrong_count: Option<i32>,
+    /// The number of questions without an answer; `null` while the reviews of the quiz are closed.
+    blank_count: Option<i32>,
     /// Whether the result counts on boards.
     ranked: bool,
     /// The number of the answer key's correction used for scoring; 0 is the key as published.
@@ -287,18 +311,20 @@ pub(crate) struct AttemptResult {
     submitted_at: DateTime<Utc>,
 }
 
-impl From<&result::Model> for AttemptResult {
-    fn from(result: &result::Model) -> Self {
-        Self {
+impl AttemptResult {
+    /// What the viewer may see of a result, if it is anything.
+    fn of(shown: &Shown) -> Option<Self> {
+        let (result, counts) = (shown.points()?, shown.counts());
+        Some(Self {
             points: points(result.score),
             max_points: points(result.max_score),
-            right_count: result.right_count,
-            wrong_count: result.wrong_count,
-            blank_count: result.blank_count,
+            right_count: counts.map(|result| result.right_count),
+            wrong_count: counts.map(|result| result.wrong_count),
+            blank_count: counts.map(|result| result.blank_count),
             ranked: result.ranked,
             correction: result.correction,
             submitted_at: date_time(result.submitted_at),
-        }
+        })
     }
 }
 

@@ -78,7 +78,8 @@ async fn part(ctx: &Context<'_>, board: board::Board, part: Part) -> Result<Stan
 }
 
 /// A ranking of students by points over a scope (everything, a subject, a quiz) and a window (all time, a month, a
-/// week, a day). A student's points are the sum, over quizzes, of the best ranked result in the window.
+/// week, a day). A student's points are the sum, over quizzes, of the best ranked result in the window. Results that
+/// are withheld until the reviews of their quiz open are added then, also to windows that have ended.
 #[Object(guard = "Needs::SignedIn")]
 impl Board {
     /// The opaque id. It identifies this window, also after its end.
@@ -101,7 +102,7 @@ impl Board {
         self.0.window.ends_at(ctx.app().zone).map(date_time)
     }
 
-    /// Whether the window has ended and the board is final.
+    /// Whether the window has ended: later submits don't count here.
     async fn closed(&self, ctx: &Context<'_>) -> bool {
         let now = ctx.now().at;
         self.0.window.ends_at(ctx.app().zone).is_some_and(|end| now >= end)

@@ -45,11 +45,15 @@ impl From<daily_metric::Model> for DailyMetrics {
     }
 }
 
-/// Totals over submitted attempts.
+/// Totals over submitted attempts. Results of quizzes whose reviews are still closed are not in them; the attempts are
+/// counted.
 #[derive(SimpleObject)]
 pub(crate) struct Progress {
     /// The number of submitted attempts.
     attempts: i64,
+    /// The number of those attempts whose results are not in the other totals yet, as the reviews of their quizzes are
+    /// still closed.
+    withheld_attempts: i64,
     /// The number of right answers.
     right_count: i64,
     /// The number of wrong answers.
@@ -69,6 +73,7 @@ impl From<Sums> for Progress {
         let answered = sums.right_count + sums.wrong_count;
         Self {
             attempts: sums.attempts,
+            withheld_attempts: sums.withheld,
             right_count: sums.right_count,
             wrong_count: sums.wrong_count,
             blank_count: sums.blank_count,

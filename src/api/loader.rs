@@ -18,11 +18,12 @@ use crate::{
     attempt::{
         Filter,
         review::{self, Review},
+        terms::UnrankedReason,
     },
     auth::Viewer,
     calendar::{day_of, midnight},
     db::{Db, Reader},
-    entity::{answer, attempt, chapter, quiz, result, revision, session, subject, user},
+    entity::{answer, attempt, chapter, quiz, reviews::Shown, revision, session, subject, user},
     error::{Error, Result},
     id::{AttemptId, ChapterId, QuizId, RevisionId, SessionId, SubjectId, UserId},
     leaderboard::query::{self, OwnStanding, Part, Standings},
@@ -119,12 +120,42 @@ loader! {
     |attempt| Some((attempt.id, attempt))
 }
 
-loader! {
-    /// Loads results.
-    Results: AttemptId => result::Model,
-    () = |_| (),
-    |_, ids| result::Entity::of_attempts(ids),
-    |result| Some((result.attempt_id, result))
+/// Loads the results of attempts, as far as a viewer may see them.
+pub(crate) struct Results(App, Viewer);
+
+impl OfOperation for Results {
+    fn of(ctx: &Context<'_>) -> Result<Self> {
+        Ok(Self(ctx.app().clone(), ctx.viewer()?.clone()))
+    }
+}
+
+impl Loader<AttemptId> for Results {
+    type Value = Shown;
+    type Error = Arc<DbErr>;
+
+    async fn load(&self, ids: &[AttemptId]) -> Loaded<AttemptId, Shown> {
+        let (app, ids) = (&self.0, ids.iter().copied());
+        Ok(crate::attempt::results(app.db.read(), &self.1, ids, &app.now()).await?)
+    }
+}
+
+/// Loads why attempts of the viewer at quizzes would not be ranked. Quizzes at which they would have no entry.
+pub(crate) struct Unranked(App, Viewer);
+
+impl OfOperation for Unranked {
+    fn of(ctx: &Context<'_>) -> Result<Self> {
+        Ok(Self(ctx.app().clone(), ctx.viewer()?.clone()))
+    }
+}
+
+impl Loader<QuizId> for Unranked {
+    type Value = UnrankedReason;
+    type Error = Arc<DbErr>;
+
+    async fn load(&self, ids: &[QuizId]) -> Loaded<QuizId, UnrankedReason> {
+        let (app, ids) = (&self.0, ids.iter().copied());
+        Ok(crate::attempt::unranked(app, &self.1, ids, &app.now()).await?)
+    }
 }
 
 /// Loads all answers of attempts.

@@ -10,6 +10,7 @@ pub(crate) mod cost;
 pub(crate) mod dashboard;
 pub(crate) mod guard;
 pub(crate) mod import;
+pub(crate) mod integrity;
 pub(crate) mod job;
 pub(crate) mod limit;
 pub mod loader;

@@ -191,6 +191,15 @@ impl OwnAccountMutation {
         AccountPayload::of(link::reset_password(ctx.app(), &input.token, input.new_password.0, &ctx.cause()).await)
     }
 
+    /// Emails a link that confirms the account's present address, valid once and for a day; `confirmEmailChange` takes its
+    /// token.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn request_email_confirmation(&self, ctx: &Context<'_>) -> Result<Option<AccountPayload>> {
+        let (app, viewer) = (ctx.app(), ctx.viewer()?);
+        let address = ctx.caller().device.address;
+        AccountPayload::of(link::request_email_confirmation(app, viewer, address, &ctx.cause()).await).map(Some)
+    }
+
     /// Emails a confirmation link to a new address, valid once and for a day, and a warning to the current address.
     #[graphql(guard = "Needs::SignedIn")]
     async fn request_email_change(
@@ -204,7 +213,8 @@ impl OwnAccountMutation {
         AccountPayload::of(requested).map(Some)
     }
 
-    /// Changes the account's email address with the token of a confirmation link.
+    /// Confirms an email address with the token of a confirmation link: the account's present one, or a new one, which
+    /// it then has.
     async fn confirm_email_change(
         &self,
         ctx: &Context<'_>,

@@ -13,7 +13,7 @@ use crate::{
         context::RequestContext,
         cost::{CHOICES, charge},
         guard::Needs,
-        loader::{Catalogue, ChapterCounts, Chapters, ChaptersOf, PaperOf, PapersOf, Subjects},
+        loader::{Catalogue, ChapterCounts, Chapters, ChaptersOf, PaperOf, PapersOf, Subjects, Unranked},
         payload::{UserError, date_time, points},
         scalar::{Markdown, Reason, SearchText},
     },
@@ -36,10 +36,32 @@ use crate::{
 pub enum ReviewOpens {
     /// Immediately after the submit.
     AfterSubmit,
-    /// After the student has submitted the last attempt that the quiz allows, or the quiz has closed.
+    /// After the student has submitted the last attempt that the quiz allows, or as `AFTER_CLOSE`.
     AfterLastAttempt,
-    /// After the quiz has closed.
+    /// After the quiz has closed and the last answers to it were accepted: 3 seconds later.
     AfterClose,
+}
+
+/// The point at which students see points of a quiz whose reviews are still closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "ResultOpens", remote = "crate::entity::quiz::ResultOpens")]
+pub enum ResultOpens {
+    /// Immediately after the submit, for the first attempt. Later attempts are practice, and show theirs with the review.
+    AfterSubmit,
+    /// With the review.
+    WithReview,
+}
+
+/// The reason that an attempt is practice: it has a result, but counts on no board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "UnrankedReason", remote = "crate::attempt::terms::UnrankedReason")]
+pub enum UnrankedReason {
+    /// The student can read a review of the quiz.
+    ReviewOpen,
+    /// The student has seen the points of an earlier attempt at the quiz.
+    ResultSeen,
+    /// The site ranks only students who have confirmed their email address; see `requestEmailConfirmation`.
+    EmailUnconfirmed,
 }
 
 /// A subject of the catalogue.
@@ -238,6 +260,19 @@ impl Quiz {
     /// The point at which reviews become readable.
     async fn review_opens(&self) -> ReviewOpens {
         self.0.quiz.review_opens.into()
+    }
+
+    /// The point at which points become visible while reviews are still closed. Boards and dashboards have no results
+    /// before it.
+    async fn result_opens(&self) -> ResultOpens {
+        self.0.quiz.result_opens.into()
+    }
+
+    /// The reason that an attempt which the viewer starts now would not count on boards; `null` if it would.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn unranked_reason(&self, ctx: &Context<'_>) -> Result<Option<UnrankedReason>> {
+        let reason = ctx.loader::<Unranked>()?.load_one(self.0.quiz.id).await?;
+        Ok(reason.map(Into::into))
     }
 
     /// The time the current revision was published.

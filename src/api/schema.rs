@@ -22,6 +22,7 @@ use crate::{
         cost::Meter,
         dashboard::DashboardQuery,
         import::{ImportMutation, ImportQuery},
+        integrity::IntegrityQuery,
         job::{Job, JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
         own_account::{OwnAccountMutation, OwnAccountQuery},
@@ -57,6 +58,7 @@ pub struct Query(
     ImportQuery,
     JobQuery,
     LimitQuery,
+    IntegrityQuery,
 );
 
 /// The root of all mutations. Outcomes that a person can act on are in the payload's `errors`.

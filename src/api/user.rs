@@ -78,6 +78,14 @@ impl User {
         self.private(ctx).await.map(|account| Some(EmailAddress(account.email)))
     }
 
+    /// The time the email address was confirmed; `null` if it never was. A site may rank only accounts with a confirmed
+    /// address. Only for the account's owner and staff.
+    async fn email_confirmed_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        self.private(ctx)
+            .await
+            .map(|account| account.email_confirmed_at.map(date_time))
+    }
+
     /// The role, which determines the permissions. Only for the account's owner and staff.
     async fn role(&self, ctx: &Context<'_>) -> Result<Option<Role>> {
         self.private(ctx).await.map(|account| Some(account.role.into()))

@@ -4,12 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use sea_orm::FromQueryResult;
 
-use super::terms::ReviewPolicy;
 use crate::{
     auth::Viewer,
-    clock::{Moment, Time},
+    clock::Moment,
     db::Values,
-    entity::attempt,
+    entity::{
+        attempt,
+        reviews::{self, Reviews},
+    },
     error::Result,
     id::{AttemptId, ChoiceId, QuestionId},
     quiz::{
@@ -41,11 +43,8 @@ pub(crate) struct Reviewed {
 #[derive(FromQueryResult)]
 struct Row {
     attempt_id: AttemptId,
-    review_opens: crate::entity::quiz::ReviewOpens,
-    max_attempts: Option<i32>,
-    closes_at: Option<Time>,
-    submitted: i64,
-    open_ranked: i64,
+    #[sea_orm(nested)]
+    reviews: Reviews,
     correction: i32,
     question_id: Option<QuestionId>,
     choice_id: Option<ChoiceId>,
@@ -73,16 +72,12 @@ pub(crate) async fn reviews(
     let select = values.sql(
         conn,
         format!(
-            "SELECT r.attempt_id, z.review_opens, z.max_attempts, z.closes_at, r.correction, a.question_id, a.choice_id, \
-                (SELECT COUNT(*) FROM attempts b \
-                 WHERE b.student_id = r.student_id AND b.quiz_id = r.quiz_id AND b.state = 'SUBMITTED') AS submitted, \
-                (SELECT COUNT(*) FROM attempts b \
-                 WHERE b.student_id = r.student_id AND b.quiz_id = r.quiz_id AND b.state = 'IN_PROGRESS' AND b.ranked) \
-                AS open_ranked \
-         FROM results r \
-         JOIN quizzes z ON z.id = r.quiz_id \
-         LEFT JOIN answers a ON a.attempt_id = r.attempt_id \
-         WHERE r.attempt_id IN ({})",
+            "SELECT r.attempt_id, {}, r.correction, a.question_id, a.choice_id \
+             FROM results r \
+             JOIN quizzes z ON z.id = r.quiz_id \
+             LEFT JOIN answers a ON a.attempt_id = r.attempt_id \
+             WHERE r.attempt_id IN ({})",
+            reviews::columns("z", "r.quiz_id", "r.student_id"),
             ids.join(", ")
         ),
     );
@@ -90,7 +85,8 @@ pub(crate) async fn reviews(
     for row in Row::find_by_statement(select).all(conn).await? {
         rows.entry(row.attempt_id).or_default().push(row);
     }
-    rows.retain(|_, rows| rows.first().is_some_and(|first| is_open(first, viewer, now)));
+    let is_open = |first: &Row| first.reviews.are_open(now.at) || viewer.role().is_staff();
+    rows.retain(|_, rows| rows.first().is_some_and(is_open));
     let revision = |id: &AttemptId| submitted.get(id).map(|attempt| attempt.revision_id);
     let revisions: Vec<_> = rows
         .keys()
@@ -112,18 +108,6 @@ pub(crate) async fn reviews(
         Some((id, review(&rows, paper, key, correction)))
     };
     Ok(rows.into_iter().filter_map(review).collect())
-}
-
-/// Whether the viewer may read the review.
-fn is_open(first: &Row, viewer: &Viewer, now: &Moment) -> bool {
-    let policy = ReviewPolicy {
-        review_opens: first.review_opens,
-        max_attempts: first.max_attempts,
-        closes_at: first.closes_at,
-    };
-    // Staff may have opened reviews while a ranked attempt was under way: it ends first.
-    let open = policy.is_open(first.submitted, now.at) && first.open_ranked == 0;
-    open || viewer.role().is_staff()
 }
 
 /// The review of an attempt with these answers.

@@ -49,7 +49,8 @@ pub fn serve(app: &App, tasks: &TaskTracker) {
 pub(crate) fn work(app: &App, tasks: &TaskTracker) {
     run_jobs(app, tasks);
     every(app, tasks, Duration::from_secs(2), |app| async move {
-        attempt::sweep(&app, &app.now()).await.map(drop)
+        attempt::sweep(&app, &app.now()).await?;
+        attempt::release::sweep(&app, &app.now()).await.map(drop)
     });
 }
 

@@ -43,6 +43,10 @@ pub struct Settings {
     /// whether an address has an account.
     #[config(env = "MARMALADE_CONFIRM_REGISTRATIONS", default = false)]
     pub confirm_registrations: bool,
+    /// Whether only attempts of students who have confirmed their email address count on boards; those of others are
+    /// practice. Emails must be sent for it (MAIL keys).
+    #[config(env = "MARMALADE_RANKS_CONFIRMED_ONLY", default = false)]
+    pub ranks_confirmed_only: bool,
     /// Whether an empty database is filled with demo content at the start; without it, true in development.
     #[config(env = "MARMALADE_DEMO", default = true)]
     pub demo: bool,

@@ -39,6 +39,8 @@ pub struct Model {
     /// Grows with those, and with every change of password or address. A sign-in, a check of the password or a link that
     /// began under a lower version is good for nothing.
     pub credentials_version: i64,
+    /// The time the owner last proved to receive mail at the address.
+    pub email_confirmed_at: Option<Time>,
     pub suspended_at: Option<Time>,
     /// In an admin's words.
     pub suspension_reason: Option<String>,

@@ -50,9 +50,9 @@ const NOT_COPIED: [&str; 6] = [
     "_sqlx_migrations",
 ];
 
-/// Tables whose rows are purged, or are begun anew by whoever opens the database: rows missing at the source are deleted at the
-/// target. What references them is copied later.
-const TRANSIENT: [&str; 7] = [
+/// Tables whose rows are purged or move, or are begun anew by whoever opens the database: rows missing at the source are deleted
+/// at the target. What references them is copied later.
+const TRANSIENT: [&str; 8] = [
     "audit_head",
     "background_jobs",
     "links",
@@ -60,6 +60,7 @@ const TRANSIENT: [&str; 7] = [
     "refresh_tokens",
     "registrations",
     "sessions",
+    "withheld_rollups",
 ];
 
 /// Rows of one statement, which takes at most 65,535 parameters.

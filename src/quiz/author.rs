@@ -22,7 +22,7 @@ use crate::{
     db::sql,
     entity::{
         chapter, choice, correction, question,
-        quiz::{self, ReviewOpens},
+        quiz::{self, ResultOpens, ReviewOpens},
         revision, subject,
     },
     error::{Error, Result, UserErrorCode},
@@ -44,6 +44,8 @@ pub struct NewQuiz {
     pub opens_at: Option<crate::clock::Time>,
     pub closes_at: Option<crate::clock::Time>,
     pub review_opens: ReviewOpens,
+    /// By default, with the review if several ranked attempts are allowed before: their points would give the key away.
+    pub result_opens: Option<ResultOpens>,
 }
 
 impl NewQuiz {
@@ -59,7 +61,18 @@ impl NewQuiz {
             opens_at: None,
             closes_at: None,
             review_opens: ReviewOpens::AfterSubmit,
+            result_opens: None,
         }
+    }
+
+    fn result_opens(&self) -> ResultOpens {
+        let several = self.review_opens != ReviewOpens::AfterSubmit && self.max_attempts != Some(1);
+        let default = if several {
+            ResultOpens::WithReview
+        } else {
+            ResultOpens::AfterSubmit
+        };
+        self.result_opens.unwrap_or(default)
     }
 }
 
@@ -114,6 +127,7 @@ pub async fn draft(
     now: &Moment,
 ) -> Result<QuizId> {
     let id: QuizId = now.id();
+    let result_opens = quiz.result_opens();
     let millis = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
     let row = quiz::ActiveModel {
         id: Set(id),
@@ -125,6 +139,7 @@ pub async fn draft(
         opens_at: Set(quiz.opens_at),
         closes_at: Set(quiz.closes_at),
         review_opens: Set(quiz.review_opens),
+        result_opens: Set(result_opens),
         created_at: Set(now.at),
         deleted_at: Set(None),
     };
@@ -258,6 +273,12 @@ pub async fn publish_in(change: &mut Change<'_>, quiz: QuizId) -> Result<()> {
             UserErrorCode::BadUserInput,
             "A quiz needs at least one question.",
         ));
+    }
+    let settings = quiz::Entity::of_draft(&draft).one(tx).await?.ok_or(Error::NotFound)?;
+    if !settings.opens_reviews() {
+        let message = "The reviews of this quiz would never open. Set the time at which it closes, or open them after \
+                       the submit.";
+        return Err(Error::refused(UserErrorCode::BadUserInput, message));
     }
     for question in &questions {
         let choices = choices.get(&question.id).map_or(&[][..], Vec::as_slice);

@@ -12,6 +12,7 @@ use marmalade::{
     audit::seal,
     config::Config,
     demo,
+    entity::quiz::ReviewOpens,
     error::{Error, Result},
     limit::Allowance,
     ops::copy::{Copied, copy},
@@ -145,6 +146,12 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
     source.email("ada@example.com", "password").await;
     let quiz = source.quiz(4, |_| {}).await;
     ada.take(quiz, 3).await;
+    let closes = source.app.now().at + Duration::from_secs(3600);
+    let withheld = source.quiz(2, |quiz| {
+        quiz.review_opens = ReviewOpens::AfterClose;
+        quiz.closes_at = Some(closes);
+    });
+    ada.take(withheld.await, 1).await;
     let open = ada.start(source.quiz(2, |_| {}).await).await;
     ada.save(&open, 0, 1, 1).await;
     seal::seal(&source.app.db, &source.app.keys)

@@ -284,6 +284,10 @@ impl World {
             ..root("bankImport", "BankImport", Owner::Is(Person::Editor), staff)
         });
         starts.push(Start {
+            query: format!("{{ integritySignals(quizId: {:?}) {{ $X }} }}", self.id("quiz")),
+            ..root("integritySignals", "IntegritySignal", Owner::None, staff)
+        });
+        starts.push(Start {
             query: "{ dailyMetrics(from: \"2026-11-01\", until: \"2026-11-30\") { $X } }".to_owned(),
             ..root("dailyMetrics", "DailyMetrics", Owner::None, staff)
         });
@@ -475,6 +479,13 @@ impl World {
             "requestEmailChange",
             "the own account",
             r#"password: "wrong", email: "a@b.example""#.into(),
+            errors,
+            anything(),
+        );
+        case(
+            "requestEmailConfirmation",
+            "the own account",
+            String::new(),
             errors,
             anything(),
         );

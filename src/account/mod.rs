@@ -54,6 +54,13 @@ struct Checked {
 }
 
 impl Registration {
+    /// Whether it can be used, as far as that shows without a database.
+    pub fn check(&self) -> Result<()> {
+        text::email("email", &self.email)?;
+        text::handle("handle", &self.handle)?;
+        text::password("password", self.password.clone()).map(drop)
+    }
+
     /// Hashing takes long: not in a transaction.
     async fn checked(self, now: &Moment) -> Result<Checked> {
         Ok(Checked {

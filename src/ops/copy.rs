@@ -31,7 +31,9 @@ use crate::{
     config::Config,
     db::{self, Db, sql},
     error::{Error, Result},
+    open,
     secret::Secret,
+    site,
 };
 
 /// Advice on secrets for an operator who moves a site.
@@ -97,17 +99,21 @@ pub async fn copy(config: &Config, file: Option<&Path>) -> Result<Vec<Copied>> {
         let folder = config.site.data_dir.display();
         return Err(refusal(format!("{folder} has no file `secret`. {ABOUT_SECRETS}")));
     }
+    open::check_settings(config)?;
     let source = db::snapshot(file).await?;
     must_have_our_migrations(&source, file).await?;
     must_have_no_old_jobs(&source).await?;
 
-    // One for the lock, two to migrate; the copy needs one.
-    let db = Db::postgres(url, 3, None).await?;
+    site::check_zone(&source, config.site.time_zone).await?;
+
+    // One for the lock, one for the copy.
+    let db = Db::pooled(url, config.database.pooler, 2, None).await?;
     let Some(alone) = db.server_lock(false).await? else {
         return Err(refusal("a server runs on the database of DATABASE_URL; stop it first"));
     };
-    db.migrate().await?;
+    // A copy that is refused leaves no tables behind either.
     let target = db.begin().await?;
+    db::migrate(&target).await?;
     let tables = tables(&source, &target).await?;
     let names: Vec<_> = tables.iter().map(|table| quoted(&table.name)).collect();
     // Nor may the command line write meanwhile.

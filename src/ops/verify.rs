@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use uuid::Uuid;
 
+use super::indexes;
 use crate::{
     app::App,
     audit,
@@ -94,6 +95,7 @@ pub async fn verify(app: &App) -> Result<Vec<String>> {
     expected.extend(chapters(conn).await?);
     compare("roll-up", &expected, &stored_rollups(conn).await?, &mut findings);
     findings.extend(app.boards.ranks.differences(conn).await?);
+    findings.extend(indexes::differences(&app.db).await?);
     findings.extend(unused_indexes(app).await?);
     findings.extend(audit::seal::check(&app.db, &app.keys).await?);
     Ok(findings)

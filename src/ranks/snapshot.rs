@@ -3,14 +3,14 @@
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use futures_util::{Stream, TryStreamExt};
-use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, Statement};
+use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use uuid::Uuid;
 
 use super::{board::Window, index::Update, question::Key};
 use crate::{
     calendar::midnight,
     clock::Time,
-    db::sql,
+    db::{Pool, sql},
     error::{Error, Result},
     id::UserId,
 };
@@ -27,7 +27,7 @@ struct Member {
 /// The stored standings of a board, to build an index from. Includes unranked students, so that a delayed older update
 /// does not bring them back.
 pub(crate) async fn snapshot<'c>(
-    conn: &'c DatabaseConnection,
+    conn: &'c Pool,
     board: &Key,
     zone: Tz,
 ) -> Result<impl Stream<Item = Result<Update>> + Send + use<'c>> {

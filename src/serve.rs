@@ -95,7 +95,12 @@ pub async fn start(config: Config, stop: impl Future<Output = ()> + Send + 'stat
     if let (Some(db), None) = (db, &config.database.url) {
         db.close().await?;
     }
-    let app = open::open_checked(config).await?;
+    let mut stop = Box::pin(stop);
+    let app = tokio::select! {
+        app = open::open_checked(config) => app?,
+        // Nothing is done by half: what was begun is rolled back.
+        () = &mut stop => return Ok(()),
+    };
     serve_at(place, app, stop).await
 }
 
@@ -108,8 +113,15 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
 /// Serves until `stop` completes: then no new connections are accepted, requests in flight are finished, and streams
 /// are closed so that clients reconnect elsewhere.
 async fn serve_at(place: Place, app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-    if app.config.site.demo && demo::fill_if_empty(&app).await? {
-        tracing::info!("the empty database was filled with demo content");
+    let mut stop = Box::pin(stop);
+    if app.config.site.demo {
+        let filled = tokio::select! {
+            filled = demo::fill_if_empty(&app) => filled?,
+            () = &mut stop => return Ok(()),
+        };
+        if filled {
+            tracing::info!("the empty database was filled with demo content");
+        }
     }
     let listener = listen(place.address)?;
     let address = listener.local_addr().map_err(Error::internal)?;
@@ -179,7 +191,12 @@ pub async fn start_worker(config: Config, stop: impl Future<Output = ()> + Send 
     if let Some(db) = db {
         db.close().await?;
     }
-    work(open::open_checked(config).await?, address, stop).await
+    let mut stop = Box::pin(stop);
+    let app = tokio::select! {
+        app = open::open_checked(config) => app?,
+        () = &mut stop => return Ok(()),
+    };
+    work(app, address, stop).await
 }
 
 /// Runs jobs until `stop` completes, and serves only health and metrics.

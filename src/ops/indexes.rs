@@ -143,7 +143,7 @@ struct OnSqlite {
     /// Its statement; none for an index of a constraint.
     sql: Option<String>,
     /// The columns of an index of a constraint.
-    columns: String,
+    columns: Option<String>,
 }
 
 async fn on_sqlite(conn: &impl ConnectionTrait) -> Result<Indexes> {
@@ -154,7 +154,7 @@ async fn on_sqlite(conn: &impl ConnectionTrait) -> Result<Indexes> {
                   WHERE t.type = 'table' AND t.name NOT IN ('seaql_migrations', 'Jobs', 'Workers', '_sqlx_migrations')";
     let select = Statement::from_string(DbBackend::Sqlite, select);
     let index = |index: OnSqlite| {
-        let columns = || format!("{} ({})", index.table, index.columns);
+        let columns = || format!("{} ({})", index.table, index.columns.as_deref().unwrap_or_default());
         Index {
             definition: index.sql.as_deref().and_then(after_on).unwrap_or_else(columns),
             table: index.table,
@@ -167,10 +167,13 @@ async fn on_sqlite(conn: &impl ConnectionTrait) -> Result<Indexes> {
     Ok(by_name(indexes.into_iter().map(index)))
 }
 
-/// What a statement says about the index, whatever its spaces, quotes and the case of its words.
+/// What a statement says about the index, whatever its spaces, quotes and the case of its keywords.
 fn after_on(statement: &str) -> Option<String> {
-    let words: Vec<_> = statement.split_whitespace().collect();
-    let on = words.iter().position(|word| word.eq_ignore_ascii_case("on"))?;
+    const KEYWORDS: [&str; 9] = ["ON", "WHERE", "IS", "NOT", "NULL", "AND", "OR", "ASC", "DESC"];
+    let keyword = |word| KEYWORDS.into_iter().find(|keyword| keyword.eq_ignore_ascii_case(word));
+    let words = statement.split_whitespace().map(|word| keyword(word).unwrap_or(word));
+    let words: Vec<_> = words.collect();
+    let on = words.iter().position(|word| *word == "ON")?;
     let text = words[on + 1..].join(" ").replace(['"', '`'], "");
     // A name may touch its parenthesis.
     let (table, rest) = text.split_once('(')?;

@@ -186,7 +186,7 @@ impl Test<'_> {
         self.done(begun, "answer", "saved");
 
         let begun = Instant::now();
-        let input = json!({"attemptId": attempt["id"], "idempotencyKey": "smoke"});
+        let input = json!({"attemptId": attempt["id"], "idempotencyKey": "smoke-test"});
         let submitted = self.ask("submit", SUBMIT, json!({"input": input})).await?;
         let submitted = &submitted["submitAttempt"]["attempt"];
         if submitted["state"] != "SUBMITTED" {

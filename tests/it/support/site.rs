@@ -73,6 +73,8 @@ impl Site {
             .with("MARMALADE_MODE", "development")
             .with("MARMALADE_LISTEN", "127.0.0.1:0")
             .with("MARMALADE_LOG", "warn")
+            // What a busy machine says is not to be among what is looked at.
+            .with("MARMALADE_SLOW_STATEMENT_MS", "600000")
             .with("MARMALADE_DATA_DIR", &data);
         match url {
             Some(url) => site.with("DATABASE_URL", &url),
@@ -95,6 +97,27 @@ impl Site {
     /// The data folder, which is not there before the first start.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    pub fn setting(&self, key: &str) -> Option<String> {
+        let own = self.settings.iter().find(|(name, _)| name == key);
+        own.map(|(_, value)| value.clone())
+    }
+
+    /// With what a careful operator configures.
+    pub fn in_production(self) -> Self {
+        self.with("MARMALADE_MODE", "production")
+            .with("MARMALADE_SITE_URL", "https://exam.example")
+            .with("MARMALADE_ALLOWED_ORIGINS", "https://exam.example")
+            .with("MARMALADE_SECRETS", "kq9ZbX3vT7mWc1RfY5uHj8NdLs2EaPgo")
+    }
+
+    /// Another one, as empty as this one was.
+    pub async fn another(&self) -> Self {
+        match &self.database {
+            Some(_) => Self::postgres().await.expect("PostgreSQL"),
+            None => Self::embedded(),
+        }
     }
 
     /// What is not in the data folder.

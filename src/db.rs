@@ -11,7 +11,7 @@ use confique::Config;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    ExprTrait, Statement, TransactionTrait, Value,
+    ExprTrait, Statement, Value,
     sea_query::{Expr, Func, LikeExpr},
 };
 
@@ -64,6 +64,9 @@ impl Settings {
     fn check(&self) -> Result<(), &'static str> {
         if self.replica_url.is_some() && self.url.is_none() {
             return Err("DATABASE_REPLICA_URL is a replica of DATABASE_URL: set that, too");
+        }
+        if self.pooler == Pooler::Transaction && self.url.is_none() {
+            return Err("MARMALADE_DATABASE_POOLER is about DATABASE_URL: set that, too");
         }
         Ok(())
     }
@@ -145,15 +148,10 @@ impl Db {
         })
     }
 
-    /// Opens an embedded database that is there, to look at it: no file is left behind.
+    /// Opens an embedded database that is there, to look at it. To be closed, so that SQLite leaves no file
+    /// behind.
     pub async fn existing_sqlite(file: &Path) -> Result<Self> {
-        let file = file.to_owned();
-        let mut options = ConnectOptions::new("sqlite://embedded?mode=rw");
-        options
-            .max_connections(1)
-            .sqlx_logging(false)
-            .map_sqlx_sqlite_opts(move |sqlite| sqlite.filename(&file).busy_timeout(Duration::from_secs(10)));
-        Ok(Self::of(Pool::new(Database::connect(options).await?, None)))
+        Ok(Self::of(Pool::new(source(file).await?, None)))
     }
 
     fn of(pool: Pool) -> Self {
@@ -183,6 +181,24 @@ impl Db {
     ) -> Result<Self> {
         let (options, prelude) = options(url, pooler, connections, statement_timeout);
         Ok(Self::of(Pool::new(Database::connect(options).await?, prelude)))
+    }
+
+    /// Opens a PostgreSQL database over one connection, to look at it. Refused if a pooler stands before it that keeps no
+    /// session, and nobody has spoken of it.
+    pub async fn existing_postgres(url: &str, pooler: Pooler) -> Result<Self> {
+        // Unlike whatever anybody may have set.
+        const PROBE: Duration = Duration::from_millis(86_399_987);
+        if pooler != Pooler::None {
+            return Self::pooled(url, pooler, 1, None).await;
+        }
+        let db = Self::pooled(url, pooler, 1, Some(PROBE)).await?;
+        // A pooler that ignores parameters has ignored this one.
+        let select = "SELECT 1 AS kept FROM pg_settings WHERE name = 'statement_timeout' AND setting = $1";
+        let kept = sql(&db.write, select, [PROBE.as_millis().to_string().into()]);
+        if db.write.query_one_raw(kept).await?.is_none() {
+            return Err(Error::BadInput(pooler::ADVICE.into()));
+        }
+        Ok(db)
     }
 
     /// Adds a replica for staff's analytics, behind the same kind of pooler, used while its lag is at most `max_lag`.
@@ -382,16 +398,17 @@ pub(crate) async fn has_table(conn: &impl ConnectionTrait, name: &str) -> Result
 /// Statement timeout of staff's analytics.
 const ANALYTICS_TIME: Duration = Duration::from_secs(30);
 
-/// A snapshot of an existing embedded database, opened read-only; later writes are not visible.
-pub(crate) async fn snapshot(file: &Path) -> Result<DatabaseTransaction> {
+/// An existing embedded database, to read a snapshot of it: a transaction in which later writes are not visible. To be
+/// closed, so that SQLite leaves no file behind.
+pub(crate) async fn source(file: &Path) -> Result<DatabaseConnection> {
     let file = file.to_owned();
-    let mut options = ConnectOptions::new("sqlite://snapshot?mode=ro");
+    let mut options = ConnectOptions::new("sqlite://snapshot?mode=rw");
     options
         .max_connections(1)
         .sqlx_logging(false)
         // A file's name may hold what means something in a URL.
         .map_sqlx_sqlite_opts(move |sqlite| sqlite.filename(&file).busy_timeout(Duration::from_secs(10)));
-    Ok(Database::connect(options).await?.begin().await?)
+    Ok(Database::connect(options).await?)
 }
 
 /// Readers of a WAL database never wait for the writer; more of them than cores gain nothing.

@@ -18,7 +18,7 @@ use marmalade::{
     change::Cause,
     clock::{Clock, Moment, SystemClock},
     config::{self, Config},
-    db,
+    db::{self, Db},
     error::{Error, Result},
     import, open,
     ops::{
@@ -222,15 +222,21 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
             let url = url.map_or_else(|| served_at(&config), Ok)?;
             let db = open::check(&config).await?.ok_or_else(|| open::no_database(&config))?;
             let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-            smoke::smoke(&db, &url, &Moment::of(&clock), |line| println!("{line}")).await?;
+            let outcome = smoke::smoke(&db, &url, &Moment::of(&clock), |line| println!("{line}")).await;
             db.close().await?;
+            outcome?;
         }
         Command::Check { deploy: false } => println!("the configuration can be used"),
         Command::Check { deploy: true } => {
             // Reported before the database is contacted, which may be down.
             let mut findings = deploy::of_config(&config);
             findings.iter().for_each(|finding| println!("{finding}"));
-            let of_services = deploy::of_services(&config, open::existing(&config).await?.as_ref()).await?;
+            let db = open::existing(&config).await?;
+            let of_services = deploy::of_services(&config, db.as_ref()).await;
+            if let Some(db) = db {
+                db.close().await?;
+            }
+            let of_services = of_services?;
             of_services.iter().for_each(|finding| println!("{finding}"));
             findings.extend(of_services);
             if findings.iter().any(|finding| finding.severity == Severity::Error) {
@@ -305,16 +311,19 @@ async fn migrate(config: &Config, direction: Direction) -> Result<()> {
     let Some(db) = open::existing(config).await? else {
         return Err(open::no_database(config));
     };
-    match direction {
-        Direction::Up => {}
-        Direction::Down { steps } => db.migrate_down(steps).await?,
-        Direction::Status => {
-            for migration in Migrator::get_migration_with_status_read_only(db.write()).await? {
-                println!("{:<40} {}", migration.name(), migration.status());
-            }
-        }
+    let outcome = match direction {
+        Direction::Down { steps } => db.migrate_down(steps).await,
+        Direction::Up | Direction::Status => print_status(&db).await,
+    };
+    db.close().await?;
+    outcome
+}
+
+async fn print_status(db: &Db) -> Result<()> {
+    for migration in Migrator::get_migration_with_status_read_only(db.write()).await? {
+        println!("{:<40} {}", migration.name(), migration.status());
     }
-    db.close().await
+    Ok(())
 }
 
 async fn print_head(app: &App) -> Result<()> {

@@ -19,11 +19,16 @@ use crate::{
 /// refused leaves nothing behind. Returns the database as it is; `None` if an embedded one is not there yet.
 pub async fn check(config: &Config) -> Result<Option<Db>> {
     check_settings(config)?;
-    let db = existing(config).await?;
-    if let Some(db) = &db {
-        site::check_zone(db.read(), config.site.time_zone).await?;
+    let Some(db) = existing(config).await? else {
+        return Ok(None);
+    };
+    match site::check_zone(db.read(), config.site.time_zone).await {
+        Ok(()) => Ok(Some(db)),
+        Err(error) => {
+            db.close().await?;
+            Err(error)
+        }
     }
-    Ok(db)
 }
 
 /// Looks whether what the settings name can be used, beside databases.
@@ -46,7 +51,7 @@ pub(crate) fn check_settings(config: &Config) -> Result<()> {
 pub async fn existing(config: &Config) -> Result<Option<Db>> {
     let file = config.site.data_dir.join("marmalade.db");
     match &config.database.url {
-        Some(Secret(url)) => Db::pooled(url, config.database.pooler, 1, None).await.map(Some),
+        Some(Secret(url)) => Db::existing_postgres(url, config.database.pooler).await.map(Some),
         None if !file.exists() => Ok(None),
         None => Db::existing_sqlite(&file).await.map(Some),
     }
@@ -165,9 +170,9 @@ pub async fn open_existing(config: Config) -> Result<App> {
     let Some(db) = check(&config).await? else {
         return Err(no_database(&config));
     };
-    let is_empty = db.missing_migrations().await? == Db::all_migrations();
+    let missing = db.missing_migrations().await;
     db.close().await?;
-    if is_empty {
+    if missing? == Db::all_migrations() {
         let message =
             "The database holds no site yet; `marmalade migrate up`, or the first start of a server, makes one.";
         return Err(Error::BadInput(message.into()));

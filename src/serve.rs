@@ -46,9 +46,7 @@ struct Place {
 impl Place {
     /// Refuses what is unsafe in production, and what another server has. `db` is the database as it is, if it is there.
     async fn take(config: &Config, db: Option<&Db>) -> Result<Self> {
-        if config.site.mode == Mode::Production {
-            refuse_unsafe_config(config, db).await?;
-        }
+        refuse_unsafe_config(config, db).await?;
         let address = reserve(config.server.listen)?;
         let lock = match db {
             Some(db) if db.read().get_database_backend() == DbBackend::Postgres => {
@@ -91,10 +89,12 @@ fn listen(socket: TcpSocket) -> Result<TcpListener> {
 /// before anything is written.
 pub async fn start(config: Config, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
     let db = open::check(&config).await?;
-    let place = Place::take(&config, db.as_ref()).await?;
-    if let (Some(db), None) = (db, &config.database.url) {
+    let place = Place::take(&config, db.as_ref()).await;
+    // PostgreSQL's holds the lock.
+    if let Some(db) = db.filter(|_| place.is_err() || config.database.url.is_none()) {
         db.close().await?;
     }
+    let place = place?;
     let mut stop = Box::pin(stop);
     let app = tokio::select! {
         app = open::open_checked(config) => app?,
@@ -184,13 +184,12 @@ async fn wait_for_stop(app: App, stop: impl Future<Output = ()>) {
 /// Starts a worker, and runs jobs until `stop` completes. A start that is refused leaves nothing behind.
 pub async fn start_worker(config: Config, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
     let db = open::check(&config).await?;
-    if config.site.mode == Mode::Production {
-        refuse_unsafe_config(&config, db.as_ref()).await?;
-    }
-    let address = config.server.worker_listen.map(reserve).transpose()?;
+    let is_safe = refuse_unsafe_config(&config, db.as_ref()).await;
     if let Some(db) = db {
         db.close().await?;
     }
+    is_safe?;
+    let address = config.server.worker_listen.map(reserve).transpose()?;
     let mut stop = Box::pin(stop);
     let app = tokio::select! {
         app = open::open_checked(config) => app?,
@@ -229,8 +228,11 @@ async fn work(app: App, address: Option<TcpSocket>, stop: impl Future<Output = (
     app.db.close().await
 }
 
-/// Runs `marmalade check --deploy`: logs warnings, and refuses to serve on errors.
+/// In production runs `marmalade check --deploy`: logs warnings, and refuses to serve on errors.
 async fn refuse_unsafe_config(config: &Config, db: Option<&Db>) -> Result<()> {
+    if config.site.mode != Mode::Production {
+        return Ok(());
+    }
     let mut findings = deploy::of_config(config);
     findings.extend(deploy::of_services(config, db).await?);
     let (errors, warnings): (Vec<_>, Vec<_>) = findings

@@ -54,10 +54,12 @@ pub(super) fn options(
     }
 }
 
+/// What to do about a pooler that nobody spoke of.
+pub(crate) const ADVICE: &str = "A pooler such as PgBouncer stands before the database of DATABASE_URL. Set \
+                                 MARMALADE_DATABASE_POOLER=transaction, or let DATABASE_URL name PostgreSQL itself.";
+
 /// What to do about an error that only a pooler in front of PostgreSQL explains.
 pub fn about_pooler(error: &Error) -> Option<&'static str> {
-    const ADVICE: &str = "A pooler such as PgBouncer stands before the database of DATABASE_URL. Set \
-                          MARMALADE_DATABASE_POOLER=transaction, or let DATABASE_URL name PostgreSQL itself.";
     let (DbErr::Conn(RuntimeErr::SqlxError(error))
     | DbErr::Exec(RuntimeErr::SqlxError(error))
     | DbErr::Query(RuntimeErr::SqlxError(error))) = error.cause()?.downcast_ref()?

@@ -22,7 +22,8 @@ use std::{
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, QueryResult, Statement, TryGetable, Value,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, QueryResult,
+    Statement, TransactionTrait, TryGetable, Value,
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -85,7 +86,6 @@ impl fmt::Display for Copied {
 }
 
 /// Copies an embedded database, that of `file` or of the data folder, into the PostgreSQL of `DATABASE_URL`.
-#[expect(clippy::disallowed_methods, reason = "no event or job follows from it")]
 pub async fn copy(config: &Config, file: Option<&Path>) -> Result<Vec<Copied>> {
     let Some(Secret(url)) = &config.database.url else {
         return Err(refusal(
@@ -100,7 +100,15 @@ pub async fn copy(config: &Config, file: Option<&Path>) -> Result<Vec<Copied>> {
         return Err(refusal(format!("{folder} has no file `secret`. {ABOUT_SECRETS}")));
     }
     open::check_settings(config)?;
-    let source = db::snapshot(file).await?;
+    let embedded = db::source(file).await?;
+    let outcome = copy_from(&embedded, file, config, url).await;
+    embedded.close().await?;
+    outcome
+}
+
+#[expect(clippy::disallowed_methods, reason = "no event or job follows from it")]
+async fn copy_from(embedded: &DatabaseConnection, file: &Path, config: &Config, url: &str) -> Result<Vec<Copied>> {
+    let source = embedded.begin().await?;
     must_have_our_migrations(&source, file).await?;
     must_have_no_old_jobs(&source).await?;
 
@@ -131,6 +139,7 @@ pub async fn copy(config: &Config, file: Option<&Path>) -> Result<Vec<Copied>> {
     }
     drop(alone);
     db.close().await?;
+    source.rollback().await?;
     Ok(copied)
 }
 

@@ -21,11 +21,13 @@ enum Kind {
     /// An embedded database: the kernel's lock of a file beside it.
     File { _locked: File },
     /// PostgreSQL: an advisory lock, held by a transaction that stays open.
-    Postgres {
-        db: Db,
-        is_fleet: bool,
-        held: DatabaseTransaction,
-    },
+    Postgres(Box<Postgres>),
+}
+
+struct Postgres {
+    db: Db,
+    is_fleet: bool,
+    held: Option<DatabaseTransaction>,
 }
 
 impl ServerLock {
@@ -51,21 +53,26 @@ impl ServerLock {
 
     /// Takes the lock of a PostgreSQL database, shared by a fleet or exclusive.
     pub(super) async fn of_postgres(db: Db, is_fleet: bool) -> Result<Self> {
-        let held = db.single_server_or_fleet(is_fleet).await?;
-        Ok(Self(Kind::Postgres { db, is_fleet, held }))
+        let held = Some(db.single_server_or_fleet(is_fleet).await?);
+        Ok(Self(Kind::Postgres(Box::new(Postgres { db, is_fleet, held }))))
     }
 
     /// Makes sure that the lock is held: PostgreSQL's is lost with its connection, and then taken again. Refused if
     /// another server has it by now.
     pub(super) async fn renew(&mut self) -> Result<()> {
-        let Kind::Postgres { db, is_fleet, held } = &mut self.0 else {
+        let Kind::Postgres(lock) = &mut self.0 else {
             return Ok(());
         };
-        if held.execute_unprepared("SELECT 1").await.is_ok() {
+        let Postgres { db, is_fleet, held } = &mut **lock;
+        if let Some(tx) = held
+            && tx.execute_unprepared("SELECT 1").await.is_ok()
+        {
             return Ok(());
         }
         tracing::warn!("the lock of the servers was lost with its connection; it is taken again");
-        *held = db.single_server_or_fleet(*is_fleet).await?;
+        // The lost connection may be the only one that there may be.
+        *held = None;
+        *held = Some(db.single_server_or_fleet(*is_fleet).await?);
         Ok(())
     }
 }

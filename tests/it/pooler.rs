@@ -151,7 +151,7 @@ impl Student {
             }
             let submit = "mutation($input: SubmitAttemptInput!) { submitAttempt(input: $input) {
                 attempt { result { rightCount wrongCount } } errors { message } } }";
-            let input = json!({"attemptId": attempt["id"], "idempotencyKey": "once"});
+            let input = json!({"attemptId": attempt["id"], "idempotencyKey": "once and for all"});
             let submitted = self.run(submit, json!({"input": input})).await;
             let result = &submitted["submitAttempt"]["attempt"]["result"];
             let taken = result["rightCount"].as_u64().zip(result["wrongCount"].as_u64());

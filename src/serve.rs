@@ -1,5 +1,6 @@
 //! Starting and stopping: from a configuration to a server that answers.
 
+mod lock;
 mod unread;
 
 use std::{
@@ -20,24 +21,26 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     sync::{Semaphore, oneshot::Receiver},
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::{io::InspectReader, sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
+use self::lock::ServerLock;
 use crate::{
     app::App,
     background,
-    config::Mode,
-    db::AdvisoryLock,
+    config::{Config, Mode},
+    db::Db,
     demo,
     error::{Error, Result},
     http,
     limit::{Who, slots::Slots},
+    open,
     ops::deploy::{self, Severity},
     telemetry,
 };
@@ -53,25 +56,94 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// Requests of one HTTP/2 connection at once, as many as RFC 9113 (section 6.5.2) recommends at least.
 const HTTP2_REQUESTS: u32 = 100;
 
+/// What a server holds before it writes anything.
+struct Place {
+    /// The address, on which nobody is answered yet.
+    address: TcpSocket,
+    lock: ServerLock,
+}
+
+impl Place {
+    /// Refuses what is unsafe in production, and what another server has. `db` is the database as it is, if it is there.
+    async fn take(config: &Config, db: Option<&Db>) -> Result<Self> {
+        refuse_unsafe_config(config, db).await?;
+        let address = reserve(config.server.listen)?;
+        let lock = match db {
+            Some(db) if db.read().get_database_backend() == DbBackend::Postgres => {
+                ServerLock::of_postgres(db.clone(), config.redis.url.is_some()).await?
+            }
+            _ => {
+                open::make_private(&config.site.data_dir)?;
+                ServerLock::of_folder(&config.site.data_dir)?
+            }
+        };
+        Ok(Self { address, lock })
+    }
+}
+
+/// Takes an address, on which nobody is answered yet.
+fn reserve(address: SocketAddr) -> Result<TcpSocket> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    };
+    let bound = socket.and_then(|socket| {
+        // So that a restart need not wait for the connections of before.
+        socket.set_reuseaddr(cfg!(unix))?;
+        socket.bind(address)?;
+        Ok(socket)
+    });
+    bound.map_err(|error| Error::internal(format!("{address}: {error}")))
+}
+
+/// Listens on an address that was reserved.
+fn listen(socket: TcpSocket) -> Result<TcpListener> {
+    const BACKLOG: u32 = 1024;
+    socket
+        .listen(BACKLOG)
+        .map_err(|error| Error::internal(format!("the address can't be listened on: {error}")))
+}
+
+/// Starts a server, and serves until `stop` completes. A start that is refused leaves nothing behind: all is checked
+/// before anything is written.
+pub async fn start(config: Config, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    let db = open::check(&config).await?;
+    let place = Place::take(&config, db.as_ref()).await;
+    // PostgreSQL's holds the lock.
+    if let Some(db) = db.filter(|_| place.is_err() || config.database.url.is_none()) {
+        db.close().await?;
+    }
+    let place = place?;
+    let mut stop = Box::pin(stop);
+    let app = tokio::select! {
+        app = open::open_checked(config) => app?,
+        // Nothing is done by half: what was begun is rolled back.
+        () = &mut stop => return Ok(()),
+    };
+    serve_at(place, app, stop).await
+}
+
+/// Serves an application until `stop` completes.
+pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    let place = Place::take(&app.config, Some(&app.db)).await?;
+    serve_at(place, app, stop).await
+}
+
 /// Serves until `stop` completes: then no new connections are accepted, requests in flight are finished, and streams
 /// are closed so that clients reconnect elsewhere.
-pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-    if app.config.site.mode == Mode::Production {
-        refuse_unsafe_config(&app).await?;
-    } else if let Some(exposed) = deploy::exposed_development(&app.config) {
-        tracing::warn!(about = exposed.about, "{}", exposed.message);
-    }
-    let server_lock = app.db.single_server_or_fleet(app.fleet.is_some()).await?;
+async fn serve_at(place: Place, app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    let mut stop = Box::pin(stop);
     if app.config.site.demo {
-        let lock = app.db.advisory_lock(AdvisoryLock::Fill).await?;
-        if demo::fill_if_empty(&app).await? {
+        let filled = tokio::select! {
+            filled = demo::fill_if_empty(&app) => filled?,
+            () = &mut stop => return Ok(()),
+        };
+        if filled {
             tracing::info!("the empty database was filled with demo content");
         }
-        drop(lock);
     }
-    let listener = TcpListener::bind(app.config.server.listen)
-        .await
-        .map_err(|error| Error::internal(format!("{}: {error}", app.config.server.listen)))?;
+    let listener = listen(place.address)?;
     let address = listener.local_addr().map_err(Error::internal)?;
     announce(&app, address).await?;
 
@@ -82,7 +154,7 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     }
     tokio::spawn(wait_for_stop(app.clone(), stop));
     let (served, all_served) = tokio::sync::oneshot::channel::<()>();
-    let lock_task = tokio::spawn(hold_server_lock(app.clone(), server_lock, all_served));
+    let lock_task = tokio::spawn(hold_server_lock(app.clone(), place.lock, all_served));
     let serving = accept(listener, http::router(app.clone()), app.clone());
     let deadline = async {
         app.shutdown.cancelled().await;
@@ -94,38 +166,26 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     }
     tasks.close();
     tasks.wait().await;
-    // The database closes when all its connections are back, and this holds one.
+    // The database closes when all its connections are back, and this may hold one.
     drop(served);
     let lock_outcome = lock_task.await.map_err(Error::internal)?;
     app.db.close().await?;
     lock_outcome
 }
 
-/// Holds the advisory lock of servers until all requests are served. The lock is lost with its connection, and then
-/// taken again. A server that finds it taken by another stops.
-async fn hold_server_lock(app: App, mut lock: Option<DatabaseTransaction>, mut all_served: Receiver<()>) -> Result<()> {
+/// Holds the lock of servers until all requests are served. A server that lost it to another stops.
+async fn hold_server_lock(app: App, mut lock: ServerLock, mut all_served: Receiver<()>) -> Result<()> {
     const CHECK_INTERVAL: Duration = Duration::from_secs(5);
     while tokio::time::timeout(CHECK_INTERVAL, &mut all_served).await.is_err() {
-        let Some(held) = &lock else { continue };
-        if held.execute_unprepared("SELECT 1").await.is_ok() {
-            continue;
-        }
-        tracing::warn!("the lock of the servers was lost with its connection; it is taken again");
-        while let Err(error) = app
-            .db
-            .single_server_or_fleet(app.fleet.is_some())
-            .await
-            .map(|again| lock = again)
-        {
-            if matches!(&error, Error::BadInput(_)) {
+        match lock.renew().await {
+            Err(error @ Error::BadInput(_)) => {
                 tracing::error!(cause = error.describe(), "this server stops");
                 app.stopping.cancel();
                 app.shutdown.cancel();
                 return Err(error);
             }
-            if tokio::time::timeout(CHECK_INTERVAL, &mut all_served).await.is_ok() {
-                return Ok(());
-            }
+            Err(error) => tracing::warn!(cause = error.describe(), "the lock of the servers is not held"),
+            Ok(()) => {}
         }
     }
     Ok(())
@@ -140,22 +200,40 @@ async fn wait_for_stop(app: App, stop: impl Future<Output = ()>) {
     app.shutdown.cancel();
 }
 
-/// Runs jobs until `stop` completes, and serves only health and metrics.
-pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-    if app.config.site.mode == Mode::Production {
-        refuse_unsafe_config(&app).await?;
+/// Starts a worker, and runs jobs until `stop` completes. A start that is refused leaves nothing behind.
+pub async fn start_worker(config: Config, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    let db = open::check(&config).await?;
+    let is_safe = refuse_unsafe_config(&config, db.as_ref()).await;
+    if let Some(db) = db {
+        db.close().await?;
     }
+    is_safe?;
+    let address = config.server.worker_listen.map(reserve).transpose()?;
+    let mut stop = Box::pin(stop);
+    let app = tokio::select! {
+        app = open::open_checked(config) => app?,
+        () = &mut stop => return Ok(()),
+    };
+    work(app, address, stop).await
+}
+
+/// Runs jobs until `stop` completes, and serves only health and metrics.
+async fn work(app: App, address: Option<TcpSocket>, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
     let tasks = TaskTracker::new();
     tasks.spawn(background::keep_channel(app.clone()));
     background::work(&app, &tasks);
-    if let Some(address) = app.config.server.worker_listen {
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| Error::internal(format!("{address}: {error}")))?;
+    if let Some(socket) = address {
+        let listener = listen(socket)?;
         let address = listener.local_addr().map_err(Error::internal)?;
         println!("Marmalade runs jobs; health and metrics at http://{address}");
         tasks.spawn(accept(listener, http::machines(app.clone()), app.clone()));
     } else {
         println!("Marmalade runs jobs");
+    }
+    if deploy::leads_here(&app.config.site.url) {
+        // A server's own address may do on its machine; a worker has none.
+        let url = &app.config.site.url;
+        println!("  Links in emails lead to {url}: set MARMALADE_SITE_URL if the site's pages are elsewhere");
     }
     wait_for_stop(app.clone(), stop).await;
     tasks.close();
@@ -163,10 +241,17 @@ pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> 
     app.db.close().await
 }
 
-/// Runs `marmalade check --deploy`: logs warnings, and refuses to serve on errors.
-async fn refuse_unsafe_config(app: &App) -> Result<()> {
-    let (errors, warnings): (Vec<_>, Vec<_>) = deploy::check(&app.config, &app.db)
-        .await?
+/// In production runs `marmalade check --deploy`: logs warnings, and refuses to serve on errors.
+async fn refuse_unsafe_config(config: &Config, db: Option<&Db>) -> Result<()> {
+    if config.site.mode != Mode::Production {
+        if let Some(exposed) = deploy::exposed_development(config) {
+            tracing::warn!(about = exposed.about, "{}", exposed.message);
+        }
+        return Ok(());
+    }
+    let mut findings = deploy::of_config(config);
+    findings.extend(deploy::of_services(config, db).await?);
+    let (errors, warnings): (Vec<_>, Vec<_>) = findings
         .into_iter()
         .partition(|finding| finding.severity == Severity::Error);
     for warning in warnings {

@@ -50,6 +50,15 @@ pub struct Registration {
     pub password: String,
 }
 
+impl Registration {
+    /// Whether it can be used, as far as that shows without a database.
+    pub fn check(&self) -> Result<()> {
+        text::email("email", &self.email)?;
+        text::handle("handle", &self.handle)?;
+        text::password("password", self.password.clone()).map(drop)
+    }
+}
+
 /// Creates an account of any role, for staff.
 pub async fn create(site: &Site, registration: Registration, role: Role, cause: &Cause) -> Result<user::Model> {
     let now = &cause.now;

@@ -270,17 +270,31 @@ pub(crate) fn hash(token: &str) -> Vec<u8> {
 
 /// The secret kept in `file`, generated at the first start and readable by its owner only.
 pub(crate) fn secret_of_file(file: &Path, random: [u8; 32]) -> io::Result<Secret<String>> {
+    if let Some(secret) = read_secret(file)? {
+        return Ok(secret);
+    }
+    let secret = Secret(URL_SAFE_NO_PAD.encode(random));
+    // Whole or not there: of processes that start at once, one makes it and the others read it.
+    let own = file.with_extension(kid(&secret));
+    write_for_owner(&own, &secret.0)?;
+    let linked = fs::hard_link(&own, file);
+    fs::remove_file(&own)?;
+    match linked {
+        Ok(()) => Ok(secret),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_secret(file)?.ok_or(error),
+        Err(error) => Err(error),
+    }
+}
+
+/// The secret kept in `file`, if it is there.
+pub(crate) fn read_secret(file: &Path) -> io::Result<Option<Secret<String>>> {
     match fs::read_to_string(file) {
-        Ok(text) if text.trim().len() >= 32 => Ok(Secret(text.trim().to_owned())),
+        Ok(text) if text.trim().len() >= 32 => Ok(Some(Secret(text.trim().to_owned()))),
         Ok(_) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "it holds less than 32 characters; remove it to have a new one generated",
         )),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let secret = URL_SAFE_NO_PAD.encode(random);
-            write_for_owner(file, &secret)?;
-            Ok(Secret(secret))
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -1,9 +1,9 @@
 //! Content and students to try things out with. The questions are in the format that staff import.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, PaginatorTrait};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait};
 
 use crate::{
     account::session::{self, Device},
@@ -12,6 +12,7 @@ use crate::{
     auth::{password, role::Role},
     change::{Cause, Change},
     clock::Moment,
+    db::{self, AdvisoryLock, Db},
     entity::{quiz::ReviewOpens, session::Client, user},
     error::{Error, Result},
     id::QuizId,
@@ -21,6 +22,7 @@ use crate::{
         Marking,
         author::{self, NewQuiz},
     },
+    secret::Secret,
 };
 
 /// The password of every demo account.
@@ -83,11 +85,41 @@ pub async fn is_present(conn: &impl ConnectionTrait) -> Result<bool> {
     Ok(user::Entity::demo().count(conn).await? > 0)
 }
 
-/// Fills a database without accounts. Returns whether it did.
+/// Fills a database without accounts, with everything or nothing: until it is full nobody else sees any of it. Returns
+/// whether it did.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what must follow is done by the changes within it"
+)]
 pub async fn fill_if_empty(app: &App) -> Result<bool> {
     if user::Entity::present().count(app.db.read()).await? > 0 {
         return Ok(false);
     }
+    let tx = Arc::new(app.db.begin().await?);
+    db::advisory_lock(&*tx, AdvisoryLock::Fill).await?;
+    // Another server may have been first.
+    if user::Entity::present().count(&*tx).await? > 0 {
+        return Ok(false);
+    }
+    let inside = inside(app, tx.clone()).await?;
+    fill(&inside).await?;
+    drop(inside);
+    let tx = Arc::into_inner(tx).ok_or_else(|| Error::internal("the transaction of the demo content is still used"))?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// The same site, all of whose statements run in a transaction. What must follow its changes, other servers' indexes say,
+/// waits in the outbox for the commit.
+async fn inside(app: &App, tx: Arc<DatabaseTransaction>) -> Result<App> {
+    let mut config = app.config.clone();
+    config.redis.url = None;
+    // Its sessions are old: nobody has a token of them.
+    let secret = Secret(hex::encode(app.now().random::<32>()));
+    App::new(config, &[secret], Db::within(tx), app.clock.clone()).await
+}
+
+async fn fill(app: &App) -> Result<()> {
     let now = app.now();
     let hash = password::hash(PASSWORD.into(), now.random()).await?;
     let month = now.at(now.at - Duration::from_secs(30 * 24 * 3600));
@@ -104,7 +136,7 @@ pub async fn fill_if_empty(app: &App) -> Result<bool> {
             history(app, &student, &quizzes, &mut chance, &now).await?;
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 async fn quizzes(app: &App, now: &Moment) -> Result<Vec<QuizId>> {

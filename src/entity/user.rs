@@ -122,6 +122,11 @@ impl Entity {
         Self::find().filter(Column::HandleLook.eq(text::look(handle)).or(same))
     }
 
+    /// Accounts whose address is at this domain, in whatever state.
+    pub fn with_domain(domain: &str) -> Select<Self> {
+        Self::find().filter(Column::Email.ends_with(format!("@{domain}")))
+    }
+
     /// Demo accounts.
     pub fn demo() -> Select<Self> {
         Self::find().filter(Column::Demo.eq(true))

@@ -67,15 +67,33 @@ pub struct Report {
     json: bool,
 }
 
-/// Imports a file. Rows that can't be used are reported and left out; nothing is imported of a file that can't be read.
-pub async fn run(site: &Site, file: &File, cause: &Cause) -> Result<Report> {
-    let path = file.file.display();
-    let bytes = std::fs::read(&file.file).map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
-    let name = file.file.file_name().map(|name| name.to_string_lossy().into_owned());
-    let sheets = read_in_child(name.unwrap_or_default(), bytes, file.order.sheet.clone()).await?;
-    let sheets = sheets.map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
+/// A file that was read.
+pub struct Readable {
+    sheets: Vec<Sheet>,
+    order: Order,
+    json: bool,
+}
+
+impl File {
+    /// Reads the file; it may need no database then.
+    pub async fn read(self) -> Result<Readable> {
+        let path = self.file.display();
+        let bytes = std::fs::read(&self.file).map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
+        let name = self.file.file_name().map(|name| name.to_string_lossy().into_owned());
+        let sheets = read_in_child(name.unwrap_or_default(), bytes, self.order.sheet.clone()).await?;
+        let sheets = sheets.map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
+        Ok(Readable {
+            sheets,
+            order: self.order,
+            json: self.json,
+        })
+    }
+}
+
+/// Imports a file. Rows that can't be used are reported and left out.
+pub async fn run(site: &Site, file: Readable, cause: &Cause) -> Result<Report> {
     let mut change = Change::begin(site, cause).await?;
-    let sheets = import(&mut change, sheets, &file.order).await?;
+    let sheets = import(&mut change, file.sheets, &file.order).await?;
     change.commit().await?;
     Ok(Report {
         sheets,

@@ -54,17 +54,23 @@ pub async fn check(config: &Config, db: &Db) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Unsafe settings of the database and Redis.
-pub async fn of_services(config: &Config, db: &Db) -> Result<Vec<Finding>> {
+/// Unsafe settings of the database and Redis. An embedded database may not be there yet.
+pub async fn of_services(config: &Config, db: impl Into<Option<&Db>>) -> Result<Vec<Finding>> {
+    let db = db.into();
     let mut findings = Vec::new();
     if let Some(Secret(url)) = &config.redis.url {
         findings.extend(of_redis(&Fleet::new(url, &config.redis.prefix, Vec::new())?).await);
     }
-    let pending = db.missing_migrations().await?;
+    let pending = match db {
+        Some(db) => db.missing_migrations().await?,
+        None => Db::all_migrations(),
+    };
     if pending > 0 {
         let message = format!("{pending} migrations are not applied yet; `serve` will apply them");
         findings.push(warning("marmalade migrate up", message));
-    } else if demo::is_present(db.read()).await? {
+    } else if let Some(db) = db
+        && demo::is_present(db.read()).await?
+    {
         let message = "the database holds demo accounts, whose passwords are public; use another database";
         findings.push(error("DATABASE_URL or MARMALADE_DATA_DIR", message));
     }
@@ -135,7 +141,12 @@ fn addresses(config: &Config, findings: &mut Vec<Finding>) {
         findings.push(error("MARMALADE_MODE", message));
     }
     let is_plain = |url: &str| Url::parse(url).is_ok_and(|url| url.scheme() == "http");
-    if is_plain(&config.site.url) {
+    if leads_here(&config.site.url) {
+        let url = &config.site.url;
+        let message =
+            format!("links in emails would lead to {url}, which is this machine; name the address of the site's pages");
+        findings.push(error("MARMALADE_SITE_URL", message));
+    } else if is_plain(&config.site.url) {
         let message = "links in emails, which are as good as passwords, lead to plain HTTP; begin it with https://";
         findings.push(error("MARMALADE_SITE_URL", message));
     }
@@ -214,6 +225,16 @@ fn are_too_many(networks: &[IpNet]) -> bool {
 
 fn net(address: impl Into<IpAddr>, prefix: u8) -> IpNet {
     IpNet::new_assert(address.into(), prefix)
+}
+
+/// Whether a page's address is that of the machine itself, as it is without MARMALADE_SITE_URL.
+pub(crate) fn leads_here(url: &str) -> bool {
+    let is_any = |host: &str| {
+        host.trim_matches(['[', ']'])
+            .parse()
+            .is_ok_and(|ip: IpAddr| ip.is_unspecified())
+    };
+    Url::parse(url).is_ok_and(|url| is_local(&url) || url.host_str().is_some_and(is_any))
 }
 
 /// Whether the address is public.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use uuid::Uuid;
 
+use super::indexes;
 use crate::{
     app::App,
     audit,
@@ -131,6 +132,7 @@ pub async fn verify(app: &App) -> Result<Vec<String>> {
     compare("roll-up", &expected.shown, &stored.shown, &mut findings);
     compare("withheld roll-up", &expected.withheld, &stored.withheld, &mut findings);
     findings.extend(app.boards.ranks.differences(conn).await?);
+    findings.extend(indexes::differences(&app.db).await?);
     findings.extend(unused_indexes(app).await?);
     findings.extend(audit::check(&app.db, &app.keys).await?);
     Ok(findings)

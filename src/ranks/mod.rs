@@ -15,7 +15,6 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use futures_util::TryStreamExt;
-use sea_orm::DatabaseConnection;
 use uuid::Uuid;
 
 use self::{
@@ -26,7 +25,14 @@ use self::{
     shared::Shared,
     snapshot::snapshot,
 };
-use crate::{clock::Clock, db::Db, entity::standing, error::Result, fleet::Fleet, id::UserId};
+use crate::{
+    clock::Clock,
+    db::{Db, Pool},
+    entity::standing,
+    error::Result,
+    fleet::Fleet,
+    id::UserId,
+};
 
 /// The indexes of the boards in use. While one is unavailable, queries go to the [`tables`].
 pub struct Ranks {
@@ -121,7 +127,7 @@ impl Ranks {
 
     /// The boards that an index has otherwise than the tables, one line each. A difference that a commit under way
     /// explains is gone when it is looked for again.
-    pub async fn differences(&self, conn: &DatabaseConnection) -> Result<Vec<String>> {
+    pub async fn differences(&self, conn: &Pool) -> Result<Vec<String>> {
         const MAX_ROUNDS: usize = 25;
         let boards: Vec<(Uuid, String)> = standing::Entity::boards().into_tuple().all(conn).await?;
         let mut differences = Vec::new();

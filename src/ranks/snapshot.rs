@@ -2,14 +2,14 @@
 
 use chrono_tz::Tz;
 use futures_util::{Stream, TryStreamExt};
-use sea_orm::{DatabaseConnection, FromQueryResult};
+use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 use super::{board::Window, index::Update, question::Key};
 use crate::{
     calendar::midnight,
     clock::Time,
-    db::{Values, sql_of_each},
+    db::{Pool, Values, sql_of_each},
     error::{Error, Result},
     id::UserId,
 };
@@ -27,7 +27,7 @@ struct Member {
 /// The stored standings of boards, to build their indexes from, each with the index of its board. Includes unranked
 /// students, so that a delayed older update does not bring them back. One statement.
 pub(crate) async fn snapshot<'c>(
-    conn: &'c DatabaseConnection,
+    conn: &'c Pool,
     boards: &[Key],
     zone: Tz,
 ) -> Result<impl Stream<Item = Result<(usize, Update)>> + Send + use<'c>> {

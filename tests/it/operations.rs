@@ -604,11 +604,12 @@ async fn a_server_that_lost_its_place_to_another_stops() {
     let mut config = Config::default();
     config.database.url = Some(Secret(url.clone()));
     config.server.listen = "127.0.0.1:0".parse().expect("an address");
+    config.site.data_dir = app.folder().to_owned();
+    config.site.demo = false;
     let other = Db::postgres(&url, 2, None)
         .await
         .unwrap_or_else(|_| panic!("PostgreSQL opens"));
-    let serving = open::open(config).await.unwrap_or_else(|_| panic!("it opens"));
-    let server = tokio::spawn(serve::serve(serving, std::future::pending()));
+    let server = tokio::spawn(serve::start(config, std::future::pending()));
     let is_free = async || {
         let held = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted \
                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";

@@ -3,6 +3,7 @@
 
 pub mod fleet;
 pub mod servers;
+pub mod site;
 pub mod socket;
 
 use std::{
@@ -112,9 +113,33 @@ struct Resources {
 }
 
 /// A PostgreSQL database of a test's own.
-struct OwnDatabase {
+pub struct OwnDatabase {
     server: String,
     name: String,
+}
+
+impl OwnDatabase {
+    /// An empty one; `None` where PostgreSQL is not to be had.
+    pub async fn empty() -> Option<Self> {
+        static LOGGED: Once = Once::new();
+        let server = url_of("TEST_DATABASE_URL", "PostgreSQL", &LOGGED)?;
+        let admin = sea_orm::Database::connect(&server)
+            .await
+            .expect("TEST_DATABASE_URL can be reached");
+        let name = format!("marmalade_test_{}", uuid::Uuid::now_v7().simple());
+        let create = format!("CREATE DATABASE {name}");
+        admin.execute_unprepared(&create).await.expect("a database of its own");
+        Some(Self { server, name })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn url(&self) -> String {
+        let (server, _) = self.server.rsplit_once('/').expect("a database in TEST_DATABASE_URL");
+        format!("{server}/{}", self.name)
+    }
 }
 
 impl Drop for OwnDatabase {

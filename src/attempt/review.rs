@@ -18,6 +18,7 @@ use crate::{
         score::{self, Outcome},
     },
     site::Site,
+    text::Markdown,
 };
 
 /// A submitted attempt with the key.
@@ -35,7 +36,7 @@ pub(crate) struct Reviewed {
     pub outcome: Outcome,
     /// The points of the outcome, in thousandths.
     pub worth: i64,
-    pub explanation: Option<String>,
+    pub explanation: Option<Markdown>,
 }
 
 #[derive(FromQueryResult)]

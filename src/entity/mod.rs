@@ -30,5 +30,6 @@ pub mod session;
 pub mod site;
 pub mod standing;
 pub mod subject;
+pub mod unfinished_quiz;
 pub mod user;
 pub mod worker;

@@ -51,7 +51,7 @@ const NOT_COPIED: [&str; 6] = [
 ];
 
 /// Tables whose rows expire and that no other table references: rows missing at the source are deleted at the target.
-const TRANSIENT: [&str; 3] = ["background_jobs", "links", "outbox"];
+const TRANSIENT: [&str; 4] = ["background_jobs", "links", "outbox", "unfinished_quizzes"];
 
 /// Rows of one statement, which takes at most 65,535 parameters.
 const ROWS_AT_ONCE: usize = 1000;

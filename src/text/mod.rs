@@ -3,7 +3,7 @@
 mod markdown;
 pub(crate) mod url;
 
-pub(crate) use self::markdown::safe_markdown;
+pub use self::markdown::Markdown;
 
 use crate::error::{Error, Result};
 

@@ -14,6 +14,7 @@ mod edge;
 mod examples;
 mod fleet;
 mod floors;
+mod imports;
 mod jobs;
 mod limits;
 mod metrics;

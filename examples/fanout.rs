@@ -275,7 +275,7 @@ async fn quiz(app: &App) -> marmalade::error::Result<QuizId> {
     let now = app.now();
     let question = |i| NewQuestion {
         chapter: None,
-        text: format!("Question {i}?"),
+        text: format!("Question {i}?").into(),
         image: None,
         choices: vec!["right".into(), "wrong".into()],
         right: 0,

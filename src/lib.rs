@@ -79,4 +79,4 @@ mod setting;
 mod site;
 mod sync;
 pub mod telemetry;
-mod text;
+pub mod text;

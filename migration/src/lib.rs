@@ -28,6 +28,7 @@ mod m20261126_000012_imports;
 mod m20261126_000013_credentials;
 mod m20261126_000014_jobs_table;
 mod m20261126_000015_access_versions;
+mod m20261126_000016_import_findings;
 mod m20261126_000018_audit_keyed;
 mod m20261126_000019_result_visibility;
 mod m20261126_000021_handle_looks;
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000013_credentials::MIGRATION),
             Box::new(m20261126_000014_jobs_table::Migration),
             Box::new(m20261126_000015_access_versions::Migration),
+            Box::new(m20261126_000016_import_findings::MIGRATION),
             Box::new(m20261126_000018_audit_keyed::Migration),
             Box::new(m20261126_000019_result_visibility::MIGRATION),
             Box::new(m20261126_000021_handle_looks::MIGRATION),

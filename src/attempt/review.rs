@@ -20,6 +20,7 @@ use crate::{
         score::{self, Outcome},
     },
     site::Site,
+    text::Markdown,
 };
 
 /// A submitted attempt with the key.
@@ -37,7 +38,7 @@ pub(crate) struct Reviewed {
     pub outcome: Outcome,
     /// The points of the outcome, in thousandths.
     pub worth: i64,
-    pub explanation: Option<String>,
+    pub explanation: Option<Markdown>,
 }
 
 #[derive(FromQueryResult)]

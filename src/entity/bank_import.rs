@@ -29,6 +29,8 @@ pub struct Model {
     pub error: Option<String>,
     /// The request that sent the file.
     pub request_id: Option<String>,
+    /// The run that may write its quizzes.
+    pub writer: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -33,6 +33,7 @@ pub mod session;
 pub mod site;
 pub mod standing;
 pub mod subject;
+pub mod unfinished_quiz;
 pub mod user;
 pub mod withheld_rollup;
 pub mod worker;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::entity::prelude::*;
 
-use super::quiz;
+use super::{quiz, unfinished_quiz};
 use crate::{
     clock::Time,
     id::{QuizId, RevisionId},
@@ -70,10 +70,11 @@ impl Entity {
         Self::find().filter(Column::State.eq(State::Published))
     }
 
-    /// The draft of a quiz; for authoring only.
+    /// The draft of a quiz, once it is whole; for authoring only.
     pub fn draft_of(quiz: QuizId) -> Select<Self> {
         Self::find()
             .filter(Column::QuizId.eq(quiz))
+            .filter(Column::QuizId.not_in_subquery(unfinished_quiz::Entity::ids()))
             .filter(Column::State.eq(State::Draft))
     }
 }

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::text::is_unsafe;
+
 mod delimited;
 mod xlsx;
 
@@ -15,6 +17,9 @@ pub(super) const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
 pub(super) const MAX_SHEETS: usize = 50;
 /// The most filled rows under a sheet's header.
 pub(super) const MAX_ROWS: usize = 5_000;
+
+/// The most characters of a sheet's name that are shown.
+const MAX_NAME: usize = 100;
 
 /// One sheet: its name and its filled rows from top to bottom.
 #[derive(Debug)]
@@ -122,14 +127,20 @@ fn choose(there: Vec<String>, only: Option<&str>) -> Result<Vec<String>, Unreada
         Some(requested) if there.iter().any(|name| name == requested) => Ok(vec![requested.to_owned()]),
         Some(requested) => Err(Unreadable::NoSuchSheet {
             requested: requested.to_owned(),
-            there,
+            there: there.iter().map(|name| shown(name)).collect(),
         }),
     }
 }
 
+/// The name of a sheet as reports and titles show it. A spreadsheet program allows 31 characters; a file may claim more.
+fn shown(name: &str) -> String {
+    let typed = |c: &char| !is_unsafe(*c) && !c.is_control();
+    name.chars().filter(typed).take(MAX_NAME).collect()
+}
+
 impl Grid {
     fn new(name: &str, rows: Vec<Row>) -> Result<Grid, Unreadable> {
-        let name = name.to_owned();
+        let name = shown(name);
         if rows.len() > MAX_ROWS + 1 {
             return Err(Unreadable::TooManyRows { sheet: name });
         }

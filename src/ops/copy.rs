@@ -55,7 +55,7 @@ const NOT_COPIED: [&str; 6] = [
 
 /// Tables whose rows are purged or move, or are begun anew by whoever opens the database: rows missing at the source are deleted
 /// at the target. What references them is copied later.
-const TRANSIENT: [&str; 8] = [
+const TRANSIENT: [&str; 9] = [
     "audit_head",
     "background_jobs",
     "links",
@@ -63,6 +63,7 @@ const TRANSIENT: [&str; 8] = [
     "refresh_tokens",
     "registrations",
     "sessions",
+    "unfinished_quizzes",
     "withheld_rollups",
 ];
 

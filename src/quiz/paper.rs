@@ -21,6 +21,7 @@ use crate::{
     fleet::Health,
     id::{ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId},
     outbox::{Event, Follower, Topic},
+    text::Markdown,
 };
 
 /// A quiz was published, changed, deleted or restored.
@@ -47,7 +48,8 @@ pub struct Question {
     /// From 0, in the revision's order.
     pub position: i32,
     pub chapter: Option<ChapterId>,
-    pub text: String,
+    /// Made safe when it is read, too: older releases stored what they took for safe.
+    pub text: Markdown,
     pub image: Option<String>,
     pub choices: Vec<Choice>,
 }
@@ -56,14 +58,14 @@ pub struct Question {
 #[derive(Clone, Debug)]
 pub struct Choice {
     pub id: ChoiceId,
-    pub text: String,
+    pub text: Markdown,
 }
 
 /// The right answers and explanations of a revision, by one correction. Only a review reads it.
 #[derive(Debug, Default)]
 pub struct Key {
     pub right: HashMap<QuestionId, ChoiceId>,
-    pub explanations: HashMap<QuestionId, String>,
+    pub explanations: HashMap<QuestionId, Markdown>,
 }
 
 /// A quiz of the catalogue with its current revision.
@@ -197,7 +199,7 @@ impl Papers {
             let of_question = choices.entry(choice.question_id).or_default();
             of_question.push(Choice {
                 id: choice.id,
-                text: choice.text,
+                text: choice.text.into(),
             });
         }
         let mut questions: HashMap<RevisionId, Vec<_>> = HashMap::new();
@@ -207,7 +209,7 @@ impl Papers {
                 id: question.id,
                 position: question.position,
                 chapter: question.chapter_id,
-                text: question.text,
+                text: question.text.into(),
                 image: question.image,
                 choices: choices.remove(&question.id).unwrap_or_default(),
             }));
@@ -246,7 +248,7 @@ impl Papers {
                     key.right.insert(row.question_id, right);
                 }
                 if let Some(explanation) = row.explanation {
-                    key.explanations.insert(row.question_id, explanation);
+                    key.explanations.insert(row.question_id, explanation.into());
                 }
             }
             for (wanted, key) in unknown.iter().zip(keys) {

@@ -5,10 +5,10 @@ mod handle;
 mod markdown;
 pub(crate) mod url;
 
+pub use self::markdown::Markdown;
 pub(crate) use self::{
     email::{email, email_key},
     handle::{handle, look, own_handle},
-    markdown::safe_markdown,
 };
 
 use crate::error::{Error, Result};

@@ -170,7 +170,7 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
            VALUES (randomblob(16), 'of_a_newer_release', '{}', FALSE, 0, 'QUEUED', 0, 10, 7, 7); \
          INSERT INTO daily_metrics VALUES ('1999-12-31', 1, 2, 3, 4, 5); \
          INSERT INTO bank_imports SELECT randomblob(16), id, 'bank.csv', x'0001ff', 'A quiz', 'Physics', NULL, TRUE, 7, \
-           NULL, NULL, NULL, 'a request' FROM users LIMIT 1",
+           NULL, NULL, NULL, 'a request', NULL FROM users LIMIT 1",
     )
     .await;
 

@@ -17,6 +17,7 @@ mod examples;
 mod fleet;
 mod floors;
 mod http2;
+mod imports;
 mod indexes;
 mod integrity;
 mod jobs;

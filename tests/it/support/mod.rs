@@ -539,11 +539,11 @@ impl TestApp {
         let questions: Vec<_> = (0..questions)
             .map(|i| NewQuestion {
                 chapter: Some(format!("Chapter {}", i % 3)),
-                text: format!("Question {i}?"),
+                text: format!("Question {i}?").into(),
                 image: None,
-                choices: ["right", "wrong", "also wrong"].map(String::from).to_vec(),
+                choices: ["right", "wrong", "also wrong"].map(Into::into).to_vec(),
                 right: 0,
-                explanation: Some(format!("CANARY explanation {i}")),
+                explanation: Some(format!("CANARY explanation {i}").into()),
             })
             .collect();
         let made = async {

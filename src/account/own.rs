@@ -15,7 +15,7 @@ use crate::{
     change::{Cause, Change},
     clock::{Moment, Time},
     db::sql,
-    entity::{link, user},
+    entity::{self, link, user},
     error::{Error, Result},
     id::UserId,
     jobs::{self, Job, Run},
@@ -146,6 +146,16 @@ pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
             // By another server.
             continue;
         }
+        let from_nowhere = entity::session::ActiveModel {
+            user_agent: Set(None),
+            address: Set(None),
+            ..Default::default()
+        };
+        entity::session::Entity::update_many()
+            .set(from_nowhere)
+            .filter(entity::session::Column::UserId.eq(*id))
+            .exec(&change)
+            .await?;
         link::Entity::delete_many()
             .filter(link::Column::UserId.eq(*id))
             .exec(&change)

@@ -8,8 +8,8 @@
 //! away holds the same row, so one of the two comes second and sees the other.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, ExecResult,
-    QueryFilter, QueryResult, Statement,
+    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, ExecResult, QueryResult,
+    Statement,
 };
 
 use crate::{
@@ -101,8 +101,8 @@ impl<'s> Change<'s> {
                 account.is_active() && viewer.is_issued_for(account.role, account.access_version)
             };
             // In a statement of its own: it sees what was committed while the account was waited for.
-            let session = session::Entity::of(viewer, cause.now.at).filter(session::Column::Id.eq(viewer.session()));
-            if !account.is_some_and(is_good) || session.one(&change.tx).await?.is_none() {
+            let session = session::Entity::of_access_token(viewer).one(&change.tx).await?;
+            if !account.is_some_and(is_good) || session.is_none() {
                 return Err(Error::Unauthenticated);
             }
         }

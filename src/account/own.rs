@@ -16,7 +16,7 @@ use crate::{
     clock::{Moment, Time},
     db::sql,
     entity::{
-        link,
+        self, link,
         result::Visibility,
         reviews::{self, Reviews},
         user,
@@ -154,6 +154,16 @@ pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
             // By another server.
             continue;
         }
+        let from_nowhere = entity::session::ActiveModel {
+            user_agent: Set(None),
+            address: Set(None),
+            ..Default::default()
+        };
+        entity::session::Entity::update_many()
+            .set(from_nowhere)
+            .filter(entity::session::Column::UserId.eq(*id))
+            .exec(&change)
+            .await?;
         link::Entity::delete_many()
             .filter(link::Column::UserId.eq(*id))
             .exec(&change)

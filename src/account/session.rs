@@ -293,9 +293,9 @@ pub(crate) async fn end(change: &mut Change<'_>, owner: UserId, ending: Ending) 
 }
 
 /// Deletes sessions that ended or expired a day ago, tokens that are too old for reuse to be detected, and links that
-/// expired a day ago. A thousand rows at a time, so that nobody waits for it.
+/// expired a day ago. Five hundred rows at a time, so that nobody waits for it.
 pub async fn purge(site: &Site, now: &Moment) -> Result<()> {
-    const AT_ONCE: u64 = 1000;
+    const AT_ONCE: u64 = 500;
     const DUE: [&str; 6] = [
         "refresh_tokens WHERE hash IN (SELECT t.hash FROM sessions s JOIN refresh_tokens t ON t.session_id = s.id \
            WHERE s.revoked_at < $1 LIMIT $2)",

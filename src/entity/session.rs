@@ -52,6 +52,13 @@ impl Entity {
             .filter(Column::ExpiresAt.gt(now))
     }
 
+    /// The session of the viewer's access token, unless it was ended.
+    pub fn of_access_token(viewer: &Viewer) -> Select<Self> {
+        Self::find_by_id(viewer.session())
+            .filter(Column::UserId.eq(viewer.user()))
+            .filter(Column::RevokedAt.is_null())
+    }
+
     /// The session that a refresh token names; for signing in only.
     pub fn of_token(session: SessionId) -> Select<Self> {
         Self::find_by_id(session)

@@ -97,7 +97,9 @@ pub async fn run(site: &Site, file: Readable, cause: &Cause) -> Result<Report> {
     let superseded = || Error::internal("another run has taken over an import that has but one");
     let mut run = Run::begin(site, cause, None).await?.ok_or_else(superseded)?;
     let imported = async {
-        let imported = import(&mut run, file.sheets, &file.order).await?.ok_or_else(superseded)?;
+        let imported = import(&mut run, file.sheets, &file.order)
+            .await?
+            .ok_or_else(superseded)?;
         let mut change = run.change().await?.ok_or_else(superseded)?;
         run.show(&mut change, file.order.publish).await?;
         change.commit().await?;

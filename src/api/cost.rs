@@ -79,7 +79,8 @@ fn charge_rows(ctx: &Context<'_>, rows: usize, cost_of_row: u64) -> Result<()> {
 /// The cost of the fields below a field, as validation counts them.
 fn below(field: &SelectionField<'_>) -> u64 {
     let cost = |field: SelectionField<'_>| rows_of(&field).saturating_mul(below(&field)).saturating_add(1);
-    field.selection_set().map(cost).fold(0, u64::saturating_add)
+    let fields = field.selection_set().filter(|field| field.name() != "__typename");
+    fields.map(cost).fold(0, u64::saturating_add)
 }
 
 /// The rows that validation counts for a field.

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter,
-    QuerySelect, Statement, Value, sea_query::OnConflict,
+    Statement, Value, sea_query::OnConflict,
 };
 
 pub use self::submit::{submit, sweep};

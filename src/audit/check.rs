@@ -22,22 +22,22 @@ pub(super) const AT_ONCE: u64 = 200;
 /// The problems of the log, one per line; none if it is whole.
 pub(crate) async fn check(db: &Db, keys: &Keys) -> Result<Vec<String>> {
     let conn = db.read();
-    let mut walk = Walk::new(keys);
+    let mut chain = Walk::new(keys);
     // A server may be sealing: the head is read after the entries, and entries again if it has gone on.
     let mut seen = None;
     let head = loop {
-        walk.to_the_end(conn).await?;
+        chain.walk(conn).await?;
         let head = audit_head::Entity::this().one(conn).await?;
-        let ahead = head.as_ref().is_some_and(|head| head.seq > walk.seq);
-        if !ahead || seen == Some(walk.seq) {
+        let ahead = head.as_ref().is_some_and(|head| head.seq > chain.seq);
+        if !ahead || seen == Some(chain.seq) {
             break head;
         }
-        seen = Some(walk.seq);
+        seen = Some(chain.seq);
     };
-    walk.end_at(head);
+    chain.end_at(head);
     // Two in one place, where the constraint against it was dropped, may be at the end of a page.
-    let stored = Entity::sealed_before(walk.seq.saturating_add(1)).count(conn).await?;
-    let mut findings = walk.findings(stored);
+    let stored = Entity::sealed_before(chain.seq.saturating_add(1)).count(conn).await?;
+    let mut findings = chain.findings(stored);
     let mut pages = Pages::default();
     while let Some(entries) = pages
         .next(conn, |last| Entity::unsealed(last.map(|entry| entry.id)))
@@ -168,7 +168,7 @@ impl<'k> Walk<'k> {
         }
     }
 
-    async fn to_the_end(&mut self, conn: &impl ConnectionTrait) -> Result<()> {
+    async fn walk(&mut self, conn: &impl ConnectionTrait) -> Result<()> {
         // Places before the first are none, and looked at nevertheless.
         let mut after = if self.entries == 0 { i64::MIN } else { self.seq };
         loop {

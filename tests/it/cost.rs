@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use axum::{body::to_bytes, http::StatusCode};
-use marmalade::{attempt, auth::role::Role, id::QuizId};
+use marmalade::{attempt, auth::role::Role, id::QuizId, limit::Allowance};
 use serde_json::{Value, json};
 
 use crate::{
@@ -23,7 +23,7 @@ async fn attempts(app: &TestApp, quiz: QuizId, students: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for _ in 0..students {
         let viewer = app.student().await.let_in().await.expect("signed in");
-        let started = attempt::start(&app.app, &viewer, quiz, &app.app.now()).await;
+        let started = attempt::start(&app.app, &viewer, quiz, Allowance::UNLIMITED, &app.app.now()).await;
         ids.push(started.unwrap_or_else(|_| panic!("an attempt")).attempt.id.encode());
     }
     ids

@@ -548,7 +548,7 @@ on_both_databases! {
     async fn what_has_ended_is_forgotten_after_a_day(app: TestApp) {
         let ada = app.register("ada").await;
         let ada_account = account(&app, &ada).await;
-        let device = Device { user_agent: Some("a phone".into()), address: Some([192, 0, 2, 7].into()) };
+        let device = Device { user_agent: Some("a phone".into()), address: Some([192, 0, 2, 7].into()), token: None };
         let cause = Cause::clock(&app.app.now());
         let open = async || session::open(&app.app, &ada_account, Client::Native, device.clone(), &cause).await;
         let tokens = open().await.ok().flatten().expect("a session");

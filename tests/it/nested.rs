@@ -268,11 +268,11 @@ async fn quiz(app: &TestApp, subject: &str, questions: usize) -> QuizId {
     };
     let question = |i: usize| NewQuestion {
         chapter: Some(format!("{subject} {i}")),
-        text: format!("Question {i}?"),
+        text: format!("Question {i}?").into(),
         image: None,
-        choices: ["right", "wrong"].map(String::from).to_vec(),
+        choices: ["right", "wrong"].map(Into::into).to_vec(),
         right: 0,
-        explanation: Some("Because.".to_owned()),
+        explanation: Some("Because.".into()),
     };
     let questions: Vec<_> = (0..questions).map(question).collect();
     let made = async {

@@ -149,7 +149,7 @@ const ATTACKS: &[Attack] = &[
         how: How::Sql("UPDATE audit_entries SET became = NULL WHERE object_id = 'user_7'") },
     Attack { name: "the signature of an entry is removed", found: &["user_7) is not signed"],
         how: How::Sql("UPDATE audit_entries SET signature = NULL WHERE object_id = 'user_7'") },
-    Attack { name: "the signatures of two entries are exchanged", found: &["user_7) has a forged signature", "user_8) has a forged signature"],
+    Attack { name: "the signature of an entry is that of another", found: &["user_7) has a forged signature"],
         how: How::Sql("UPDATE audit_entries SET signature = (SELECT other.signature FROM audit_entries other \
             WHERE other.object_id IN ('user_7', 'user_8') AND other.id <> audit_entries.id) WHERE object_id IN ('user_7', 'user_8')") },
     Attack { name: "the log is another site's", found: &["audit entries 1 (", ", whose secret is not configured", "names audit entry 6, is signed with the key"],

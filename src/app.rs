@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     account::profile::Profiles,
+    audit,
     auth::{revocation::Revocations, token::Keys},
     calendar::day_of,
     clock::{Clock, Moment},
@@ -72,6 +73,8 @@ impl App {
         telemetry::record();
         let now = Moment::of(&clock);
         let zone = site_zone(&db, config.site.time_zone, now.at).await?;
+        let keys = Keys::new(secrets)?.with_retired(&config.site.retired_secrets);
+        audit::seal::begin(&db, &keys).await?;
         let fleet = match &config.redis.url {
             Some(Secret(url)) => {
                 let scripts = ranks::shared::scripts().chain(limit::shared::scripts());
@@ -111,7 +114,7 @@ impl App {
             stopping: CancellationToken::new(),
             shutdown,
             site: Site {
-                keys: Keys::new(secrets)?,
+                keys,
                 limiter: Limiter::new(config.limits, clock.clone(), fleet.clone()),
                 mail: Mail::new(&config.mail, &config.site.data_dir, &config.site.url)?,
                 jobs: Queue::default(),

@@ -45,7 +45,7 @@ impl Cause {
 
     /// Records what happened outside of a transaction.
     pub async fn audit(&self, site: &Site, entry: Entry) -> Result<()> {
-        audit::record(site.db.write(), &self.source, entry, &self.now).await
+        audit::record(site.db.write(), &site.keys, &self.source, entry, &self.now).await
     }
 }
 
@@ -98,7 +98,7 @@ impl<'s> Change<'s> {
 
     /// Records an entry in the audit log.
     pub async fn audit(&self, entry: Entry) -> Result<()> {
-        audit::record(&self.tx, self.source(), entry, self.now()).await
+        audit::record(&self.tx, &self.site.keys, self.source(), entry, self.now()).await
     }
 
     /// Commits, then delivers the events and wakes the workers of this process. If the process dies in between, the

@@ -105,6 +105,12 @@ enum Direction {
 enum AuditAction {
     /// Seal what is not sealed yet and print the end of the log, to be kept elsewhere
     Head,
+    /// Accept the log as it is, with all that `verify` finds wrong with it; an entry says so
+    Accept {
+        /// Why, 3 to 500 characters, for the log
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 #[derive(Subcommand)]
@@ -192,6 +198,7 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
             let app = open::open(config).await?;
             let report = import::run(&app, &file, &Cause::clock(&app.now())).await?;
             print!("{report}");
+            seal_recorded(&app).await;
             return Ok(if report.is_clean() {
                 ExitCode::SUCCESS
             } else {
@@ -199,9 +206,7 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
             });
         }
         Command::User { action } => user(&open::open(config).await?, action).await?,
-        Command::Audit {
-            action: AuditAction::Head,
-        } => print_head(&open::open(config).await?).await?,
+        Command::Audit { action } => audit(&open::open(config).await?, action).await?,
         Command::Verify { head } => return prove(config, head.as_deref()).await,
         Command::Check { deploy: false } => println!("the configuration can be used"),
         Command::Check { deploy: true } => {
@@ -257,7 +262,8 @@ async fn prove(config: Config, head: Option<&Path>) -> Result<ExitCode> {
         println!("{} findings", findings.len());
         return Ok(ExitCode::FAILURE);
     }
-    println!("the audit log is whole; standings, roll-ups and indexes agree with the attempts");
+    let entries = seal::head(&app.db).await?.map_or(0, |head| head.sequence);
+    println!("the audit log is whole, {entries} entries; standings, roll-ups and indexes agree with the attempts");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -275,12 +281,38 @@ async fn migrate(config: &Config, direction: Direction) -> Result<()> {
     Ok(())
 }
 
-async fn print_head(app: &App) -> Result<()> {
-    seal::seal(&app.db, &app.keys).await?;
+async fn audit(app: &App, action: AuditAction) -> Result<()> {
+    if let AuditAction::Accept { reason } = action {
+        let cause = Cause::clock(&app.now());
+        let accepted = seal::accept(&app.db, &app.keys, &cause.source, &reason, &cause.now).await?;
+        for finding in &accepted {
+            println!("accepted: {finding}");
+        }
+        println!("{} findings are accepted; the log now ends with:", accepted.len());
+    }
+    seal_all(app).await?;
     let head = seal::head(&app.db).await?;
     let head = head.ok_or_else(|| Error::BadInput("Nothing has been recorded yet.".into()))?;
     println!("{}", serde_json::to_string(&head).map_err(Error::internal)?);
     Ok(())
+}
+
+/// Seals what this command has recorded: there may be no server for long. That it can't undoes nothing.
+async fn seal_recorded(app: &App) {
+    if let Err(error) = seal_all(app).await {
+        eprintln!("{}", error.describe());
+    }
+}
+
+async fn seal_all(app: &App) -> Result<()> {
+    let refused = seal::seal(&app.db, &app.keys).await?.refused;
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(Error::BadInput(format!(
+            "The audit log can't be sealed.\n{}",
+            refused.join("\n")
+        ))),
+    }
 }
 
 fn read_head(file: &Path) -> Result<seal::Head> {
@@ -313,6 +345,7 @@ async fn user(app: &App, action: UserAction) -> Result<()> {
             println!("{email} has its new role");
         }
     }
+    seal_recorded(app).await;
     Ok(())
 }
 

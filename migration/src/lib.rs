@@ -27,6 +27,7 @@ mod m20261126_000011_jobs;
 mod m20261126_000012_imports;
 mod m20261126_000013_credentials;
 mod m20261126_000014_jobs_table;
+mod m20261126_000018_audit_keyed;
 
 pub use m20261126_000014_jobs_table::carry_over as carry_over_jobs;
 
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000012_imports::MIGRATION),
             Box::new(m20261126_000013_credentials::MIGRATION),
             Box::new(m20261126_000014_jobs_table::Migration),
+            Box::new(m20261126_000018_audit_keyed::Migration),
         ]
     }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{RESTORABLE, hash_of, people, set_password, taken, with_password};
 use crate::{
     account::session::{self, Ending},
-    audit::{Action, Entry},
+    audit::{self, Action, Entry},
     auth::{Viewer, revocation::AccountChanged, role::Role},
     change::{Cause, Change},
     clock::{Moment, Time},
@@ -172,6 +172,7 @@ pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
             .filter(link::Column::UserId.eq(*id))
             .exec(&change)
             .await?;
+        audit::forget_reasons(&change, &id.encode()).await?;
         change.audit(Entry::of(Action::UserErased, id.encode())).await?;
         change.commit().await?;
     }

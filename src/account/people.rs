@@ -72,7 +72,7 @@ pub async fn with_email(conn: &impl ConnectionTrait, email: &str) -> Result<User
 
 /// Gives an account another role.
 pub async fn set_role(site: &Site, id: UserId, role: Role, cause: &Cause) -> Result<user::Model> {
-    alter(site, id, Action::RoleChanged, cause, |account| {
+    alter(site, id, Action::RoleChanged, None, cause, |account| {
         must_be_there(account)?;
         account.role = role;
         Ok(())
@@ -83,10 +83,10 @@ pub async fn set_role(site: &Site, id: UserId, role: Role, cause: &Cause) -> Res
 /// Shuts an account out: it leaves the boards and can't sign in until it is reinstated.
 pub async fn suspend(site: &Site, id: UserId, reason: &str, cause: &Cause) -> Result<user::Model> {
     let reason = text::reason("reason", reason)?;
-    alter(site, id, Action::UserSuspended, cause, |account| {
+    alter(site, id, Action::UserSuspended, Some(&reason), cause, |account| {
         must_be_there(account)?;
         account.suspended_at.get_or_insert(cause.now.at);
-        account.suspension_reason = Some(reason);
+        account.suspension_reason = Some(reason.clone());
         Ok(())
     })
     .await
@@ -94,7 +94,7 @@ pub async fn suspend(site: &Site, id: UserId, reason: &str, cause: &Cause) -> Re
 
 /// Lets a suspended account in again.
 pub async fn reinstate(site: &Site, id: UserId, cause: &Cause) -> Result<user::Model> {
-    alter(site, id, Action::UserReinstated, cause, |account| {
+    alter(site, id, Action::UserReinstated, None, cause, |account| {
         must_be_there(account)?;
         account.suspended_at = None;
         account.suspension_reason = None;
@@ -105,7 +105,7 @@ pub async fn reinstate(site: &Site, id: UserId, cause: &Cause) -> Result<user::M
 
 /// Brings a deleted account back, within 30 days. Its sessions stay ended.
 pub(crate) async fn restore(site: &Site, id: UserId, cause: &Cause) -> Result<user::Model> {
-    alter(site, id, Action::UserRestored, cause, |account| {
+    alter(site, id, Action::UserRestored, None, cause, |account| {
         if account
             .deleted_at
             .is_some_and(|deleted| cause.now.at.since(deleted) >= RESTORABLE)
@@ -134,6 +134,7 @@ async fn alter(
     site: &Site,
     id: UserId,
     action: Action,
+    reason: Option<&str>,
     cause: &Cause,
     become_of: impl FnOnce(&mut user::Model) -> Result<()>,
 ) -> Result<user::Model> {
@@ -166,7 +167,7 @@ async fn alter(
     let entry = Entry::of(action, id.encode())
         .was(access(&before))
         .became(access(&after));
-    change.audit(entry).await?;
+    change.audit(entry.reason(reason)).await?;
     let changed = AccountChanged {
         user: id,
         at: Some(cause.now.at),
@@ -206,7 +207,8 @@ fn conflict(message: &str) -> Error {
     Error::refused(UserErrorCode::Conflict, message)
 }
 
-/// The fields of an account that the audit log records. Excludes personal data, hence the reason for a suspension.
+/// The fields of an account that the audit log records. Excludes personal data; the reason for a suspension is recorded as the
+/// entry's, which can be erased.
 fn access(account: &user::Model) -> Value {
     json!({
         "role": account.role,

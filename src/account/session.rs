@@ -149,7 +149,8 @@ pub(crate) async fn refresh(site: &Site, refresh_token: &str, client: Client, ca
             .await?;
     } else if token.used_at.is_none_or(|used| now.at.since(used) > SHARED_REFRESH) {
         tracing::warn!(session = %session.id.0, "a refresh token was used again: its session is revoked");
-        let reused = Entry::of(Action::RefreshTokenReused, session.id.encode());
+        let reused = Entry::of(Action::RefreshTokenReused, session.id.encode())
+            .became(json!({"account": session.user_id.encode()}));
         change.audit(reused).await?;
         end(&mut change, session.user_id, Ending::One(session.id)).await?;
         change.commit().await?;

@@ -71,7 +71,7 @@ pub(crate) struct SetUserRoleInput {
 pub(crate) struct SuspendUserInput {
     /// The account.
     user_id: ID,
-    /// The reason, visible to admins and kept until the account is reinstated or erased.
+    /// The reason, visible to admins until the account is reinstated, and in the audit log until it is erased.
     reason: Reason,
 }
 

@@ -1,5 +1,8 @@
 //! The kinds of jobs, each from the domain that runs it.
 
+use sea_orm::ActiveEnum;
+use serde_json::json;
+
 use crate::{
     account::{
         link::{EmailChangeWarning, EmailConfirmationEmail, PasswordResetEmail},
@@ -8,7 +11,7 @@ use crate::{
     audit::{Action, Entry},
     change::{Cause, Change},
     dashboard::daily::CountDays,
-    entity::job,
+    entity::job::{self, State},
     error::Result,
     id::JobId,
     import::background::ReadBank,
@@ -37,7 +40,10 @@ pub(crate) fn kind(name: &str) -> Option<&'static Kind<Site>> {
 pub(crate) async fn retry(site: &Site, id: JobId, cause: &Cause) -> Result<job::Model> {
     let change = Change::begin(site, cause).await?;
     let job = jobs::retry(&change, id, &cause.now).await?;
-    change.audit(Entry::of(Action::JobRetried, id.encode())).await?;
+    let retried = Entry::of(Action::JobRetried, id.encode())
+        .was(json!({"state": State::Dead.to_value()}))
+        .became(json!({"state": job.state.to_value(), "kind": job.kind}));
+    change.audit(retried).await?;
     change.commit().await?;
     Ok(job)
 }

@@ -59,7 +59,50 @@ pub struct Keys {
     verifying: HashMap<String, DecodingKey>,
     /// One of each secret, the first one's first.
     refresh: Vec<[u8; 32]>,
-    audit: HashMap<String, [u8; 32]>,
+    audit: HashMap<String, AuditKeys>,
+}
+
+/// What a key of the audit log proves. Each purpose has a key of its own, so that no proof passes for another.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose {
+    /// A seal, as the previous release makes and expects it; and digests of email addresses.
+    Seal,
+    /// That a server, and nobody else, has written an entry.
+    Entry,
+    /// The reason that was given for an action.
+    Reason,
+    /// The place of an entry in the chain.
+    Chain,
+    /// The head of the chain.
+    Head,
+}
+
+impl Purpose {
+    const ALL: [Self; 5] = [Self::Seal, Self::Entry, Self::Reason, Self::Chain, Self::Head];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Seal => "audit",
+            Self::Entry => "audit entry",
+            Self::Reason => "audit reason",
+            Self::Chain => "audit chain",
+            Self::Head => "audit head",
+        }
+    }
+}
+
+/// The keys of the audit log from one secret.
+struct AuditKeys {
+    /// By purpose.
+    keys: [[u8; 32]; Purpose::ALL.len()],
+    is_retired: bool,
+}
+
+impl AuditKeys {
+    fn of(secret: &Secret<String>, is_retired: bool) -> (String, Self) {
+        let keys = Purpose::ALL.map(|purpose| derive(secret, purpose.name()));
+        (kid(secret), Self { keys, is_retired })
+    }
 }
 
 impl Keys {
@@ -77,11 +120,16 @@ impl Keys {
             signing: EncodingKey::from_secret(&derive(first, "access token")),
             verifying,
             refresh: secrets.iter().map(|secret| derive(secret, "refresh token")).collect(),
-            audit: secrets
-                .iter()
-                .map(|secret| (kid(secret), derive(secret, "audit")))
-                .collect(),
+            audit: secrets.iter().map(|secret| AuditKeys::of(secret, false)).collect(),
         })
+    }
+
+    /// The same, and former secrets that verify the audit log and nothing else.
+    pub(crate) fn with_retired(mut self, secrets: &[Secret<String>]) -> Self {
+        for (id, keys) in secrets.iter().map(|secret| AuditKeys::of(secret, true)) {
+            self.audit.entry(id).or_insert(keys);
+        }
+        self
     }
 
     /// The id of the key that signs and seals now.
@@ -89,9 +137,15 @@ impl Keys {
         &self.kid
     }
 
-    /// The seal of a message by the audit log's key of this id; `None` if its secret is not (or no longer) configured.
-    pub fn seal(&self, key_id: &str, message: &[u8]) -> Option<[u8; 32]> {
-        self.audit.get(key_id).map(|key| mac(key, message))
+    /// The HMAC-SHA256 of a message by the audit log's key of this id; `None` if its secret is not configured.
+    pub fn audit_mac(&self, key_id: &str, purpose: Purpose, message: &[u8]) -> Option<[u8; 32]> {
+        let keys = self.audit.get(key_id)?;
+        Some(mac(&keys.keys[purpose as usize], message))
+    }
+
+    /// Whether the key of this id verifies what is old, and makes nothing new.
+    pub(crate) fn is_retired(&self, key_id: &str) -> bool {
+        self.audit.get(key_id).is_some_and(|keys| keys.is_retired)
     }
 
     /// A signed access token, and the viewer that it names.

@@ -25,6 +25,10 @@ pub struct Settings {
     /// a new one in front to rotate. Without any, one is generated into a file in DATA_DIR.
     #[config(env = "MARMALADE_SECRETS", default = [], deserialize_with = secrets)]
     pub secrets: Vec<Secret<String>>,
+    /// Former secrets, separated by commas, that verify what they have sealed in the audit log and nothing else: a secret
+    /// that was taken out of SECRETS belongs here.
+    #[config(env = "MARMALADE_RETIRED_SECRETS", default = [], deserialize_with = secrets)]
+    pub retired_secrets: Vec<Secret<String>>,
     /// IANA name of the time zone of the boards' days, weeks and months, stored at the first start. Defaults to UTC.
     #[config(env = "MARMALADE_TIME_ZONE", deserialize_with = parsed)]
     pub time_zone: Option<Tz>,

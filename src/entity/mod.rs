@@ -10,6 +10,7 @@
 pub mod answer;
 pub mod attempt;
 pub mod audit_entry;
+pub mod audit_head;
 pub mod bank_import;
 pub mod best;
 pub mod chapter;

@@ -124,7 +124,11 @@ pub(crate) async fn make_quiz(
 ) -> Result<QuizId> {
     let questions: Vec<_> = questions.into_iter().map(NewQuestion::from).collect();
     let subject = author::subject(change, subject, change.now()).await?;
-    let became = serde_json::json!({"title": quiz.title, "questions": questions.len()});
+    let became = serde_json::json!({
+        "title": quiz.title,
+        "questions": questions.len(),
+        "subject": subject.encode(),
+    });
     let quiz = author::draft(change, subject, quiz, &questions, change.now()).await?;
     let imported = Entry::of(Action::QuizImported, quiz.encode()).became(became);
     change.audit(imported).await?;

@@ -50,8 +50,9 @@ const NOT_COPIED: [&str; 6] = [
     "_sqlx_migrations",
 ];
 
-/// Tables whose rows expire and that no other table references: rows missing at the source are deleted at the target.
-const TRANSIENT: [&str; 3] = ["background_jobs", "links", "outbox"];
+/// Tables whose rows expire, or are begun anew by whoever opens the database, and that no other table references: rows missing
+/// at the source are deleted at the target.
+const TRANSIENT: [&str; 4] = ["audit_head", "background_jobs", "links", "outbox"];
 
 /// Rows of one statement, which takes at most 65,535 parameters.
 const ROWS_AT_ONCE: usize = 1000;
@@ -547,8 +548,10 @@ async fn must_be_empty_or_the_same_site(
     target: &DatabaseTransaction,
     tables: &[Table],
 ) -> Result<()> {
-    // Opening a database creates its `site` row.
-    let others = tables.iter().filter(|table| table.name != "site");
+    // Opening a database creates its `site` row, and begins its audit log.
+    let others = tables
+        .iter()
+        .filter(|table| !["site", "audit_head"].contains(&table.name.as_str()));
     let any: Vec<_> = others
         .map(|table| {
             format!(

@@ -95,7 +95,7 @@ pub async fn verify(app: &App) -> Result<Vec<String>> {
     compare("roll-up", &expected, &stored_rollups(conn).await?, &mut findings);
     findings.extend(app.boards.ranks.differences(conn).await?);
     findings.extend(unused_indexes(app).await?);
-    findings.extend(audit::seal::check(&app.db, &app.keys).await?);
+    findings.extend(audit::check(&app.db, &app.keys).await?);
     Ok(findings)
 }
 

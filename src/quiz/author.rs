@@ -264,11 +264,11 @@ pub async fn publish_in(change: &mut Change<'_>, quiz: QuizId) -> Result<()> {
         check(question, choices)
             .map_err(|trouble| Error::input("questions", format!("Question {}: {trouble}", question.position + 1)))?;
     }
-    revision::Entity::update_many()
+    let superseded = revision::Entity::update_many()
         .col_expr(revision::Column::SupersededAt, Expr::value(Some(now.at)))
         .filter(revision::Column::QuizId.eq(quiz))
         .filter(quiz::current())
-        .exec(tx)
+        .exec_with_returning(tx)
         .await?;
     revision::Entity::update_many()
         .col_expr(revision::Column::State, Expr::value(revision::State::Published))
@@ -278,6 +278,7 @@ pub async fn publish_in(change: &mut Change<'_>, quiz: QuizId) -> Result<()> {
         .exec(tx)
         .await?;
     let published = Entry::of(Action::QuizPublished, quiz.encode())
+        .was(serde_json::json!({"revision": superseded.first().map(|revision| revision.number)}))
         .became(serde_json::json!({"revision": draft.number, "questions": questions.len()}));
     tx.audit(published).await?;
     change.emit(QuizChanged { quiz }).await
@@ -372,14 +373,15 @@ pub(crate) async fn correct(
         number: Set(revision.correction),
         question_id: Set(question),
         right_position: Set(chosen.position),
-        reason: Set(reason),
+        reason: Set(reason.clone()),
         made_by: Set(viewer.user()),
         created_at: Set(now.at),
     };
     correction::Entity::insert(row).exec_without_returning(tx).await?;
     let changed = Entry::of(Action::ScoreChanged, question.encode())
         .was(serde_json::json!({"correction": revision.correction - 1, "right": chosen.right.encode()}))
-        .became(serde_json::json!({"correction": revision.correction, "right": choice.encode()}));
+        .became(serde_json::json!({"correction": revision.correction, "right": choice.encode()}))
+        .reason(reason.as_str());
     tx.audit(changed).await?;
     change.enqueue(&Regrade { revision: revision.id }).await?;
     change.emit(QuizChanged { quiz: revision.quiz_id }).await?;

@@ -221,6 +221,7 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
         ("answers", 1, 0),
         ("attempts", 1, 0),
         ("audit_entries", 1, 0),
+        ("audit_head", 1, 0),
         ("links", 0, 1),
         ("results", 1, 0),
         ("users", 1, 0),

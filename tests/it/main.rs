@@ -29,3 +29,4 @@ mod scopes;
 mod secrets;
 mod serving;
 mod streams;
+mod tampering;

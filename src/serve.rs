@@ -38,6 +38,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
     if app.config.site.mode == Mode::Production {
         refuse_unsafe_config(&app).await?;
+    } else if let Some(exposed) = deploy::exposed_development(&app.config) {
+        tracing::warn!(about = exposed.about, "{}", exposed.message);
     }
     let server_lock = app.db.single_server_or_fleet(app.fleet.is_some()).await?;
     if app.config.site.demo {

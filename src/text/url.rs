@@ -45,11 +45,14 @@ pub(crate) fn is_local(url: &Url) -> bool {
     let own = percent_decode_str(url.host_str().unwrap_or_default()).decode_utf8_lossy();
     let named = url.query_pairs().filter(|(key, _)| key == "host" || key == "hostaddr");
     let host = named.last().map_or(own, |(_, host)| host);
+    host.is_empty() || host.starts_with('/') || is_local_host(&host)
+}
+
+/// Whether a name or an address, as a whole, is that of this machine.
+pub(crate) fn is_local_host(host: &str) -> bool {
     let host = host.trim_matches(['[', ']']);
-    host.is_empty()
-        || host.starts_with('/')
-        || host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    let name = host.strip_suffix('.').unwrap_or(host);
+    name.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
 /// The password, from the user info or the query.
@@ -152,6 +155,8 @@ mod tests {
             ("redis://LOCALHOST", true),
             ("redis://127.0.0.1:6379", true),
             ("redis://127.1.2.3", true),
+            ("redis://localhost.:6379", true),
+            ("redis://[::ffff:127.0.0.1]:6379", true),
             ("redis://[::1]:6379", true),
             ("unix:///run/redis.sock", true),
             ("postgres:///site", true),
@@ -161,6 +166,11 @@ mod tests {
             ("redis://127.0.0.1.example.com", false),
             ("redis://localhost@db.example", false),
             ("redis://[::1:2]", false),
+            ("redis://localhost.example.com.", false),
+            ("redis://127.0.0.1.", false),
+            ("redis://.localhost", false),
+            ("redis://localhost,db.example", false),
+            ("redis://0.0.0.0", false),
             ("postgres://localhost/site?host=db.example", false),
         ] {
             assert_eq!(is_local(&Url::parse(text).expect(text)), expected, "{text}");

@@ -19,7 +19,7 @@ use crate::{
         connection::Connection,
         context::{Caller, Loaders},
         dashboard::DashboardQuery,
-        import::{ImportMutation, ImportQuery},
+        import::{ImportFinding, ImportMutation, ImportQuery},
         job::{Job, JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
         own_account::{OwnAccountMutation, OwnAccountQuery},
@@ -80,6 +80,7 @@ pub fn build() -> Schema {
         .override_output_type_description::<Connection<Attempt>>("A page of attempts.")
         .override_output_type_description::<AuditConnection>("A page of audit log entries.")
         .override_output_type_description::<Connection<Chapter>>("A page of chapters.")
+        .override_output_type_description::<Connection<ImportFinding>>("A page of findings of an import.")
         .override_output_type_description::<Connection<Job>>("A page of jobs.")
         .override_output_type_description::<Connection<Quiz>>("A page of quizzes.")
         .override_output_type_description::<Connection<Session>>("A page of sessions.")

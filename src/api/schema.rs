@@ -21,7 +21,7 @@ use crate::{
         context::{Caller, Loaders},
         cost::Meter,
         dashboard::DashboardQuery,
-        import::{ImportMutation, ImportQuery},
+        import::{ImportFinding, ImportMutation, ImportQuery},
         integrity::IntegrityQuery,
         job::{Job, JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
@@ -84,6 +84,7 @@ pub fn build() -> Schema {
         .override_output_type_description::<Connection<Attempt>>("A page of attempts.")
         .override_output_type_description::<AuditConnection>("A page of audit log entries.")
         .override_output_type_description::<Connection<Chapter>>("A page of chapters.")
+        .override_output_type_description::<Connection<ImportFinding>>("A page of findings of an import.")
         .override_output_type_description::<Connection<Job>>("A page of jobs.")
         .override_output_type_description::<Connection<Quiz>>("A page of quizzes.")
         .override_output_type_description::<Connection<Session>>("A page of sessions.")

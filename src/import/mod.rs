@@ -125,7 +125,7 @@ async fn read_in_child(name: String, bytes: Vec<u8>, sheet: Option<String>) -> R
 
 /// Writes quizzes of the sheets that have questions; `run` shows them at its end. `None` once another run has taken over.
 async fn import(run: &mut Run<'_>, mut sheets: Vec<Sheet>, order: &Order) -> Result<Option<Vec<Imported>>> {
-    let plans = writing::plan(&mut sheets, order)?;
+    let plans = writing::plan(&mut sheets, &order.quiz, order.publish)?;
     let mut imported = Vec::new();
     for (Sheet { report, .. }, planned) in sheets.into_iter().zip(plans) {
         let mut quiz = None;

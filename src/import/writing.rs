@@ -10,7 +10,7 @@ use std::time::Duration;
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
 
-use super::{Order, Sheet};
+use super::bank::Sheet;
 use crate::{
     audit::{Action, Entry},
     change::{Cause, Change},
@@ -34,18 +34,18 @@ pub(super) struct Planned {
 }
 
 /// Plans a quiz for each sheet that has questions, in their order.
-pub(super) fn plan(sheets: &mut [Sheet], order: &Order) -> Result<Vec<Option<Planned>>> {
+pub(super) fn plan(sheets: &mut [Sheet], quiz: &str, publish: bool) -> Result<Vec<Option<Planned>>> {
     let several = sheets.iter().filter(|sheet| !sheet.questions.is_empty()).count() > 1;
     let plan = |sheet: &mut Sheet| {
         if sheet.questions.is_empty() {
             return Ok(None);
         }
         let title = match several {
-            true => format!("{}: {}", order.quiz, sheet.report.name),
-            false => order.quiz.clone(),
+            true => format!("{quiz}: {}", sheet.report.name),
+            false => quiz.to_owned(),
         };
         let questions: Vec<_> = sheet.questions.drain(..).map(NewQuestion::from).collect();
-        if order.publish {
+        if publish {
             author::check_new(&questions)?;
         }
         let quiz = NewQuiz::titled(title, questions.len());

@@ -12,8 +12,6 @@
 
 use std::{collections::HashMap, iter::Peekable, ops::Range, vec};
 
-use super::look;
-
 /// The kind of place that a character stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -305,4 +303,15 @@ fn is_plain_character(c: char) -> bool {
 /// Clients may take formulas out of a text before it is read.
 fn holds_no_formula(code: &str) -> bool {
     !(code.contains('$') || code.contains("\\(") || code.contains("\\["))
+}
+
+/// Counts the bytes that are looked at beside the passes over the text, for the test of their bound.
+pub(super) fn look(_bytes: usize) {
+    #[cfg(test)]
+    LOOKED.with(|looked| looked.set(looked.get() + _bytes));
+}
+
+#[cfg(test)]
+thread_local! {
+    pub(super) static LOOKED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }

@@ -1,13 +1,7 @@
-use std::cell::Cell;
-
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Options, Parser, Tag};
 
-use super::*;
-
-thread_local! {
-    pub(super) static LOOKED: Cell<usize> = const { Cell::new(0) };
-}
+use super::{place::LOOKED, *};
 
 fn safe(text: &str) -> String {
     Markdown::of(text).into_string()

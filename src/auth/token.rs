@@ -184,7 +184,7 @@ impl Keys {
         let claims = jsonwebtoken::decode::<Registered>(token, self.verifying.get(&kid)?, &validation)
             .ok()?
             .claims;
-        (seconds(now) < claims.exp).then(|| Viewer {
+        (seconds(now) < claims.exp).then_some(Viewer {
             user: UserId(claims.sub),
             session: SessionId(claims.sid),
             role: claims.role,

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
 use super::bank::Sheet;
@@ -107,15 +107,14 @@ impl<'s> Run<'s> {
         let Some((import, writer)) = self.import else {
             return Ok(Some(change));
         };
-        // On PostgreSQL this keeps another run from taking over until the end of the transaction.
-        let held = bank_import::Entity::update_many()
-            .col_expr(bank_import::Column::Writer, Expr::value(writer))
-            .filter(bank_import::Column::Id.eq(import))
-            .filter(bank_import::Column::Writer.eq(writer))
-            .filter(bank_import::Column::FinishedAt.is_null())
-            .exec(&change)
+        // Only the id: the row has the file in it.
+        let held = bank_import::Entity::written_by(writer, import)
+            .select_only()
+            .column(bank_import::Column::Id)
+            .into_tuple::<Uuid>()
+            .one(&change)
             .await?;
-        Ok((held.rows_affected > 0).then_some(change))
+        Ok(held.map(|_| change))
     }
 
     /// Writes a quiz that nobody sees yet. `None` once another run has taken over.

@@ -23,6 +23,9 @@
 //! character that could begin another, so the work is linear in the length of the text, and the result is at most four
 //! times as long.
 //!
+//! Texts are made safe when they are read from a file or sent, before any transaction, and once more when they are loaded
+//! for showing: what older releases stored stays as it is in the tables, and what is shown of it is safe.
+//!
 //! This covers what Markdown is. Extensions that run what they read (attributes in braces, MDX, formulas that may link:
 //! `trust` of KaTeX, MathJax without `safe`) are the reader's to leave off; the scalar's description says so.
 

@@ -213,14 +213,17 @@ def main():
 
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
-        answers = collections.Counter(run(server, closing))
-        stop.set()
-        watcher.join()
-        for one in closing:
-            one.close()
-        time.sleep(given.wait)
-        after = server.memory()
-        server.stop()
+        try:
+            answers = collections.Counter(run(server, closing))
+            stop.set()
+            watcher.join()
+            for one in closing:
+                one.close()
+            time.sleep(given.wait)
+            after = server.memory()
+        finally:
+            stop.set()
+            server.stop()
         shown = ", ".join(f"{count} x {answer}" for answer, count in answers.most_common())
         print(f"{name:46} {before / 1024:9.1f} {peak[0] / 1024:9.1f} {after / 1024:9.1f}  {shown}", flush=True)
         if peak[0] - before > PEAK_KIB:

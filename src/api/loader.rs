@@ -1,5 +1,5 @@
-//! Loaders: one statement for each kind of object in an operation, whatever the length of its lists. Results and
-//! answers are those of attempts that the viewer may read.
+//! Loaders: one statement for each kind of object and of list in an operation, whatever the number of its parents.
+//! Results and answers are those of attempts that the viewer may read.
 
 use std::{
     collections::HashMap,
@@ -207,7 +207,7 @@ macro_rules! rule {
     };
 }
 
-/// Who asks a rule, of what, and when.
+/// Who asks a rule.
 struct Asking {
     app: App,
     viewer: Option<Viewer>,
@@ -230,8 +230,8 @@ impl Asking {
     }
 }
 
-/// Groups the keys of a batch by what else is asked than of whom: an operation has as many groups as fields, whatever
-/// the number of parents.
+/// Groups the keys of a batch by their arguments: an operation has as many groups as fields, whatever the number of
+/// parents.
 fn by_request<P: Copy, R: Clone + Eq + Hash>(keys: &[(P, R)]) -> HashMap<R, Vec<P>> {
     let mut groups: HashMap<R, Vec<P>> = HashMap::new();
     for (parent, request) in keys {

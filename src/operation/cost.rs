@@ -23,7 +23,7 @@ pub struct Bounds {
     /// Fields below each other in one operation.
     #[config(env = "MARMALADE_MAX_DEPTH", default = 16)]
     pub depth: usize,
-    /// Fields of one operation, those of lists by what a page may hold.
+    /// Fields that one operation may return; see docs/errors.md for how they are counted.
     #[config(env = "MARMALADE_MAX_COMPLEXITY", default = 20_000)]
     pub complexity: usize,
     /// Aliases of one operation.

@@ -52,7 +52,7 @@ const QUIZZES: usize = 20;
 /// fails is the error; what the test made is removed all the same.
 pub async fn smoke(db: &Db, url: &Url, now: &Moment, mut report: impl FnMut(String)) -> Result<()> {
     if db.missing_migrations().await? > 0 {
-        let message = "The schema is older than this program: start the site, or run `marmalade migrate up`.";
+        let message = "The schema is not up to date yet: start the site, or run `marmalade migrate up`.";
         return Err(Error::BadInput(message.into()));
     }
     // Of a test that was killed.

@@ -191,6 +191,7 @@ pub async fn run_import(site: &Site, id: BankImportId, now: &Moment) -> Result<(
     let sender = user::Entity::held([waiting.wanted_by]).one(&change).await?;
     if !sender.is_some_and(|account| account.is_active() && account.role.is_staff()) {
         change.rollback().await?;
+        run.undo().await?;
         let reason = "The account that sent the file is not staff's any more. Another member can send it.";
         return give_up(site, id, reason.to_owned(), now).await;
     }

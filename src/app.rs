@@ -72,10 +72,15 @@ impl Deref for Inner {
 impl App {
     /// Puts the application together over a migrated database.
     pub async fn new(config: Config, secrets: &[Secret<String>], db: Db, clock: Arc<dyn Clock>) -> Result<Self> {
+        let keys = Keys::new(secrets)?.with_retired(&config.site.retired_secrets);
+        Self::with_keys(config, keys.into(), db, clock).await
+    }
+
+    /// The same with keys that are there already.
+    pub(crate) async fn with_keys(config: Config, keys: Arc<Keys>, db: Db, clock: Arc<dyn Clock>) -> Result<Self> {
         telemetry::record();
         let now = Moment::of(&clock);
         let zone = site_zone(&db, config.site.time_zone, now.at).await?;
-        let keys = Keys::new(secrets)?.with_retired(&config.site.retired_secrets);
         audit::seal::begin(&db, &keys).await?;
         let fleet = match &config.redis.url {
             Some(Secret(url)) => {

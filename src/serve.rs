@@ -5,6 +5,7 @@ mod unread;
 
 use std::{
     convert::Infallible,
+    io::Write,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -231,9 +232,10 @@ async fn work(app: App, address: Option<TcpSocket>, stop: impl Future<Output = (
         println!("Marmalade runs jobs");
     }
     if deploy::leads_here(&app.config.site.url) {
-        // A server's own address may do on its machine; a worker has none.
+        // A server's own address may do on its machine; a worker has none. Whoever started it may have stopped reading.
         let url = &app.config.site.url;
-        println!("  Links in emails lead to {url}: set MARMALADE_SITE_URL if the site's pages are elsewhere");
+        let hint = format!("  Links in emails lead to {url}: set MARMALADE_SITE_URL if the site's pages are elsewhere");
+        _ = writeln!(std::io::stdout(), "{hint}");
     }
     wait_for_stop(app.clone(), stop).await;
     tasks.close();

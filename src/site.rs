@@ -26,7 +26,7 @@ pub struct Site {
     pub clock: Arc<dyn Clock>,
     /// The time zone of days, weeks and months on boards; stored when the database was created.
     pub zone: Tz,
-    pub keys: Keys,
+    pub keys: Arc<Keys>,
     pub limiter: Limiter,
     pub mail: Mail,
     pub outbox: Outbox,

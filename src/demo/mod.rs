@@ -22,7 +22,6 @@ use crate::{
         Marking,
         author::{self, NewQuiz},
     },
-    secret::Secret,
 };
 
 /// The password of every demo account.
@@ -114,9 +113,7 @@ pub async fn fill_if_empty(app: &App) -> Result<bool> {
 async fn inside(app: &App, tx: Arc<DatabaseTransaction>) -> Result<App> {
     let mut config = app.config.clone();
     config.redis.url = None;
-    // Its sessions are old: nobody has a token of them.
-    let secret = Secret(hex::encode(app.now().random::<32>()));
-    App::new(config, &[secret], Db::within(tx), app.clock.clone()).await
+    App::with_keys(config, app.keys.clone(), Db::within(tx), app.clock.clone()).await
 }
 
 async fn fill(app: &App) -> Result<()> {

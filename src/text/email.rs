@@ -2,7 +2,7 @@
 
 use lettre::Address;
 
-use super::url::host_name;
+use super::{character::is_invisible, url::host_name};
 use crate::error::{Error, Result};
 
 /// An email address in the one form in which it is stored: lower case, its host in the form of the DNS. By the grammar
@@ -28,15 +28,6 @@ fn read(text: &str) -> Option<String> {
     }
     let address = format!("{}@{}", name.to_ascii_lowercase(), host_name(host)?);
     (address.len() <= 254 && address.parse::<Address>().is_ok()).then_some(address)
-}
-
-/// Characters that a host name's standard form drops, and with them every trace of the difference.
-fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{AD}' | '\u{34F}' | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
-        | '\u{2060}'..='\u{206F}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{E0000}'..='\u{E0FFF}'
-    )
 }
 
 #[cfg(test)]

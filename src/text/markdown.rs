@@ -34,7 +34,7 @@ mod place;
 use std::borrow::Cow;
 
 use self::place::{Place, Places, look};
-use super::is_unsafe;
+use super::character::is_unsafe;
 
 /// Markdown that has been made safe: nothing else can make one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Validation of text from users, one function per kind. All stored text passes through here.
 
+mod character;
 mod email;
 mod handle;
 mod markdown;
@@ -7,18 +8,12 @@ pub(crate) mod url;
 
 pub use self::markdown::Markdown;
 pub(crate) use self::{
+    character::is_unsafe,
     email::{email, email_key},
     handle::{handle, look, own_handle},
 };
 
 use crate::error::{Error, Result};
-
-/// Control characters, and marks that change the reading direction of the following text, except the plain direction
-/// marks that Urdu and Arabic need.
-pub(crate) fn is_unsafe(c: char) -> bool {
-    let allowed_control = matches!(c, '\n' | '\t');
-    (c.is_control() && !allowed_control) || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
 
 /// A password: long enough to resist guessing, short enough that hashing it is no attack.
 pub(crate) fn password(argument: &str, text: String) -> Result<String> {

@@ -78,7 +78,7 @@ on_both_databases! {
 
     async fn a_planted_second_cookie_signs_nobody_out(app: TestApp) {
         let cookies_of_ada = registered(&app).await;
-        let [(access, _), (refresh, _)] = &cookies_of_ada[..] else { panic!("{cookies_of_ada:?}") };
+        let [(access, _), (refresh, _), ..] = &cookies_of_ada[..] else { panic!("{cookies_of_ada:?}") };
         let handle = json!({"query": "{ viewer { handle } }"});
         for (before, after) in [("access_token=e30.e30.e30; ", ""), ("", "; access_token=planted"), ("access_token=; ", "")] {
             let asked = browser(&app, "/graphql", &format!("{before}{access}{after}"), handle.clone()).await;
@@ -104,11 +104,13 @@ on_both_databases! {
         let query = "mutation { register(input: {email: \"ada@example.com\", handle: \"ada\", password: \"correct horse\"}) {
             errors { code } } }";
         let set = cookies(&over_tls("/graphql", "", json!({"query": query})).await);
-        let [(access, of_access), (refresh, of_refresh)] = &set[..] else { panic!("{set:?}") };
+        let [(access, of_access), (refresh, of_refresh), (device, of_device)] = &set[..] else { panic!("{set:?}") };
         assert!(access.starts_with("__Host-access_token="), "{access}");
         assert_eq!(of_access, "HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=900");
         assert!(refresh.starts_with("__Secure-refresh_token="), "{refresh}");
         assert_eq!(of_refresh, "HttpOnly; SameSite=Strict; Secure; Path=/auth/refresh; Max-Age=2592000");
+        assert!(device.starts_with("__Host-device_token="), "{device}");
+        assert_eq!(of_device, "HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=31536000");
         // A neighbouring subdomain can plant a cookie of any name but these.
         let (_, access) = access.split_once('=').expect("a value");
         let handle = json!({"query": "{ viewer { handle } }"});

@@ -158,8 +158,13 @@ on_both_databases! {
             is_of_staff.then_some(words)
         });
         let mut mutations: Vec<_> = of_staff.flatten().collect();
-        // An account is suspended before it is reinstated, and deleted before it is restored.
-        mutations.sort_by_key(|name| matches!(*name, "reinstateUser" | "restoreUser"));
+        // An account has sessions before it is suspended, is suspended before it is reinstated, and deleted before it is
+        // restored.
+        mutations.sort_by_key(|name| match *name {
+            "revokeUserSessions" => 0,
+            "reinstateUser" | "restoreUser" => 2,
+            _ => 1,
+        });
         assert!(mutations.len() >= 8, "{mutations:?}");
         let user = ada.id().encode();
         for name in mutations {

@@ -350,6 +350,8 @@ impl World {
                 student.take(long, size).await;
             }
             for role in ROLES {
+                // Accounts of one moment are in no order.
+                app.advance(Duration::from_secs(1));
                 let actor = app.actor(role).await;
                 let mut attempts = Vec::new();
                 for quiz in &quizzes[..size] {
@@ -378,6 +380,11 @@ impl World {
             let closed = board(&long, Span::Day, Time(MONDAY_MORNING)).encode();
             world.for_all("board", size, format!("(id: {closed:?})"));
             world.for_all("quiz", size, format!("(id: {:?})", long.encode()));
+            world.for_all(
+                "integritySignals",
+                size,
+                format!("(quizId: {:?}, first: {size})", long.encode()),
+            );
             let import = import(app, &editor, &quizzes[..size]).await;
             world.for_all("bankImport", size, format!("(id: {import:?})"));
             let days = format!("(from: \"2026-01-01\", until: \"2026-01-{size:02}\")");

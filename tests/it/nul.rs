@@ -158,6 +158,7 @@ impl Schema {
                 let field_with = format!("{field}({list}){selection}");
                 let document = match ty.as_str() {
                     "Query" | "Mutation" | "Subscription" => format!("{}$V {{ {field_with} }}", ty.to_lowercase()),
+                    "ImportedSheet" => format!("query$V {{ bankImport(id: \"\") {{ sheets {{ {field_with} }} }} }}"),
                     node if self.nodes.iter().any(|name| name == node) => {
                         format!("query$V {{ nodes(ids: []) {{ ... on {node} {{ {field_with} }} }} }}")
                     }

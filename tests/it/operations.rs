@@ -579,9 +579,10 @@ async fn no_backup_comes_back_beside_a_journal() {
 async fn a_migration_takes_as_long_as_it_takes() {
     let Some(app) = TestApp::postgres().await else { return };
     let url = app.database_url().expect("PostgreSQL");
-    let other = Db::postgres(&url, 1, None)
+    let other = Db::postgres(&url, 2, None)
         .await
         .unwrap_or_else(|_| panic!("PostgreSQL opens"));
+    assert!(other.migrate_down(1).await.is_ok(), "one is to be done");
     let lock = other
         .advisory_lock(marmalade::db::AdvisoryLock::Migrate)
         .await

@@ -109,7 +109,7 @@ on_both_databases! {
     }
 
     async fn the_last_admin_can_t_delete_their_account(app: TestApp) {
-        let admin = app.register("root").await;
+        let admin = app.register("ruth").await;
         let cause = Cause::clock(&app.app.now());
         people::set_role(&app.app, admin.id(), Role::Admin, &cause).await.unwrap_or_else(|_| panic!("an admin"));
         let delete = r#"mutation { deleteAccount(input: {password: "correct horse"}) { errors { code message } } }"#;

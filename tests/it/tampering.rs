@@ -16,10 +16,17 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    audit::{by_hand, drop_the_triggers, findings, seal_all},
+    audit::{self, by_hand, drop_the_triggers, seal_all},
     on_both_databases,
     support::{SECRET, TestApp},
 };
+
+/// What `verify` finds in the log; that constraints and indexes are gone it finds, too.
+async fn findings(app: &TestApp) -> Vec<String> {
+    let mut findings = audit::findings(app).await;
+    findings.retain(|finding| !finding.starts_with("index "));
+    findings
+}
 
 const TABLES: [&str; 2] = ["audit_entries", "audit_head"];
 const ANOTHER_SECRET: &str = "a secret of somebody else, long enough";

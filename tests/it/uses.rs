@@ -480,8 +480,9 @@ async fn exactly(app: &TestApp, limited: impl AsyncFn(Limit) -> Vec<TestApp>) {
         Limit::Import,
     ] {
         // Ada is another one in each round.
-        let rename =
-            format!("UPDATE users SET email = '{limit:?}@example.com', handle = '{limit:?}' WHERE handle = 'ada'");
+        let rename = format!(
+            "UPDATE users SET email = '{limit:?}@example.com', handle = '{limit:?}', handle_look = NULL WHERE handle = 'ada'"
+        );
         let case = case(app, limit).await.expect("a case");
         sea_orm::ConnectionTrait::execute_unprepared(app.app.db.write(), &rename)
             .await

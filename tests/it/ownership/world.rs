@@ -432,6 +432,13 @@ impl World {
             anything(),
         );
         case(
+            "confirmRegistration",
+            "an invented link",
+            r#"token: "x", client: NATIVE"#.into(),
+            errors,
+            anything(),
+        );
+        case(
             "confirmEmailChange",
             "an invented link",
             r#"token: "x""#.into(),

@@ -15,7 +15,7 @@ use marmalade::{
     auth::role::Role,
     change::Cause,
     clock::Time,
-    entity::quiz::ReviewOpens,
+    entity::quiz::{ResultOpens, ReviewOpens},
     id::{BankImportId, QuizId},
     import::background,
     quiz::author::{self, NewQuestion, NewQuiz},
@@ -263,6 +263,7 @@ async fn quiz(app: &TestApp, subject: &str, questions: usize) -> QuizId {
     let quiz = NewQuiz {
         // Each attempt is ranked, and staff may read its review.
         review_opens: ReviewOpens::AfterClose,
+        result_opens: Some(ResultOpens::AfterSubmit),
         closes_at: Some(now.at + Duration::from_secs(30 * 86_400)),
         ..NewQuiz::titled(subject, 60)
     };

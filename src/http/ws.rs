@@ -26,7 +26,7 @@
 //! | 4401 | Unauthorized | `Subscribe` before `ConnectionAck` | Subscribe |
 //! | 4401 | Session ended | [`Accepted::ended`] was cancelled | |
 //! | 4401, or another | Unauthorized | the init function refuses | |
-//! | 4406 | Subprotocol not acceptable | the client didn't offer [`SUBPROTOCOL`] | |
+//! | 4406 | Subprotocol not acceptable | the client didn't offer `graphql-transport-ws` | |
 //! | 4408 | Connection initialisation timeout | no acknowledgement within [`Settings::init_timeout`] | ConnectionInit |
 //! | 4409 | Subscriber for … already exists | an id that is still active | Subscribe |
 //! | 4429 | Too many initialisation requests | a second `ConnectionInit` | ConnectionInit |

@@ -168,6 +168,7 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
     site.at_source(
         "INSERT INTO background_jobs (id, kind, payload, personal, priority, state, attempts, max_attempts, wanted_at, run_at) \
            VALUES (randomblob(16), 'of_a_newer_release', '{}', FALSE, 0, 'QUEUED', 0, 10, 7, 7); \
+         INSERT INTO unfinished_quizzes (quiz_id, created_at) SELECT id, 7 FROM quizzes LIMIT 1; \
          INSERT INTO registrations VALUES (randomblob(16), 'grace@example.com', 'grace', 'a hash', randomblob(32), 7, 8); \
          INSERT INTO daily_metrics VALUES ('1999-12-31', 1, 2, 3, 4, 5); \
          INSERT INTO bank_imports SELECT randomblob(16), id, 'bank.csv', x'0001ff', 'A quiz', 'Physics', NULL, TRUE, 7, \

@@ -64,6 +64,9 @@ fn careful(folder: &Path) -> Config {
     config
 }
 
+/// Makes a mistake in a configuration.
+type Plant = fn(&mut Config);
+
 #[test]
 fn each_planted_misconfiguration_is_found() {
     let folder = private_folder();
@@ -76,7 +79,6 @@ fn each_planted_misconfiguration_is_found() {
     assert_eq!(found(&careful(folder.path())), []);
 
     use Severity::{Error, Warning};
-    type Plant = fn(&mut Config);
     let planted: [(&str, Severity, Plant); 55] = [
         ("MARMALADE_MODE", Error, |c| c.site.mode = Mode::Development),
         ("MARMALADE_DEMO", Error, |c| c.site.demo = true),
@@ -283,7 +285,7 @@ fn development_mode_is_found_where_others_reach_it() {
         config
     };
     assert!(deploy::exposed_development(&plain()).is_none());
-    let exposed: [(&str, fn(&mut Config)); 5] = [
+    let exposed: [(&str, Plant); 5] = [
         ("0.0.0.0:80", |c| c.server.listen = SocketAddr::from(([0, 0, 0, 0], 80))),
         ("10.0.0.7:80", |c| {
             c.server.listen = SocketAddr::from(([10, 0, 0, 7], 80))

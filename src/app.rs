@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     account::profile::Profiles,
+    audit,
     auth::{revocation::Revocations, token::Keys},
     calendar::day_of,
     clock::{Clock, Moment},
@@ -19,7 +20,7 @@ use crate::{
     fleet::Fleet,
     jobs::Queue,
     leaderboard::{self, Boards},
-    limit::{self, Limiter},
+    limit::{self, Limiter, slots::Streams},
     mail::Mail,
     operation::persisted::Operations,
     outbox::Outbox,
@@ -42,6 +43,8 @@ pub struct Inner {
     pub papers: Arc<Papers>,
     pub profiles: Arc<Profiles>,
     pub boards: Arc<Boards>,
+    /// The open WebSockets and other streams of this server.
+    pub streams: Streams,
     /// The present day in the site's zone; streams wait for the next.
     pub days: watch::Sender<NaiveDate>,
     /// Cancelled when the server begins to stop; it keeps serving for `stop_delay`.
@@ -69,9 +72,16 @@ impl Deref for Inner {
 impl App {
     /// Puts the application together over a migrated database.
     pub async fn new(config: Config, secrets: &[Secret<String>], db: Db, clock: Arc<dyn Clock>) -> Result<Self> {
+        let keys = Keys::new(secrets)?.with_retired(&config.site.retired_secrets);
+        Self::with_keys(config, keys.into(), db, clock).await
+    }
+
+    /// The same with keys that are there already.
+    pub(crate) async fn with_keys(config: Config, keys: Arc<Keys>, db: Db, clock: Arc<dyn Clock>) -> Result<Self> {
         telemetry::record();
         let now = Moment::of(&clock);
         let zone = site_zone(&db, config.site.time_zone, now.at).await?;
+        audit::seal::begin(&db, &keys).await?;
         let fleet = match &config.redis.url {
             Some(Secret(url)) => {
                 let scripts = ranks::shared::scripts().chain(limit::shared::scripts());
@@ -107,11 +117,15 @@ impl App {
             papers,
             profiles,
             boards,
+            streams: Streams::new(
+                config.server.max_streams_of_account,
+                config.server.max_streams_of_address,
+            ),
             days,
             stopping: CancellationToken::new(),
             shutdown,
             site: Site {
-                keys: Keys::new(secrets)?,
+                keys,
                 limiter: Limiter::new(config.limits, clock.clone(), fleet.clone()),
                 mail: Mail::new(&config.mail, &config.site.data_dir, &config.site.url)?,
                 jobs: Queue::default(),

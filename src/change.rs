@@ -2,6 +2,10 @@
 //!
 //! Only a [`Change`] records events and jobs, and only [`Change::commit`] commits its transaction: it announces the
 //! events, commits, delivers them, and wakes the workers. No rule can forget any of it.
+//!
+//! What an account may do is judged where it commits: a change for a viewer begins by holding the viewer's account, and
+//! goes no further if the account or the session is no longer what the access token was issued for. Whoever takes that
+//! away holds the same row, so one of the two comes second and sees the other.
 
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, ExecResult, QueryResult,
@@ -10,9 +14,11 @@ use sea_orm::{
 
 use crate::{
     audit::{self, Entry, Source},
+    auth::Viewer,
     clock::Moment,
-    entity,
+    entity::{self, session, user},
     error::{Error, Result},
+    id::UserId,
     jobs::{self, Job},
     outbox::{Event, Topic},
     site::Site,
@@ -22,6 +28,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Cause {
     pub source: Source,
+    /// The viewer in whose name it is made; `None`: the command line, the clock, a job, or whoever holds a credential.
+    pub viewer: Option<Viewer>,
     pub now: Moment,
 }
 
@@ -39,26 +47,66 @@ impl Cause {
     pub fn clock(now: &Moment) -> Self {
         Self {
             source: Source::default(),
+            viewer: None,
             now: now.clone(),
+        }
+    }
+
+    /// The same request, where a credential in its input decides (a password, a refresh token, a link) and not who sends
+    /// it.
+    pub(crate) fn by_credential(&self) -> Self {
+        Self {
+            viewer: None,
+            ..self.clone()
         }
     }
 
     /// Records what happened outside of a transaction.
     pub async fn audit(&self, site: &Site, entry: Entry) -> Result<()> {
-        audit::record(site.db.write(), &self.source, entry, &self.now).await
+        audit::record(site.db.write(), &site.keys, &self.source, entry, &self.now).await
     }
 }
 
 impl<'s> Change<'s> {
-    /// Begins a transaction.
+    /// Begins a transaction. One in the name of a viewer holds the viewer's account.
     pub async fn begin(site: &'s Site, cause: &Cause) -> Result<Self> {
-        Ok(Self {
+        Ok(Self::holding(site, cause, None).await?.0)
+    }
+
+    /// Begins a transaction about an account, which it holds: nobody else changes the account until it ends.
+    pub(crate) async fn about(site: &'s Site, cause: &Cause, id: UserId) -> Result<(Self, user::Model)> {
+        let (change, held) = Self::holding(site, cause, Some(id)).await?;
+        let account = held.into_iter().find(|account| account.id == id);
+        Ok((change, account.ok_or(Error::NotFound)?))
+    }
+
+    async fn holding(site: &'s Site, cause: &Cause, about: Option<UserId>) -> Result<(Self, Vec<user::Model>)> {
+        let change = Self {
             site,
             tx: begin(site).await?,
             cause: cause.clone(),
             events: Vec::new(),
             enqueued: false,
-        })
+        };
+        let viewer = cause.viewer.as_ref();
+        let ids: Vec<_> = viewer.map(Viewer::user).into_iter().chain(about).collect();
+        if ids.is_empty() {
+            return Ok((change, Vec::new()));
+        }
+        // Both at once, in the order of their ids.
+        let held = user::Entity::held(ids).all(&change.tx).await?;
+        if let Some(viewer) = viewer {
+            let account = held.iter().find(|account| account.id == viewer.user());
+            let is_good = |account: &user::Model| {
+                account.is_active() && viewer.is_issued_for(account.role, account.access_version)
+            };
+            // In a statement of its own: it sees what was committed while the account was waited for.
+            let session = session::Entity::of_access_token(viewer).one(&change.tx).await?;
+            if !account.is_some_and(is_good) || session.is_none() {
+                return Err(Error::Unauthenticated);
+            }
+        }
+        Ok((change, held))
     }
 
     /// The time of the change.
@@ -98,7 +146,7 @@ impl<'s> Change<'s> {
 
     /// Records an entry in the audit log.
     pub async fn audit(&self, entry: Entry) -> Result<()> {
-        audit::record(&self.tx, self.source(), entry, self.now()).await
+        audit::record(&self.tx, &self.site.keys, self.source(), entry, self.now()).await
     }
 
     /// Commits, then delivers the events and wakes the workers of this process. If the process dies in between, the

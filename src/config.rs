@@ -16,7 +16,7 @@ use serde::Deserialize;
 use toml::{Table, Value, de::ValueDeserializer};
 
 pub use self::site::Mode;
-use crate::{db, fleet, jobs, limit::Limits, mail, operation, telemetry};
+use crate::{auth::cookie::Cookies, db, fleet, jobs, limit::Limits, mail, operation, secret::redacted, telemetry};
 
 /// The configuration, checked.
 #[derive(Clone, Debug, confique::Config)]
@@ -115,6 +115,13 @@ impl Config {
     pub fn speaks_plainly(&self) -> bool {
         self.site.mode == Mode::Development && self.server.listen.ip().is_loopback()
     }
+
+    /// The cookies of browsers.
+    pub(crate) fn cookies(&self) -> Cookies {
+        Cookies {
+            secure: !self.speaks_plainly(),
+        }
+    }
 }
 
 /// A key of the configuration.
@@ -180,7 +187,8 @@ impl Key {
         }
         // The error of the expected type is more helpful than one of another type.
         let typed = errors.iter().find(|error| !error.starts_with("invalid type"));
-        let error = typed.or(errors.first()).map_or("unreadable", String::as_str);
+        // What was meant for another key may be a URL with a password.
+        let error = redacted(typed.or(errors.first()).map_or("unreadable", String::as_str));
         let Self { name, doc, .. } = self;
         let default = self.default.as_deref().unwrap_or("none");
         Err(format!("{name}: {error}. Expected: {doc} (default: {default})"))
@@ -239,7 +247,11 @@ fn unknown(name: &str, known: impl Iterator<Item = String>) -> String {
 /// Without the line itself, which may hold a secret.
 fn syntax(file: &str, text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    format!("{file}, line {}: {}", before.matches('\n').count() + 1, error.message())
+    format!(
+        "{file}, line {}: {}",
+        before.matches('\n').count() + 1,
+        redacted(error.message())
+    )
 }
 
 #[cfg(test)]
@@ -394,9 +406,24 @@ mod tests {
             "redis_url = 'http://:42@redis'",
             "secrets = ['4242', '42']",
             "secrets = [42]",
+            "retired_secrets = ['42']",
         ] {
             let error = read(toml).expect_err(toml);
             assert!(!error.contains("42"), "{error}");
+        }
+        // Under a key that quotes what it can't read, whether or not it is a URL that can be read.
+        for key in keys() {
+            for value in [
+                "x://ada:hush@db",
+                "x://ada:hu/sh@db",
+                "x://ada:hu#sh@db",
+                "x://ada:hu?sh@db",
+                "x://ada:s@hush@db",
+            ] {
+                if let Err(error) = read_with("", &[(key.name, value)]) {
+                    assert!(!error.contains("hu"), "{}: {error}", key.name);
+                }
+            }
         }
         let broken = "mode = 'production'\nsecrets = 'hush";
         let error = toml::from_str::<Table>(broken).expect_err("no TOML");

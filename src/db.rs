@@ -1,22 +1,31 @@
 //! The two databases. Where a statement or a setting must differ between them, it differs here.
 #![expect(clippy::disallowed_methods, reason = "transactions are made of the library's here")]
 
-use std::{path::Path, time::Duration};
+mod pool;
+mod pooler;
+mod reader;
+
+use std::{collections::HashMap, hash::Hash, path::Path, sync::Arc, time::Duration};
 
 use confique::Config;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    ExecResult, ExprTrait, QueryResult, RuntimeErr, SqliteTransactionMode, SqlxError, Statement, TransactionOptions,
-    TransactionTrait, Value,
+    EntityTrait, ExprTrait, QuerySelect, Select, Statement, TryGetable, Value,
     sea_query::{Expr, Func, LikeExpr},
 };
 
+use self::pooler::options;
+pub(crate) use self::reader::with_retries;
+pub use self::{
+    pool::Pool,
+    pooler::{Pooler, about_pooler},
+    reader::Reader,
+};
 use crate::{
     error::{Error, Result},
     secret::Secret,
     setting::milliseconds,
-    telemetry,
     text::url::{self, server_url},
 };
 
@@ -39,6 +48,10 @@ pub struct Settings {
     /// Time in milliseconds after which PostgreSQL ends a statement of a server or worker; 0: never.
     #[config(env = "MARMALADE_STATEMENT_TIMEOUT_MS", default = 30_000, deserialize_with = milliseconds)]
     pub statement_timeout: Duration,
+    /// transaction: a pooler that lends connections for one transaction at a time stands before PostgreSQL, such as
+    /// PgBouncer with pool_mode = transaction; none: no pooler, or one that lends them for a session.
+    #[config(env = "MARMALADE_DATABASE_POOLER", default = "none")]
+    pub pooler: Pooler,
     /// Time in milliseconds from which on a statement is logged as slow.
     #[config(env = "MARMALADE_SLOW_STATEMENT_MS", default = 500, deserialize_with = milliseconds)]
     pub slow_statement: Duration,
@@ -51,6 +64,9 @@ impl Settings {
     fn check(&self) -> Result<(), &'static str> {
         if self.replica_url.is_some() && self.url.is_none() {
             return Err("DATABASE_REPLICA_URL is a replica of DATABASE_URL: set that, too");
+        }
+        if self.pooler == Pooler::Transaction && self.url.is_none() {
+            return Err("MARMALADE_DATABASE_POOLER is about DATABASE_URL: set that, too");
         }
         Ok(())
     }
@@ -65,14 +81,9 @@ fn is_postgres(Secret(text): &Secret<String>) -> Result<(), String> {
 #[derive(Clone)]
 pub struct Db {
     read: Reader,
-    write: DatabaseConnection,
+    write: Pool,
     replica: Option<Replica>,
 }
-
-/// A pool for read-only statements. Retries transient failures as [`with_retries`] does, so readers do not notice a
-/// lost connection.
-#[derive(Clone, Debug)]
-pub struct Reader(DatabaseConnection);
 
 /// A read replica, for queries that tolerate a small lag.
 #[derive(Clone)]
@@ -92,16 +103,25 @@ pub enum Synchronous {
 }
 
 impl Db {
-    /// Opens an embedded database, which is created if it is not there.
+    /// Opens an embedded database, which is created if it is not there. Its files are the owner's alone: SQLite gives
+    /// those beside it the mode of the database itself.
     pub async fn sqlite(file: &Path, synchronous: Synchronous) -> Result<Self> {
-        let url = format!("sqlite://{}?mode=rwc", file.display());
+        let mut create = std::fs::File::options();
+        create.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut create, 0o600);
+        let unusable = |error| Error::internal(format!("{}: {error}", file.display()));
+        create.open(file).map_err(unusable)?;
         let connect = |connections: u32| {
-            let mut options = ConnectOptions::new(&url);
+            let mut options = ConnectOptions::new("sqlite://embedded?mode=rw");
+            let file = file.to_owned();
             options
                 .max_connections(connections)
                 .sqlx_logging(false)
                 .map_sqlx_sqlite_opts(move |sqlite| {
                     sqlite
+                        // A file's name may hold what means something in a URL.
+                        .filename(&file)
                         .pragma("journal_mode", "WAL")
                         .pragma(
                             "synchronous",
@@ -119,8 +139,8 @@ impl Db {
                 });
             Database::connect(options)
         };
-        let write = connect(1).await?;
-        let read = Reader(connect(SQLITE_READERS).await?);
+        let write = Pool::new(connect(1).await?, None);
+        let read = Reader(Pool::new(connect(SQLITE_READERS).await?, None));
         Ok(Self {
             read,
             write,
@@ -128,22 +148,65 @@ impl Db {
         })
     }
 
-    /// Opens a PostgreSQL database. A statement that takes longer than `statement_timeout` is ended by the server.
-    pub async fn postgres(url: &str, connections: u32, statement_timeout: Option<Duration>) -> Result<Self> {
-        let pool = Database::connect(options(url, connections, statement_timeout)).await?;
-        Ok(Self {
+    /// Opens an embedded database that is there, to look at it. To be closed, so that SQLite leaves no file
+    /// behind.
+    pub async fn existing_sqlite(file: &Path) -> Result<Self> {
+        Ok(Self::of(Pool::new(source(file).await?, None)))
+    }
+
+    fn of(pool: Pool) -> Self {
+        Self {
             read: Reader(pool.clone()),
             write: pool,
             replica: None,
-        })
+        }
     }
 
-    /// Adds a replica for staff's analytics, used while its lag is at most `max_lag`.
+    /// The same database, with all statements in one transaction.
+    pub(crate) fn within(transaction: Arc<DatabaseTransaction>) -> Self {
+        Self::of(Pool::within(transaction))
+    }
+
+    /// Opens a PostgreSQL database. A statement that takes longer than `statement_timeout` is ended by the server.
+    pub async fn postgres(url: &str, connections: u32, statement_timeout: Option<Duration>) -> Result<Self> {
+        Self::pooled(url, Pooler::None, connections, statement_timeout).await
+    }
+
+    /// Opens a PostgreSQL database behind what lends out its connections.
+    pub async fn pooled(
+        url: &str,
+        pooler: Pooler,
+        connections: u32,
+        statement_timeout: Option<Duration>,
+    ) -> Result<Self> {
+        let (options, prelude) = options(url, pooler, connections, statement_timeout);
+        Ok(Self::of(Pool::new(Database::connect(options).await?, prelude)))
+    }
+
+    /// Opens a PostgreSQL database over one connection, to look at it. Refused if a pooler stands before it that keeps no
+    /// session, and nobody has spoken of it.
+    pub async fn existing_postgres(url: &str, pooler: Pooler) -> Result<Self> {
+        // Unlike whatever anybody may have set.
+        const PROBE: Duration = Duration::from_millis(86_399_987);
+        if pooler != Pooler::None {
+            return Self::pooled(url, pooler, 1, None).await;
+        }
+        let db = Self::pooled(url, pooler, 1, Some(PROBE)).await?;
+        // A pooler that ignores parameters has ignored this one.
+        let select = "SELECT 1 AS kept FROM pg_settings WHERE name = 'statement_timeout' AND setting = $1";
+        let kept = sql(&db.write, select, [PROBE.as_millis().to_string().into()]);
+        if db.write.query_one_raw(kept).await?.is_none() {
+            return Err(Error::BadInput(pooler::ADVICE.into()));
+        }
+        Ok(db)
+    }
+
+    /// Adds a replica for staff's analytics, behind the same kind of pooler, used while its lag is at most `max_lag`.
     pub async fn with_replica(self, url: &str, connections: u32, max_lag: Duration) -> Result<Self> {
-        let mut options = options(url, connections, Some(ANALYTICS_TIME));
+        let (mut options, prelude) = options(url, self.write.pooler(), connections, Some(ANALYTICS_TIME));
         // Nothing waits for it, not even the start.
         options.connect_lazy(true).acquire_timeout(Duration::from_secs(2));
-        let pool = Reader(Database::connect(options).await?);
+        let pool = Reader(Pool::new(Database::connect(options).await?, prelude));
         let replica = Some(Replica { pool, max_lag });
         Ok(Self { replica, ..self })
     }
@@ -177,25 +240,39 @@ impl Db {
         }
     }
 
-    /// Brings the schema up to date. Of several servers that start at once one does, and the others wait for it. A schema
-    /// that is newer than this program is left alone: it keeps what this release needs, so that a server of the previous
-    /// release can still start while the next one is rolled out.
+    /// Brings the schema up to date, all of it or nothing. Of several servers that start at once one does, and the others
+    /// wait for it. A schema that is newer than this program is left alone: it keeps what this release needs, so that a
+    /// server of the previous release can still start while the next one is rolled out.
     pub async fn migrate(&self) -> Result<()> {
-        let lock = self.advisory_lock(AdvisoryLock::Migrate).await?;
-        if self.missing_migrations().await? > 0 {
-            Migrator::up(&self.write, None).await?;
+        // Without a lock at first: another process may be filling the database.
+        if missing_migrations(&self.read).await? == 0 {
+            return Ok(());
         }
-        drop(lock);
-        Ok(())
+        let tx = self.begin().await?;
+        migrate(&tx).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Undoes the newest migrations.
+    pub async fn migrate_down(&self, steps: u32) -> Result<()> {
+        if self.write.get_database_backend() != DbBackend::Postgres {
+            // Some of them begin a transaction of their own.
+            return Ok(Migrator::down(&self.write, Some(steps)).await?);
+        }
+        let tx = self.begin().await?;
+        advisory_lock(&tx, AdvisoryLock::Migrate).await?;
+        Migrator::down(&tx, Some(steps)).await?;
+        Ok(tx.commit().await?)
     }
 
     /// The number of this program's migrations that the schema lacks. It may have more.
     pub async fn missing_migrations(&self) -> Result<usize> {
-        Migrator::install(&self.write).await?;
-        let applied = Migrator::get_migration_models(&self.write).await?;
-        let is_missing = |name: &str| !applied.iter().any(|row| row.version == name);
-        let known = Migrator::migrations();
-        Ok(known.iter().filter(|migration| is_missing(migration.name())).count())
+        missing_migrations(&self.read).await
+    }
+
+    /// The number of this program's migrations.
+    pub fn all_migrations() -> usize {
+        Migrator::migrations().len()
     }
 
     /// Waits for an advisory lock, and holds it until the returned transaction is dropped. `None` on SQLite, which
@@ -215,52 +292,18 @@ impl Db {
     }
 
     /// For a single statement that changes something.
-    pub fn write(&self) -> &DatabaseConnection {
+    pub fn write(&self) -> &Pool {
         &self.write
     }
 
-    /// Begins a transaction. On SQLite it takes the write lock at once (`IMMEDIATE`): a transaction that reads first
-    /// and writes later would fail if another one wrote in between.
+    /// Begins a transaction. On SQLite it takes the write lock at once (`IMMEDIATE`).
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
-        let immediate = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        Ok(self.write.begin_with_options(immediate).await?)
+        Ok(self.write.begin().await?)
     }
 
-    /// Calls `look` with every pool of connections, by name.
-    pub fn pools(&self, look: impl Fn(&'static str, &DatabaseConnection)) {
-        look("write", &self.write);
-        if self.write.get_database_backend() == DbBackend::Sqlite {
-            look("read", &self.read.0);
-        }
-        if let Some(replica) = &self.replica {
-            look("replica", &replica.pool.0);
-        }
-    }
-
-    /// Calls `observer` with every statement, in transactions too.
-    pub fn observe(&mut self, observer: impl Fn(&sea_orm::metric::Info<'_>) + Send + Sync + Clone + 'static) {
-        self.write.set_metric_callback(observer.clone());
-        if self.write.get_database_backend() == DbBackend::Sqlite {
-            self.read.0.set_metric_callback(observer.clone());
-        } else {
-            self.read = Reader(self.write.clone());
-        }
-        if let Some(replica) = &mut self.replica {
-            replica.pool.0.set_metric_callback(observer);
-        }
-    }
-
-    /// Makes sure that the servers on a PostgreSQL database are either one, or a fleet: without Redis their boards and
-    /// limits would part. Holds a lock of the session until dropped.
-    pub async fn single_server_or_fleet(&self, is_fleet: bool) -> Result<Option<DatabaseTransaction>> {
-        if self.write.get_database_backend() != DbBackend::Postgres {
-            return Ok(None);
-        }
-        let lock = self.server_lock(is_fleet).await?;
-        lock.map(Some).ok_or_else(|| {
+    /// Takes the advisory lock of servers on a PostgreSQL database; held until the returned transaction is dropped.
+    pub async fn single_server_or_fleet(&self, is_fleet: bool) -> Result<DatabaseTransaction> {
+        self.server_lock(is_fleet).await?.ok_or_else(|| {
             let message = "another server runs on this database. Stop it first, or give both the same REDIS_URL: they \
                            share ranks, limits and live events over Redis.";
             Error::BadInput(message.into())
@@ -283,43 +326,89 @@ impl Db {
         Ok(taken.is_some_and(|lock| lock.taken).then_some(tx))
     }
 
+    /// Calls `look` with every pool of connections, by name.
+    pub fn pools(&self, look: impl Fn(&'static str, &DatabaseConnection)) {
+        let replica = self.replica.as_ref().map(|replica| &replica.pool.0);
+        let read = Some(&self.read.0).filter(|_| self.write.get_database_backend() == DbBackend::Sqlite);
+        for (name, pool) in [("write", Some(&self.write)), ("read", read), ("replica", replica)] {
+            if let Some(connections) = pool.and_then(Pool::connections) {
+                look(name, connections);
+            }
+        }
+    }
+
+    /// Calls `observer` with every statement, in transactions too.
+    pub fn observe(&mut self, observer: impl Fn(&sea_orm::metric::Info<'_>) + Send + Sync + Clone + 'static) {
+        let set = |pool: &mut Pool| {
+            if let Some(connections) = pool.connections_mut() {
+                connections.set_metric_callback(observer.clone());
+            }
+        };
+        set(&mut self.write);
+        if self.write.get_database_backend() == DbBackend::Sqlite {
+            set(&mut self.read.0);
+        } else {
+            self.read = Reader(self.write.clone());
+        }
+        if let Some(replica) = &mut self.replica {
+            set(&mut replica.pool.0);
+        }
+    }
+
     /// Closes all connections.
     pub async fn close(&self) -> Result<()> {
-        self.read.0.close_by_ref().await?;
-        if let Some(replica) = &self.replica {
-            replica.pool.0.close_by_ref().await?;
+        let replica = self.replica.as_ref().map(|replica| &replica.pool.0);
+        for pool in [Some(&self.read.0), replica, Some(&self.write)].into_iter().flatten() {
+            if let Some(connections) = pool.connections() {
+                connections.close_by_ref().await?;
+            }
         }
-        Ok(self.write.close_by_ref().await?)
+        Ok(())
     }
+}
+
+/// Applies what the schema lacks in this transaction.
+pub(crate) async fn migrate(tx: &DatabaseTransaction) -> Result<()> {
+    advisory_lock(tx, AdvisoryLock::Migrate).await?;
+    if missing_migrations(tx).await? > 0 {
+        Migrator::up(tx, None).await?;
+    }
+    Ok(())
+}
+
+async fn missing_migrations(conn: &impl ConnectionTrait) -> Result<usize> {
+    let known = Migrator::migrations();
+    if !has_table(conn, "seaql_migrations").await? {
+        return Ok(known.len());
+    }
+    let applied = Migrator::get_migration_models(conn).await?;
+    let is_missing = |name: &str| !applied.iter().any(|row| row.version == name);
+    Ok(known.iter().filter(|migration| is_missing(migration.name())).count())
+}
+
+/// Whether the database has a table.
+pub(crate) async fn has_table(conn: &impl ConnectionTrait, name: &str) -> Result<bool> {
+    let select = match conn.get_database_backend() {
+        DbBackend::Postgres => "SELECT 1 AS there WHERE to_regclass(CAST($1 AS text)) IS NOT NULL",
+        _ => "SELECT 1 AS there FROM sqlite_schema WHERE type = 'table' AND name = $1",
+    };
+    Ok(conn.query_one_raw(sql(conn, select, [name.into()])).await?.is_some())
 }
 
 /// Statement timeout of staff's analytics.
 const ANALYTICS_TIME: Duration = Duration::from_secs(30);
 
-fn options(url: &str, connections: u32, statement_timeout: Option<Duration>) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(10))
-        .set_application_name("marmalade")
-        .sqlx_logging(false)
-        .map_sqlx_postgres_opts(move |postgres| match statement_timeout {
-            Some(timeout) => postgres.options([("statement_timeout", timeout.as_millis().to_string())]),
-            None => postgres,
-        });
-    options
-}
-
-/// A snapshot of an existing embedded database, opened read-only; later writes are not visible.
-pub(crate) async fn snapshot(file: &Path) -> Result<DatabaseTransaction> {
+/// An existing embedded database, to read a snapshot of it: a transaction in which later writes are not visible. To be
+/// closed, so that SQLite leaves no file behind.
+pub(crate) async fn source(file: &Path) -> Result<DatabaseConnection> {
     let file = file.to_owned();
-    let mut options = ConnectOptions::new("sqlite://snapshot?mode=ro");
+    let mut options = ConnectOptions::new("sqlite://snapshot?mode=rw");
     options
         .max_connections(1)
         .sqlx_logging(false)
         // A file's name may hold what means something in a URL.
         .map_sqlx_sqlite_opts(move |sqlite| sqlite.filename(&file).busy_timeout(Duration::from_secs(10)));
-    Ok(Database::connect(options).await?.begin().await?)
+    Ok(Database::connect(options).await?)
 }
 
 /// Readers of a WAL database never wait for the writer; more of them than cores gain nothing.
@@ -328,6 +417,65 @@ const SQLITE_READERS: u32 = 4;
 /// A statement in SQL that both databases share; `$1`, `$2`, … stand for `values`.
 pub fn sql<const N: usize>(conn: &impl ConnectionTrait, text: impl Into<String>, values: [Value; N]) -> Statement {
     Statement::from_sql_and_values(conn.get_database_backend(), text, values)
+}
+
+/// The most selects that [`sql_of_each`] should put together.
+pub(crate) const SELECTS_AT_ONCE: usize = 100;
+
+/// The values of a statement that is being written.
+#[derive(Default)]
+pub(crate) struct Values(Vec<Value>);
+
+impl Values {
+    /// Adds a value; returns its placeholder.
+    pub(crate) fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.0.push(value.into());
+        format!("${}", self.0.len())
+    }
+
+    /// The statement with these values.
+    pub(crate) fn sql(self, conn: &impl ConnectionTrait, text: String) -> Statement {
+        Statement::from_sql_and_values(conn.get_database_backend(), text, self.0)
+    }
+}
+
+/// One statement that selects the same of each of several things; the column `n` is the index of the row's thing. Each
+/// thing has a select of its own, which is planned and limited as if it were alone.
+pub(crate) fn sql_of_each<T>(
+    conn: &impl ConnectionTrait,
+    things: impl IntoIterator<Item = T>,
+    mut select: impl FnMut(T, &mut Values) -> String,
+) -> Statement {
+    let mut values = Values::default();
+    let selects: Vec<_> = (things.into_iter().enumerate())
+        .map(|(n, thing)| {
+            let select = select(thing, &mut values);
+            format!("SELECT {n} AS n, part.* FROM ({select}) AS part")
+        })
+        .collect();
+    values.sql(conn, selects.join(" UNION ALL "))
+}
+
+/// The number of selected rows by the value of a column: one statement for the lengths of many lists.
+pub(crate) async fn counts<E: EntityTrait, L>(
+    conn: &impl ConnectionTrait,
+    rows: Select<E>,
+    list: E::Column,
+    key: E::Column,
+) -> std::result::Result<HashMap<L, u64>, DbErr>
+where
+    L: Eq + Hash + TryGetable,
+{
+    let counts = rows
+        .select_only()
+        .column(list)
+        .column_as(key.count(), "count")
+        .group_by(list);
+    let counts: Vec<(L, i64)> = counts.into_tuple().all(conn).await?;
+    Ok(counts
+        .into_iter()
+        .map(|(list, count)| (list, count.unsigned_abs()))
+        .collect())
 }
 
 /// Keeps the rows of `table` from being changed until the statement that reads them commits. SQLite has one writer and
@@ -371,98 +519,6 @@ pub(crate) fn contains(column: impl ColumnTrait, word: &str) -> Expr {
         .replace('_', "\\_");
     let text = Func::lower(Expr::col(column.as_column_ref()));
     Expr::expr(text).like(LikeExpr::new(format!("%{word}%")).escape('\\'))
-}
-
-/// The type name of bytes, for a cast: PostgreSQL can't infer the type of `SELECT $1`.
-pub(crate) fn bytes(conn: &impl ConnectionTrait) -> &'static str {
-    match conn.get_database_backend() {
-        DbBackend::Postgres => "bytea",
-        _ => "BLOB",
-    }
-}
-
-impl Reader {
-    /// The underlying pool, for streamed rows, which can't be retried once some were received.
-    pub fn pool(&self) -> &DatabaseConnection {
-        &self.0
-    }
-}
-
-#[async_trait::async_trait]
-impl ConnectionTrait for Reader {
-    fn get_database_backend(&self) -> DbBackend {
-        self.0.get_database_backend()
-    }
-
-    async fn query_one_raw(&self, statement: Statement) -> std::result::Result<Option<QueryResult>, DbErr> {
-        retry(database_error, || self.0.query_one_raw(statement.clone())).await
-    }
-
-    async fn query_all_raw(&self, statement: Statement) -> std::result::Result<Vec<QueryResult>, DbErr> {
-        retry(database_error, || self.0.query_all_raw(statement.clone())).await
-    }
-
-    async fn execute_raw(&self, statement: Statement) -> std::result::Result<ExecResult, DbErr> {
-        self.0.execute_raw(statement).await
-    }
-
-    async fn execute_unprepared(&self, statements: &str) -> std::result::Result<ExecResult, DbErr> {
-        self.0.execute_unprepared(statements).await
-    }
-}
-
-/// Pauses before retries.
-const RETRY_PAUSES: [Duration; 3] = [
-    Duration::from_millis(50),
-    Duration::from_millis(200),
-    Duration::from_millis(800),
-];
-
-/// Runs an idempotent operation with up to three retries on transient database failures, with growing pauses. For
-/// operations that clients would retry anyway; a [`Reader`] retries by itself.
-pub(crate) async fn with_retries<T, F: Future<Output = Result<T>>>(work: impl Fn() -> F) -> Result<T> {
-    retry(|error| error.cause()?.downcast_ref(), work).await
-}
-
-fn database_error(error: &DbErr) -> Option<&DbErr> {
-    Some(error)
-}
-
-async fn retry<T, E, F: Future<Output = std::result::Result<T, E>>>(
-    cause: impl Fn(&E) -> Option<&DbErr>,
-    work: impl Fn() -> F,
-) -> std::result::Result<T, E> {
-    for pause in RETRY_PAUSES {
-        let outcome = work().await;
-        match outcome.as_ref().err().and_then(&cause) {
-            Some(cause) if is_transient(cause) => {
-                tracing::info!(?cause, "the database could not finish; retrying");
-                telemetry::retried();
-                tokio::time::sleep(pause).await;
-            }
-            _ => return outcome,
-        }
-    }
-    work().await
-}
-
-/// Whether the same again may succeed: the connection was lost, the server is just starting or stopping, or it chose this
-/// transaction to end a deadlock or a conflict. By PostgreSQL's
-/// [codes](https://www.postgresql.org/docs/current/errcodes-appendix.html).
-fn is_transient(cause: &DbErr) -> bool {
-    let (DbErr::Conn(RuntimeErr::SqlxError(error))
-    | DbErr::Exec(RuntimeErr::SqlxError(error))
-    | DbErr::Query(RuntimeErr::SqlxError(error))) = cause
-    else {
-        return false;
-    };
-    match &**error {
-        SqlxError::Io(_) => true,
-        SqlxError::Database(error) => error.code().is_some_and(|code| {
-            code.starts_with("08") || ["40001", "40P01", "57P01", "57P02", "57P03"].contains(&&*code)
-        }),
-        _ => false,
-    }
 }
 
 /// Skips the rows that another transaction is just claiming.

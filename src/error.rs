@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use sea_orm::DbErr;
 
+use crate::secret::redacted;
+
 /// The result of every fallible function of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -101,11 +103,11 @@ impl Error {
         }
     }
 
-    /// A description for operators.
+    /// A description for operators. A cause that repeats a URL does so without its password.
     pub fn describe(&self) -> String {
         match self {
             Self::User(error) => error.message.clone(),
-            Self::Internal(cause) => cause.to_string(),
+            Self::Internal(cause) => redacted(&cause.to_string()),
             Self::BadInput(message) | Self::TooComplex(message) => message.clone(),
             Self::NotFound => "There is no such object.".into(),
             Self::Unauthenticated | Self::Forbidden | Self::CsrfRefused | Self::NotPersisted | Self::RateLimited(_) => {

@@ -58,6 +58,7 @@ ids! {
     AuditEntryId = "audit",
     JobId = "job",
     BankImportId = "import",
+    RegistrationId = "registration",
 }
 
 /// `prefix_` and the bytes in URL-safe base64.

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 8 | [`serve`] | start and stop of servers and workers |
 //! | 7 | [`http`] | GraphQL over HTTP, WebSockets, streams, pages, metrics |
-//! | | [`ops`] | backup, restore, copy, deployment check, verify |
+//! | | [`ops`] | backup, restore, copy, deployment check, verify, smoke test |
 //! | | [`open`] | from a configuration to an application |
 //! | 6 | [`demo`] | demo content and accounts |
 //! | | [`background`] | loops, the outbox relay, the channel between servers, the job worker |
@@ -79,4 +79,4 @@ mod setting;
 mod site;
 mod sync;
 pub mod telemetry;
-mod text;
+pub mod text;

@@ -1,11 +1,14 @@
 //! Email: over SMTP, or into a folder if none is configured. An email may contain a link that is as good as a password,
 //! so none is ever logged.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use confique::Config;
 use lettre::{
-    AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
+    Address, AsyncFileTransport, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{Mailbox, header::ContentType},
 };
 
@@ -47,7 +50,7 @@ struct Inner {
 
 enum Transport {
     Smtp(AsyncSmtpTransport<Tokio1Executor>),
-    Folder(AsyncFileTransport<Tokio1Executor>),
+    Folder(PathBuf, AsyncFileTransport<Tokio1Executor>),
 }
 
 /// An email.
@@ -60,19 +63,25 @@ pub struct Email {
 impl Mail {
     /// Mail as it is configured. Without a mail server it goes into `data_dir`; links lead to pages below `site_url`.
     pub fn new(settings: &Settings, data_dir: &Path, site_url: &str) -> Result<Self> {
-        let transport = match &settings.smtp_url {
-            Some(Secret(url)) => Transport::Smtp(
-                AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-                    .map_err(|error| Error::internal(format!("MARMALADE_SMTP_URL: {error}")))?
-                    .build(),
-            ),
-            None => Transport::Folder(folder(data_dir)?),
+        let transport = match smtp(settings)? {
+            Some(smtp) => Transport::Smtp(smtp),
+            None => folder(data_dir)?,
         };
         Ok(Self(Arc::new(Inner {
             transport,
             from: settings.from.clone(),
             site: site_url.to_owned(),
         })))
+    }
+
+    /// A page of the site.
+    pub fn page(&self, page: &str) -> String {
+        format!("{}/{page}", self.0.site)
+    }
+
+    /// Whether the settings can be used. Writes nothing.
+    pub(crate) fn check(settings: &Settings) -> Result<()> {
+        smtp(settings).map(drop)
     }
 
     /// A page of the site, with a token that only the page's script gets to see: browsers keep what follows `#`.
@@ -82,24 +91,60 @@ impl Mail {
 
     /// Sends an email. For jobs only: no request waits for a mail server, and its timing reveals nothing.
     pub async fn send(&self, email: Email) -> Result<()> {
-        let to = email.to.parse().map_err(Error::internal)?;
+        let Ok(to) = email.to.parse::<Address>() else {
+            // Registered before addresses were held to the grammar; no number of attempts makes it one.
+            tracing::warn!(
+                subject = email.subject,
+                "an email was dropped: its address can't be sent to"
+            );
+            return Ok(());
+        };
         let message = Message::builder()
             .from(self.0.from.clone())
-            .to(to)
+            .to(to.into())
             .subject(email.subject)
             .header(ContentType::TEXT_PLAIN)
             .body(email.text)
             .map_err(Error::internal)?;
         match &self.0.transport {
             Transport::Smtp(smtp) => drop(smtp.send(message).await.map_err(Error::internal)?),
-            Transport::Folder(folder) => drop(folder.send(message).await.map_err(Error::internal)?),
+            Transport::Folder(folder, transport) => {
+                let name = transport.send(message).await.map_err(Error::internal)?;
+                make_private(&folder.join(name).with_extension("eml"))?;
+            }
         }
         Ok(())
     }
 }
 
-fn folder(data_dir: &Path) -> Result<AsyncFileTransport<Tokio1Executor>> {
+fn smtp(settings: &Settings) -> Result<Option<AsyncSmtpTransport<Tokio1Executor>>> {
+    let Some(Secret(url)) = &settings.smtp_url else {
+        return Ok(None);
+    };
+    let smtp = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+        .map_err(|error| Error::internal(format!("MARMALADE_SMTP_URL: {error}")))?;
+    Ok(Some(smtp.build()))
+}
+
+/// A folder that only this account of the machine can enter, as whoever reads an email has what its link opens.
+fn folder(data_dir: &Path) -> Result<Transport> {
     let folder = data_dir.join("mail");
-    std::fs::create_dir_all(&folder).map_err(Error::internal)?;
-    Ok(AsyncFileTransport::new(folder))
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&folder).map_err(Error::internal)?;
+    let transport = AsyncFileTransport::new(&folder);
+    Ok(Transport::Folder(folder, transport))
+}
+
+#[cfg(unix)]
+fn make_private(file: &Path) -> Result<()> {
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(file, owner_only).map_err(Error::internal)
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &Path) -> Result<()> {
+    Ok(())
 }

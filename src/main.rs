@@ -1,8 +1,10 @@
 //! The command line: reads the configuration, calls the library.
 
 use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,19 +16,26 @@ use marmalade::{
     audit::seal,
     auth::role::Role,
     change::Cause,
+    clock::{Clock, Moment, SystemClock},
     config::{self, Config},
+    db::{self, Db},
     error::{Error, Result},
     import, open,
     ops::{
         backup, copy,
         deploy::{self, Severity},
-        verify,
+        indexes, smoke, verify,
     },
     serve,
     telemetry::{LogFormat, Traces},
 };
 use migration::{Migrator, MigratorTrait};
 use tracing_subscriber::{EnvFilter, Layer, filter::LevelFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use url::Url;
+
+/// What is freed goes back to the system; docs/dependencies.md has the figures.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The backend of an exam-preparation site.
 #[derive(Parser)]
@@ -74,6 +83,12 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         from: Option<PathBuf>,
     },
+    /// Test a running site over HTTP: sign in, take a quiz, see the board; what the test made is removed again
+    Smoke {
+        /// Where the site is served, with the database that is configured here; without it, LISTEN
+        #[arg(long)]
+        url: Option<Url>,
+    },
     /// The audit log
     Audit {
         #[command(subcommand)]
@@ -105,6 +120,12 @@ enum Direction {
 enum AuditAction {
     /// Seal what is not sealed yet and print the end of the log, to be kept elsewhere
     Head,
+    /// Accept the log as it is, with all that `verify` finds wrong with it; an entry says so
+    Accept {
+        /// Why, 3 to 500 characters, for the log
+        #[arg(long)]
+        reason: String,
+    },
 }
 
 #[derive(Subcommand)]
@@ -169,6 +190,9 @@ async fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{}", error.describe());
+            if let Some(advice) = db::about_pooler(&error) {
+                eprintln!("{advice}");
+            }
             ExitCode::FAILURE
         }
     }
@@ -176,8 +200,8 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
     match command {
-        Command::Serve => serve::serve(open::open(config).await?, stop_signal()).await?,
-        Command::Worker => serve::work(open::open(config).await?, stop_signal()).await?,
+        Command::Serve => serve::start(config, stop_signal()).await?,
+        Command::Worker => serve::start_worker(config, stop_signal()).await?,
         Command::Migrate { direction } => migrate(&config, direction).await?,
         Command::Schema => print!("{}", schema::sdl()),
         Command::Config => {
@@ -189,26 +213,39 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
             }
         }
         Command::Import(file) => {
+            let file = file.read().await?;
             let app = open::open(config).await?;
-            let report = import::run(&app, &file, &Cause::clock(&app.now())).await?;
+            let report = import::run(&app, file, &Cause::clock(&app.now())).await?;
             print!("{report}");
+            seal_recorded(&app).await;
             return Ok(if report.is_clean() {
                 ExitCode::SUCCESS
             } else {
                 ExitCode::from(3)
             });
         }
-        Command::User { action } => user(&open::open(config).await?, action).await?,
-        Command::Audit {
-            action: AuditAction::Head,
-        } => print_head(&open::open(config).await?).await?,
+        Command::User { action } => user(config, action).await?,
+        Command::Audit { action } => audit(&open::open_existing(config).await?, action).await?,
         Command::Verify { head } => return prove(config, head.as_deref()).await,
+        Command::Smoke { url } => {
+            let url = url.map_or_else(|| served_at(&config), Ok)?;
+            let db = open::check(&config).await?.ok_or_else(|| open::no_database(&config))?;
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+            let outcome = smoke::smoke(&db, &url, &Moment::of(&clock), |line| println!("{line}")).await;
+            db.close().await?;
+            outcome?;
+        }
         Command::Check { deploy: false } => println!("the configuration can be used"),
         Command::Check { deploy: true } => {
             // Reported before the database is contacted, which may be down.
             let mut findings = deploy::of_config(&config);
             findings.iter().for_each(|finding| println!("{finding}"));
-            let of_services = deploy::of_services(&config, &open::connect(&config).await?).await?;
+            let db = open::existing(&config).await?;
+            let of_services = deploy::of_services(&config, db.as_ref()).await;
+            if let Some(db) = db {
+                db.close().await?;
+            }
+            let of_services = of_services?;
             of_services.iter().for_each(|finding| println!("{finding}"));
             findings.extend(of_services);
             if findings.iter().any(|finding| finding.severity == Severity::Error) {
@@ -239,10 +276,21 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where a server of this configuration is reached from this machine.
+fn served_at(config: &Config) -> Result<Url> {
+    let mut address = config.server.listen;
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    Url::parse(&format!("http://{address}")).map_err(Error::internal)
+}
+
 /// Verifies, and compares the audit log with what `audit head` printed earlier.
 async fn prove(config: Config, head: Option<&Path>) -> Result<ExitCode> {
     let head = head.map(read_head).transpose()?;
-    let app = open::open(config).await?;
+    let app = open::open_existing(config).await?;
     if let Some(fleet) = &app.fleet {
         fleet.join().await?;
     }
@@ -250,6 +298,9 @@ async fn prove(config: Config, head: Option<&Path>) -> Result<ExitCode> {
     if let Some(head) = head {
         findings.extend(seal::check_head(&app.db, &head).await?);
     }
+    let indexes = indexes::of(&app.db).await?;
+    println!("{} indexes:", indexes.len());
+    indexes.values().for_each(|index| println!("  {index}"));
     for finding in &findings {
         println!("{finding}");
     }
@@ -257,30 +308,66 @@ async fn prove(config: Config, head: Option<&Path>) -> Result<ExitCode> {
         println!("{} findings", findings.len());
         return Ok(ExitCode::FAILURE);
     }
-    println!("the audit log is whole; standings, roll-ups and indexes agree with the attempts");
+    let entries = seal::head(&app.db).await?.map_or(0, |head| head.sequence);
+    println!("the audit log is whole, {entries} entries; standings, roll-ups and indexes agree with the attempts");
     Ok(ExitCode::SUCCESS)
 }
 
 async fn migrate(config: &Config, direction: Direction) -> Result<()> {
-    let db = open::connect(config).await?;
-    match direction {
-        Direction::Up => db.migrate().await?,
-        Direction::Down { steps } => Migrator::down(db.write(), Some(steps)).await?,
-        Direction::Status => {
-            for migration in Migrator::get_migration_with_status(db.write()).await? {
-                println!("{:<40} {}", migration.name(), migration.status());
-            }
-        }
+    if matches!(direction, Direction::Up) {
+        open::open_database(config).await?;
+        return Ok(());
+    }
+    let Some(db) = open::existing(config).await? else {
+        return Err(open::no_database(config));
+    };
+    let outcome = match direction {
+        Direction::Down { steps } => db.migrate_down(steps).await,
+        Direction::Up | Direction::Status => print_status(&db).await,
+    };
+    db.close().await?;
+    outcome
+}
+
+async fn print_status(db: &Db) -> Result<()> {
+    for migration in Migrator::get_migration_with_status_read_only(db.write()).await? {
+        println!("{:<40} {}", migration.name(), migration.status());
     }
     Ok(())
 }
 
-async fn print_head(app: &App) -> Result<()> {
-    seal::seal(&app.db, &app.keys).await?;
+async fn audit(app: &App, action: AuditAction) -> Result<()> {
+    if let AuditAction::Accept { reason } = action {
+        let cause = Cause::clock(&app.now());
+        let accepted = seal::accept(&app.db, &app.keys, &cause.source, &reason, &cause.now).await?;
+        for finding in &accepted {
+            println!("accepted: {finding}");
+        }
+        println!("{} findings are accepted; the log now ends with:", accepted.len());
+    }
+    seal_all(app).await?;
     let head = seal::head(&app.db).await?;
     let head = head.ok_or_else(|| Error::BadInput("Nothing has been recorded yet.".into()))?;
     println!("{}", serde_json::to_string(&head).map_err(Error::internal)?);
     Ok(())
+}
+
+/// Seals what this command has recorded: there may be no server for long. That it can't undoes nothing.
+async fn seal_recorded(app: &App) {
+    if let Err(error) = seal_all(app).await {
+        eprintln!("{}", error.describe());
+    }
+}
+
+async fn seal_all(app: &App) -> Result<()> {
+    let refused = seal::seal(&app.db, &app.keys).await?.refused;
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(Error::BadInput(format!(
+            "The audit log can't be sealed.\n{}",
+            refused.join("\n")
+        ))),
+    }
 }
 
 fn read_head(file: &Path) -> Result<seal::Head> {
@@ -294,7 +381,7 @@ fn read_head(file: &Path) -> Result<seal::Head> {
     serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))
 }
 
-async fn user(app: &App, action: UserAction) -> Result<()> {
+async fn user(config: Config, action: UserAction) -> Result<()> {
     match action {
         UserAction::Create { email, handle, role } => {
             let mut password = String::new();
@@ -304,34 +391,44 @@ async fn user(app: &App, action: UserAction) -> Result<()> {
                 handle,
                 password: password.trim_end_matches(['\r', '\n']).to_owned(),
             };
-            let account = account::create(app, registration, role.into(), &Cause::clock(&app.now())).await?;
+            registration.check()?;
+            // The first account may be made before the first start.
+            let app = open::open(config).await?;
+            let account = account::create(&app, registration, role.into(), &Cause::clock(&app.now())).await?;
             println!("{} is made", account.email);
+            seal_recorded(&app).await;
         }
         UserAction::SetRole { email, role } => {
+            let app = open::open_existing(config).await?;
             let id = people::with_email(app.db.read(), &email).await?;
-            people::set_role(app, id, role.into(), &Cause::clock(&app.now())).await?;
+            people::set_role(&app, id, role.into(), &Cause::clock(&app.now())).await?;
             println!("{email} has its new role");
+            seal_recorded(&app).await;
         }
     }
     Ok(())
 }
 
-/// Completes on SIGTERM or Ctrl-C.
-async fn stop_signal() {
+/// Completes on SIGTERM or Ctrl-C, also on one that comes before anybody waits for it.
+fn stop_signal() -> impl Future<Output = ()> + Send + 'static {
     #[cfg(unix)]
-    {
+    let mut signals = {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        [SignalKind::terminate(), SignalKind::interrupt()].map(|kind| signal(kind).ok())
+    };
+    async move {
+        #[cfg(unix)]
+        if let [Some(terminate), Some(interrupt)] = &mut signals {
             tokio::select! {
                 _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
             }
             return;
         }
-    }
-    // Without a signal to listen to there is nothing to wait for but the end.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+        // Without a signal to listen to there is nothing to wait for but the end.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -1,12 +1,21 @@
 //! Keyset pagination: a page starts at the key of a row, never at a position, so its cost does not depend on its
 //! position.
 
-use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::{collections::HashMap, hash::Hash};
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
+    sea_query::{Asterisk, Query, UnionType},
+};
 
 use crate::error::{Error, Result};
 
+/// The most lists of one statement. SQLite puts no more than 500 selects together.
+const LISTS_AT_ONCE: usize = 200;
+
 /// The requested rows: `limit` of them after or before a key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Page<K> {
     pub after: Option<K>,
     pub before: Option<K>,
@@ -91,6 +100,49 @@ impl<K> Page<K> {
             query.order_by_asc(column)
         };
         query.limit(Some(self.limit as u64 + 1))
+    }
+
+    /// The page of each of several lists of one kind, in one statement: the queries of all pages put together, because
+    /// a window function would read every list to its end. `place` is the list of a row, and its key.
+    pub(crate) async fn of_each<E, L>(
+        &self,
+        conn: &impl ConnectionTrait,
+        lists: impl IntoIterator<Item = (L, Select<E>)>,
+        (column, order): (E::Column, Order),
+        place: impl Fn(&E::Model) -> (L, K),
+    ) -> Result<HashMap<L, Slice<E::Model>>, DbErr>
+    where
+        E: EntityTrait,
+        L: Copy + Eq + Hash,
+        K: Copy + Ord + Into<sea_orm::Value>,
+    {
+        let mut lists: Vec<_> = lists.into_iter().collect();
+        let mut pages: HashMap<L, Vec<(K, E::Model)>> = lists.iter().map(|(list, _)| (*list, Vec::new())).collect();
+        while !lists.is_empty() {
+            let some = lists.drain(..lists.len().min(LISTS_AT_ONCE));
+            // A limit needs a select of its own around it.
+            let mut selects = some.map(|(_, list)| {
+                let page = self.select(list, column, order).into_query();
+                Query::select().column(Asterisk).from_subquery(page, "page").to_owned()
+            });
+            let Some(mut together) = selects.next() else { break };
+            together.unions(selects.map(|select| (UnionType::All, select)));
+            let statement = conn.get_database_backend().build(&together);
+            for row in E::Model::find_by_statement(statement).all(conn).await? {
+                let (list, key) = place(&row);
+                pages.entry(list).or_default().push((key, row));
+            }
+        }
+        let ascending = (order == Order::Ascending) != self.backward;
+        let slice = |(list, mut rows): (L, Vec<(K, E::Model)>)| {
+            // No database promises the order of selects that were put together.
+            rows.sort_unstable_by_key(|(key, _)| *key);
+            if !ascending {
+                rows.reverse();
+            }
+            (list, self.slice(rows.into_iter().map(|(_, row)| row).collect()))
+        };
+        Ok(pages.into_iter().map(slice).collect())
     }
 
     /// Puts the rows that [`Page::select`] found into the list's order.

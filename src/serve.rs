@@ -1,29 +1,47 @@
 //! Starting and stopping: from a configuration to a server that answers.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+mod lock;
+mod unread;
 
-use axum::{Router, extract::ConnectInfo};
+use std::{
+    convert::Infallible,
+    io::Write,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::ConnectInfo,
+    http::{Request, Version},
+};
+use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::{ConnectionTrait, DbBackend};
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     sync::{Semaphore, oneshot::Receiver},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::{io::InspectReader, sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
+use self::lock::ServerLock;
 use crate::{
     app::App,
     background,
-    config::Mode,
-    db::AdvisoryLock,
+    config::{Config, Mode},
+    db::Db,
     demo,
     error::{Error, Result},
     http,
+    limit::{Who, slots::Slots},
+    open,
     ops::deploy::{self, Severity},
     telemetry,
 };
@@ -32,24 +50,101 @@ use crate::{
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of a request's head, and of an idle connection.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout of a client that takes nothing of what is sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// What a connection buffers, in each direction: the head of a request, the rest of a response. HTTP/2: of each request.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// Requests of one HTTP/2 connection at once, as many as RFC 9113 (section 6.5.2) recommends at least.
+const HTTP2_REQUESTS: u32 = 100;
+
+/// What a server holds before it writes anything.
+struct Place {
+    /// The address, on which nobody is answered yet.
+    address: TcpSocket,
+    lock: ServerLock,
+}
+
+impl Place {
+    /// Refuses what is unsafe in production, and what another server has. `db` is the database as it is, if it is there.
+    async fn take(config: &Config, db: Option<&Db>) -> Result<Self> {
+        refuse_unsafe_config(config, db).await?;
+        let address = reserve(config.server.listen)?;
+        let lock = match db {
+            Some(db) if db.read().get_database_backend() == DbBackend::Postgres => {
+                ServerLock::of_postgres(db.clone(), config.redis.url.is_some()).await?
+            }
+            _ => {
+                open::make_private(&config.site.data_dir)?;
+                ServerLock::of_folder(&config.site.data_dir)?
+            }
+        };
+        Ok(Self { address, lock })
+    }
+}
+
+/// Takes an address, on which nobody is answered yet.
+fn reserve(address: SocketAddr) -> Result<TcpSocket> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    };
+    let bound = socket.and_then(|socket| {
+        // So that a restart need not wait for the connections of before.
+        socket.set_reuseaddr(cfg!(unix))?;
+        socket.bind(address)?;
+        Ok(socket)
+    });
+    bound.map_err(|error| Error::internal(format!("{address}: {error}")))
+}
+
+/// Listens on an address that was reserved.
+fn listen(socket: TcpSocket) -> Result<TcpListener> {
+    const BACKLOG: u32 = 1024;
+    socket
+        .listen(BACKLOG)
+        .map_err(|error| Error::internal(format!("the address can't be listened on: {error}")))
+}
+
+/// Starts a server, and serves until `stop` completes. A start that is refused leaves nothing behind: all is checked
+/// before anything is written.
+pub async fn start(config: Config, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    let db = open::check(&config).await?;
+    let place = Place::take(&config, db.as_ref()).await;
+    // PostgreSQL's holds the lock.
+    if let Some(db) = db.filter(|_| place.is_err() || config.database.url.is_none()) {
+        db.close().await?;
+    }
+    let place = place?;
+    let mut stop = Box::pin(stop);
+    let app = tokio::select! {
+        app = open::open_checked(config) => app?,
+        // Nothing is done by half: what was begun is rolled back.
+        () = &mut stop => return Ok(()),
+    };
+    serve_at(place, app, stop).await
+}
+
+/// Serves an application until `stop` completes.
+pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    let place = Place::take(&app.config, Some(&app.db)).await?;
+    serve_at(place, app, stop).await
+}
 
 /// Serves until `stop` completes: then no new connections are accepted, requests in flight are finished, and streams
 /// are closed so that clients reconnect elsewhere.
-pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-    if app.config.site.mode == Mode::Production {
-        refuse_unsafe_config(&app).await?;
-    }
-    let server_lock = app.db.single_server_or_fleet(app.fleet.is_some()).await?;
+async fn serve_at(place: Place, app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    let mut stop = Box::pin(stop);
     if app.config.site.demo {
-        let lock = app.db.advisory_lock(AdvisoryLock::Fill).await?;
-        if demo::fill_if_empty(&app).await? {
+        let filled = tokio::select! {
+            filled = demo::fill_if_empty(&app) => filled?,
+            () = &mut stop => return Ok(()),
+        };
+        if filled {
             tracing::info!("the empty database was filled with demo content");
         }
-        drop(lock);
     }
-    let listener = TcpListener::bind(app.config.server.listen)
-        .await
-        .map_err(|error| Error::internal(format!("{}: {error}", app.config.server.listen)))?;
+    let listener = listen(place.address)?;
     let address = listener.local_addr().map_err(Error::internal)?;
     announce(&app, address).await?;
 
@@ -60,9 +155,8 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     }
     tokio::spawn(wait_for_stop(app.clone(), stop));
     let (served, all_served) = tokio::sync::oneshot::channel::<()>();
-    let lock_task = tokio::spawn(hold_server_lock(app.clone(), server_lock, all_served));
-    let permits = Arc::new(Semaphore::new(app.config.server.max_connections as usize));
-    let serving = accept(listener, http::router(app.clone()), permits, app.shutdown.clone());
+    let lock_task = tokio::spawn(hold_server_lock(app.clone(), place.lock, all_served));
+    let serving = accept(listener, http::router(app.clone()), app.clone());
     let deadline = async {
         app.shutdown.cancelled().await;
         tokio::time::sleep(DRAIN_TIMEOUT).await;
@@ -73,38 +167,26 @@ pub async fn serve(app: App, stop: impl Future<Output = ()> + Send + 'static) ->
     }
     tasks.close();
     tasks.wait().await;
-    // The database closes when all its connections are back, and this holds one.
+    // The database closes when all its connections are back, and this may hold one.
     drop(served);
     let lock_outcome = lock_task.await.map_err(Error::internal)?;
     app.db.close().await?;
     lock_outcome
 }
 
-/// Holds the advisory lock of servers until all requests are served. The lock is lost with its connection, and then
-/// taken again. A server that finds it taken by another stops.
-async fn hold_server_lock(app: App, mut lock: Option<DatabaseTransaction>, mut all_served: Receiver<()>) -> Result<()> {
+/// Holds the lock of servers until all requests are served. A server that lost it to another stops.
+async fn hold_server_lock(app: App, mut lock: ServerLock, mut all_served: Receiver<()>) -> Result<()> {
     const CHECK_INTERVAL: Duration = Duration::from_secs(5);
     while tokio::time::timeout(CHECK_INTERVAL, &mut all_served).await.is_err() {
-        let Some(held) = &lock else { continue };
-        if held.execute_unprepared("SELECT 1").await.is_ok() {
-            continue;
-        }
-        tracing::warn!("the lock of the servers was lost with its connection; it is taken again");
-        while let Err(error) = app
-            .db
-            .single_server_or_fleet(app.fleet.is_some())
-            .await
-            .map(|again| lock = again)
-        {
-            if matches!(&error, Error::BadInput(_)) {
+        match lock.renew().await {
+            Err(error @ Error::BadInput(_)) => {
                 tracing::error!(cause = error.describe(), "this server stops");
                 app.stopping.cancel();
                 app.shutdown.cancel();
                 return Err(error);
             }
-            if tokio::time::timeout(CHECK_INTERVAL, &mut all_served).await.is_ok() {
-                return Ok(());
-            }
+            Err(error) => tracing::warn!(cause = error.describe(), "the lock of the servers is not held"),
+            Ok(()) => {}
         }
     }
     Ok(())
@@ -119,28 +201,41 @@ async fn wait_for_stop(app: App, stop: impl Future<Output = ()>) {
     app.shutdown.cancel();
 }
 
-/// Runs jobs until `stop` completes, and serves only health and metrics.
-pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-    if app.config.site.mode == Mode::Production {
-        refuse_unsafe_config(&app).await?;
+/// Starts a worker, and runs jobs until `stop` completes. A start that is refused leaves nothing behind.
+pub async fn start_worker(config: Config, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+    let db = open::check(&config).await?;
+    let is_safe = refuse_unsafe_config(&config, db.as_ref()).await;
+    if let Some(db) = db {
+        db.close().await?;
     }
+    is_safe?;
+    let address = config.server.worker_listen.map(reserve).transpose()?;
+    let mut stop = Box::pin(stop);
+    let app = tokio::select! {
+        app = open::open_checked(config) => app?,
+        () = &mut stop => return Ok(()),
+    };
+    work(app, address, stop).await
+}
+
+/// Runs jobs until `stop` completes, and serves only health and metrics.
+async fn work(app: App, address: Option<TcpSocket>, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
     let tasks = TaskTracker::new();
     tasks.spawn(background::keep_channel(app.clone()));
     background::work(&app, &tasks);
-    if let Some(address) = app.config.server.worker_listen {
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| Error::internal(format!("{address}: {error}")))?;
+    if let Some(socket) = address {
+        let listener = listen(socket)?;
         let address = listener.local_addr().map_err(Error::internal)?;
         println!("Marmalade runs jobs; health and metrics at http://{address}");
-        let permits = Arc::new(Semaphore::new(app.config.server.max_connections as usize));
-        tasks.spawn(accept(
-            listener,
-            http::machines(app.clone()),
-            permits,
-            app.shutdown.clone(),
-        ));
+        tasks.spawn(accept(listener, http::machines(app.clone()), app.clone()));
     } else {
         println!("Marmalade runs jobs");
+    }
+    if deploy::leads_here(&app.config.site.url) {
+        // A server's own address may do on its machine; a worker has none. Whoever started it may have stopped reading.
+        let url = &app.config.site.url;
+        let hint = format!("  Links in emails lead to {url}: set MARMALADE_SITE_URL if the site's pages are elsewhere");
+        _ = writeln!(std::io::stdout(), "{hint}");
     }
     wait_for_stop(app.clone(), stop).await;
     tasks.close();
@@ -148,10 +243,17 @@ pub async fn work(app: App, stop: impl Future<Output = ()> + Send + 'static) -> 
     app.db.close().await
 }
 
-/// Runs `marmalade check --deploy`: logs warnings, and refuses to serve on errors.
-async fn refuse_unsafe_config(app: &App) -> Result<()> {
-    let (errors, warnings): (Vec<_>, Vec<_>) = deploy::check(&app.config, &app.db)
-        .await?
+/// In production runs `marmalade check --deploy`: logs warnings, and refuses to serve on errors.
+async fn refuse_unsafe_config(config: &Config, db: Option<&Db>) -> Result<()> {
+    if config.site.mode != Mode::Production {
+        if let Some(exposed) = deploy::exposed_development(config) {
+            tracing::warn!(about = exposed.about, "{}", exposed.message);
+        }
+        return Ok(());
+    }
+    let mut findings = deploy::of_config(config);
+    findings.extend(deploy::of_services(config, db).await?);
+    let (errors, warnings): (Vec<_>, Vec<_>) = findings
         .into_iter()
         .partition(|finding| finding.severity == Severity::Error);
     for warning in warnings {
@@ -167,17 +269,30 @@ async fn refuse_unsafe_config(app: &App) -> Result<()> {
 }
 
 /// Takes connections until the shutdown, and returns when the last one has ended. What `axum::serve` would do, and a
-/// client that does not finish the head of a request is left; while there is no room, new ones wait.
-async fn accept(listener: TcpListener, router: Router, permits: Arc<Semaphore>, shutdown: CancellationToken) {
+/// client that does not finish the head of a request, or takes nothing of a response, is left. While there is no room, new
+/// ones wait; those of an address that has too many are closed.
+async fn accept(listener: TcpListener, router: Router, app: App) {
+    let settings = &app.config.server;
+    let permits = Arc::new(Semaphore::new(settings.max_connections as usize));
+    let of_address = Slots::new("connections_of_address", settings.max_connections_of_address);
+    let is_proxy = |address: IpAddr| {
+        settings
+            .trusted_proxies
+            .iter()
+            .any(|network| network.contains(&address))
+    };
     let mut protocol = auto::Builder::new(TokioExecutor::new());
     protocol
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT);
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES);
     protocol
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(HEADER_TIMEOUT)
+        .max_concurrent_streams(HTTP2_REQUESTS)
+        .max_send_buf_size(BUFFER_BYTES)
         .enable_connect_protocol();
     let connections = GracefulShutdown::new();
     loop {
@@ -188,7 +303,7 @@ async fn accept(listener: TcpListener, router: Router, permits: Arc<Semaphore>, 
         };
         let accepted = tokio::select! {
             accepted = accepted => accepted,
-            () = shutdown.cancelled() => break,
+            () = app.shutdown.cancelled() => break,
         };
         let ((stream, address), permit) = match accepted {
             Ok(accepted) => accepted,
@@ -199,15 +314,30 @@ async fn accept(listener: TcpListener, router: Router, permits: Arc<Semaphore>, 
                 continue;
             }
         };
+        let ip = address.ip().to_canonical();
+        let slot = (!is_proxy(ip)).then(|| of_address.take(Who::address(Some(ip))));
+        let Ok(slot) = slot.transpose() else { continue };
         // A WebSocket outlives the HTTP connection it began as, so the permit is held by the stream itself.
-        let permit = (permit, telemetry::Open::connection());
-        let stream = InspectReader::new(stream, move |_| _ = &permit);
+        let permit = (permit, slot, telemetry::Open::connection());
+        let mut stream = TimeoutStream::new(InspectReader::new(stream, move |_| _ = &permit));
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let stream = Box::pin(stream);
         let first_request = CancellationToken::new();
         let seen = first_request.clone();
-        let service = router.clone().map_request(move |mut request: axum::http::Request<_>| {
+        let (router, unread) = (router.clone(), unread::Unread::default());
+        let followed = unread.clone();
+        let service = tower::service_fn(move |mut request: Request<Incoming>| {
             seen.cancel();
             request.extensions_mut().insert(ConnectInfo(address));
-            request
+            let followed = (request.version() == Version::HTTP_2).then(|| followed.clone());
+            let responding = router.clone().oneshot(request);
+            async move {
+                let response = responding.await?;
+                Ok::<_, Infallible>(match followed {
+                    Some(followed) => followed.follow(response),
+                    None => response,
+                })
+            }
         });
         let connection = protocol
             .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
@@ -227,6 +357,7 @@ async fn accept(listener: TcpListener, router: Router, permits: Arc<Semaphore>, 
                 // A connection's error is the client's.
                 _ = connection => {}
                 () = idle => {}
+                () = unread.stalls(WRITE_TIMEOUT) => {}
             }
         });
     }

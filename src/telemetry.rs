@@ -161,6 +161,18 @@ pub const METRICS: &[(&str, Kind, Unit, &str)] = &[
         Unit::Count,
         "processes that do jobs and have shown in the last minute that they live",
     ),
+    (
+        AUDIT_ENTRIES,
+        Kind::Gauge,
+        Unit::Count,
+        "entries of the audit log that are sealed; never fewer",
+    ),
+    (
+        AUDIT_REFUSED,
+        Kind::Gauge,
+        Unit::Count,
+        "what the sealer of the audit log refuses: entries that no server has signed, or a head that can't be verified",
+    ),
     (HTTP_RESPONSES, Kind::Counter, Unit::Count, "HTTP responses, by status"),
     (
         OPEN_CONNECTIONS,
@@ -202,6 +214,8 @@ const JOB: &str = "marmalade_job_seconds";
 pub(crate) const JOBS: &str = "marmalade_jobs";
 pub(crate) const JOB_AGE: &str = "marmalade_job_oldest_age_seconds";
 pub(crate) const WORKERS: &str = "marmalade_workers";
+pub(crate) const AUDIT_ENTRIES: &str = "marmalade_audit_entries";
+const AUDIT_REFUSED: &str = "marmalade_audit_refused";
 const HTTP_RESPONSES: &str = "marmalade_http_responses_total";
 const OPEN_CONNECTIONS: &str = "marmalade_connections";
 pub(crate) const MAX_CONNECTIONS: &str = "marmalade_connections_max";
@@ -302,6 +316,11 @@ pub(crate) fn refused(limit: &'static str) {
 /// Counts a response, including those of failed requests.
 pub(crate) fn responded(status: u16) {
     counter!(HTTP_RESPONSES, "status" => status.to_string()).increment(1);
+}
+
+/// The sealer of the audit log has refused so much.
+pub(crate) fn audit_refused(count: usize) {
+    gauge!(AUDIT_REFUSED).set(count as f64);
 }
 
 /// Counts a retry of the database.

@@ -86,6 +86,7 @@ impl Installation {
             .env("MARMALADE_MODE", "development")
             .env("MARMALADE_LISTEN", "127.0.0.1:0")
             .env("MARMALADE_DATA_DIR", self.folder.path())
+            .env("MARMALADE_MAX_CONNECTIONS_OF_ADDRESS", "1000000")
             .env("MARMALADE_LOG", "warn")
             .envs(self.settings.iter().copied());
         if let Some(url) = self.database_url()? {

@@ -27,6 +27,12 @@ mod m20261126_000011_jobs;
 mod m20261126_000012_imports;
 mod m20261126_000013_credentials;
 mod m20261126_000014_jobs_table;
+mod m20261126_000015_access_versions;
+mod m20261126_000016_import_findings;
+mod m20261126_000018_audit_keyed;
+mod m20261126_000019_result_visibility;
+mod m20261126_000021_handle_looks;
+mod m20261126_000022_registrations;
 
 pub use m20261126_000014_jobs_table::carry_over as carry_over_jobs;
 
@@ -49,6 +55,12 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000012_imports::MIGRATION),
             Box::new(m20261126_000013_credentials::MIGRATION),
             Box::new(m20261126_000014_jobs_table::Migration),
+            Box::new(m20261126_000015_access_versions::Migration),
+            Box::new(m20261126_000016_import_findings::MIGRATION),
+            Box::new(m20261126_000018_audit_keyed::Migration),
+            Box::new(m20261126_000019_result_visibility::MIGRATION),
+            Box::new(m20261126_000021_handle_looks::MIGRATION),
+            Box::new(m20261126_000022_registrations::MIGRATION),
         ]
     }
 }

@@ -7,15 +7,20 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{RESTORABLE, hash_of, people, set_password, taken, with_password};
+use super::{RESTORABLE, hash_of, hold, people, store, taken, with_password};
 use crate::{
     account::session::{self, Ending},
-    audit::{Action, Entry},
+    audit::{self, Action, Entry},
     auth::{Viewer, revocation::AccountChanged, role::Role},
     change::{Cause, Change},
     clock::{Moment, Time},
     db::sql,
-    entity::{self, link, user},
+    entity::{
+        self, link,
+        result::Visibility,
+        reviews::{self, Reviews},
+        user,
+    },
     error::{Error, Result},
     id::UserId,
     jobs::{self, Job, Run},
@@ -36,14 +41,15 @@ pub struct Changes {
 pub async fn update(site: &Site, viewer: &Viewer, changes: Changes, cause: &Cause) -> Result<user::Model> {
     let handle = changes
         .handle
-        .map(|handle| text::handle("handle", &handle))
+        .map(|handle| text::own_handle("handle", &handle))
         .transpose()?;
     let avatar = match &changes.avatar {
-        Some(Some(avatar)) => Some(text::picture("avatar", avatar)?),
+        Some(Some(avatar)) => Some(text::picture("avatar", avatar, &site.config.site.avatar_hosts)?),
         _ => None,
     };
     let mut change = Change::begin(site, cause).await?;
     let changes = user::ActiveModel {
+        handle_look: handle.as_deref().map_or(NotSet, |handle| Set(Some(text::look(handle)))),
         handle: handle.map_or(NotSet, Set),
         avatar: changes.avatar.map_or(NotSet, |_| Set(avatar)),
         opted_out: changes.opted_out.map_or(NotSet, Set),
@@ -54,11 +60,7 @@ pub async fn update(site: &Site, viewer: &Viewer, changes: Changes, cause: &Caus
         .filter(user::Column::DeletedAt.is_null());
     let account = update.exec_with_returning(&change).await.map_err(taken)?.pop();
     let account = account.ok_or(Error::Unauthenticated)?;
-    let changed = AccountChanged {
-        user: account.id,
-        at: None,
-    };
-    change.emit(changed).await?;
+    change.emit(AccountChanged::profile(account.id)).await?;
     change.commit().await?;
     Ok(account)
 }
@@ -71,10 +73,11 @@ pub(crate) async fn change_password(
     new: String,
     cause: &Cause,
 ) -> Result<usize> {
-    let account = with_password(site, viewer, old, cause).await?;
-    let hash = hash_of("newPassword", new, &cause.now).await?;
-    let mut change = Change::begin(site, cause).await?;
-    set_password(&change, account.id, hash, &cause.now).await?;
+    let new = text::password("newPassword", new)?;
+    let checked = with_password(site, viewer, old, cause).await?;
+    let password_hash = hash_of("newPassword", new, &cause.now).await?;
+    let (mut change, account) = hold(site, &checked, cause).await?;
+    store(&mut change, &account, |account| account.password_hash = password_hash).await?;
     let changed = Entry::of(Action::PasswordChanged, account.id.encode());
     change.audit(changed).await?;
     let count = session::end(&mut change, account.id, Ending::Others(viewer.session())).await?;
@@ -85,14 +88,10 @@ pub(crate) async fn change_password(
 /// Deletes the viewer's account: it leaves every live board and all its sessions end. Staff can restore it for 30 days;
 /// then [`erase`] removes what is personal. Its results stay, without a name.
 pub(crate) async fn delete(site: &Site, viewer: &Viewer, password: String, cause: &Cause) -> Result<()> {
-    let account = with_password(site, viewer, password, cause).await?;
-    let mut change = Change::begin(site, cause).await?;
-    let deletion = user::ActiveModel {
-        deleted_at: Set(Some(cause.now.at)),
-        access_changed_at: Set(Some(cause.now.at)),
-        ..Default::default()
-    };
-    user::Entity::grow(account.id).set(deletion).exec(&change).await?;
+    let checked = with_password(site, viewer, password, cause).await?;
+    let (mut change, before) = hold(site, &checked, cause).await?;
+    let delete = |account: &mut user::Model| account.deleted_at = Some(cause.now.at);
+    let account = store(&mut change, &before, delete).await?;
     if account.role == Role::Admin {
         people::an_admin_stays(&change, account.id).await?;
     }
@@ -101,15 +100,10 @@ pub(crate) async fn delete(site: &Site, viewer: &Viewer, password: String, cause
         .became(json!({"deletedAt": cause.now.at.to_utc()}));
     change.audit(deleted).await?;
     session::end(&mut change, account.id, Ending::All).await?;
-    let changed = AccountChanged {
-        user: account.id,
-        at: Some(cause.now.at),
-    };
-    change.emit(changed).await?;
     change.commit().await
 }
 
-/// Deletes data whose retention period has ended: personal data of deleted accounts, done jobs.
+/// Deletes data whose retention period has ended: sessions, tokens, links, personal data of deleted accounts, done jobs.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Purge {}
 
@@ -122,6 +116,7 @@ impl Run for Purge {
     type Context = Site;
 
     async fn run(self, site: &Site, _: Time, now: &Moment) -> Result<()> {
+        session::purge(site, now).await?;
         while erase(site, now).await? > 0 {}
         jobs::forget(site.db.write(), now.at, RESTORABLE).await
     }
@@ -144,6 +139,7 @@ pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
         let nothing = user::ActiveModel {
             email: Set(placeholder.clone()),
             handle: Set(placeholder),
+            handle_look: Set(None),
             avatar: Set(None),
             suspension_reason: Set(None),
             password_hash: Set(String::new()),
@@ -172,6 +168,7 @@ pub async fn erase(site: &Site, now: &Moment) -> Result<usize> {
             .filter(link::Column::UserId.eq(*id))
             .exec(&change)
             .await?;
+        audit::forget_reasons(&change, &id.encode()).await?;
         change.audit(Entry::of(Action::UserErased, id.encode())).await?;
         change.commit().await?;
     }
@@ -187,14 +184,7 @@ pub(crate) async fn export(site: &Site, viewer: &Viewer, now: &Moment) -> Result
         viewer,
         "SELECT client, user_agent, address, created_at, used_at, revoked_at FROM sessions WHERE user_id = $1 ORDER BY id",
     );
-    let attempts = rows(
-        conn,
-        viewer,
-        "SELECT v.title AS quiz, a.number, a.state, a.started_at, a.deadline_at, a.submitted_at, a.submitted_by, a.late, \
-                a.ranked, r.score AS score_thousandths, r.right_count, r.wrong_count, r.blank_count \
-         FROM attempts a JOIN quizzes v ON v.id = a.quiz_id LEFT JOIN results r ON r.attempt_id = a.id \
-         WHERE a.student_id = $1 ORDER BY a.id",
-    );
+    let attempts = attempts(conn, viewer, now);
     let answers = rows(
         conn,
         viewer,
@@ -218,6 +208,7 @@ pub(crate) async fn export(site: &Site, viewer: &Viewer, now: &Moment) -> Result
             "handle": account.handle,
             "avatar": account.avatar,
             "role": account.role,
+            "email_confirmed_at": account.email_confirmed_at.map(Time::to_utc),
             "hidden_from_boards": account.opted_out,
             "created_at": account.created_at,
         },
@@ -226,6 +217,58 @@ pub(crate) async fn export(site: &Site, viewer: &Viewer, now: &Moment) -> Result
         "answers": answers.await?,
         "standings": standings.await?,
     }))
+}
+
+/// An attempt as the export has it; of its result, what its student may see.
+#[derive(Serialize, FromQueryResult)]
+struct Attempt {
+    quiz: String,
+    number: i32,
+    state: String,
+    started_at: Time,
+    deadline_at: Time,
+    submitted_at: Option<Time>,
+    submitted_by: Option<String>,
+    late: bool,
+    ranked: bool,
+    score_thousandths: Option<i64>,
+    right_count: Option<i32>,
+    wrong_count: Option<i32>,
+    blank_count: Option<i32>,
+    #[serde(skip)]
+    visibility: Option<Visibility>,
+    #[serde(skip)]
+    #[sea_orm(nested)]
+    reviews: Reviews,
+}
+
+impl Attempt {
+    /// The same without what its student may not see yet.
+    fn shown(mut self, now: &Moment) -> Self {
+        let visibility = self.visibility.unwrap_or(Visibility::Full);
+        if visibility != Visibility::Full && !self.reviews.are_open(now.at) {
+            (self.right_count, self.wrong_count, self.blank_count) = (None, None, None);
+            self.score_thousandths = self.score_thousandths.filter(|_| visibility == Visibility::Points);
+        }
+        self
+    }
+}
+
+async fn attempts(conn: &impl ConnectionTrait, viewer: &Viewer, now: &Moment) -> Result<Vec<Attempt>> {
+    let select = sql(
+        conn,
+        format!(
+            "SELECT v.title AS quiz, a.number, a.state, a.started_at, a.deadline_at, a.submitted_at, a.submitted_by, \
+                    a.late, a.ranked, r.score AS score_thousandths, r.right_count, r.wrong_count, r.blank_count, \
+                    r.visibility, {} \
+             FROM attempts a JOIN quizzes v ON v.id = a.quiz_id LEFT JOIN results r ON r.attempt_id = a.id \
+             WHERE a.student_id = $1 ORDER BY a.id",
+            reviews::columns("v", "v.id", "$1")
+        ),
+        [viewer.user().into()],
+    );
+    let attempts = Attempt::find_by_statement(select).all(conn).await?;
+    Ok(attempts.into_iter().map(|attempt| attempt.shown(now)).collect())
 }
 
 /// The viewer's rows as JSON objects.

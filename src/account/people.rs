@@ -1,16 +1,14 @@
-//! Administration of accounts. Every change goes through `alter`: the row is locked, a closure changes the account or
-//! refuses, the change is recorded, and it takes effect at once on tokens and streams.
+//! Administration of accounts. Every change goes through `alter`: the account is held together with the admin's, a closure
+//! changes it or refuses, the change is recorded, and it takes effect at once on tokens and streams.
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Select,
-};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, PaginatorTrait, QueryFilter, Select};
 use serde_json::{Value, json};
 
-use super::RESTORABLE;
+use super::{RESTORABLE, store};
 use crate::{
     account::session::{self, Ending},
     audit::{Action, Entry},
-    auth::{revocation::AccountChanged, role::Role},
+    auth::role::Role,
     change::{Cause, Change},
     db::{self, AdvisoryLock},
     entity::user::{self, State},
@@ -66,13 +64,13 @@ pub(crate) async fn count(conn: &impl ConnectionTrait, filter: &Filter) -> Resul
 
 /// The account with this email address.
 pub async fn with_email(conn: &impl ConnectionTrait, email: &str) -> Result<UserId> {
-    let found = user::Entity::with_email(&email.trim().to_lowercase()).one(conn).await?;
+    let found = user::Entity::with_email(&text::email_key(email)).one(conn).await?;
     found.map(|account| account.id).ok_or(Error::NotFound)
 }
 
 /// Gives an account another role.
 pub async fn set_role(site: &Site, id: UserId, role: Role, cause: &Cause) -> Result<user::Model> {
-    alter(site, id, Action::RoleChanged, cause, |account| {
+    alter(site, id, Action::RoleChanged, None, cause, |account| {
         must_be_there(account)?;
         account.role = role;
         Ok(())
@@ -80,21 +78,21 @@ pub async fn set_role(site: &Site, id: UserId, role: Role, cause: &Cause) -> Res
     .await
 }
 
-/// Shuts an account out: it leaves the boards and can't sign in until it is reinstated.
+/// Shuts an account out: its sessions end, it leaves the boards and can't sign in until it is reinstated.
 pub async fn suspend(site: &Site, id: UserId, reason: &str, cause: &Cause) -> Result<user::Model> {
     let reason = text::reason("reason", reason)?;
-    alter(site, id, Action::UserSuspended, cause, |account| {
+    alter(site, id, Action::UserSuspended, Some(&reason), cause, |account| {
         must_be_there(account)?;
         account.suspended_at.get_or_insert(cause.now.at);
-        account.suspension_reason = Some(reason);
+        account.suspension_reason = Some(reason.clone());
         Ok(())
     })
     .await
 }
 
-/// Lets a suspended account in again.
+/// Lets a suspended account in again. Its sessions stay ended.
 pub async fn reinstate(site: &Site, id: UserId, cause: &Cause) -> Result<user::Model> {
-    alter(site, id, Action::UserReinstated, cause, |account| {
+    alter(site, id, Action::UserReinstated, None, cause, |account| {
         must_be_there(account)?;
         account.suspended_at = None;
         account.suspension_reason = None;
@@ -105,7 +103,7 @@ pub async fn reinstate(site: &Site, id: UserId, cause: &Cause) -> Result<user::M
 
 /// Brings a deleted account back, within 30 days. Its sessions stay ended.
 pub(crate) async fn restore(site: &Site, id: UserId, cause: &Cause) -> Result<user::Model> {
-    alter(site, id, Action::UserRestored, cause, |account| {
+    alter(site, id, Action::UserRestored, None, cause, |account| {
         if account
             .deleted_at
             .is_some_and(|deleted| cause.now.at.since(deleted) >= RESTORABLE)
@@ -122,8 +120,7 @@ pub(crate) async fn restore(site: &Site, id: UserId, cause: &Cause) -> Result<us
 
 /// Ends all sessions of an account. Returns how many there were.
 pub(crate) async fn revoke_sessions(site: &Site, id: UserId, cause: &Cause) -> Result<usize> {
-    let mut change = Change::begin(site, cause).await?;
-    lock(&change, id).await?;
+    let (mut change, _) = Change::about(site, cause, id).await?;
     let count = session::end(&mut change, id, Ending::All).await?;
     change.commit().await?;
     Ok(count)
@@ -134,11 +131,11 @@ async fn alter(
     site: &Site,
     id: UserId,
     action: Action,
+    reason: Option<&str>,
     cause: &Cause,
     become_of: impl FnOnce(&mut user::Model) -> Result<()>,
 ) -> Result<user::Model> {
-    let mut change = Change::begin(site, cause).await?;
-    let before = lock(&change, id).await?;
+    let (mut change, before) = Change::about(site, cause, id).await?;
     let mut after = before.clone();
     become_of(&mut after)?;
     if after == before {
@@ -150,36 +147,16 @@ async fn alter(
         }
         an_admin_stays(&change, id).await?;
     }
-    let changes = user::ActiveModel {
-        role: Set(after.role),
-        suspended_at: Set(after.suspended_at),
-        suspension_reason: Set(after.suspension_reason.clone()),
-        deleted_at: Set(after.deleted_at),
-        access_changed_at: Set(Some(cause.now.at)),
-        ..Default::default()
-    };
-    user::Entity::update_many()
-        .set(changes)
-        .filter(user::Column::Id.eq(id))
-        .exec(&change)
-        .await?;
+    let after = store(&mut change, &before, |account| *account = after).await?;
+    if before.is_active() && !after.is_active() {
+        session::end(&mut change, id, Ending::All).await?;
+    }
     let entry = Entry::of(action, id.encode())
         .was(access(&before))
         .became(access(&after));
-    change.audit(entry).await?;
-    let changed = AccountChanged {
-        user: id,
-        at: Some(cause.now.at),
-    };
-    change.emit(changed).await?;
+    change.audit(entry.reason(reason)).await?;
     change.commit().await?;
     Ok(after)
-}
-
-/// The account, as it is until this transaction changes it.
-async fn lock(conn: &impl ConnectionTrait, id: UserId) -> Result<user::Model> {
-    let locked = user::Entity::grow(id).exec_with_returning(conn).await?;
-    locked.into_iter().next().ok_or(Error::NotFound)
 }
 
 /// Refuses to leave the site without an admin. Two admins that take each other's role at the same time come here one
@@ -206,7 +183,8 @@ fn conflict(message: &str) -> Error {
     Error::refused(UserErrorCode::Conflict, message)
 }
 
-/// The fields of an account that the audit log records. Excludes personal data, hence the reason for a suspension.
+/// The fields of an account that the audit log records. Excludes personal data; the reason for a suspension is recorded as the
+/// entry's, which can be erased.
 fn access(account: &user::Model) -> Value {
     json!({
         "role": account.role,

@@ -1,5 +1,7 @@
 //! Attempts in the API.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
@@ -7,8 +9,9 @@ use crate::{
     api::payload::{as_payload, if_there},
     api::{
         context::RequestContext,
+        cost::{charge, charge_below},
         guard::Needs,
-        loader::{Answers, Attempts, QuizzesOfAttempts, Results},
+        loader::{Answers, Attempts, PaperOf, PapersOf, QuizzesOfAttempts, Results, ReviewOf, Reviews, Sizes},
         payload::{UserError, UserErrorCode, date_time, points},
         quiz::{Choice, Question, Quiz, questions},
         scalar::{IdempotencyKey, Markdown},
@@ -25,6 +28,7 @@ use crate::{
         answer,
         attempt::{self, State},
         result,
+        reviews::Shown,
     },
     error::{Error, Result},
     id::{AttemptId, ChoiceId, QuestionId, QuizId},
@@ -64,11 +68,23 @@ pub enum AttemptState {
     Submitted,
 }
 
+/// How much of a result its student can see. Staff see everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "ResultVisibility", remote = "result::Visibility")]
+pub enum ResultVisibility {
+    /// Nothing until reviews open.
+    Hidden,
+    /// The points; the counts of right, wrong and blank answers follow when reviews open.
+    Points,
+    /// Everything.
+    Full,
+}
+
 /// An attempt that the viewer may read; its result and quiz if they were loaded with it.
 #[derive(Clone)]
 pub(crate) struct Attempt {
     attempt: attempt::Model,
-    result: Option<result::Model>,
+    result: Option<Shown>,
     quiz: Option<Published>,
 }
 
@@ -92,6 +108,14 @@ impl From<Recent> for Attempt {
     }
 }
 
+impl Attempt {
+    /// The number of questions.
+    async fn size(&self, ctx: &Context<'_>) -> Result<usize> {
+        let size = ctx.loader::<Sizes>()?.load_one(self.attempt.revision_id).await?;
+        size.ok_or(Error::NotFound)
+    }
+}
+
 /// The attempt with this id, if the viewer may read it. If its time has run out unnoticed, it is submitted first.
 pub(crate) async fn attempt(ctx: &Context<'_>, id: AttemptId) -> Result<Attempt> {
     let (viewer, now) = (ctx.viewer()?, ctx.now());
@@ -102,6 +126,19 @@ pub(crate) async fn attempt(ctx: &Context<'_>, id: AttemptId) -> Result<Attempt>
             .map(Attempt::from);
     }
     Ok(found.into())
+}
+
+impl Attempt {
+    /// The result, as far as the viewer may see it.
+    async fn shown(&self, ctx: &Context<'_>) -> Result<Option<Shown>> {
+        if self.attempt.state == State::InProgress {
+            return Ok(None);
+        }
+        match &self.result {
+            Some(known) => Ok(Some(known.clone())),
+            None => Ok(ctx.loader::<Results>()?.load_one(self.attempt.id).await?),
+        }
+    }
 }
 
 /// An attempt of one student at one revision of a quiz.
@@ -122,8 +159,8 @@ impl Attempt {
         self.attempt.number
     }
 
-    /// Whether the result counts on boards. It does only if the student could not yet read a review of the quiz at the
-    /// start of the attempt.
+    /// Whether the result counts on boards. It does only if, at the start of the attempt, the student could not yet read
+    /// a review of the quiz and had seen no points of an earlier attempt; see `Quiz.unrankedReason`.
     async fn ranked(&self) -> bool {
         self.attempt.ranked
     }
@@ -175,46 +212,52 @@ impl Attempt {
         if_there(user(ctx, self.attempt.student_id).await)
     }
 
-    /// The questions in order, without their answers.
-    #[graphql(complexity = "20 * child_complexity")]
+    /// The questions in order, without their answers. Each counts towards the cost of the operation.
     async fn questions(&self, ctx: &Context<'_>) -> Result<Vec<Question>> {
-        let app = ctx.app();
-        let paper = app.papers.paper(app.db.read(), self.attempt.revision_id).await?;
+        charge(ctx, self.size(ctx).await?)?;
+        let (id, revision) = (self.attempt.revision_id, None);
+        let paper = ctx.loader::<PapersOf>()?.load_one(PaperOf { id, revision }).await?;
+        let paper = paper.ok_or(Error::NotFound)?;
         Ok(questions(&paper))
     }
 
-    /// The saved answers, one for each question that was ever answered.
-    #[graphql(complexity = "20 * child_complexity")]
+    /// The saved answers, one for each question that was ever answered. They cost as much as if all questions were.
     async fn answers(&self, ctx: &Context<'_>) -> Result<Vec<Answer>> {
+        charge(ctx, self.size(ctx).await?)?;
         let answers = ctx.loader::<Answers>()?.load_one(self.attempt.id).await?;
         Ok(answers.unwrap_or_default().into_iter().map(Answer::from).collect())
     }
 
-    /// The result; `null` until submitted.
+    /// The result; `null` until submitted, and while `resultVisibility` is `HIDDEN`.
     async fn result(&self, ctx: &Context<'_>) -> Result<Option<AttemptResult>> {
-        if self.attempt.state == State::InProgress {
-            return Ok(None);
-        }
-        if let Some(result) = &self.result {
-            return Ok(Some(result.into()));
-        }
-        let found = ctx.loader::<Results>()?.load_one(self.attempt.id).await?;
-        Ok(found.as_ref().map(AttemptResult::from))
+        Ok(self.shown(ctx).await?.as_ref().and_then(AttemptResult::of))
+    }
+
+    /// How much of the result the viewer can see at present; `null` until submitted.
+    async fn result_visibility(&self, ctx: &Context<'_>) -> Result<Option<ResultVisibility>> {
+        Ok(self.shown(ctx).await?.map(|shown| shown.visibility().into()))
     }
 
     /// The right answers and explanations; `null` until the attempt is submitted and the quiz opens its reviews. A
-    /// student may read 10 reviews an hour; a review that is still closed does not count.
-    #[graphql(complexity = "20 * child_complexity")]
+    /// student may read 10 reviews an hour; one that was read within the hour, or is still closed, does not count. Each
+    /// question counts towards the cost of the operation.
     async fn review(&self, ctx: &Context<'_>) -> Result<Option<ReviewOfAttempt>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
-        let limited = !viewer.role().is_staff();
-        let reserved = match limited {
-            true => Some(app.limiter.reserve(Limit::Review, viewer, now.at).await?),
-            false => None,
-        };
-        let review = crate::attempt::review::review(app, &app.papers, viewer, &self.attempt, &now).await?;
-        if let (None, Some(reserved)) = (&review, reserved) {
-            reserved.release().await;
+        if self.attempt.state == State::InProgress {
+            return Ok(None);
+        }
+        charge_below(ctx, "questions", self.size(ctx).await?)?;
+        let review = ctx
+            .loader::<Reviews>()?
+            .load_one(ReviewOf(self.attempt.clone()))
+            .await?;
+        if review.is_some() && !viewer.role().is_staff() {
+            let this = self.attempt.id.0.to_string();
+            let _counted = app
+                .limiter
+                .allowance(Limit::Review, viewer)
+                .reserve_for(this, now.at)
+                .await?;
         }
         Ok(review.map(ReviewOfAttempt))
     }
@@ -254,12 +297,12 @@ pub(crate) struct AttemptResult {
     points: f64,
     /// The points if all answers were right.
     max_points: f64,
-    /// The number of right answers.
-    right_count: i32,
-    /// The number of wrong answers.
-    wrong_count: i32,
-    /// The number of questions without an answer.
-    blank_count: i32,
+    /// The number of right answers; `null` while the reviews of the quiz are closed.
+    right_count: Option<i32>,
+    /// The number of wrong answers; `null` while the reviews of the quiz are closed.
+    wrong_count: Option<i32>,
+    /// The number of questions without an answer; `null` while the reviews of the quiz are closed.
+    blank_count: Option<i32>,
     /// Whether the result counts on boards.
     ranked: bool,
     /// The number of the answer key's correction used for scoring; 0 is the key as published.
@@ -268,23 +311,25 @@ pub(crate) struct AttemptResult {
     submitted_at: DateTime<Utc>,
 }
 
-impl From<&result::Model> for AttemptResult {
-    fn from(result: &result::Model) -> Self {
-        Self {
+impl AttemptResult {
+    /// What the viewer may see of a result, if it is anything.
+    fn of(shown: &Shown) -> Option<Self> {
+        let (result, counts) = (shown.points()?, shown.counts());
+        Some(Self {
             points: points(result.score),
             max_points: points(result.max_score),
-            right_count: result.right_count,
-            wrong_count: result.wrong_count,
-            blank_count: result.blank_count,
+            right_count: counts.map(|result| result.right_count),
+            wrong_count: counts.map(|result| result.wrong_count),
+            blank_count: counts.map(|result| result.blank_count),
             ranked: result.ranked,
             correction: result.correction,
             submitted_at: date_time(result.submitted_at),
-        }
+        })
     }
 }
 
 /// The key of a submitted attempt, beside what was answered.
-pub(crate) struct ReviewOfAttempt(pub(super) Review);
+pub(crate) struct ReviewOfAttempt(pub(super) Arc<Review>);
 
 /// The review of a submitted attempt.
 #[Object(name = "Review")]
@@ -502,12 +547,10 @@ impl AttemptMutation {
     ) -> Result<Option<StartAttemptPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let quiz = QuizId::decode(&input.quiz_id)?;
-        let reserved = app.limiter.reserve(Limit::Start, viewer, now.at).await?;
-        let (started, errors) = as_payload(with_retries(|| crate::attempt::start(app, viewer, quiz, &now)).await)?;
+        let allowance = app.limiter.allowance(Limit::Start, viewer);
+        let started = with_retries(|| crate::attempt::start(app, viewer, quiz, allowance, &now)).await;
+        let (started, errors) = as_payload(started)?;
         let resumed = started.as_ref().is_some_and(|started| started.resumed);
-        if resumed {
-            reserved.release().await;
-        }
         Ok(Some(StartAttemptPayload {
             attempt: started.map(|started| started.attempt.into()),
             resumed,
@@ -525,9 +568,8 @@ impl AttemptMutation {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let attempt = AttemptId::decode(&input.attempt_id)?;
         let save = save_of(&input.question_id, input.choice_id.as_ref(), input.seq)?;
-        let _counted = app.limiter.reserve(Limit::Answer, viewer, now.at).await?;
-        let (saved, errors) =
-            as_payload(with_retries(|| answers::save(app, viewer, attempt, std::slice::from_ref(&save), &now)).await)?;
+        let allowance = app.limiter.allowance(Limit::Answer, viewer);
+        let (saved, errors) = as_payload(answers::save(app, viewer, attempt, &[save], allowance, &now).await)?;
         let saved = saved.and_then(|saved| saved.into_iter().next());
         let (outcome, answer) = saved.map(outcome_of).unzip();
         if outcome == Some(SaveOutcome::NotFound) {
@@ -555,8 +597,8 @@ impl AttemptMutation {
             .map(|answer| save_of(&answer.question_id, answer.choice_id.as_ref(), answer.seq).ok())
             .collect();
         let saves: Vec<_> = sent.iter().copied().flatten().collect();
-        let _counted = app.limiter.reserve(Limit::Batch, viewer, now.at).await?;
-        let (saved, errors) = as_payload(with_retries(|| answers::save(app, viewer, attempt, &saves, &now)).await)?;
+        let allowance = app.limiter.allowance(Limit::Batch, viewer);
+        let (saved, errors) = as_payload(answers::save(app, viewer, attempt, &saves, allowance, &now).await)?;
         let results = saved.map(|saved| {
             let mut saved = saved.into_iter();
             let result = |(answer, sent): (AnswerInput, Option<Save>)| {
@@ -584,16 +626,11 @@ impl AttemptMutation {
     ) -> Result<Option<SubmitAttemptPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let id = AttemptId::decode(&input.attempt_id)?;
-        let reserved = app.limiter.reserve(Limit::Submit, viewer, now.at).await?;
-        let (submitted, errors) =
-            as_payload(with_retries(|| crate::attempt::submit(app, viewer, id, &input.idempotency_key.0, &now)).await)?;
+        let (key, allowance) = (&input.idempotency_key.0, app.limiter.allowance(Limit::Submit, viewer));
+        let submitted = with_retries(|| crate::attempt::submit(app, viewer, id, key, allowance, &now)).await;
+        let (submitted, errors) = as_payload(submitted)?;
         let attempt = match submitted {
-            Some(submitted) => {
-                if submitted.replayed {
-                    reserved.release().await;
-                }
-                Some(submitted.attempt.into())
-            }
+            Some(submitted) => Some(submitted.into()),
             None if errors
                 .iter()
                 .any(|error| error.code == UserErrorCode::AttemptAlreadySubmitted) =>

@@ -58,6 +58,9 @@ pub enum AuditAction {
     ScoreChanged,
     /// Staff retried a dead job.
     JobRetried,
+    /// An operator accepted the audit log as it was: entries that could not be verified, or were missing. The object is
+    /// the last entry of the accepted ones.
+    AuditLogAccepted,
 }
 
 /// Conditions for audit log entries. Omitted fields match everything.
@@ -124,6 +127,11 @@ impl AuditEntry {
     /// The changed values after the action.
     async fn after(&self) -> Option<Json<serde_json::Value>> {
         json(self.0.became.as_deref())
+    }
+
+    /// The reason given for the action; `null` if none is asked for, and after the account that it is about was erased.
+    async fn reason(&self) -> Option<&str> {
+        self.0.reason.as_deref()
     }
 
     /// The time of the action.

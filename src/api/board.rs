@@ -1,6 +1,6 @@
 //! Boards in the API.
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject, Subscription};
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject, Subscription};
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt};
 use uuid::Uuid;
@@ -10,8 +10,9 @@ use crate::{
     api::{
         connection::{Connection, connection, page_cost},
         context::RequestContext,
+        cost::{charge, rows_around},
         guard::Needs,
-        loader::RanksThisMorning,
+        loader::{OwnStandings, RanksThisMorning, ScopesOfBoards, StandingsOf},
         payload::{date_time, points},
         quiz::{Quiz, Subject, quiz, subject},
         user::User,
@@ -21,12 +22,12 @@ use crate::{
     id::{self, QuizId, SubjectId},
     leaderboard::{
         live::{self, Followed, Snapshot, Watched},
-        query::{self, From as Start, OwnStanding, Standings},
+        query::{self, OwnStanding, Part, Standings},
         row::Row,
     },
     page::Page,
     ranks::{
-        board::{self, Scope, Span},
+        board::{self, Scope, Span, Window},
         index::Standing as Key,
     },
 };
@@ -53,11 +54,32 @@ pub(crate) struct Board(pub board::Board);
 pub(crate) async fn board_by_id(ctx: &Context<'_>, id: &str) -> Result<Board> {
     ctx.viewer()?;
     let board = board::Board::decode(id).ok_or(Error::NotFound)?;
-    query::existing(&ctx.app().boards, board, &ctx.now()).await.map(Board)
+    existing(ctx, board).await
+}
+
+/// The current board of a scope.
+pub(crate) async fn present_board(ctx: &Context<'_>, scope: Scope, window: Option<BoardWindow>) -> Result<Board> {
+    let (app, span) = (ctx.app(), window.map_or(Span::AllTime, Span::from));
+    let window = Window::at(span, ctx.now().at, app.zone);
+    existing(ctx, board::Board { scope, window }).await
+}
+
+/// The board, if there is one.
+async fn existing(ctx: &Context<'_>, board: board::Board) -> Result<Board> {
+    query::has_begun(&ctx.app().boards, board, &ctx.now())?;
+    let found = ctx.loader::<ScopesOfBoards>()?.load_one(board.scope).await?;
+    found.map(|()| Board(board)).ok_or(Error::NotFound)
+}
+
+/// A part of a board.
+async fn part(ctx: &Context<'_>, board: board::Board, part: Part) -> Result<Standings> {
+    let found = ctx.loader::<StandingsOf>()?.load_one((board, part)).await?;
+    found.ok_or(Error::NotFound)
 }
 
 /// A ranking of students by points over a scope (everything, a subject, a quiz) and a window (all time, a month, a
-/// week, a day). A student's points are the sum, over quizzes, of the best ranked result in the window.
+/// week, a day). A student's points are the sum, over quizzes, of the best ranked result in the window. Results that
+/// are withheld until the reviews of their quiz open are added then, also to windows that have ended.
 #[Object(guard = "Needs::SignedIn")]
 impl Board {
     /// The opaque id. It identifies this window, also after its end.
@@ -80,7 +102,7 @@ impl Board {
         self.0.window.ends_at(ctx.app().zone).map(date_time)
     }
 
-    /// Whether the window has ended and the board is final.
+    /// Whether the window has ended: later submits don't count here.
     async fn closed(&self, ctx: &Context<'_>) -> bool {
         let now = ctx.now().at;
         self.0.window.ends_at(ctx.app().zone).is_some_and(|end| now >= end)
@@ -91,10 +113,11 @@ impl Board {
         self.0.previous().map(Board)
     }
 
-    /// The standings that share the first rank of a closed board; empty while the board is open.
-    #[graphql(complexity = "1 + 10 * child_complexity")]
+    /// The standings that share the first rank of a closed board; empty while the board is open. Each counts towards the
+    /// cost of the operation.
     async fn winners(&self, ctx: &Context<'_>) -> Result<Vec<Standing>> {
-        let winners = query::winners(&ctx.app().boards, self.0, &ctx.now()).await?;
+        let winners = part(ctx, self.0, Part::Winners).await?;
+        charge(ctx, winners.slice.rows.len())?;
         let total = winners.total;
         Ok(winners
             .slice
@@ -137,11 +160,11 @@ impl Board {
     ) -> Result<Connection<Standing, AsOf>> {
         let page = Page::of((first, last), (after, before), key_of_cursor)?;
         let start = match from_rank {
-            None => Start::Page(page),
+            None => Part::Page(page),
             Some(_) if page.backward || page.after.is_some() || page.before.is_some() => {
                 return Err(Error::BadInput("`fromRank` goes with `first` alone.".into()));
             }
-            Some(rank) => Start::Rank {
+            Some(rank) => Part::FromRank {
                 rank: u64::try_from(rank)
                     .ok()
                     .filter(|rank| *rank > 0)
@@ -149,20 +172,18 @@ impl Board {
                 first: page.limit,
             },
         };
-        Ok(rows(self.0, query::page(&ctx.app().boards, self.0, start).await?))
+        Ok(rows(self.0, part(ctx, self.0, start).await?))
     }
 
     /// The viewer's standing; `null` without a ranked result in the window. Its `rank` is `null` if the account is not
     /// ranked.
     async fn viewer_standing(&self, ctx: &Context<'_>) -> Result<Option<Standing>> {
-        let own = query::own(&ctx.app().boards, ctx.viewer()?, self.0).await?;
+        let own = ctx.loader::<OwnStandings>()?.load_one(self.0).await?;
         Ok(own.map(|own| Standing::own(self.0, own)))
     }
 
     /// The standings around the viewer's own; empty if the viewer is not on the board.
-    #[graphql(
-        complexity = "1 + (1 + above.unwrap_or(5).clamp(0, 50) as usize + below.unwrap_or(5).clamp(0, 50) as usize) * child_complexity"
-    )]
+    #[graphql(complexity = "1 + rows_around(above, below) * child_complexity")]
     async fn around_viewer(
         &self,
         ctx: &Context<'_>,
@@ -177,10 +198,7 @@ impl Board {
                 .ok_or_else(bad)
         };
         let (above, below) = (count(above)?, count(below)?);
-        Ok(rows(
-            self.0,
-            query::around(&ctx.app().boards, ctx.viewer()?, self.0, above, below).await?,
-        ))
+        Ok(rows(self.0, part(ctx, self.0, Part::Around { above, below }).await?))
     }
 }
 
@@ -378,17 +396,9 @@ impl BoardQuery {
     }
 }
 
-fn rows_of(snapshot: &Snapshot) -> impl Iterator<Item = Standing> {
-    let (board, total) = (snapshot.board, snapshot.total);
-    snapshot
-        .rows
-        .iter()
-        .cloned()
-        .map(move |row| Standing::of(board, total, row))
-}
-
 /// The viewer's standing at one point in time.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct StandingChanged {
     /// The board. It changes when the followed window ends.
     board: Board,
@@ -396,12 +406,21 @@ pub(crate) struct StandingChanged {
     as_of: DateTime<Utc>,
     /// The viewer's standing; `null` if there is none.
     standing: Option<Standing>,
-    /// The students who have overtaken the viewer since the previous event: the nearest first, at most 3.
-    overtaken_by: Vec<User>,
-    /// The number of students ranked by the board.
+    #[graphql(skip)]
+    overtaken_by: Vec<Profile>,
+    /// The number of students ranked by the board. A change of it alone sends no event.
     total_count: u64,
     /// Whether the board is unavailable at present: this event carries no standings, a later one will.
     stale: bool,
+}
+
+#[ComplexObject]
+impl StandingChanged {
+    /// The students who have overtaken the viewer since the previous event: the nearest first, at most 3.
+    async fn overtaken_by(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
+        charge(ctx, self.overtaken_by.len())?;
+        Ok(self.overtaken_by.iter().cloned().map(User::from).collect())
+    }
 }
 
 impl From<Snapshot> for StandingChanged {
@@ -409,8 +428,12 @@ impl From<Snapshot> for StandingChanged {
         Self {
             board: Board(snapshot.board),
             as_of: date_time(snapshot.as_of),
-            standing: rows_of(&snapshot).next(),
-            overtaken_by: snapshot.overtaken_by.iter().cloned().map(User::from).collect(),
+            standing: snapshot
+                .rows
+                .into_iter()
+                .next()
+                .map(|row| Standing::of(snapshot.board, snapshot.total, row)),
+            overtaken_by: snapshot.overtaken_by,
             total_count: snapshot.total,
             stale: snapshot.stale,
         }
@@ -419,17 +442,28 @@ impl From<Snapshot> for StandingChanged {
 
 /// The top of a board at one point in time.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct BoardChanged {
     /// The board. It changes when the followed window ends.
     board: Board,
     /// Includes every submit committed before this time.
     as_of: DateTime<Utc>,
-    /// The first standings, best first.
-    standings: Vec<Standing>,
+    #[graphql(skip)]
+    rows: Vec<Row>,
     /// The number of students ranked by the board.
     total_count: u64,
     /// Whether the board is unavailable at present: this event carries no standings, a later one will.
     stale: bool,
+}
+
+#[ComplexObject]
+impl BoardChanged {
+    /// The first standings, best first. Each counts towards the cost of the event.
+    async fn standings(&self, ctx: &Context<'_>) -> Result<Vec<Standing>> {
+        charge(ctx, self.rows.len())?;
+        let standing = |row| Standing::of(self.board.0, self.total_count, row);
+        Ok(self.rows.iter().cloned().map(standing).collect())
+    }
 }
 
 impl From<Snapshot> for BoardChanged {
@@ -437,7 +471,7 @@ impl From<Snapshot> for BoardChanged {
         Self {
             board: Board(snapshot.board),
             as_of: date_time(snapshot.as_of),
-            standings: rows_of(&snapshot).collect(),
+            rows: snapshot.rows,
             total_count: snapshot.total,
             stale: snapshot.stale,
         }
@@ -464,7 +498,7 @@ impl BoardSubscription {
         Ok(snapshots.map(|snapshot| snapshot.map(StandingChanged::from)))
     }
 
-    /// Streams the top of a board: the current state, then every change.
+    /// Streams the top of a board: the current state, then every change of it, and of the number of students.
     #[graphql(guard = "Needs::SignedIn")]
     async fn board_changed(
         &self,

@@ -6,10 +6,8 @@ use async_graphql::{
 };
 use futures_util::future::BoxFuture;
 
-use crate::{
-    error::Result,
-    page::{Page, Slice},
-};
+use super::cost::rows_of_page;
+use crate::{error::Result, page::Slice};
 
 /// A page of a list, with additional fields.
 pub(crate) type Connection<N, F = Total, Name = DefaultConnectionName> =
@@ -30,8 +28,7 @@ pub(crate) fn connection<T, N: OutputType, F: ObjectType, Name: ConnectionNameTy
 
 /// The cost of a page: each row with its selected fields.
 pub(crate) fn page_cost(first: Option<i32>, last: Option<i32>, child_complexity: usize) -> usize {
-    let rows = first.or(last).unwrap_or(Page::<()>::USUAL).clamp(1, Page::<()>::MAX);
-    1 + usize::try_from(rows).unwrap_or(1) * child_complexity
+    1 + rows_of_page(first, last) * child_complexity
 }
 
 type Count = dyn for<'a> Fn(&'a Context<'_>) -> BoxFuture<'a, Result<u64>> + Send + Sync;

@@ -101,11 +101,13 @@ impl<'a> RequestContext<'a> for Context<'a> {
     }
 
     fn cause(&self) -> Cause {
+        let viewer = self.viewer().ok();
         Cause {
             source: Source {
-                actor: self.viewer().ok().map(Viewer::user),
+                actor: viewer.map(Viewer::user),
                 request_id: Some(self.caller().request_id.clone()),
             },
+            viewer: viewer.cloned(),
             now: self.now(),
         }
     }

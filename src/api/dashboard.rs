@@ -1,17 +1,18 @@
 //! The dashboard in the API.
 
-use async_graphql::{Context, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, Object, SimpleObject};
 use chrono::NaiveDate;
 
 use crate::{
     api::{
         attempt::Attempt,
         context::RequestContext,
+        cost::charge,
         guard::Needs,
         payload::points,
         quiz::{Chapter, Subject},
     },
-    dashboard::{Dashboard, OfChapter, OfDay, OfSubject, Sums, daily},
+    dashboard::{Dashboard, OfChapter, OfDay, OfSubject, Recent, Sums, daily},
     entity::daily_metric,
     error::{Error, Result},
 };
@@ -44,11 +45,15 @@ impl From<daily_metric::Model> for DailyMetrics {
     }
 }
 
-/// Totals over submitted attempts.
+/// Totals over submitted attempts. Results of quizzes whose reviews are still closed are not in them; the attempts are
+/// counted.
 #[derive(SimpleObject)]
 pub(crate) struct Progress {
     /// The number of submitted attempts.
     attempts: i64,
+    /// The number of those attempts whose results are not in the other totals yet, as the reviews of their quizzes are
+    /// still closed.
+    withheld_attempts: i64,
     /// The number of right answers.
     right_count: i64,
     /// The number of wrong answers.
@@ -68,6 +73,7 @@ impl From<Sums> for Progress {
         let answered = sums.right_count + sums.wrong_count;
         Self {
             attempts: sums.attempts,
+            withheld_attempts: sums.withheld,
             right_count: sums.right_count,
             wrong_count: sums.wrong_count,
             blank_count: sums.blank_count,
@@ -80,20 +86,61 @@ impl From<Sums> for Progress {
 
 /// A student's progress. Includes every submit that has returned.
 #[derive(SimpleObject)]
-#[graphql(name = "Dashboard")]
+#[graphql(name = "Dashboard", complex)]
 pub(crate) struct DashboardOfViewer {
     /// Progress over all subjects.
     total: Progress,
-    /// Progress by subject, ordered by name.
-    subjects: Vec<SubjectProgress>,
-    /// Progress by chapter, ordered by name.
-    chapters: Vec<ChapterProgress>,
-    /// Progress by day in the site's time zone, oldest first; days without a submit are omitted.
-    days: Vec<DayProgress>,
     /// The number of consecutive days with a submit, up to today, or up to yesterday while today has none.
     streak_days: i64,
+    #[graphql(skip)]
+    lists: Lists,
+}
+
+/// The lists of a dashboard.
+pub(crate) struct Lists {
+    subjects: Vec<OfSubject>,
+    chapters: Vec<OfChapter>,
+    days: Vec<OfDay>,
+    recent: Vec<Recent>,
+}
+
+#[ComplexObject]
+impl DashboardOfViewer {
+    /// Progress by subject, ordered by name.
+    async fn subjects(&self, ctx: &Context<'_>) -> Result<Vec<SubjectProgress>> {
+        charge(ctx, self.lists.subjects.len())?;
+        let subject = |of: &OfSubject| SubjectProgress {
+            subject: Subject::new(of.id, of.name.clone()),
+            progress: of.sums.into(),
+        };
+        Ok(self.lists.subjects.iter().map(subject).collect())
+    }
+
+    /// Progress by chapter, ordered by name.
+    async fn chapters(&self, ctx: &Context<'_>) -> Result<Vec<ChapterProgress>> {
+        charge(ctx, self.lists.chapters.len())?;
+        let chapter = |of: &OfChapter| ChapterProgress {
+            chapter: Chapter::new(of.id, of.subject, of.name.clone()),
+            progress: of.sums.into(),
+        };
+        Ok(self.lists.chapters.iter().map(chapter).collect())
+    }
+
+    /// Progress by day in the site's time zone, oldest first; days without a submit are omitted.
+    async fn days(&self, ctx: &Context<'_>) -> Result<Vec<DayProgress>> {
+        charge(ctx, self.lists.days.len())?;
+        let day = |of: &OfDay| DayProgress {
+            day: of.day,
+            progress: of.sums.into(),
+        };
+        Ok(self.lists.days.iter().map(day).collect())
+    }
+
     /// The 10 most recently submitted attempts.
-    recent_attempts: Vec<Attempt>,
+    async fn recent_attempts(&self, ctx: &Context<'_>) -> Result<Vec<Attempt>> {
+        charge(ctx, self.lists.recent.len())?;
+        Ok(self.lists.recent.iter().cloned().map(Attempt::from).collect())
+    }
 }
 
 /// Progress in a subject.
@@ -125,30 +172,15 @@ pub(crate) struct DayProgress {
 
 impl From<Dashboard> for DashboardOfViewer {
     fn from(dashboard: Dashboard) -> Self {
-        let subject = |OfSubject { id, name, sums }| SubjectProgress {
-            subject: Subject::new(id, name),
-            progress: sums.into(),
-        };
-        let chapter = |OfChapter {
-                           id,
-                           subject,
-                           name,
-                           sums,
-                       }| ChapterProgress {
-            chapter: Chapter::new(id, subject, name),
-            progress: sums.into(),
-        };
-        let day = |OfDay { day, sums }| DayProgress {
-            day,
-            progress: sums.into(),
-        };
         Self {
             total: dashboard.total.into(),
-            subjects: dashboard.subjects.into_iter().map(subject).collect(),
-            chapters: dashboard.chapters.into_iter().map(chapter).collect(),
-            days: dashboard.days.into_iter().map(day).collect(),
             streak_days: dashboard.streak,
-            recent_attempts: dashboard.recent.into_iter().map(Attempt::from).collect(),
+            lists: Lists {
+                subjects: dashboard.subjects,
+                chapters: dashboard.chapters,
+                days: dashboard.days,
+                recent: dashboard.recent,
+            },
         }
     }
 }

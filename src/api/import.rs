@@ -1,13 +1,15 @@
 //! Imports in the API, for staff.
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 
 use crate::{
     api::payload::{as_payload, if_there},
     api::{
+        connection::{Connection, Total, connection, page_cost},
         context::RequestContext,
+        cost::charge,
         guard::Needs,
         payload::{UserError, date_time},
         quiz::{Quiz, quiz},
@@ -16,10 +18,10 @@ use crate::{
     error::{Error, Result},
     id::{BankImportId, QuizId},
     import::{
-        Imported, Order, Problem,
+        Code, Imported, MAX_KEPT, Order, Problem,
         background::{self, BankImport as Model},
     },
-    limit::Limit,
+    page::Page,
 };
 
 /// The import of a question bank, and its report.
@@ -54,9 +56,10 @@ impl BankImport {
     }
 
     /// The report of each sheet; `null` until the file has been read, and if nothing could be imported.
-    async fn sheets(&self) -> Option<Vec<ImportedSheet>> {
-        let sheets = self.0.sheets()?;
-        Some(sheets.into_iter().map(ImportedSheet::from).collect())
+    async fn sheets(&self, ctx: &Context<'_>) -> Result<Option<Vec<ImportedSheet>>> {
+        let Some(sheets) = self.0.sheets() else { return Ok(None) };
+        charge(ctx, sheets.len())?;
+        Ok(Some(sheets.into_iter().map(ImportedSheet::from).collect()))
     }
 
     /// The reason nothing was imported from the file, and how to fix it.
@@ -75,16 +78,46 @@ pub(crate) struct ImportedSheet {
     question_count: i32,
     /// The number of blank rows between the others.
     blank_count: i32,
-    /// Problems that kept a row, or the whole sheet, from being imported.
+    /// Problems that kept a row, or the whole sheet, from being imported; at most the first 1,000 of the file.
+    #[graphql(deprecation = "Use `findings`, which has pages, and `findingCounts`.")]
     errors: Vec<ImportProblem>,
-    /// Notices about content that was skipped or accepted as is.
+    /// Notices about content that was skipped or accepted as is; at most the first 1,000 of the file.
+    #[graphql(deprecation = "Use `findings`, which has pages, and `findingCounts`.")]
     warnings: Vec<ImportProblem>,
+    #[graphql(skip)]
+    findings: Vec<ImportFinding>,
+    /// The number of findings of each kind, also of those that `findings` does not have.
+    finding_counts: Vec<ImportFindingCount>,
     #[graphql(skip)]
     quiz: Option<QuizId>,
 }
 
 #[async_graphql::ComplexObject]
 impl ImportedSheet {
+    /// The findings by cell: errors in the order of their rows, then warnings. Of one file the first 1,000 are kept;
+    /// `findingCounts` counts the others, too.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn findings(
+        &self,
+        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<ImportFinding>> {
+        let page = Page::of((first, last), (after, before), |cursor| cursor.parse::<usize>().ok())?;
+        let total = self.findings.len() as u64;
+        let within =
+            |at: &usize| page.after.is_none_or(|after| *at > after) && page.before.is_none_or(|before| *at < before);
+        let mut places: Vec<usize> = (0..self.findings.len()).filter(within).collect();
+        if page.backward {
+            places.reverse();
+        }
+        places.truncate(page.limit + 1);
+        let total = Total::of(move |_| Box::pin(async move { Ok(total) }));
+        let finding = |at: usize| self.findings[at].clone();
+        Ok(connection(page.slice(places), total, usize::to_string, finding))
+    }
+
     /// The quiz created from the sheet; `null` until it is published.
     async fn quiz(&self, ctx: &Context<'_>) -> Result<Option<Quiz>> {
         match self.quiz {
@@ -105,23 +138,78 @@ pub(crate) struct ImportProblem {
     message: String,
 }
 
+/// The weight of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum ImportFindingSeverity {
+    /// The row, or the whole sheet, was not imported.
+    Error,
+    /// Content was skipped or accepted as is.
+    Warning,
+}
+
+impl From<Code> for ImportFindingSeverity {
+    fn from(code: Code) -> Self {
+        if code.is_warning() { Self::Warning } else { Self::Error }
+    }
+}
+
+/// A finding in one cell.
+#[derive(Clone, SimpleObject)]
+pub(crate) struct ImportFinding {
+    /// The cell in spreadsheet notation, e.g. `B7`.
+    cell: String,
+    /// The kind of finding, e.g. `FORMULA`.
+    code: String,
+    /// Whether it kept content from being imported.
+    severity: ImportFindingSeverity,
+    /// What was found, and how to fix it.
+    message: String,
+}
+
+impl From<&Problem> for ImportFinding {
+    fn from(problem: &Problem) -> Self {
+        Self {
+            cell: problem.cell.clone(),
+            code: problem.code.to_string(),
+            severity: problem.code.into(),
+            message: problem.message.to_string(),
+        }
+    }
+}
+
+/// The number of findings of one kind.
+#[derive(SimpleObject)]
+pub(crate) struct ImportFindingCount {
+    /// The kind of finding, e.g. `FORMULA`.
+    code: String,
+    /// Whether they kept content from being imported.
+    severity: ImportFindingSeverity,
+    /// The number of cells it was found in.
+    count: i32,
+}
+
 impl From<Imported> for ImportedSheet {
     fn from(imported: Imported) -> Self {
-        let problems = |problems: Vec<Problem>| {
-            let problem = |problem: Problem| ImportProblem {
-                cell: problem.cell,
-                code: problem.code.to_string(),
-                message: problem.message,
-            };
-            problems.into_iter().map(problem).collect()
+        let problem = |problem: &Problem| ImportProblem {
+            cell: problem.cell.clone(),
+            code: problem.code.to_string(),
+            message: problem.message.to_string(),
         };
         let report = imported.report;
+        let count = |(code, count): (Code, usize)| ImportFindingCount {
+            code: code.to_string(),
+            severity: code.into(),
+            count: i32::try_from(count).unwrap_or(i32::MAX),
+        };
         Self {
-            name: report.name,
             question_count: i32::try_from(report.imported).unwrap_or(i32::MAX),
             blank_count: i32::try_from(report.blank).unwrap_or(i32::MAX),
-            errors: problems(report.errors),
-            warnings: problems(report.warnings),
+            // Older releases kept all findings of a file.
+            errors: report.errors.iter().take(MAX_KEPT).map(problem).collect(),
+            warnings: report.warnings.iter().take(MAX_KEPT).map(problem).collect(),
+            findings: report.kept().map(ImportFinding::from).collect(),
+            finding_counts: report.counts().into_iter().map(count).collect(),
+            name: report.name,
             quiz: imported.quiz,
         }
     }
@@ -187,8 +275,7 @@ impl ImportMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The file, and how to import it.")] input: ImportBankInput,
     ) -> Result<Option<ImportBankPayload>> {
-        let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
-        let reserved = app.limiter.reserve(Limit::Import, viewer, now.at).await?;
+        let (app, viewer) = (ctx.app(), ctx.viewer()?);
         let order = Order {
             quiz: input.quiz_title,
             subject: input.subject,
@@ -206,9 +293,6 @@ impl ImportMutation {
             )),
         };
         let (import, errors) = as_payload(requested)?;
-        if import.is_none() {
-            reserved.release().await;
-        }
         Ok(Some(ImportBankPayload {
             bank_import: import.map(BankImport),
             errors,

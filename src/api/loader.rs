@@ -1,22 +1,38 @@
-//! Loaders: one statement for each kind of object in an operation, whatever the length of its lists. Results and
-//! answers are those of attempts that the viewer may read.
+//! Loaders: one statement for each kind of object and of list in an operation, whatever the number of its parents.
+//! Results and answers are those of attempts that the viewer may read.
 
-use std::{collections::HashMap, convert::Infallible, sync::Arc};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use async_graphql::{Context, dataloader::Loader};
 use sea_orm::{ColumnTrait, DbErr, QueryFilter};
 
 use crate::{
+    account::session as sessions,
     api::context::{OfOperation, RequestContext},
     app::App,
+    attempt::{
+        Filter,
+        review::{self, Review},
+        terms::UnrankedReason,
+    },
     auth::Viewer,
     calendar::{day_of, midnight},
-    db::Db,
-    entity::{answer, attempt, chapter, quiz, result, revision, subject, user},
-    error::Result,
-    id::{AttemptId, ChapterId, QuizId, SubjectId, UserId},
-    quiz::paper::Published,
-    ranks::{board::Board, question::Question},
+    db::{Db, Reader},
+    entity::{answer, attempt, chapter, quiz, reviews::Shown, revision, session, subject, user},
+    error::{Error, Result},
+    id::{AttemptId, ChapterId, QuizId, RevisionId, SessionId, SubjectId, UserId},
+    leaderboard::query::{self, OwnStanding, Part, Standings},
+    page::{Page, Slice},
+    quiz::paper::{Paper, Published},
+    ranks::{
+        board::{Board, Scope},
+        question::Question,
+    },
 };
 
 type Loaded<K, V> = Result<HashMap<K, V>, Arc<DbErr>>;
@@ -104,12 +120,42 @@ loader! {
     |attempt| Some((attempt.id, attempt))
 }
 
-loader! {
-    /// Loads results.
-    Results: AttemptId => result::Model,
-    () = |_| (),
-    |_, ids| result::Entity::of_attempts(ids),
-    |result| Some((result.attempt_id, result))
+/// Loads the results of attempts, as far as a viewer may see them.
+pub(crate) struct Results(App, Viewer);
+
+impl OfOperation for Results {
+    fn of(ctx: &Context<'_>) -> Result<Self> {
+        Ok(Self(ctx.app().clone(), ctx.viewer()?.clone()))
+    }
+}
+
+impl Loader<AttemptId> for Results {
+    type Value = Shown;
+    type Error = Arc<DbErr>;
+
+    async fn load(&self, ids: &[AttemptId]) -> Loaded<AttemptId, Shown> {
+        let (app, ids) = (&self.0, ids.iter().copied());
+        Ok(crate::attempt::results(app.db.read(), &self.1, ids, &app.now()).await?)
+    }
+}
+
+/// Loads why attempts of the viewer at quizzes would not be ranked. Quizzes at which they would have no entry.
+pub(crate) struct Unranked(App, Viewer);
+
+impl OfOperation for Unranked {
+    fn of(ctx: &Context<'_>) -> Result<Self> {
+        Ok(Self(ctx.app().clone(), ctx.viewer()?.clone()))
+    }
+}
+
+impl Loader<QuizId> for Unranked {
+    type Value = UnrankedReason;
+    type Error = Arc<DbErr>;
+
+    async fn load(&self, ids: &[QuizId]) -> Loaded<QuizId, UnrankedReason> {
+        let (app, ids) = (&self.0, ids.iter().copied());
+        Ok(crate::attempt::unranked(app, &self.1, ids, &app.now()).await?)
+    }
 }
 
 /// Loads all answers of attempts.
@@ -137,6 +183,215 @@ impl Loader<AttemptId> for Answers {
     }
 }
 
+/// A loader that asks a rule for all of its keys at once. It finds an entry for each, or there is none.
+macro_rules! rule {
+    ($(#[$doc:meta])* $Name:ident: $Key:ty => $Value:ty, |$ctx:ident, $keys:ident| $found:expr) => {
+        $(#[$doc])*
+        pub(crate) struct $Name(Asking);
+
+        impl OfOperation for $Name {
+            fn of(ctx: &Context<'_>) -> Result<Self> {
+                Ok(Self(Asking::of(ctx)))
+            }
+        }
+
+        impl Loader<$Key> for $Name {
+            type Value = $Value;
+            type Error = Error;
+
+            async fn load(&self, $keys: &[$Key]) -> Result<HashMap<$Key, $Value>> {
+                let $ctx = &self.0;
+                $found
+            }
+        }
+    };
+}
+
+/// Who asks a rule.
+struct Asking {
+    app: App,
+    viewer: Option<Viewer>,
+}
+
+impl Asking {
+    fn of(ctx: &Context<'_>) -> Self {
+        Self {
+            app: ctx.app().clone(),
+            viewer: ctx.viewer().ok().cloned(),
+        }
+    }
+
+    fn db(&self) -> &Reader {
+        self.app.db.read()
+    }
+
+    fn viewer(&self) -> Result<&Viewer> {
+        self.viewer.as_ref().ok_or(Error::Unauthenticated)
+    }
+}
+
+/// Groups the keys of a batch by their arguments: an operation has as many groups as fields, whatever the number of
+/// parents.
+fn by_request<P: Copy, R: Clone + Eq + Hash>(keys: &[(P, R)]) -> HashMap<R, Vec<P>> {
+    let mut groups: HashMap<R, Vec<P>> = HashMap::new();
+    for (parent, request) in keys {
+        groups.entry(request.clone()).or_default().push(*parent);
+    }
+    groups
+}
+
+rule! {
+    /// Loads pages of subjects' chapters.
+    ChaptersOf: (SubjectId, Page<ChapterId>) => Slice<chapter::Model>,
+    |ctx, keys| {
+        let mut found = HashMap::new();
+        for (page, subjects) in by_request(keys) {
+            let slices = crate::quiz::chapters(ctx.db(), &subjects, &page).await?;
+            found.extend(slices.into_iter().map(|(subject, slice)| ((subject, page.clone()), slice)));
+        }
+        Ok(found)
+    }
+}
+
+rule! {
+    /// Counts subjects' chapters.
+    ChapterCounts: SubjectId => u64,
+    |ctx, keys| crate::quiz::chapter_counts(ctx.db(), keys).await
+}
+
+rule! {
+    /// Loads pages of students' attempts, as far as the viewer may read them.
+    AttemptsOf: (UserId, (Filter, Page<AttemptId>)) => Slice<attempt::Model>,
+    |ctx, keys| {
+        let mut found = HashMap::new();
+        for (request, students) in by_request(keys) {
+            let (filter, page) = &request;
+            let slices = crate::attempt::lists(ctx.db(), ctx.viewer()?, &students, *filter, page).await?;
+            found.extend(slices.into_iter().map(|(student, slice)| ((student, request.clone()), slice)));
+        }
+        Ok(found)
+    }
+}
+
+rule! {
+    /// Counts students' attempts, as far as the viewer may read them.
+    AttemptCounts: (UserId, Filter) => u64,
+    |ctx, keys| {
+        let mut found = HashMap::new();
+        for (filter, students) in by_request(keys) {
+            let counts = crate::attempt::counts(ctx.db(), ctx.viewer()?, &students, filter).await?;
+            found.extend(counts.into_iter().map(|(student, count)| ((student, filter), count)));
+        }
+        Ok(found)
+    }
+}
+
+rule! {
+    /// Loads pages of the viewer's own sessions.
+    OwnSessions: Page<SessionId> => Slice<session::Model>,
+    |ctx, keys| {
+        let mut found = HashMap::new();
+        for page in keys {
+            let slice = sessions::list(ctx.db(), ctx.viewer()?, ctx.app.clock.now(), page).await?;
+            found.insert(page.clone(), slice);
+        }
+        Ok(found)
+    }
+}
+
+rule! {
+    /// Counts the viewer's own sessions.
+    OwnSessionCount: () => u64,
+    |ctx, _keys| {
+        let count = sessions::count(ctx.db(), ctx.viewer()?, ctx.app.clock.now()).await?;
+        Ok(HashMap::from([((), count)]))
+    }
+}
+
+rule! {
+    /// Loads the numbers of questions of published revisions.
+    Sizes: RevisionId => usize,
+    |ctx, keys| ctx.app.papers.sizes(ctx.db(), keys.to_vec()).await
+}
+
+/// The paper of a revision, which may have been loaded already.
+#[derive(Clone)]
+pub(crate) struct PaperOf {
+    pub id: RevisionId,
+    pub revision: Option<revision::Model>,
+}
+
+impl PartialEq for PaperOf {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for PaperOf {}
+
+impl Hash for PaperOf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
+}
+
+rule! {
+    /// Loads the papers of published revisions.
+    PapersOf: PaperOf => Arc<Paper>,
+    |ctx, keys| {
+        let wanted = keys.iter().map(|key| (key.id, key.revision.clone())).collect();
+        let mut papers = ctx.app.papers.papers(ctx.db(), wanted).await?;
+        Ok(keys.iter().filter_map(|key| Some((key.clone(), papers.remove(&key.id)?))).collect())
+    }
+}
+
+/// An attempt whose review is asked for.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct ReviewOf(pub attempt::Model);
+
+impl Hash for ReviewOf {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+rule! {
+    /// Loads the reviews of attempts that the viewer may read.
+    Reviews: ReviewOf => Arc<Review>,
+    |ctx, keys| {
+        let attempts: Vec<_> = keys.iter().map(|ReviewOf(attempt)| attempt.clone()).collect();
+        let now = ctx.app.now();
+        let mut reviews = review::reviews(&ctx.app, &ctx.app.papers, ctx.viewer()?, &attempts, &now).await?;
+        let review = |attempt: attempt::Model| Some((reviews.remove(&attempt.id)?, ReviewOf(attempt)));
+        let reviews = attempts.into_iter().filter_map(review);
+        Ok(reviews.map(|(review, attempt)| (attempt, Arc::new(review))).collect())
+    }
+}
+
+rule! {
+    /// Finds scopes that have boards.
+    ScopesOfBoards: Scope => (),
+    |ctx, keys| {
+        let scopes = query::scopes(&ctx.app.boards, keys).await?;
+        Ok(scopes.into_iter().map(|scope| (scope, ())).collect())
+    }
+}
+
+rule! {
+    /// Loads parts of boards.
+    StandingsOf: (Board, Part) => Standings,
+    |ctx, keys| {
+        let found = query::standings(&ctx.app.boards, ctx.viewer()?, keys, &ctx.app.now()).await?;
+        Ok(keys.iter().cloned().zip(found).collect())
+    }
+}
+
+rule! {
+    /// Loads the viewer's standings on boards.
+    OwnStandings: Board => OwnStanding,
+    |ctx, keys| query::own(&ctx.app.boards, ctx.viewer()?, keys).await
+}
+
 /// Loads the ranks at the start of the day. Students without one have no entry; neither has anyone while the index is
 /// unavailable, as the tables would take too long.
 pub(crate) struct RanksThisMorning(App);
@@ -162,19 +417,18 @@ impl Loader<(Board, UserId)> for RanksThisMorning {
                 students.entry(*board).or_default().push(*student);
             }
         }
-        let mut ranks = HashMap::new();
-        for (board, students) in students {
-            let questions: Vec<_> = students
+        let (boards, students): (Vec<_>, Vec<_>) = students.into_iter().unzip();
+        let questions = |students: &Vec<UserId>| {
+            students
                 .iter()
                 .map(|student| Question::Around(student.0, 0, 0))
-                .collect();
-            let answers = app
-                .boards
-                .ranks
-                .ask_as_of(&app.db, board, today, &questions)
-                .await
-                .unwrap_or_default();
-            for (student, answer) in students.into_iter().zip(answers) {
+                .collect()
+        };
+        let asked = boards.iter().copied().zip(students.iter().map(questions)).collect();
+        let answers = app.boards.ranks.ask_each(&app.db, Some(today), asked).await;
+        let mut ranks = HashMap::new();
+        for ((board, students), answers) in boards.into_iter().zip(students).zip(answers) {
+            for (student, answer) in students.into_iter().zip(answers.into_iter().flatten()) {
                 ranks.extend(answer.entries.first().map(|entry| ((board, student), entry.rank)));
             }
         }

@@ -16,7 +16,7 @@ use crate::{
         scalar::{EmailAddress, Handle, Password, PictureUrl},
     },
     error::Result,
-    limit::{Limit, Who},
+    limit::Limit,
 };
 
 /// Input of `updateAccount`. Omitted fields keep their values.
@@ -121,8 +121,12 @@ impl OwnAccountQuery {
     #[graphql(guard = "Needs::SignedIn", complexity = 5000)]
     async fn account_export(&self, ctx: &Context<'_>) -> Result<Option<Json<serde_json::Value>>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
-        let _counted = app.limiter.reserve(Limit::Export, viewer, now.at).await?;
-        Ok(Some(Json(own::export(app, viewer, &now).await?)))
+        let reserved = app.limiter.reserve(Limit::Export, viewer, now.at).await?;
+        let exported = own::export(app, viewer, &now).await;
+        if exported.is_err() {
+            reserved.release().await;
+        }
+        exported.map(|export| Some(Json(export)))
     }
 }
 
@@ -174,9 +178,8 @@ impl OwnAccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The email address of the account.")] input: RequestPasswordResetInput,
     ) -> Result<AccountPayload> {
-        let app = ctx.app();
-        check_email_limits(ctx, Who::email(&input.email.0)).await?;
-        AccountPayload::of(link::request_password_reset(app, &input.email.0, &ctx.cause()).await)
+        let address = ctx.caller().device.address;
+        AccountPayload::of(link::request_password_reset(ctx.app(), &input.email.0, address, &ctx.cause()).await)
     }
 
     /// Sets a new password with the token of a link, and revokes all sessions.
@@ -185,14 +188,16 @@ impl OwnAccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The token of the link and the new password.")] input: ResetPasswordInput,
     ) -> Result<AccountPayload> {
-        let (app, now) = (ctx.app(), ctx.now());
-        // Guessing a token is hopeless; the limit keeps such attempts from using up the CPU.
-        let address = Who::address(ctx.caller().device.address);
-        let _counted = app
-            .limiter
-            .reserve(Limit::SignInFailureOfAddress, address, now.at)
-            .await?;
-        AccountPayload::of(link::reset_password(app, &input.token, input.new_password.0, &ctx.cause()).await)
+        AccountPayload::of(link::reset_password(ctx.app(), &input.token, input.new_password.0, &ctx.cause()).await)
+    }
+
+    /// Emails a link that confirms the account's present address, valid once and for a day; `confirmEmailChange` takes its
+    /// token.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn request_email_confirmation(&self, ctx: &Context<'_>) -> Result<Option<AccountPayload>> {
+        let (app, viewer) = (ctx.app(), ctx.viewer()?);
+        let address = ctx.caller().device.address;
+        AccountPayload::of(link::request_email_confirmation(app, viewer, address, &ctx.cause()).await).map(Some)
     }
 
     /// Emails a confirmation link to a new address, valid once and for a day, and a warning to the current address.
@@ -202,13 +207,14 @@ impl OwnAccountMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The new address and the account's password.")] input: RequestEmailChangeInput,
     ) -> Result<Option<AccountPayload>> {
-        let (app, viewer) = (ctx.app(), ctx.viewer()?);
-        check_email_limits(ctx, viewer.into()).await?;
-        let requested = link::request_email_change(app, viewer, input.password.0, &input.email.0, &ctx.cause()).await;
+        let (app, viewer, address) = (ctx.app(), ctx.viewer()?, ctx.caller().device.address);
+        let (password, email, cause) = (input.password.0, &input.email.0, &ctx.cause());
+        let requested = link::request_email_change(app, viewer, password, email, address, cause).await;
         AccountPayload::of(requested).map(Some)
     }
 
-    /// Changes the account's email address with the token of a confirmation link.
+    /// Confirms an email address with the token of a confirmation link: the account's present one, or a new one, which
+    /// it then has.
     async fn confirm_email_change(
         &self,
         ctx: &Context<'_>,
@@ -228,15 +234,4 @@ impl OwnAccountMutation {
         let deleted = own::delete(ctx.app(), ctx.viewer()?, input.password.0, &ctx.cause()).await;
         AccountPayload::of(deleted).map(Some)
     }
-}
-
-async fn check_email_limits(ctx: &Context<'_>, who: Who) -> Result<()> {
-    let (app, now) = (ctx.app(), ctx.now());
-    let address = Who::address(ctx.caller().device.address);
-    let of_address = app.limiter.reserve(Limit::EmailOfAddress, address, now.at).await?;
-    if let Err(refused) = app.limiter.reserve(Limit::Email, who, now.at).await {
-        of_address.release().await;
-        return Err(refused);
-    }
-    Ok(())
 }

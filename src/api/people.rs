@@ -71,7 +71,7 @@ pub(crate) struct SetUserRoleInput {
 pub(crate) struct SuspendUserInput {
     /// The account.
     user_id: ID,
-    /// The reason, visible to admins and kept until the account is reinstated or erased.
+    /// The reason, visible to admins until the account is reinstated, and in the audit log until it is erased.
     reason: Reason,
 }
 
@@ -165,7 +165,7 @@ impl PeopleMutation {
         UserPayload::of(people::set_role(ctx.app(), id, input.role.into(), &ctx.cause()).await)
     }
 
-    /// Suspends an account: its tokens are refused, its streams end, and it leaves every live board. For admins.
+    /// Suspends an account: its sessions are revoked, its streams end, and it leaves every live board. For admins.
     #[graphql(guard = "Needs::Admin")]
     async fn suspend_user(
         &self,
@@ -176,7 +176,7 @@ impl PeopleMutation {
         UserPayload::of(people::suspend(ctx.app(), id, &input.reason.0, &ctx.cause()).await)
     }
 
-    /// Reinstates a suspended account. For admins.
+    /// Reinstates a suspended account. Its sessions stay revoked. For admins.
     #[graphql(guard = "Needs::Admin")]
     async fn reinstate_user(
         &self,

@@ -8,25 +8,24 @@ use chrono::{DateTime, Utc};
 use crate::{
     api::payload::{as_payload, if_there},
     api::{
-        board::Board,
-        board::BoardWindow,
+        board::{Board, BoardWindow, present_board},
         connection::{Connection, Total, connection, page_cost},
         context::RequestContext,
+        cost::{CHOICES, charge},
         guard::Needs,
-        loader::{Catalogue, Chapters, Subjects},
+        loader::{Catalogue, ChapterCounts, Chapters, ChaptersOf, PaperOf, PapersOf, Subjects, Unranked},
         payload::{UserError, date_time, points},
         scalar::{Markdown, Reason, SearchText},
     },
     entity::{chapter, subject},
     error::{Error, Result},
     id::{ChapterId, ChoiceId, QuestionId, QuizId, SubjectId},
-    leaderboard,
     page::Page,
     quiz::{
         Filter, Marking, author,
         paper::{self, Paper, Published},
     },
-    ranks::board::{Scope, Span},
+    ranks::board::Scope,
     text,
 };
 
@@ -37,10 +36,32 @@ use crate::{
 pub enum ReviewOpens {
     /// Immediately after the submit.
     AfterSubmit,
-    /// After the student has submitted the last attempt that the quiz allows, or the quiz has closed.
+    /// After the student has submitted the last attempt that the quiz allows, or as `AFTER_CLOSE`.
     AfterLastAttempt,
-    /// After the quiz has closed.
+    /// After the quiz has closed and the last answers to it were accepted: 3 seconds later.
     AfterClose,
+}
+
+/// The point at which students see points of a quiz whose reviews are still closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "ResultOpens", remote = "crate::entity::quiz::ResultOpens")]
+pub enum ResultOpens {
+    /// Immediately after the submit, for the first attempt. Later attempts are practice, and show theirs with the review.
+    AfterSubmit,
+    /// With the review.
+    WithReview,
+}
+
+/// The reason that an attempt is practice: it has a result, but counts on no board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "UnrankedReason", remote = "crate::attempt::terms::UnrankedReason")]
+pub enum UnrankedReason {
+    /// The student can read a review of the quiz.
+    ReviewOpen,
+    /// The student has seen the points of an earlier attempt at the quiz.
+    ResultSeen,
+    /// The site ranks only students who have confirmed their email address; see `requestEmailConfirmation`.
+    EmailUnconfirmed,
 }
 
 /// A subject of the catalogue.
@@ -94,8 +115,11 @@ impl Subject {
     ) -> Result<Connection<Chapter>> {
         let page = Page::of((first, last), (after, before), |cursor| ChapterId::decode(cursor).ok())?;
         let subject = self.id;
-        let total = Total::of(move |ctx| Box::pin(crate::quiz::chapter_count(ctx.app().db.read(), subject)));
-        let slice = crate::quiz::chapters(ctx.app().db.read(), self.id, &page).await?;
+        let total = Total::of(move |ctx| {
+            Box::pin(async move { Ok(ctx.loader::<ChapterCounts>()?.load_one(subject).await?.unwrap_or(0)) })
+        });
+        let slice = ctx.loader::<ChaptersOf>()?.load_one((subject, page)).await?;
+        let slice = slice.ok_or(Error::NotFound)?;
         Ok(connection(slice, total, |chapter| chapter.id.encode(), Chapter::from))
     }
 
@@ -105,10 +129,7 @@ impl Subject {
         ctx: &Context<'_>,
         #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<BoardWindow>,
     ) -> Result<Board> {
-        let span = window.map_or(Span::AllTime, Span::from);
-        leaderboard::query::present(&ctx.app().boards, Scope::Subject(self.id), span, &ctx.now())
-            .await
-            .map(Board)
+        present_board(ctx, Scope::Subject(self.id), window).await
     }
 }
 
@@ -241,17 +262,36 @@ impl Quiz {
         self.0.quiz.review_opens.into()
     }
 
+    /// The point at which points become visible while reviews are still closed. Boards and dashboards have no results
+    /// before it.
+    async fn result_opens(&self) -> ResultOpens {
+        self.0.quiz.result_opens.into()
+    }
+
+    /// The reason that an attempt which the viewer starts now would not count on boards; `null` if it would.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn unranked_reason(&self, ctx: &Context<'_>) -> Result<Option<UnrankedReason>> {
+        let reason = ctx.loader::<Unranked>()?.load_one(self.0.quiz.id).await?;
+        Ok(reason.map(Into::into))
+    }
+
     /// The time the current revision was published.
     async fn published_at(&self) -> Option<DateTime<Utc>> {
         self.0.revision.published_at.map(date_time)
     }
 
     /// The questions of the current revision, without their answers. For staff only: students read the questions of
-    /// their own attempts, so that no time limit can be bypassed.
-    #[graphql(guard = "Needs::Staff", complexity = "20 * child_complexity")]
+    /// their own attempts, so that no time limit can be bypassed. Each counts towards the cost of the operation.
+    #[graphql(guard = "Needs::Staff")]
     async fn questions(&self, ctx: &Context<'_>) -> Result<Option<Vec<Question>>> {
-        let app = ctx.app();
-        let paper = app.papers.paper_of(app.db.read(), &self.0.revision).await?;
+        let revision = &self.0.revision;
+        charge(ctx, revision.size())?;
+        let paper = PaperOf {
+            id: revision.id,
+            revision: Some(revision.clone()),
+        };
+        let paper = ctx.loader::<PapersOf>()?.load_one(paper).await?;
+        let paper = paper.ok_or(Error::NotFound)?;
         Ok(Some(questions(&paper)))
     }
 
@@ -261,9 +301,7 @@ impl Quiz {
         ctx: &Context<'_>,
         #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<BoardWindow>,
     ) -> Result<Option<Board>> {
-        let (scope, span) = (Scope::Quiz(self.0.quiz.id), window.map_or(Span::AllTime, Span::from));
-        let board = leaderboard::query::present(&ctx.app().boards, scope, span, &ctx.now()).await;
-        Ok(if_there(board)?.map(Board))
+        if_there(present_board(ctx, Scope::Quiz(self.0.quiz.id), window).await)
     }
 }
 
@@ -328,7 +366,8 @@ impl Question {
         }
     }
 
-    /// The choices. Exactly one is right.
+    /// The choices, 2 to 6. Exactly one is right.
+    #[graphql(complexity = "1 + CHOICES * child_complexity")]
     async fn choices(&self) -> Vec<Choice> {
         self.0.choices.iter().cloned().map(Choice::from).collect()
     }

@@ -3,7 +3,7 @@
 
 use async_graphql::{InputType, InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
-use crate::text::is_unsafe;
+use crate::text::{self, is_unsafe};
 
 /// A string without control characters (such as NUL) and without marks that change the reading direction.
 fn typed<T: InputType>(value: Value) -> Result<String, InputValueError<T>> {
@@ -51,7 +51,26 @@ scalars! {
     Reason
     /// Search terms, at most 100 characters.
     SearchText
-    /// Text in Markdown ([CommonMark](https://spec.commonmark.org/)) without raw HTML, and with links to https, http
-    /// and mailto only: safe to render.
-    Markdown
+}
+
+/// Text in Markdown ([CommonMark](https://spec.commonmark.org/) or [GitHub's](https://github.github.com/gfm/)) without
+/// raw HTML, and with links to https, http and mailto and within the site only: safe to render, whatever the renderer.
+/// Formulas are LaTeX between `$` or `$$`; render them by a library that follows no links in them (KaTeX as it is, MathJax
+/// with its `safe` extension).
+#[derive(Clone)]
+pub(crate) struct Markdown(pub text::Markdown);
+
+/// Text in Markdown ([CommonMark](https://spec.commonmark.org/) or [GitHub's](https://github.github.com/gfm/)) without
+/// raw HTML, and with links to https, http and mailto and within the site only: safe to render, whatever the renderer.
+/// Formulas are LaTeX between `$` or `$$`; render them by a library that follows no links in them (KaTeX as it is, MathJax
+/// with its `safe` extension).
+#[Scalar]
+impl ScalarType for Markdown {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        typed(value).map(|text| Self(text.into()))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.as_str().to_owned())
+    }
 }

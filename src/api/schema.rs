@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_graphql::{
     Context, ID, Interface, MergedObject, MergedSubscription, Object, PathSegment, ServerError, ValidationResult,
+    Value,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation},
     value,
 };
@@ -18,8 +19,10 @@ use crate::{
         board::{AsOf, Board, BoardQuery, BoardSubscription, Standing},
         connection::Connection,
         context::{Caller, Loaders},
+        cost::Meter,
         dashboard::DashboardQuery,
-        import::{ImportMutation, ImportQuery},
+        import::{ImportFinding, ImportMutation, ImportQuery},
+        integrity::IntegrityQuery,
         job::{Job, JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
         own_account::{OwnAccountMutation, OwnAccountQuery},
@@ -55,6 +58,7 @@ pub struct Query(
     ImportQuery,
     JobQuery,
     LimitQuery,
+    IntegrityQuery,
 );
 
 /// The root of all mutations. Outcomes that a person can act on are in the payload's `errors`.
@@ -74,12 +78,13 @@ pub struct Mutation(
 pub struct Subscription(BoardSubscription, JobSubscription);
 
 /// Builds the schema. Request data (the app, the viewer, loaders) is added by [`run`]; what an operation may cost has
-/// been judged when it was admitted, all but its complexity, which `Judge` sees to.
+/// been judged when it was admitted, all but its complexity, which `Judge` and its [`Meter`] see to.
 pub fn build() -> Schema {
     async_graphql::Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .override_output_type_description::<Connection<Attempt>>("A page of attempts.")
         .override_output_type_description::<AuditConnection>("A page of audit log entries.")
         .override_output_type_description::<Connection<Chapter>>("A page of chapters.")
+        .override_output_type_description::<Connection<ImportFinding>>("A page of findings of an import.")
         .override_output_type_description::<Connection<Job>>("A page of jobs.")
         .override_output_type_description::<Connection<Quiz>>("A page of quizzes.")
         .override_output_type_description::<Connection<Session>>("A page of sessions.")
@@ -114,13 +119,10 @@ impl Extension for Judge {
             }
             errors
         })?;
-        let allowed = app.config.operations.bounds.complexity;
-        if judged.complexity > allowed {
-            let message = format!(
-                "The operation costs {}; at most {allowed} is allowed. Request shorter pages or fewer fields.",
-                judged.complexity
-            );
-            return Err(vec![of_request(Error::TooComplex(message))]);
+        let meter: &Meter = ctx.data_unchecked();
+        meter.start(judged.complexity);
+        if let Some(refusal) = meter.refusal() {
+            return Err(vec![of_request(refusal)]);
         }
         self.0.get_or_init(|| judged);
         Ok(judged)
@@ -132,11 +134,19 @@ impl Extension for Judge {
         operation_name: Option<&str>,
         next: NextExecute<'_>,
     ) -> async_graphql::Response {
-        let response = next.run(ctx, operation_name).await;
-        let Some(judged) = self.0.get() else { return response };
-        let app: &App = ctx.data_unchecked();
+        let Some(judged) = self.0.get() else {
+            return next.run(ctx, operation_name).await;
+        };
+        let (app, meter): (&App, &Meter) = (ctx.data_unchecked(), ctx.data_unchecked());
+        meter.start(judged.complexity);
+        let mut response = next.run(ctx, operation_name).await;
+        if let Some(refusal) = meter.refusal().filter(|_| meter.is_query()) {
+            // As if it had been known before: a part of what was asked for is of no use.
+            response.data = Value::Null;
+            response.errors = vec![of_request(refusal)];
+        }
         let cost = value!({
-            "requested": judged.complexity,
+            "requested": meter.spent(),
             "maximum": app.config.operations.bounds.complexity,
             "depth": judged.depth,
         });
@@ -173,6 +183,7 @@ pub fn run(
     let loads = batches.loads();
     let mut request = admitted
         .into_request()
+        .data(Meter::new(kind, app.config.operations.bounds.complexity))
         .data(app.clone())
         .data(caller)
         .data(Loaders::new(batches));

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     account::{
-        self, Registration,
+        self, Registration, admission,
+        registration::{self, Registered},
         session::{self, Ending, Tokens},
     },
     api::payload::as_payload,
@@ -17,7 +18,6 @@ use crate::{
         payload::{UserError, date_time},
         scalar::{EmailAddress, Handle, Password},
     },
-    auth::cookie,
     entity::{
         session::{Client, Model},
         user,
@@ -62,6 +62,41 @@ pub(crate) struct RegisterInput {
     client: Option<SessionClient>,
 }
 
+/// The outcome of `register`.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub(crate) struct RegisterPayload {
+    #[graphql(skip)]
+    user: Option<UserId>,
+    /// The tokens, for native clients only. Browsers receive cookies.
+    tokens: Option<SessionTokens>,
+    /// Whether an email was sent instead, because this site creates accounts only once their address is confirmed. Its
+    /// link carries the token for `confirmRegistration`; if the address has an account already, the email says so, and
+    /// nothing else does.
+    confirmation_sent: bool,
+    /// Errors that the person can act on; empty on success.
+    errors: Vec<UserError>,
+}
+
+#[ComplexObject]
+impl RegisterPayload {
+    /// The new account, signed in; `null` if an email was sent instead.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<Viewer>> {
+        viewer(ctx, self.user).await
+    }
+}
+
+/// Input of `confirmRegistration`.
+#[derive(InputObject)]
+pub(crate) struct ConfirmRegistrationInput {
+    /// The token of the link in the email.
+    token: String,
+    /// Another name to show on boards, if the first was taken in the meantime.
+    handle: Option<Handle>,
+    /// The transport of the session's tokens. Defaults to cookies.
+    client: Option<SessionClient>,
+}
+
 /// Input of `signIn`.
 #[derive(InputObject)]
 pub(crate) struct SignInInput {
@@ -71,6 +106,9 @@ pub(crate) struct SignInInput {
     password: Password,
     /// The transport of the session's tokens. Defaults to cookies.
     client: Option<SessionClient>,
+    /// The device token of an earlier sign-in to this account, for native clients. Attempts on a known device are not
+    /// limited by the failures of others. Browsers send it as a cookie.
+    device_token: Option<String>,
 }
 
 /// Input of `refreshSession`.
@@ -89,9 +127,12 @@ pub(crate) struct SessionTokens {
     refresh_token: String,
     /// The expiry time of the access token.
     access_token_expires_at: DateTime<Utc>,
+    /// The token to keep after signing out and to send with the next `signIn` to this account. Valid until the password
+    /// changes. `null` when refreshing a session.
+    device_token: Option<String>,
 }
 
-/// The outcome of registering, signing in or refreshing a session.
+/// The outcome of signing in, refreshing a session or confirming a registration.
 #[derive(SimpleObject)]
 #[graphql(complex)]
 pub(crate) struct SessionPayload {
@@ -107,9 +148,7 @@ pub(crate) struct SessionPayload {
 impl SessionPayload {
     /// The signed-in account.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<Viewer>> {
-        let Some(id) = self.user else { return Ok(None) };
-        let found = ctx.loader::<Accounts>()?.load_one(id).await?;
-        Ok(found.map(Viewer::from))
+        viewer(ctx, self.user).await
     }
 }
 
@@ -219,12 +258,13 @@ pub(crate) struct SessionMutation;
 
 #[Object]
 impl SessionMutation {
-    /// Creates a student's account and signs in.
+    /// Creates a student's account and signs in. On a site that demands a confirmed address it sends an email first, see
+    /// `RegisterPayload.confirmationSent`.
     async fn register(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The new account.")] input: RegisterInput,
-    ) -> Result<SessionPayload> {
+    ) -> Result<RegisterPayload> {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
         let registration = Registration {
             email: input.email.0,
@@ -232,10 +272,31 @@ impl SessionMutation {
             password: input.password.0,
         };
         let device = ctx.caller().device.clone();
-        signed_in(
-            ctx,
-            account::register(app, registration, client, device, &ctx.now()).await,
-        )
+        let registered = registration::register(app, registration, client, device, &ctx.cause()).await;
+        let (registered, errors) = as_payload(registered)?;
+        let confirmation_sent = matches!(registered, Some(Registered::Emailed));
+        let tokens = registered.and_then(|registered| match registered {
+            Registered::SignedIn(tokens) => Some(tokens),
+            Registered::Emailed => None,
+        });
+        Ok(RegisterPayload {
+            user: tokens.as_ref().map(|tokens| tokens.viewer.user()),
+            tokens: tokens.and_then(|tokens| hand_over(ctx, tokens)),
+            confirmation_sent,
+            errors,
+        })
+    }
+
+    /// Completes a registration with the token of the link in its email: creates the account and signs in.
+    async fn confirm_registration(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The token of the link in the email.")] input: ConfirmRegistrationInput,
+    ) -> Result<SessionPayload> {
+        let (client, app) = (client_of(ctx, input.client)?, ctx.app());
+        let (handle, device) = (input.handle.map(|Handle(handle)| handle), ctx.caller().device.clone());
+        let confirmed = registration::confirm(app, &input.token, handle, client, device, &ctx.cause()).await;
+        signed_in(ctx, confirmed)
     }
 
     /// Signs in with email address and password.
@@ -245,7 +306,8 @@ impl SessionMutation {
         #[graphql(desc = "The credentials.")] input: SignInInput,
     ) -> Result<SessionPayload> {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
-        let device = ctx.caller().device.clone();
+        let mut device = ctx.caller().device.clone();
+        device.token = input.device_token.or(device.token);
         signed_in(
             ctx,
             account::sign_in(app, &input.email.0, input.password.0, client, device, &ctx.cause()).await,
@@ -259,6 +321,8 @@ impl SessionMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The refresh token.")] input: RefreshSessionInput,
     ) -> Result<SessionPayload> {
+        let (address, now) = (ctx.caller().device.address, ctx.now().at);
+        admission::refresh(ctx.app(), Some(&input.refresh_token), address, now).await?;
         let refreshed = session::refresh(ctx.app(), &input.refresh_token, Client::Native, &ctx.cause()).await;
         signed_in(ctx, refreshed)
     }
@@ -268,7 +332,7 @@ impl SessionMutation {
     async fn sign_out(&self, ctx: &Context<'_>) -> Result<SignOutPayload> {
         let viewer = ctx.viewer()?;
         session::revoke(ctx.app(), viewer, Ending::One(viewer.session()), &ctx.cause()).await?;
-        for cookie in cookie::cleared(!ctx.app().config.speaks_plainly()) {
+        for cookie in ctx.app().config.cookies().cleared() {
             ctx.append_http_header(SET_COOKIE, cookie);
         }
         Ok(SignOutPayload { errors: Vec::new() })
@@ -309,26 +373,39 @@ fn client_of(ctx: &Context<'_>, client: Option<SessionClient>) -> Result<Client>
     Ok(client)
 }
 
-/// A browser gets its tokens as cookies and nowhere else; a native client in the payload.
 fn signed_in(ctx: &Context<'_>, tokens: Result<Tokens>) -> Result<SessionPayload> {
     let (tokens, errors) = as_payload(tokens)?;
-    let user = tokens.as_ref().map(|tokens| tokens.viewer.user());
-    let shown = tokens.and_then(|tokens| match tokens.client {
+    Ok(SessionPayload {
+        user: tokens.as_ref().map(|tokens| tokens.viewer.user()),
+        tokens: tokens.and_then(|tokens| hand_over(ctx, tokens)),
+        errors,
+    })
+}
+
+/// A browser gets its tokens as cookies and nowhere else; a native client in the payload.
+fn hand_over(ctx: &Context<'_>, tokens: Tokens) -> Option<SessionTokens> {
+    match tokens.client {
         Client::Native => Some(SessionTokens {
             access_token_expires_at: date_time(tokens.access_expires_at),
             access_token: tokens.access,
             refresh_token: tokens.refresh,
+            device_token: tokens.device,
         }),
         Client::Browser => {
-            for cookie in cookie::of(&tokens.access, &tokens.refresh, !ctx.app().config.speaks_plainly()) {
+            let cookies = ctx.app().config.cookies();
+            for cookie in cookies.of(&tokens.access, &tokens.refresh) {
                 ctx.append_http_header(SET_COOKIE, cookie);
+            }
+            if let Some(device) = &tokens.device {
+                ctx.append_http_header(SET_COOKIE, cookies.of_device(device));
             }
             None
         }
-    });
-    Ok(SessionPayload {
-        user,
-        tokens: shown,
-        errors,
-    })
+    }
+}
+
+async fn viewer(ctx: &Context<'_>, user: Option<UserId>) -> Result<Option<Viewer>> {
+    let Some(id) = user else { return Ok(None) };
+    let found = ctx.loader::<Accounts>()?.load_one(id).await?;
+    Ok(found.map(Viewer::from))
 }

@@ -4,22 +4,22 @@ use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    account::{Profile, session as sessions},
+    account::Profile,
     api::{
         attempt::{Attempt, AttemptFilter},
         connection::{Connection, Total, connection, page_cost},
         context::RequestContext,
         guard::Needs,
-        loader::Accounts,
+        loader::{Accounts, AttemptCounts, AttemptsOf, OwnSessionCount, OwnSessions},
         payload::date_time,
         scalar::{EmailAddress, Handle, PictureUrl},
         session::{Role, Session},
     },
-    attempt,
     entity::user,
     error::{Error, Result},
     id::{AttemptId, SessionId, UserId},
     page::Page,
+    text,
 };
 
 /// An account, as others see it. What is only its owner's and staff's is `null` with an error for others.
@@ -66,14 +66,24 @@ impl User {
         Handle(self.0.handle.clone())
     }
 
-    /// The URL of a picture.
-    async fn avatar(&self) -> Option<PictureUrl> {
-        self.0.avatar.clone().map(PictureUrl)
+    /// The URL of a picture, on a host that the site allows.
+    async fn avatar(&self, ctx: &Context<'_>) -> Option<PictureUrl> {
+        let hosts = &ctx.app().config.site.avatar_hosts;
+        let avatar = self.0.avatar.as_ref().filter(|url| text::is_picture_of(url, hosts));
+        avatar.cloned().map(PictureUrl)
     }
 
     /// The email address. Only for the account's owner and staff.
     async fn email(&self, ctx: &Context<'_>) -> Result<Option<EmailAddress>> {
         self.private(ctx).await.map(|account| Some(EmailAddress(account.email)))
+    }
+
+    /// The time the email address was confirmed; `null` if it never was. A site may rank only accounts with a confirmed
+    /// address. Only for the account's owner and staff.
+    async fn email_confirmed_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        self.private(ctx)
+            .await
+            .map(|account| account.email_confirmed_at.map(date_time))
     }
 
     /// The role, which determines the permissions. Only for the account's owner and staff.
@@ -128,10 +138,13 @@ impl User {
             return Err(Error::Forbidden);
         }
         let page = Page::of((first, last), (after, before), |cursor| SessionId::decode(cursor).ok())?;
-        let slice = sessions::list(ctx.app().db.read(), viewer, ctx.now().at, &page).await?;
-        let total = Total::of(|ctx| {
-            Box::pin(async { sessions::count(ctx.app().db.read(), ctx.viewer()?, ctx.now().at).await })
-        });
+        let slice = ctx
+            .loader::<OwnSessions>()?
+            .load_one(page)
+            .await?
+            .ok_or(Error::NotFound)?;
+        let total =
+            Total::of(|ctx| Box::pin(async { Ok(ctx.loader::<OwnSessionCount>()?.load_one(()).await?.unwrap_or(0)) }));
         Ok(Some(connection(slice, total, |session| session.id.encode(), Session)))
     }
 
@@ -149,10 +162,14 @@ impl User {
         self.must_be_readable(ctx)?;
         let filter = filter.map(AttemptFilter::decode).transpose()?.unwrap_or_default();
         let page = Page::of((first, last), (after, before), |cursor| AttemptId::decode(cursor).ok())?;
-        let slice = attempt::list(ctx.app().db.read(), ctx.viewer()?, self.0.id, filter, &page).await?;
         let student = self.0.id;
+        let slice = ctx.loader::<AttemptsOf>()?.load_one((student, (filter, page))).await?;
+        let slice = slice.ok_or(Error::NotFound)?;
         let total = Total::of(move |ctx| {
-            Box::pin(async move { attempt::count(ctx.app().db.read(), ctx.viewer()?, student, filter).await })
+            Box::pin(async move {
+                let count = ctx.loader::<AttemptCounts>()?.load_one((student, filter)).await?;
+                Ok(count.unwrap_or(0))
+            })
         });
         Ok(Some(connection(
             slice,

@@ -1,14 +1,18 @@
 //! The kinds of jobs, each from the domain that runs it.
 
+use sea_orm::ActiveEnum;
+use serde_json::json;
+
 use crate::{
     account::{
         link::{EmailChangeWarning, EmailConfirmationEmail, PasswordResetEmail},
         own::Purge,
+        registration::RegistrationEmail,
     },
     audit::{Action, Entry},
     change::{Cause, Change},
     dashboard::daily::CountDays,
-    entity::job,
+    entity::job::{self, State},
     error::Result,
     id::JobId,
     import::background::ReadBank,
@@ -18,10 +22,11 @@ use crate::{
 };
 
 /// The kinds of jobs that this release runs. Jobs of other kinds are left to a newer release.
-pub static KINDS: [Kind<Site>; 7] = [
+pub static KINDS: [Kind<Site>; 8] = [
     Kind::of::<PasswordResetEmail>(),
     Kind::of::<EmailConfirmationEmail>(),
     Kind::of::<EmailChangeWarning>(),
+    Kind::of::<RegistrationEmail>(),
     Kind::of::<ReadBank>(),
     Kind::of::<Regrade>(),
     Kind::of::<CountDays>(),
@@ -37,7 +42,10 @@ pub(crate) fn kind(name: &str) -> Option<&'static Kind<Site>> {
 pub(crate) async fn retry(site: &Site, id: JobId, cause: &Cause) -> Result<job::Model> {
     let change = Change::begin(site, cause).await?;
     let job = jobs::retry(&change, id, &cause.now).await?;
-    change.audit(Entry::of(Action::JobRetried, id.encode())).await?;
+    let retried = Entry::of(Action::JobRetried, id.encode())
+        .was(json!({"state": State::Dead.to_value()}))
+        .became(json!({"state": job.state.to_value(), "kind": job.kind}));
+    change.audit(retried).await?;
     change.commit().await?;
     Ok(job)
 }

@@ -8,13 +8,14 @@ use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, Statem
 use crate::{
     auth::Viewer,
     clock::{Moment, Time},
-    db,
+    db::{self, with_retries},
     entity::{
         answer,
         attempt::{self, GRACE},
     },
     error::{Error, Result, UserErrorCode},
     id::{AttemptId, ChoiceId, QuestionId},
+    limit::Allowance,
     site::Site,
 };
 
@@ -44,8 +45,16 @@ pub enum Saved {
 
 /// Saves answers of the viewer's attempt in one statement, and returns the outcome of each. Of several answers to one
 /// question, the one with the highest `seq` is saved. A second and third statement run only to explain why an answer
-/// was not saved.
-pub async fn save(site: &Site, viewer: &Viewer, id: AttemptId, saves: &[Save], now: &Moment) -> Result<Vec<Saved>> {
+/// was not saved. The call takes one use from the allowance if it saves anything; with nothing left a statement more
+/// finds out whether it would.
+pub async fn save(
+    site: &Site,
+    viewer: &Viewer,
+    id: AttemptId,
+    saves: &[Save],
+    allowance: Allowance<'_>,
+    now: &Moment,
+) -> Result<Vec<Saved>> {
     if saves.is_empty() || saves.len() > MAX_SAVES {
         return Err(Error::input(
             "answers",
@@ -59,7 +68,23 @@ pub async fn save(site: &Site, viewer: &Viewer, id: AttemptId, saves: &[Save], n
     }
     let newest = newest_of_each_question(saves);
     let conn = site.db.write();
-    let stored = store(conn, viewer, id, &newest, now.at).await?;
+    let reserved = match allowance.reserve(now.at).await {
+        Ok(reserved) => reserved,
+        Err(_) if !with_retries(|| would_store(conn, viewer, id, &newest, now.at)).await? => {
+            return explain(site, viewer, id, saves, &HashMap::new(), now).await;
+        }
+        // Others may have come to nothing meanwhile.
+        Err(_) => allowance.reserve(now.at).await?,
+    };
+    let stored = match with_retries(|| store(conn, viewer, id, &newest, now.at)).await {
+        Ok(stored) if !stored.is_empty() => stored,
+        Ok(nothing) => {
+            reserved.release().await;
+            nothing
+        }
+        // It may be stored all the same.
+        Err(error) => return Err(error),
+    };
     if stored.len() == newest.len() && newest.len() == saves.len() {
         return Ok(saves
             .iter()
@@ -67,13 +92,24 @@ pub async fn save(site: &Site, viewer: &Viewer, id: AttemptId, saves: &[Save], n
             .map(Saved::Saved)
             .collect());
     }
+    explain(site, viewer, id, saves, &stored, now).await
+}
+
+/// The outcome of each, given what was stored.
+async fn explain(
+    site: &Site,
+    viewer: &Viewer,
+    id: AttemptId,
+    saves: &[Save],
+    stored: &HashMap<QuestionId, answer::Model>,
+    now: &Moment,
+) -> Result<Vec<Saved>> {
     if stored.is_empty() {
-        must_be_open(site, viewer, id, now).await?;
+        with_retries(|| must_be_open(site, viewer, id, now)).await?;
     }
     let questions = saves.iter().map(|save| save.question);
-    let present: HashMap<_, _> = answer::Entity::of_attempts([id])
-        .filter(answer::Column::QuestionId.is_in(questions))
-        .all(conn)
+    let present = answer::Entity::of_attempts([id]).filter(answer::Column::QuestionId.is_in(questions));
+    let present: HashMap<_, _> = with_retries(async || Ok(present.clone().all(site.db.write()).await?))
         .await?
         .into_iter()
         .map(|answer| (answer.question_id, answer))
@@ -114,7 +150,46 @@ async fn store(
     saves: &[Save],
     now: Time,
 ) -> Result<HashMap<QuestionId, answer::Model>> {
-    let mut values: Vec<Value> = vec![id.into(), viewer.user().into(), now.into(), (now - GRACE).into()];
+    let (fitting, mut values) = fitting(viewer, id, saves, now);
+    values.push(now.into());
+    let at = values.len();
+    let insert = format!(
+        "INSERT INTO answers (attempt_id, question_id, choice_id, seq, answered_at, late) \
+         SELECT a.id, q.id, s.choice_id, s.seq, ${at}, ${at} > a.deadline_at {fitting} {} \
+         ON CONFLICT (attempt_id, question_id) DO UPDATE \
+         SET choice_id = excluded.choice_id, seq = excluded.seq, answered_at = excluded.answered_at, \
+             late = excluded.late \
+         WHERE excluded.seq > answers.seq \
+         RETURNING *",
+        db::for_share_of(conn, "a"),
+    );
+    let insert = Statement::from_sql_and_values(conn.get_database_backend(), insert, values);
+    let stored = answer::Model::find_by_statement(insert).all(conn).await?;
+    Ok(stored.into_iter().map(|answer| (answer.question_id, answer)).collect())
+}
+
+/// Whether [`store`] would store any of them.
+async fn would_store(
+    conn: &impl ConnectionTrait,
+    viewer: &Viewer,
+    id: AttemptId,
+    saves: &[Save],
+    now: Time,
+) -> Result<bool> {
+    let (fitting, values) = fitting(viewer, id, saves, now);
+    let select = format!(
+        "SELECT q.id {fitting} \
+           AND NOT EXISTS (SELECT 1 FROM answers n \
+                           WHERE n.attempt_id = a.id AND n.question_id = q.id AND n.seq >= s.seq) \
+         LIMIT 1"
+    );
+    let select = Statement::from_sql_and_values(conn.get_database_backend(), select, values);
+    Ok(conn.query_one_raw(select).await?.is_some())
+}
+
+/// The saves that the attempt takes: the `FROM` and `WHERE` of a statement, and its values.
+fn fitting(viewer: &Viewer, id: AttemptId, saves: &[Save], now: Time) -> (String, Vec<Value>) {
+    let mut values: Vec<Value> = vec![id.into(), viewer.user().into(), (now - GRACE).into()];
     let mut rows = Vec::with_capacity(saves.len());
     for save in saves {
         let n = values.len();
@@ -126,27 +201,16 @@ async fn store(
         ));
         values.extend([save.question.into(), save.choice.into(), save.seq.into()]);
     }
-    let insert = format!(
-        "INSERT INTO answers (attempt_id, question_id, choice_id, seq, answered_at, late) \
-         SELECT a.id, q.id, s.choice_id, s.seq, $3, $3 > a.deadline_at \
-         FROM ({}) AS s \
+    let fitting = format!(
+        "FROM ({}) AS s \
          JOIN attempts a ON a.id = $1 \
          JOIN questions q ON q.id = s.question_id AND q.revision_id = a.revision_id \
-         WHERE a.student_id = $2 AND a.state = 'IN_PROGRESS' AND a.deadline_at >= $4 \
+         WHERE a.student_id = $2 AND a.state = 'IN_PROGRESS' AND a.deadline_at >= $3 \
            AND (s.choice_id IS NULL \
-                OR EXISTS (SELECT 1 FROM choices c WHERE c.id = s.choice_id AND c.question_id = q.id)) \
-         {} \
-         ON CONFLICT (attempt_id, question_id) DO UPDATE \
-         SET choice_id = excluded.choice_id, seq = excluded.seq, answered_at = excluded.answered_at, \
-             late = excluded.late \
-         WHERE excluded.seq > answers.seq \
-         RETURNING *",
+                OR EXISTS (SELECT 1 FROM choices c WHERE c.id = s.choice_id AND c.question_id = q.id))",
         rows.join(" UNION ALL "),
-        db::for_share_of(conn, "a"),
     );
-    let insert = Statement::from_sql_and_values(conn.get_database_backend(), insert, values);
-    let stored = answer::Model::find_by_statement(insert).all(conn).await?;
-    Ok(stored.into_iter().map(|answer| (answer.question_id, answer)).collect())
+    (fitting, values)
 }
 
 /// Returns the error, if the attempt is the reason that nothing was saved.

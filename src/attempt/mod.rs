@@ -1,24 +1,34 @@
 //! Attempts: a student takes a quiz against the clock.
 
 pub mod answers;
+pub(crate) mod integrity;
 pub mod regrade;
+pub mod release;
 pub(crate) mod review;
+mod student;
 pub mod submit;
 pub(crate) mod terms;
 
+use std::collections::HashMap;
+
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
-    sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter,
+    Statement, Value, sea_query::OnConflict,
 };
 
 pub use self::submit::{submit, sweep};
-use self::terms::History;
+use self::terms::{History, UnrankedReason};
 use crate::{
     auth::Viewer,
     clock::Moment,
-    entity::{attempt, quiz},
+    db,
+    entity::{
+        attempt, quiz, result,
+        reviews::{self, Reviews, Shown},
+    },
     error::{Error, Result},
     id::{AttemptId, QuizId, UserId},
+    limit::Allowance,
     page::{Order, Page, Slice},
     site::Site,
 };
@@ -30,8 +40,14 @@ pub struct Started {
     pub resumed: bool,
 }
 
-/// Starts a quiz, or returns the attempt at it that is still open.
-pub async fn start(site: &Site, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Result<Started> {
+/// Starts a quiz, or returns the attempt at it that is still open. Only a new attempt takes from the allowance.
+pub async fn start(
+    site: &Site,
+    viewer: &Viewer,
+    quiz: QuizId,
+    allowance: Allowance<'_>,
+    now: &Moment,
+) -> Result<Started> {
     // The loser of the race for the one open attempt finds the winner's in the next iteration.
     for _ in 0..3 {
         if let Some(open) = open_attempt(site.db.read(), viewer, quiz).await? {
@@ -43,7 +59,7 @@ pub async fn start(site: &Site, viewer: &Viewer, quiz: QuizId, now: &Moment) -> 
             }
             submit::by_clock(site, &open, now).await?;
         }
-        if let Some(attempt) = begin(site, viewer, quiz, now).await? {
+        if let Some(attempt) = begin(site, viewer, quiz, allowance, now).await? {
             return Ok(Started {
                 attempt,
                 resumed: false,
@@ -61,15 +77,35 @@ async fn open_attempt(conn: &impl ConnectionTrait, viewer: &Viewer, quiz: QuizId
 }
 
 /// A new attempt, or nothing if another one was begun meanwhile.
-async fn begin(site: &Site, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Result<Option<attempt::Model>> {
+async fn begin(
+    site: &Site,
+    viewer: &Viewer,
+    quiz: QuizId,
+    allowance: Allowance<'_>,
+    now: &Moment,
+) -> Result<Option<attempt::Model>> {
     let (quiz, revision) = quiz::Entity::catalogue()
         .filter(quiz::Column::Id.eq(quiz))
         .one(site.db.read())
         .await?
         .ok_or(Error::NotFound)?;
     let revision = revision.ok_or(Error::NotFound)?;
-    let history = history(site.db.read(), viewer.user(), quiz.id).await?;
-    let start = terms::start(&quiz, &revision, &history, now.at)?;
+    let history = histories(site.db.read(), viewer, [quiz.id]).await?.remove(&quiz.id);
+    let history = history.ok_or(Error::Unauthenticated)?;
+    // One was begun after the look: it is to be resumed, whatever the terms and the limit say about another one.
+    if history.taken > history.reviews.submitted {
+        return Ok(None);
+    }
+    let start = terms::start(
+        &quiz,
+        &revision,
+        &history,
+        site.config.site.ranks_confirmed_only,
+        now.at,
+    )?;
+    // Whoever starts this very attempt at the same time shares the use: there can be only one.
+    let this = format!("{}:{}", quiz.id.0, start.number);
+    let _counted = allowance.reserve_for(this, now.at).await?;
     let row = attempt::ActiveModel {
         id: Set(now.id()),
         student_id: Set(viewer.user()),
@@ -94,16 +130,88 @@ async fn begin(site: &Site, viewer: &Viewer, quiz: QuizId, now: &Moment) -> Resu
     Ok(begun.into_iter().next())
 }
 
-/// The student's history with a quiz. One statement.
-pub(crate) async fn history(conn: &impl ConnectionTrait, student: UserId, quiz: QuizId) -> Result<History> {
-    let history = attempt::Entity::of_student(student)
-        .filter(attempt::Column::QuizId.eq(quiz))
-        .select_only()
-        .column_as(attempt::Column::Id.count(), "taken")
-        .column_as(attempt::Column::SubmittedAt.count(), "submitted")
-        .column_as(attempt::Column::SubmittedAt.max(), "last_submitted_at")
-        .into_model::<History>();
-    Ok(history.one(conn).await?.unwrap_or_default())
+#[derive(FromQueryResult)]
+struct HistoryRow {
+    quiz_id: QuizId,
+    #[sea_orm(nested)]
+    history: History,
+}
+
+/// The viewer's histories with these quizzes. One statement.
+async fn histories(
+    conn: &impl ConnectionTrait,
+    viewer: &Viewer,
+    quizzes: impl IntoIterator<Item = QuizId>,
+) -> Result<HashMap<QuizId, History>, DbErr> {
+    let (ids, values) = placeholders([viewer.user().into()], quizzes);
+    let text = format!(
+        "SELECT z.id AS quiz_id, {}, u.email_confirmed_at, \
+           (SELECT COUNT(*) FROM attempts b WHERE b.student_id = u.id AND b.quiz_id = z.id) AS taken, \
+           (SELECT MAX(b.submitted_at) FROM attempts b WHERE b.student_id = u.id AND b.quiz_id = z.id) \
+             AS last_submitted_at, \
+           (SELECT COUNT(*) FROM results r \
+            WHERE r.student_id = u.id AND r.quiz_id = z.id AND r.visibility <> 'HIDDEN') AS seen \
+         FROM quizzes z JOIN users u ON u.id = $1 WHERE z.id IN ({ids})",
+        reviews::columns("z", "z.id", "u.id")
+    );
+    let select = Statement::from_sql_and_values(conn.get_database_backend(), text, values);
+    let rows = HistoryRow::find_by_statement(select).all(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.quiz_id, row.history)).collect())
+}
+
+/// Of these quizzes, those in which an attempt of the viewer that starts now would not be ranked, and why. One statement.
+pub(crate) async fn unranked(
+    site: &Site,
+    viewer: &Viewer,
+    quizzes: impl IntoIterator<Item = QuizId>,
+    now: &Moment,
+) -> Result<HashMap<QuizId, UnrankedReason>, DbErr> {
+    let confirmed_only = site.config.site.ranks_confirmed_only;
+    let histories = histories(site.db.read(), viewer, quizzes).await?;
+    let reason = |(quiz, history): (QuizId, History)| Some((quiz, history.unranked(confirmed_only, now.at)?));
+    Ok(histories.into_iter().filter_map(reason).collect())
+}
+
+#[derive(FromQueryResult)]
+struct ResultRow {
+    #[sea_orm(nested)]
+    result: result::Model,
+    #[sea_orm(nested)]
+    reviews: Option<Reviews>,
+}
+
+/// The results of attempts that a scoped finder has loaded for the viewer, as far as the viewer may see them. One
+/// statement.
+pub(crate) async fn results(
+    conn: &impl ConnectionTrait,
+    viewer: &Viewer,
+    attempts: impl IntoIterator<Item = AttemptId>,
+    now: &Moment,
+) -> Result<HashMap<AttemptId, Shown>, DbErr> {
+    let (ids, values) = placeholders([], attempts);
+    let text = format!(
+        "SELECT r.*, {} FROM results r LEFT JOIN quizzes z ON z.id = r.quiz_id AND r.visibility <> 'FULL' \
+         WHERE r.attempt_id IN ({ids})",
+        reviews::columns("z", "z.id", "r.student_id")
+    );
+    let select = Statement::from_sql_and_values(conn.get_database_backend(), text, values);
+    let rows = ResultRow::find_by_statement(select).all(conn).await?;
+    let shown = |ResultRow { result, reviews }| {
+        let id = result.attempt_id;
+        (id, Shown::of(result, reviews.as_ref(), viewer, now.at))
+    };
+    Ok(rows.into_iter().map(shown).collect())
+}
+
+/// The placeholders of ids in a statement, after `first`, and all values.
+fn placeholders<const N: usize>(
+    first: [Value; N],
+    ids: impl IntoIterator<Item = impl Into<Value>>,
+) -> (String, Vec<Value>) {
+    let mut values = Vec::from(first);
+    values.extend(ids.into_iter().map(Into::into));
+    let ids: Vec<_> = (N + 1..=values.len()).map(|n| format!("${n}")).collect();
+    (ids.join(", "), values)
 }
 
 /// One attempt that the viewer may read. If its time has run out unnoticed, it is submitted first.
@@ -125,42 +233,48 @@ async fn load(conn: &impl ConnectionTrait, viewer: &Viewer, id: AttemptId) -> Re
 }
 
 /// Conditions for attempts.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     pub state: Option<attempt::State>,
     pub quiz: Option<QuizId>,
 }
 
 impl Filter {
-    fn of(self, viewer: &Viewer, student: UserId) -> sea_orm::Select<attempt::Entity> {
-        let mut attempts = attempt::Entity::readable_by(viewer).filter(attempt::Column::StudentId.eq(student));
-        if let Some(state) = self.state {
-            attempts = attempts.filter(attempt::Column::State.eq(state));
-        }
-        if let Some(quiz) = self.quiz {
-            attempts = attempts.filter(attempt::Column::QuizId.eq(quiz));
-        }
-        attempts
+    fn of(self, viewer: &Viewer) -> sea_orm::Select<attempt::Entity> {
+        let conditions = Condition::all()
+            .add_option(self.state.map(|state| attempt::Column::State.eq(state)))
+            .add_option(self.quiz.map(|quiz| attempt::Column::QuizId.eq(quiz)));
+        attempt::Entity::readable_by(viewer).filter(conditions)
     }
 }
 
-/// A page of a student's attempts, the newest first, as far as the viewer may read them.
-pub async fn list(
+/// The same page of the attempts of each of these students, the newest first, as far as the viewer may read them. One
+/// statement.
+pub async fn lists(
     conn: &impl ConnectionTrait,
     viewer: &Viewer,
-    student: UserId,
+    students: &[UserId],
     filter: Filter,
     page: &Page<AttemptId>,
-) -> Result<Slice<attempt::Model>> {
-    let attempts = filter.of(viewer, student);
-    let rows = page
-        .select(attempts, attempt::Column::Id, Order::Descending)
-        .all(conn)
-        .await?;
-    Ok(page.slice(rows))
+) -> Result<HashMap<UserId, Slice<attempt::Model>>> {
+    let lists = students.iter().map(|student| {
+        let list = filter.of(viewer).filter(attempt::Column::StudentId.eq(*student));
+        (*student, list)
+    });
+    let order = (attempt::Column::Id, Order::Descending);
+    let place = |attempt: &attempt::Model| (attempt.student_id, attempt.id);
+    Ok(page.of_each(conn, lists, order, place).await?)
 }
 
-/// The number of attempts that match the filter.
-pub async fn count(conn: &impl ConnectionTrait, viewer: &Viewer, student: UserId, filter: Filter) -> Result<u64> {
-    Ok(filter.of(viewer, student).count(conn).await?)
+/// The number of attempts of each of these students that match the filter, as far as the viewer may read them; a
+/// student without any has no entry. One statement.
+pub async fn counts(
+    conn: &impl ConnectionTrait,
+    viewer: &Viewer,
+    students: &[UserId],
+    filter: Filter,
+) -> Result<HashMap<UserId, u64>> {
+    let column = attempt::Column::StudentId;
+    let attempts = filter.of(viewer).filter(column.is_in(students.iter().copied()));
+    Ok(db::counts(conn, attempts, column, attempt::Column::Id).await?)
 }

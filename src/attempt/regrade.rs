@@ -7,19 +7,23 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 
-use super::submit::{answered, lock_student};
+use super::{student::lock_student, submit::answered};
 use crate::{
     calendar::day_of,
     change::{Cause, Change},
     clock::{Moment, Time},
-    dashboard,
-    entity::{attempt, result, revision},
+    dashboard::{self, Counts},
+    entity::{
+        attempt,
+        result::{self, Visibility},
+        revision,
+    },
     error::Result,
     id::{ChapterId, RevisionId},
     jobs::Run,
     leaderboard::{
         StandingsChanged,
-        standings::{self, Ranked},
+        standings::{self, Taken},
     },
     quiz::{
         author::Regrade,
@@ -97,16 +101,14 @@ async fn one(site: &Site, attempt: &attempt::Model, now: &Moment) -> Result<()> 
         .await?;
 
     let submitted_at = stored.submitted_at;
-    let standings = if attempt.ranked {
-        let ranked = Ranked {
-            student: attempt.student_id,
-            quiz: attempt.quiz_id,
-            subject: new.subject,
-            score: total.score,
-            at: submitted_at,
-        };
+    let of = Taken {
+        student: attempt.student_id,
+        quiz: attempt.quiz_id,
+        subject: new.subject,
+    };
+    let standings = if attempt.ranked && stored.visibility != Visibility::Hidden {
         let windows = Window::all_at(submitted_at, site.zone);
-        standings::recount(tx, &ranked, windows, site.zone, student.version).await?
+        standings::recount(tx, &of, &windows, site.zone, student.version).await?
     } else {
         Vec::new()
     };
@@ -122,7 +124,8 @@ async fn one(site: &Site, attempt: &attempt::Model, now: &Moment) -> Result<()> 
         .collect();
     let day = day_of(submitted_at, site.zone);
     let more = total.minus(before.total);
-    dashboard::count(tx, attempt.student_id, new.subject, day, 0, &more, &by_chapter).await?;
+    let counts = Counts::of(of.subject, day, 0, &more, &by_chapter);
+    dashboard::count(tx, &of, counts, stored.visibility).await?;
 
     let changed = StandingsChanged {
         student: attempt.student_id,

@@ -4,20 +4,23 @@ use std::{collections::HashMap, sync::Arc};
 
 use sea_orm::FromQueryResult;
 
-use super::terms::ReviewPolicy;
 use crate::{
     auth::Viewer,
-    clock::{Moment, Time},
-    db::sql,
-    entity::attempt,
+    clock::Moment,
+    db::Values,
+    entity::{
+        attempt,
+        reviews::{self, Reviews},
+    },
     error::Result,
-    id::{ChoiceId, QuestionId},
+    id::{AttemptId, ChoiceId, QuestionId},
     quiz::{
         Marking,
-        paper::{Choice, Papers, Question},
+        paper::{Choice, Key, Paper, Papers, Question},
         score::{self, Outcome},
     },
     site::Site,
+    text::Markdown,
 };
 
 /// A submitted attempt with the key.
@@ -35,66 +38,85 @@ pub(crate) struct Reviewed {
     pub outcome: Outcome,
     /// The points of the outcome, in thousandths.
     pub worth: i64,
-    pub explanation: Option<String>,
+    pub explanation: Option<Markdown>,
 }
 
 #[derive(FromQueryResult)]
 struct Row {
-    review_opens: crate::entity::quiz::ReviewOpens,
-    max_attempts: Option<i32>,
-    closes_at: Option<Time>,
-    submitted: i64,
-    open_ranked: i64,
+    attempt_id: AttemptId,
+    #[sea_orm(nested)]
+    reviews: Reviews,
     correction: i32,
     question_id: Option<QuestionId>,
     choice_id: Option<ChoiceId>,
 }
 
-/// The review of an attempt that the viewer may read; nothing while the quiz keeps it closed. One statement beside the
-/// cached revision.
-pub(crate) async fn review(
+/// The reviews of attempts that the viewer may read, without those that their quizzes keep closed. One statement beside
+/// the cached revisions.
+pub(crate) async fn reviews(
     site: &Site,
     papers: &Papers,
     viewer: &Viewer,
-    attempt: &attempt::Model,
+    attempts: &[attempt::Model],
     now: &Moment,
-) -> Result<Option<Review>> {
-    if attempt.state == attempt::State::InProgress {
-        return Ok(None);
+) -> Result<HashMap<AttemptId, Review>> {
+    let submitted = attempts
+        .iter()
+        .filter(|attempt| attempt.state == attempt::State::Submitted);
+    let submitted: HashMap<_, _> = submitted.map(|attempt| (attempt.id, attempt)).collect();
+    if submitted.is_empty() {
+        return Ok(HashMap::new());
     }
     let conn = site.db.read();
-    let select = sql(
+    let mut values = Values::default();
+    let ids: Vec<_> = submitted.keys().map(|id| values.bind(*id)).collect();
+    let select = values.sql(
         conn,
-        "SELECT z.review_opens, z.max_attempts, z.closes_at, r.correction, a.question_id, a.choice_id, \
-                (SELECT COUNT(*) FROM attempts b \
-                 WHERE b.student_id = r.student_id AND b.quiz_id = r.quiz_id AND b.state = 'SUBMITTED') AS submitted, \
-                (SELECT COUNT(*) FROM attempts b \
-                 WHERE b.student_id = r.student_id AND b.quiz_id = r.quiz_id AND b.state = 'IN_PROGRESS' AND b.ranked) \
-                AS open_ranked \
-         FROM results r \
-         JOIN quizzes z ON z.id = r.quiz_id \
-         LEFT JOIN answers a ON a.attempt_id = r.attempt_id \
-         WHERE r.attempt_id = $1",
-        [attempt.id.into()],
+        format!(
+            "SELECT r.attempt_id, {}, r.correction, a.question_id, a.choice_id \
+             FROM results r \
+             JOIN quizzes z ON z.id = r.quiz_id \
+             LEFT JOIN answers a ON a.attempt_id = r.attempt_id \
+             WHERE r.attempt_id IN ({})",
+            reviews::columns("z", "r.quiz_id", "r.student_id"),
+            ids.join(", ")
+        ),
     );
-    let rows = Row::find_by_statement(select).all(conn).await?;
-    let Some(first) = rows.first() else { return Ok(None) };
-    let policy = ReviewPolicy {
-        review_opens: first.review_opens,
-        max_attempts: first.max_attempts,
-        closes_at: first.closes_at,
-    };
-    // Staff may have opened reviews while a ranked attempt was under way: it ends first.
-    let open = policy.is_open(first.submitted, now.at) && first.open_ranked == 0;
-    if !open && !viewer.role().is_staff() {
-        return Ok(None);
+    let mut rows: HashMap<AttemptId, Vec<Row>> = HashMap::new();
+    for row in Row::find_by_statement(select).all(conn).await? {
+        rows.entry(row.attempt_id).or_default().push(row);
     }
+    let is_open = |first: &Row| first.reviews.are_open(now.at) || viewer.role().is_staff();
+    rows.retain(|_, rows| rows.first().is_some_and(is_open));
+    let revision = |id: &AttemptId| submitted.get(id).map(|attempt| attempt.revision_id);
+    let revisions: Vec<_> = rows
+        .keys()
+        .filter_map(revision)
+        .map(|revision| (revision, None))
+        .collect();
+    let corrections = rows
+        .iter()
+        .filter_map(|(id, rows)| Some((revision(id)?, rows.first()?.correction)));
+    let corrections: Vec<_> = corrections.collect();
+    let (papers_of, keys) = (
+        papers.papers(conn, revisions).await?,
+        papers.keys(conn, corrections).await?,
+    );
+    let review = |(id, rows): (AttemptId, Vec<Row>)| {
+        let correction = rows.first()?.correction;
+        let revision = revision(&id)?;
+        let (paper, key) = (papers_of.get(&revision)?, keys.get(&(revision, correction))?);
+        Some((id, review(&rows, paper, key, correction)))
+    };
+    Ok(rows.into_iter().filter_map(review).collect())
+}
+
+/// The review of an attempt with these answers.
+fn review(rows: &[Row], paper: &Paper, key: &Key, correction: i32) -> Review {
     let chosen: HashMap<QuestionId, ChoiceId> = rows
         .iter()
         .filter_map(|row| Some((row.question_id?, row.choice_id?)))
         .collect();
-    let paper = papers.paper(conn, attempt.revision_id).await?;
-    let key = papers.key(conn, attempt.revision_id, first.correction).await?;
     let marking = Marking {
         right: paper.revision.right_score,
         wrong: paper.revision.wrong_score,
@@ -117,8 +139,8 @@ pub(crate) async fn review(
             explanation: key.explanations.get(&question.id).cloned(),
         }
     };
-    Ok(Some(Review {
-        correction: first.correction,
+    Review {
+        correction,
         questions: paper.questions.iter().map(reviewed).collect(),
-    }))
+    }
 }

@@ -2,23 +2,27 @@
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
 
+use super::{release, student::lock_student};
 use crate::{
     auth::Viewer,
     calendar::day_of,
     change::{Cause, Change},
     clock::{Moment, Time},
-    dashboard,
+    dashboard::{self, Counts},
     db::{for_share_of, sql},
     entity::{
         attempt::{self, GRACE, SubmittedBy},
-        result,
+        quiz::ResultOpens,
+        result::{self, Visibility},
+        reviews::{self, Reviews},
     },
     error::{Error, Result, UserErrorCode},
-    id::{AttemptId, ChapterId, ChoiceId, SubjectId, UserId},
+    id::{AttemptId, ChapterId, ChoiceId, SubjectId},
     leaderboard::{
         StandingsChanged,
-        standings::{self, Ranked},
+        standings::{self, Taken},
     },
+    limit::Allowance,
     quiz::{
         Marking,
         paper::right_position,
@@ -29,41 +33,44 @@ use crate::{
     text,
 };
 
-/// The outcome of `submitAttempt`.
-#[derive(Debug)]
-pub struct Submitted {
-    pub attempt: attempt::Model,
-    /// It had been submitted before, by the same request or by the clock. Such a submit costs nothing.
-    pub replayed: bool,
-}
-
 /// Submits the viewer's attempt. The same key again gets the same result; another key is refused; a submit that comes
-/// after the clock's gets the clock's result.
-pub async fn submit(site: &Site, viewer: &Viewer, id: AttemptId, key: &str, now: &Moment) -> Result<Submitted> {
+/// after the clock's gets the clock's result. Only a submit of an attempt in progress takes from the allowance.
+pub async fn submit(
+    site: &Site,
+    viewer: &Viewer,
+    id: AttemptId,
+    key: &str,
+    allowance: Allowance<'_>,
+    now: &Moment,
+) -> Result<attempt::Model> {
     let key = text::idempotency_key("idempotencyKey", key)?;
     let own = attempt::Entity::of(viewer).filter(attempt::Column::Id.eq(id));
     let found = own.clone().one(site.db.write()).await?.ok_or(Error::NotFound)?;
-    if found.state == attempt::State::InProgress
-        && let Some(attempt) = settle(site, &found, Some(key), now).await?
-    {
-        return Ok(Submitted {
-            attempt,
-            replayed: false,
-        });
+    let mut counted = None;
+    if found.state == attempt::State::InProgress {
+        if !found.is_overdue(now.at) {
+            // The same submit again, on its way at the same time, shares the use.
+            counted = Some(allowance.reserve_for(id.0.to_string(), now.at).await?);
+        }
+        if let Some(attempt) = settle(site, &found, Some(key), now).await? {
+            return Ok(attempt);
+        }
     }
     let attempt = if found.state == attempt::State::Submitted {
         found
     } else {
         own.one(site.db.write()).await?.ok_or(Error::NotFound)?
     };
+    if attempt.submitted_by == Some(SubmittedBy::Clock)
+        && let Some(counted) = counted
+    {
+        counted.release().await;
+    }
     if attempt.submitted_by == Some(SubmittedBy::Student) && attempt.idempotency_key.as_deref() != Some(key) {
         let message = "This attempt was already submitted. Its result is final.";
         return Err(Error::refused(UserErrorCode::AttemptAlreadySubmitted, message));
     }
-    Ok(Submitted {
-        attempt,
-        replayed: true,
-    })
+    Ok(attempt)
 }
 
 /// Submits an overdue attempt with the saved answers.
@@ -102,25 +109,30 @@ async fn settle(
     };
     let submitted_at = closed.submitted_at.unwrap_or(now.at);
     let answered = answered(tx, &closed, i32::MAX).await?;
-    let score = score::score(answered.marking, answered.questions);
-    store_result(tx, &closed, answered.correction, &score.total, submitted_at).await?;
-
-    let windows = Window::all_at(submitted_at, site.zone);
-    let standings = if closed.ranked {
-        let ranked = Ranked {
-            student: closed.student_id,
-            quiz: closed.quiz_id,
-            subject: answered.subject,
-            score: score.total.score,
-            at: submitted_at,
-        };
-        standings::count(tx, &ranked, windows, student.version).await?
-    } else {
-        Vec::new()
+    let visibility = answered.visibility(&closed, now.at);
+    let of = Taken {
+        student: closed.student_id,
+        quiz: closed.quiz_id,
+        subject: answered.subject,
     };
-    let Score { total, by_chapter } = score;
+    let Score { total, by_chapter } = score::score(answered.marking, answered.questions);
+    store_result(tx, &closed, answered.correction, &total, submitted_at, visibility).await?;
+
     let day = day_of(submitted_at, site.zone);
-    dashboard::count(tx, closed.student_id, answered.subject, day, 1, &total, &by_chapter).await?;
+    let counts = Counts::of(of.subject, day, 1, &total, &by_chapter);
+    let own = closed.ranked.then_some(submitted_at);
+    let standings = if visibility == Visibility::Full && answered.withheld > 0 {
+        release::open(tx, site.zone, &of, own, counts, student.version).await?
+    } else {
+        dashboard::count(tx, &of, counts, visibility).await?;
+        match own {
+            Some(at) if visibility != Visibility::Hidden => {
+                let windows = Window::all_at(at, site.zone);
+                standings::count(tx, &of, total.score, at, windows, student.version).await?
+            }
+            _ => Vec::new(),
+        }
+    };
 
     let changed = StandingsChanged {
         student: closed.student_id,
@@ -131,26 +143,6 @@ async fn settle(
     change.emit(changed).await?;
     change.commit().await?;
     Ok(Some(closed))
-}
-
-#[derive(FromQueryResult)]
-pub(super) struct Student {
-    pub version: i64,
-    pub ranked: bool,
-}
-
-/// Whatever changes a student's results or standings goes through this row first, so that no two such transactions can
-/// mix or wait for each other in a circle.
-pub(super) async fn lock_student(conn: &impl ConnectionTrait, student: UserId) -> Result<Student> {
-    let update = sql(
-        conn,
-        "UPDATE users SET version = version + 1 WHERE id = $1 RETURNING version, ranked",
-        [student.into()],
-    );
-    Student::find_by_statement(update)
-        .one(conn)
-        .await?
-        .ok_or_else(|| Error::internal("an attempt without a student"))
 }
 
 /// The conditional update that only one transaction wins. With a key it is the student's submit, which becomes the
@@ -194,6 +186,22 @@ pub(super) struct Answered {
     pub correction: i32,
     pub marking: Marking,
     pub questions: Vec<Marked>,
+    reviews: Reviews,
+    result_opens: ResultOpens,
+    /// The student's results of the quiz that are not shown in full yet.
+    withheld: i64,
+}
+
+impl Answered {
+    /// How much of the result of this attempt its student sees from now on. Until the reviews open that is one number at
+    /// most, that of the first attempt: the points of several give the key away.
+    fn visibility(&self, attempt: &attempt::Model, now: Time) -> Visibility {
+        match self.result_opens {
+            _ if self.reviews.are_open(now) => Visibility::Full,
+            ResultOpens::AfterSubmit if attempt.number == 1 => Visibility::Points,
+            ResultOpens::AfterSubmit | ResultOpens::WithReview => Visibility::Hidden,
+        }
+    }
 }
 
 #[derive(FromQueryResult)]
@@ -206,6 +214,10 @@ struct AnsweredRow {
     chapter_id: Option<ChapterId>,
     right_choice: ChoiceId,
     chosen: Option<ChoiceId>,
+    result_opens: ResultOpens,
+    withheld: i64,
+    #[sea_orm(nested)]
+    reviews: Reviews,
 }
 
 /// The questions with the answers and the key by its corrections up to number `up_to`. A statement of its own, after the
@@ -215,16 +227,25 @@ pub(super) async fn answered(conn: &impl ConnectionTrait, attempt: &attempt::Mod
         conn,
         format!(
             "SELECT z.subject_id, r.correction, r.right_score, r.wrong_score, r.blank_score, \
-                    q.chapter_id, k.id AS right_choice, a.choice_id AS chosen \
+                    q.chapter_id, k.id AS right_choice, a.choice_id AS chosen, z.result_opens, {}, \
+                    (SELECT COUNT(*) FROM results w \
+                     WHERE w.student_id = $5 AND w.quiz_id = $4 AND w.visibility <> 'FULL') AS withheld \
              FROM revisions r \
              JOIN quizzes z ON z.id = r.quiz_id \
              JOIN questions q ON q.revision_id = r.id \
              JOIN choices k ON k.question_id = q.id AND k.position = {} \
              LEFT JOIN answers a ON a.attempt_id = $2 AND a.question_id = q.id \
              WHERE r.id = $1",
+            reviews::columns("z", "$4", "$5"),
             right_position("$3")
         ),
-        [attempt.revision_id.into(), attempt.id.into(), up_to.into()],
+        [
+            attempt.revision_id.into(),
+            attempt.id.into(),
+            up_to.into(),
+            attempt.quiz_id.into(),
+            attempt.student_id.into(),
+        ],
     );
     let rows = AnsweredRow::find_by_statement(select).all(conn).await?;
     let first = rows
@@ -238,6 +259,9 @@ pub(super) async fn answered(conn: &impl ConnectionTrait, attempt: &attempt::Mod
             wrong: first.wrong_score,
             blank: first.blank_score,
         },
+        reviews: first.reviews.clone(),
+        result_opens: first.result_opens,
+        withheld: first.withheld,
         questions: rows
             .iter()
             .map(|row| Marked {
@@ -255,6 +279,7 @@ async fn store_result(
     correction: i32,
     total: &Tally,
     submitted_at: Time,
+    visibility: Visibility,
 ) -> Result<()> {
     let row = result::ActiveModel {
         attempt_id: Set(attempt.id),
@@ -268,6 +293,7 @@ async fn store_result(
         blank_count: Set(total.blank as i32),
         ranked: Set(attempt.ranked),
         submitted_at: Set(submitted_at),
+        visibility: Set(visibility),
     };
     result::Entity::insert(row).exec_without_returning(conn).await?;
     Ok(())

@@ -1,39 +1,52 @@
-//! Rules for starting an attempt and reading its review: pure functions of the stored data.
+//! Rules for starting an attempt: pure functions of the stored data.
 
 use sea_orm::FromQueryResult;
 
 use crate::{
     clock::Time,
-    entity::quiz::{self, ReviewOpens},
+    entity::{quiz, reviews::Reviews},
     error::{Error, Result, UserErrorCode},
     id::RevisionId,
 };
 
 /// A student's history with a quiz.
-#[derive(Clone, Copy, Debug, Default, FromQueryResult)]
+#[derive(Clone, Debug, FromQueryResult)]
 pub(crate) struct History {
+    #[sea_orm(nested)]
+    pub reviews: Reviews,
     /// Number of attempts started, in any state.
     pub taken: i64,
-    /// Attempts submitted.
-    pub submitted: i64,
     /// The time of the most recent submit.
     pub last_submitted_at: Option<Time>,
+    /// The number of results of which the student has seen anything.
+    pub seen: i64,
+    /// The time the student confirmed the email address.
+    pub email_confirmed_at: Option<Time>,
 }
 
-/// The rule that opens the reviews of a quiz.
-#[derive(Clone, Copy, Debug, FromQueryResult)]
-pub(crate) struct ReviewPolicy {
-    pub review_opens: ReviewOpens,
-    pub max_attempts: Option<i32>,
-    pub closes_at: Option<Time>,
+/// Why an attempt is practice and counts on no board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnrankedReason {
+    /// The student can read a review of the quiz, or has been able to.
+    ReviewOpen,
+    /// The student has seen the points of an earlier attempt.
+    ResultSeen,
+    /// The site ranks only students who have confirmed their email address.
+    EmailUnconfirmed,
 }
 
-impl From<&quiz::Model> for ReviewPolicy {
-    fn from(quiz: &quiz::Model) -> Self {
-        Self {
-            review_opens: quiz.review_opens,
-            max_attempts: quiz.max_attempts,
-            closes_at: quiz.closes_at,
+impl History {
+    /// Why an attempt that starts `now` would not be ranked; `None` if it would. Whoever knows anything of what was right
+    /// has an advantage.
+    pub(crate) fn unranked(&self, needs_confirmed_email: bool, now: Time) -> Option<UnrankedReason> {
+        if self.reviews.are_open(now) {
+            Some(UnrankedReason::ReviewOpen)
+        } else if self.seen > 0 {
+            Some(UnrankedReason::ResultSeen)
+        } else if needs_confirmed_email && self.email_confirmed_at.is_none() {
+            Some(UnrankedReason::EmailUnconfirmed)
+        } else {
+            None
         }
     }
 }
@@ -52,6 +65,7 @@ pub(crate) fn start(
     quiz: &quiz::Model,
     revision: &crate::entity::revision::Model,
     history: &History,
+    needs_confirmed_email: bool,
     now: Time,
 ) -> Result<Start> {
     if quiz.opens_at.is_some_and(|opens| now < opens) {
@@ -81,24 +95,10 @@ pub(crate) fn start(
     Ok(Start {
         revision: revision.id,
         number: i32::try_from(history.taken + 1).unwrap_or(i32::MAX),
-        // Answers end when the quiz closes: from then on others may read their reviews.
+        // Answers end when the quiz closes: reviews open to all when the last have arrived.
         deadline: quiz.closes_at.map_or(full, |closes| full.min(closes)),
-        ranked: !ReviewPolicy::from(quiz).is_open(history.submitted, now),
+        ranked: history.unranked(needs_confirmed_email, now).is_none(),
     })
-}
-
-impl ReviewPolicy {
-    /// Whether a student who has submitted so many attempts may read their reviews.
-    pub(crate) fn is_open(&self, submitted: i64, now: Time) -> bool {
-        let closed = self.closes_at.is_some_and(|closes| now >= closes);
-        match self.review_opens {
-            ReviewOpens::AfterSubmit => submitted > 0,
-            ReviewOpens::AfterLastAttempt => {
-                closed || self.max_attempts.is_some_and(|most| submitted >= i64::from(most))
-            }
-            ReviewOpens::AfterClose => closed,
-        }
-    }
 }
 
 fn rfc3339(at: Option<Time>) -> String {
@@ -114,7 +114,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        entity::revision,
+        entity::{
+            quiz::{ResultOpens, ReviewOpens},
+            revision,
+        },
         id::{QuizId, SubjectId},
     };
 
@@ -132,6 +135,7 @@ mod tests {
             opens_at: None,
             closes_at: None,
             review_opens: ReviewOpens::AfterSubmit,
+            result_opens: ResultOpens::AfterSubmit,
             created_at: NOON,
             deleted_at: None,
         }
@@ -156,21 +160,30 @@ mod tests {
     }
 
     fn code(quiz: &quiz::Model, history: &History, now: Time) -> Option<UserErrorCode> {
-        match start(quiz, &hour_long(), history, now) {
+        match start(quiz, &hour_long(), history, false, now) {
             Err(Error::User(error)) => Some(error.code),
             _ => None,
         }
     }
 
     fn terms(quiz: &quiz::Model, history: &History) -> Start {
-        start(quiz, &hour_long(), history, NOON).unwrap_or_else(|_| panic!("may start"))
+        start(quiz, &hour_long(), history, false, NOON).unwrap_or_else(|_| panic!("may start"))
     }
 
     fn taken(submitted: i64) -> History {
         History {
+            reviews: Reviews {
+                review_opens: ReviewOpens::AfterClose,
+                max_attempts: None,
+                closes_at: Some(NOON + HOUR),
+                submitted,
+                open_ranked: 0,
+                last_deadline: None,
+            },
             taken: submitted,
-            submitted,
             last_submitted_at: (submitted > 0).then_some(NOON - HOUR),
+            seen: 0,
+            email_confirmed_at: None,
         }
     }
 
@@ -219,33 +232,22 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_after_seeing_the_answer_key_is_not_ranked() {
-        let policy = |review_opens| quiz::Model {
-            review_opens,
-            max_attempts: Some(5),
-            ..quiz()
+    fn an_attempt_of_somebody_who_knows_what_was_right_is_not_ranked() {
+        let reason = |history: &History, needs_confirmed_email| history.unranked(needs_confirmed_email, NOON);
+        let nothing_seen = taken(4);
+        assert_eq!(reason(&nothing_seen, false), None);
+        assert!(terms(&quiz(), &nothing_seen).ranked);
+        let mut reviewed = taken(1);
+        reviewed.reviews.review_opens = ReviewOpens::AfterSubmit;
+        assert_eq!(reason(&reviewed, false), Some(UnrankedReason::ReviewOpen));
+        assert!(!terms(&quiz(), &reviewed).ranked);
+        let scored = History { seen: 1, ..taken(1) };
+        assert_eq!(reason(&scored, false), Some(UnrankedReason::ResultSeen));
+        assert_eq!(reason(&nothing_seen, true), Some(UnrankedReason::EmailUnconfirmed));
+        let confirmed = History {
+            email_confirmed_at: Some(NOON),
+            ..nothing_seen
         };
-        assert!(terms(&policy(ReviewOpens::AfterSubmit), &taken(0)).ranked);
-        assert!(!terms(&policy(ReviewOpens::AfterSubmit), &taken(1)).ranked);
-        assert!(terms(&policy(ReviewOpens::AfterLastAttempt), &taken(4)).ranked);
-        assert!(terms(&policy(ReviewOpens::AfterClose), &taken(4)).ranked);
-    }
-
-    #[test]
-    fn reviews_open_by_the_quizs_policy() {
-        let closing = |review_opens| quiz::Model {
-            review_opens,
-            max_attempts: Some(2),
-            closes_at: Some(NOON + HOUR),
-            ..quiz()
-        };
-        let last = closing(ReviewOpens::AfterLastAttempt);
-        assert!(!ReviewPolicy::from(&last).is_open(1, NOON));
-        assert!(ReviewPolicy::from(&last).is_open(2, NOON));
-        assert!(ReviewPolicy::from(&last).is_open(1, NOON + HOUR));
-        let close = closing(ReviewOpens::AfterClose);
-        assert!(!ReviewPolicy::from(&close).is_open(2, NOON));
-        assert!(ReviewPolicy::from(&close).is_open(1, NOON + HOUR));
-        assert!(ReviewPolicy::from(&closing(ReviewOpens::AfterSubmit)).is_open(1, NOON));
+        assert_eq!(reason(&confirmed, true), None);
     }
 }

@@ -1,23 +1,26 @@
 //! The audit log. An entry is written in the transaction of the change it records, so neither exists without the other;
 //! the sealer ([`seal`]) chains entries afterwards, so that no two transactions wait for each other.
 //!
-//! Entries are kept for ever and hold no personal data: only ids, roles, times and quiz titles; no address, no name, no
-//! free text about a person. See docs/audit.md.
+//! Entries are kept for ever and hold no personal data: only ids, roles, times and quiz titles; no address, no name. The one
+//! free text, the reason for an action, is erased with the account that it is about ([`forget_reasons`]). See docs/audit.md.
 
+mod check;
+mod proof;
 pub mod seal;
 
 use sea_orm::{
-    ActiveValue::{NotSet, Set},
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Select,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, Select,
 };
 use serde_json::Value;
 
+pub(crate) use self::check::check;
 pub use crate::entity::audit_entry::Action;
 use crate::{
-    auth::token::Keys,
+    auth::token::{Keys, Purpose},
     clock::{Moment, Time},
     entity::audit_entry,
-    error::Result,
+    error::{Error, Result},
     id::{self, AuditEntryId, UserId},
     page::{Order, Page, Slice},
 };
@@ -38,6 +41,7 @@ pub struct Entry {
     object: String,
     was: Option<Value>,
     became: Option<Value>,
+    reason: Option<String>,
 }
 
 impl Entry {
@@ -48,6 +52,7 @@ impl Entry {
             object: object.into(),
             was: None,
             became: None,
+            reason: None,
         }
     }
 
@@ -62,11 +67,18 @@ impl Entry {
         self.became = Some(value);
         self
     }
+
+    /// The reason for the action, in the words of who acted; `None` for an action that asks for none.
+    pub fn reason<'a>(mut self, reason: impl Into<Option<&'a str>>) -> Self {
+        self.reason = reason.into().map(str::to_owned);
+        self
+    }
 }
 
 /// A keyed digest for an email address without an account: equal for equal addresses, and not reversible.
 pub(crate) fn digest(keys: &Keys, email: &str) -> String {
-    let digest = keys.seal(keys.id(), email.as_bytes()).unwrap_or_default();
+    let digest = keys.audit_mac(keys.id(), Purpose::Seal, email.as_bytes());
+    let digest = digest.unwrap_or_default();
     id::encode("email", &digest[..16])
 }
 
@@ -110,21 +122,55 @@ pub(crate) async fn count(conn: &impl ConnectionTrait, filter: &Filter) -> Resul
 }
 
 /// Records an entry in the transaction that causes it.
-pub async fn record(conn: &impl ConnectionTrait, source: &Source, entry: Entry, now: &Moment) -> Result<()> {
-    let row = audit_entry::ActiveModel {
-        id: Set(now.id()),
-        actor_id: Set(source.actor),
-        action: Set(entry.action),
-        object_id: Set(entry.object),
-        was: Set(entry.was.map(|value| value.to_string())),
-        became: Set(entry.became.map(|value| value.to_string())),
-        at: Set(now.at),
-        request_id: Set(source.request_id.clone()),
-        seq: NotSet,
-        hash: NotSet,
-        key_id: NotSet,
-        mac: NotSet,
+pub async fn record(
+    conn: &impl ConnectionTrait,
+    keys: &Keys,
+    source: &Source,
+    entry: Entry,
+    now: &Moment,
+) -> Result<()> {
+    let row = row(keys, source, entry, now)?.into_active_model().reset_all();
+    match audit_entry::Entity::insert(row).exec_without_returning(conn).await? {
+        1 => Ok(()),
+        // A trigger of somebody else: without its entry a change does not happen.
+        _ => Err(Error::internal("the database has not stored an entry of the audit log")),
+    }
+}
+
+/// An entry as it is stored, signed.
+fn row(keys: &Keys, source: &Source, entry: Entry, now: &Moment) -> Result<audit_entry::Model> {
+    let id = now.id();
+    let digest = entry
+        .reason
+        .as_deref()
+        .map(|reason| proof::sign_reason(keys, id, reason));
+    let mut row = audit_entry::Model {
+        id,
+        actor_id: source.actor,
+        action: entry.action,
+        object_id: entry.object,
+        was: entry.was.map(|value| value.to_string()),
+        became: entry.became.map(|value| value.to_string()),
+        at: now.at,
+        request_id: source.request_id.clone(),
+        reason_digest: digest.transpose()?,
+        reason: entry.reason,
+        signature: None,
+        seq: None,
+        hash: None,
+        key_id: None,
+        mac: None,
     };
-    audit_entry::Entity::insert(row).exec_without_returning(conn).await?;
+    row.signature = Some(proof::sign_entry(keys, &row)?);
+    Ok(row)
+}
+
+/// Erases the reasons in entries about an object. What proves the entries stays good.
+pub(crate) async fn forget_reasons(conn: &impl ConnectionTrait, object: &str) -> Result<()> {
+    let nothing = audit_entry::ActiveModel {
+        reason: Set(None),
+        ..Default::default()
+    };
+    audit_entry::Entity::reasoned(object).set(nothing).exec(conn).await?;
     Ok(())
 }

@@ -7,10 +7,7 @@ pub mod role;
 pub mod token;
 
 use self::role::Role;
-use crate::{
-    clock::Time,
-    id::{SessionId, UserId},
-};
+use crate::id::{SessionId, UserId};
 
 /// The signed-in account of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +15,8 @@ pub struct Viewer {
     user: UserId,
     session: SessionId,
     role: Role,
-    /// The time the access token was issued.
-    issued_at: Time,
+    /// The version of the account's access that the token was issued for; `None` in tokens of the previous release.
+    access_version: Option<i64>,
 }
 
 impl Viewer {
@@ -36,6 +33,16 @@ impl Viewer {
     /// The role, which determines the permissions.
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// The version of the account's access that the token was issued for.
+    pub fn access_version(&self) -> Option<i64> {
+        self.access_version
+    }
+
+    /// Whether the token was issued for an account with this role and access.
+    pub(crate) fn is_issued_for(&self, role: Role, access_version: i64) -> bool {
+        self.role == role && self.access_version.is_none_or(|version| version == access_version)
     }
 
     /// Whether this is the viewer's own, or the viewer is staff.

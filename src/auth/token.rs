@@ -1,5 +1,7 @@
 //! Access tokens (JWT, HS256) and refresh tokens, and the keys behind both.
 
+mod hs256;
+
 use std::{collections::HashMap, fs, io, path::Path, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -27,6 +29,8 @@ pub struct Claims {
     pub user: UserId,
     pub session: SessionId,
     pub role: Role,
+    /// The version of the account's access (`users.access_version`). The previous release names none.
+    pub access_version: Option<i64>,
     pub issued_at: Time,
 }
 
@@ -36,17 +40,20 @@ impl Claims {
             user: self.user,
             session: self.session,
             role: self.role,
-            issued_at: self.issued_at,
+            access_version: self.access_version,
         }
     }
 }
 
-/// The claims by their registered names (RFC 7519, section 4.1). Times are seconds, with microseconds as a fraction.
+/// The claims by their registered names (RFC 7519, section 4.1) and our own. Times are seconds, with microseconds as a
+/// fraction.
 #[derive(Serialize, Deserialize)]
 struct Registered {
     sub: Uuid,
     sid: Uuid,
     role: Role,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ver: Option<i64>,
     iat: f64,
     exp: f64,
 }
@@ -59,7 +66,50 @@ pub struct Keys {
     verifying: HashMap<String, DecodingKey>,
     /// One of each secret, the first one's first.
     refresh: Vec<[u8; 32]>,
-    audit: HashMap<String, [u8; 32]>,
+    audit: HashMap<String, AuditKeys>,
+}
+
+/// What a key of the audit log proves. Each purpose has a key of its own, so that no proof passes for another.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose {
+    /// A seal, as the previous release makes and expects it; and digests of email addresses.
+    Seal,
+    /// That a server, and nobody else, has written an entry.
+    Entry,
+    /// The reason that was given for an action.
+    Reason,
+    /// The place of an entry in the chain.
+    Chain,
+    /// The head of the chain.
+    Head,
+}
+
+impl Purpose {
+    const ALL: [Self; 5] = [Self::Seal, Self::Entry, Self::Reason, Self::Chain, Self::Head];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Seal => "audit",
+            Self::Entry => "audit entry",
+            Self::Reason => "audit reason",
+            Self::Chain => "audit chain",
+            Self::Head => "audit head",
+        }
+    }
+}
+
+/// The keys of the audit log from one secret.
+struct AuditKeys {
+    /// By purpose.
+    keys: [[u8; 32]; Purpose::ALL.len()],
+    is_retired: bool,
+}
+
+impl AuditKeys {
+    fn of(secret: &Secret<String>, is_retired: bool) -> (String, Self) {
+        let keys = Purpose::ALL.map(|purpose| derive(secret, purpose.name()));
+        (kid(secret), Self { keys, is_retired })
+    }
 }
 
 impl Keys {
@@ -68,6 +118,7 @@ impl Keys {
         let first = secrets
             .first()
             .ok_or_else(|| Error::internal("no secret to sign with"))?;
+        hs256::install();
         let verifying = secrets
             .iter()
             .map(|secret| (kid(secret), DecodingKey::from_secret(&derive(secret, "access token"))))
@@ -77,11 +128,16 @@ impl Keys {
             signing: EncodingKey::from_secret(&derive(first, "access token")),
             verifying,
             refresh: secrets.iter().map(|secret| derive(secret, "refresh token")).collect(),
-            audit: secrets
-                .iter()
-                .map(|secret| (kid(secret), derive(secret, "audit")))
-                .collect(),
+            audit: secrets.iter().map(|secret| AuditKeys::of(secret, false)).collect(),
         })
+    }
+
+    /// The same, and former secrets that verify the audit log and nothing else.
+    pub(crate) fn with_retired(mut self, secrets: &[Secret<String>]) -> Self {
+        for (id, keys) in secrets.iter().map(|secret| AuditKeys::of(secret, true)) {
+            self.audit.entry(id).or_insert(keys);
+        }
+        self
     }
 
     /// The id of the key that signs and seals now.
@@ -89,9 +145,15 @@ impl Keys {
         &self.kid
     }
 
-    /// The seal of a message by the audit log's key of this id; `None` if its secret is not (or no longer) configured.
-    pub fn seal(&self, key_id: &str, message: &[u8]) -> Option<[u8; 32]> {
-        self.audit.get(key_id).map(|key| mac(key, message))
+    /// The HMAC-SHA256 of a message by the audit log's key of this id; `None` if its secret is not configured.
+    pub fn audit_mac(&self, key_id: &str, purpose: Purpose, message: &[u8]) -> Option<[u8; 32]> {
+        let keys = self.audit.get(key_id)?;
+        Some(mac(&keys.keys[purpose as usize], message))
+    }
+
+    /// Whether the key of this id verifies what is old, and makes nothing new.
+    pub(crate) fn is_retired(&self, key_id: &str) -> bool {
+        self.audit.get(key_id).is_some_and(|keys| keys.is_retired)
     }
 
     /// A signed access token, and the viewer that it names.
@@ -104,6 +166,7 @@ impl Keys {
             sub: claims.user.0,
             sid: claims.session.0,
             role: claims.role,
+            ver: claims.access_version,
             iat: seconds(claims.issued_at),
             exp: seconds(claims.issued_at + ACCESS_LIFETIME),
         };
@@ -121,25 +184,81 @@ impl Keys {
         let claims = jsonwebtoken::decode::<Registered>(token, self.verifying.get(&kid)?, &validation)
             .ok()?
             .claims;
-        let exp = claims.exp;
-        let claims = Claims {
+        (seconds(now) < claims.exp).then_some(Viewer {
             user: UserId(claims.sub),
             session: SessionId(claims.sid),
             role: claims.role,
-            issued_at: Time((claims.iat * 1e6).round() as i64),
+            access_version: claims.ver,
+        })
+    }
+
+    /// The first refresh token of a session.
+    pub fn refresh_token(&self, now: &Moment) -> String {
+        issued_by(&self.refresh[0], now.random())
+    }
+
+    /// Whether this may be a refresh token of ours: each has a tag that only we can write, so that what others make up
+    /// is known without a look into the tables. (Tokens of before there were tags are not.)
+    pub fn issued(&self, token: &str) -> bool {
+        let Ok(bytes) = URL_SAFE_NO_PAD.decode(token) else {
+            return false;
         };
-        (seconds(now) < exp).then(|| claims.viewer())
+        let Some((random, tag)) = bytes.split_at_checked(32) else {
+            return false;
+        };
+        tag.len() == TAG_BYTES
+            && self
+                .refresh
+                .iter()
+                .any(|key| tagging(key, random).verify_truncated_left(tag).is_ok())
+    }
+
+    /// A token by which a device is known the next time that this account signs in on it with this password. It tells
+    /// nothing about the account. ([Device cookies][owasp]; theirs name the account, which a shared browser should not.)
+    ///
+    /// [owasp]: https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies
+    pub fn device_token(&self, device: [u8; 16], account: UserId, password_hash: &str) -> String {
+        let seal = knowing(&self.refresh[0], device, account, password_hash).finalize();
+        URL_SAFE_NO_PAD.encode([&device[..], &seal.into_bytes()[..]].concat())
+    }
+
+    /// The device of a token, if it was issued for this account and its present password.
+    pub fn known_device(&self, token: &str, account: UserId, password_hash: &str) -> Option<[u8; 16]> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (device, seal) = bytes.split_first_chunk::<16>()?;
+        let knows = |key: &[u8; 32]| knowing(key, *device, account, password_hash).verify_slice(seal).is_ok();
+        self.refresh.iter().any(knows).then_some(*device)
     }
 
     /// The refresh token that follows `token`. Derived, so that two tabs which refresh at once get the same one. The
     /// first is what follows it from now on; the others are what may have followed it under older secrets.
     pub fn successors(&self, token: &str) -> impl Iterator<Item = String> {
-        let follows = |key: &[u8; 32]| URL_SAFE_NO_PAD.encode(mac(key, token.as_bytes()));
+        let follows = |key: &[u8; 32]| issued_by(key, mac(key, token.as_bytes()));
         self.refresh.iter().map(follows)
     }
 }
 
-/// A random token: the first refresh token of a session, or that of a link.
+/// The length of a refresh token's tag. A wrong one costs its sender a request, so it need not be long.
+const TAG_BYTES: usize = 8;
+
+fn issued_by(key: &[u8; 32], random: [u8; 32]) -> String {
+    let tag = tagging(key, &random).finalize().into_bytes();
+    URL_SAFE_NO_PAD.encode([&random[..], &tag[..TAG_BYTES]].concat())
+}
+
+/// The colon, which base64 does not have, tells it from the derivation of a successor.
+fn tagging(key: &[u8; 32], random: &[u8]) -> Hmac<Sha256> {
+    hmac(key, &[b"refresh:", random])
+}
+
+fn knowing(key: &[u8; 32], device: [u8; 16], account: UserId, password_hash: &str) -> Hmac<Sha256> {
+    hmac(
+        key,
+        &[b"device:", &device, account.0.as_bytes(), password_hash.as_bytes()],
+    )
+}
+
+/// A random token, as links have.
 pub(crate) fn random(now: &Moment) -> String {
     URL_SAFE_NO_PAD.encode(now.random::<32>())
 }
@@ -151,17 +270,31 @@ pub(crate) fn hash(token: &str) -> Vec<u8> {
 
 /// The secret kept in `file`, generated at the first start and readable by its owner only.
 pub(crate) fn secret_of_file(file: &Path, random: [u8; 32]) -> io::Result<Secret<String>> {
+    if let Some(secret) = read_secret(file)? {
+        return Ok(secret);
+    }
+    let secret = Secret(URL_SAFE_NO_PAD.encode(random));
+    // Whole or not there: of processes that start at once, one makes it and the others read it.
+    let own = file.with_extension(kid(&secret));
+    write_for_owner(&own, &secret.0)?;
+    let linked = fs::hard_link(&own, file);
+    fs::remove_file(&own)?;
+    match linked {
+        Ok(()) => Ok(secret),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_secret(file)?.ok_or(error),
+        Err(error) => Err(error),
+    }
+}
+
+/// The secret kept in `file`, if it is there.
+pub(crate) fn read_secret(file: &Path) -> io::Result<Option<Secret<String>>> {
     match fs::read_to_string(file) {
-        Ok(text) if text.trim().len() >= 32 => Ok(Secret(text.trim().to_owned())),
+        Ok(text) if text.trim().len() >= 32 => Ok(Some(Secret(text.trim().to_owned()))),
         Ok(_) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "it holds less than 32 characters; remove it to have a new one generated",
         )),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let secret = URL_SAFE_NO_PAD.encode(random);
-            write_for_owner(file, &secret)?;
-            Ok(Secret(secret))
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -189,14 +322,45 @@ fn derive(Secret(secret): &Secret<String>, purpose: &str) -> [u8; 32] {
 }
 
 fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    hmac(key, &[message]).finalize().into_bytes().into()
+}
+
+fn hmac(key: &[u8], message: &[&[u8]]) -> Hmac<Sha256> {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes any key"));
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+    for part in message {
+        mac.update(part);
+    }
+    mac
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// RFC 7515, appendix A.1.
+    #[test]
+    fn the_example_of_the_standard_verifies() {
+        hs256::install();
+        let key = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+        let key = URL_SAFE_NO_PAD.decode(key).expect("base64");
+        let message = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.\
+                       eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        let signature = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let signed =
+            |algorithm| jsonwebtoken::crypto::sign(message.as_bytes(), &EncodingKey::from_secret(&key), algorithm);
+        assert_eq!(signed(Algorithm::HS256).ok().as_deref(), Some(signature));
+        assert!(
+            signed(Algorithm::HS384).is_err() && signed(Algorithm::RS256).is_err(),
+            "there is no other algorithm"
+        );
+        let verified = |signature, key: &[u8]| {
+            let key = DecodingKey::from_secret(key);
+            jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key, Algorithm::HS256).ok()
+        };
+        assert_eq!(verified(signature, &key), Some(true));
+        assert_eq!(verified(signature, b"another"), Some(false));
+        assert_eq!(verified(&signature[..40], &key), Some(false));
+    }
 
     fn keys(secrets: &[&str]) -> Keys {
         let secrets: Vec<_> = secrets.iter().map(|secret| Secret((*secret).to_owned())).collect();
@@ -208,6 +372,7 @@ mod tests {
             user: UserId(Uuid::from_u128(1)),
             session: SessionId(Uuid::from_u128(2)),
             role: Role::Student,
+            access_version: Some(7),
             issued_at,
         }
     }
@@ -218,7 +383,7 @@ mod tests {
         let (_, token) = keys.issue(&claims(issued_at)).ok().expect("a token");
         let end = issued_at + ACCESS_LIFETIME;
         let read = keys.verify(&token, end - Duration::from_micros(1));
-        assert_eq!(read.map(|viewer| viewer.issued_at), Some(issued_at));
+        assert_eq!(read.and_then(|viewer| viewer.access_version), Some(7));
         assert!(keys.verify(&token, end).is_none());
     }
 
@@ -244,5 +409,31 @@ mod tests {
             String::new(),
         ];
         assert!(forged.iter().all(|token| keys.verify(token, now).is_none()));
+    }
+
+    #[test]
+    fn a_refresh_token_that_others_make_up_is_known_as_theirs() {
+        let clock: std::sync::Arc<dyn crate::clock::Clock> = std::sync::Arc::new(crate::clock::SystemClock);
+        let [keys, others] = [&["secret", "old secret"][..], &["another secret"]].map(keys);
+        let first = keys.refresh_token(&Moment::of(&clock));
+        let chain: Vec<_> = keys.successors(&first).chain([first.clone()]).collect();
+        assert_eq!(chain.len(), 3);
+        for token in chain {
+            assert!(keys.issued(&token) && !others.issued(&token));
+            assert!(!keys.issued(&token[1..]) && !keys.issued(&format!("{token}AA")));
+        }
+        assert!(!keys.issued("") && !keys.issued(&random(&Moment::of(&clock))));
+    }
+
+    #[test]
+    fn a_device_is_known_to_one_account_by_its_present_password() {
+        let (old, [ada, bob]) = (keys(&["old secret"]), [1, 2].map(|n| UserId(Uuid::from_u128(n))));
+        let token = old.device_token([7; 16], ada, "hash");
+        let rotated = keys(&["new secret", "old secret"]);
+        assert_eq!(rotated.known_device(&token, ada, "hash"), Some([7; 16]));
+        assert_eq!(rotated.known_device(&token, bob, "hash"), None);
+        assert_eq!(rotated.known_device(&token, ada, "another hash"), None);
+        assert_eq!(rotated.known_device(&token[..30], ada, "hash"), None);
+        assert_eq!(keys(&["new secret"]).known_device(&token, ada, "hash"), None);
     }
 }

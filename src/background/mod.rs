@@ -5,7 +5,7 @@ pub mod relay;
 pub mod schedule;
 mod worker;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
@@ -26,8 +26,10 @@ pub fn serve(app: &App, tasks: &TaskTracker) {
     every(app, tasks, relay::EVERY, |app| async move {
         relay::relay(&app).await.map(drop)
     });
-    every(app, tasks, audit::seal::SEAL_EVERY, |app| async move {
-        audit::seal::seal(&app.db, &app.keys).await.map(drop)
+    let sealer = Arc::<audit::seal::Sealer>::default();
+    every(app, tasks, audit::seal::SEAL_EVERY, move |app| {
+        let sealer = sealer.clone();
+        async move { sealer.run(&app.db, &app.keys).await }
     });
     every(app, tasks, app.config.server.board_tick, |app| async move {
         notice_the_day(&app);
@@ -47,7 +49,8 @@ pub fn serve(app: &App, tasks: &TaskTracker) {
 pub(crate) fn work(app: &App, tasks: &TaskTracker) {
     run_jobs(app, tasks);
     every(app, tasks, Duration::from_secs(2), |app| async move {
-        attempt::sweep(&app, &app.now()).await.map(drop)
+        attempt::sweep(&app, &app.now()).await?;
+        attempt::release::sweep(&app, &app.now()).await.map(drop)
     });
 }
 

@@ -30,6 +30,30 @@ pub struct Settings {
     /// Connections that are open at once, at least 1; more wait until one ends.
     #[config(env = "MARMALADE_MAX_CONNECTIONS", default = 20_000, validate(*max_connections > 0, "at least 1"))]
     pub max_connections: u32,
+    /// Connections of one address that are open at once (IPv6: of a /64), at least 1; more are closed. Those of the
+    /// proxies in front are not counted.
+    #[config(
+        env = "MARMALADE_MAX_CONNECTIONS_OF_ADDRESS",
+        default = 2000,
+        validate(*max_connections_of_address > 0, "at least 1")
+    )]
+    pub max_connections_of_address: u32,
+    /// WebSockets, server-sent event streams and multipart streams of one account that are open at once on a server, at
+    /// least 1; more are refused.
+    #[config(
+        env = "MARMALADE_MAX_STREAMS_OF_ACCOUNT",
+        default = 20,
+        validate(*max_streams_of_account > 0, "at least 1")
+    )]
+    pub max_streams_of_account: u32,
+    /// The same without an account, of one address (IPv6: of a /64), at least 1. A WebSocket that brings its credential
+    /// with connection_init is counted here until then.
+    #[config(
+        env = "MARMALADE_MAX_STREAMS_OF_ADDRESS",
+        default = 1000,
+        validate(*max_streams_of_address > 0, "at least 1")
+    )]
+    pub max_streams_of_address: u32,
     /// Time for which changes of a board are collected before its streams are notified, at least 1 millisecond.
     #[config(
         env = "MARMALADE_BOARD_TICK_MS",

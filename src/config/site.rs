@@ -25,12 +25,28 @@ pub struct Settings {
     /// a new one in front to rotate. Without any, one is generated into a file in DATA_DIR.
     #[config(env = "MARMALADE_SECRETS", default = [], deserialize_with = secrets)]
     pub secrets: Vec<Secret<String>>,
+    /// Former secrets, separated by commas, that verify what they have sealed in the audit log and nothing else: a secret
+    /// that was taken out of SECRETS belongs here.
+    #[config(env = "MARMALADE_RETIRED_SECRETS", default = [], deserialize_with = secrets)]
+    pub retired_secrets: Vec<Secret<String>>,
     /// IANA name of the time zone of the boards' days, weeks and months, stored at the first start. Defaults to UTC.
     #[config(env = "MARMALADE_TIME_ZONE", deserialize_with = parsed)]
     pub time_zone: Option<Tz>,
     /// Address of the site's pages, for links in emails, e.g. `https://exam.example`; without one, http:// and LISTEN.
     #[config(env = "MARMALADE_SITE_URL", default = "http://127.0.0.1:8080", deserialize_with = site_url)]
     pub url: String,
+    /// Hosts of the pictures that accounts may show, separated by commas, e.g. `www.gravatar.com`. Whoever runs such a host
+    /// learns the network address of everybody who sees a board; without any, accounts show no picture.
+    #[config(env = "MARMALADE_AVATAR_HOSTS", default = [], deserialize_with = host_names)]
+    pub avatar_hosts: Vec<String>,
+    /// Whether `register` sends a link to the address and creates the account only once it is redeemed. Then it does not tell
+    /// whether an address has an account.
+    #[config(env = "MARMALADE_CONFIRM_REGISTRATIONS", default = false)]
+    pub confirm_registrations: bool,
+    /// Whether only attempts of students who have confirmed their email address count on boards; those of others are
+    /// practice. Emails must be sent for it (MAIL keys).
+    #[config(env = "MARMALADE_RANKS_CONFIRMED_ONLY", default = false)]
+    pub ranks_confirmed_only: bool,
     /// Whether an empty database is filled with demo content at the start; without it, true in development.
     #[config(env = "MARMALADE_DEMO", default = true)]
     pub demo: bool,
@@ -52,6 +68,12 @@ fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret<Stri
         return Err(D::Error::custom("a secret has less than 32 characters"));
     }
     Ok(secrets.into_iter().map(Secret).collect())
+}
+
+fn host_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let host =
+        |text: String| url::host_name(&text).ok_or_else(|| D::Error::custom(format!("{text} is not a host name")));
+    list(deserializer)?.into_iter().map(host).collect()
 }
 
 /// Without a slash at its end.

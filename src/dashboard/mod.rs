@@ -1,8 +1,9 @@
-//! A student's progress, from roll-ups that every submit keeps exact.
+//! A student's progress, from roll-ups that every submit keeps exact. What a result adds is withheld until its student
+//! may see all of it; whether that is so by now is looked up when a dashboard is read.
 
 pub mod daily;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{Days, NaiveDate};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
@@ -14,16 +15,20 @@ use crate::{
     clock::Moment,
     db::sql,
     entity::{
-        attempt, quiz, result,
+        attempt, quiz,
+        result::{self, Visibility},
+        reviews::{self, Reviews, Shown},
         rollup::{self, Kind},
+        withheld_rollup,
     },
     error::Result,
-    id::{ChapterId, SubjectId, UserId},
+    id::{ChapterId, QuizId, SubjectId, UserId},
+    leaderboard::standings::Taken,
     quiz::{paper::Published, score::Tally},
     site::Site,
 };
 
-/// Totals over submitted attempts.
+/// Totals over submitted attempts. Those whose results are withheld until reviews open are counted as attempts only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromQueryResult)]
 pub(crate) struct Sums {
     pub attempts: i64,
@@ -32,6 +37,79 @@ pub(crate) struct Sums {
     pub blank_count: i64,
     pub score: i64,
     pub max_score: i64,
+    /// The number of attempts whose results are withheld.
+    #[sea_orm(skip)]
+    pub withheld: i64,
+}
+
+impl Sums {
+    /// Adds everything but attempts, which are counted at once.
+    fn add_results(&mut self, more: &Self) {
+        self.right_count += more.right_count;
+        self.wrong_count += more.wrong_count;
+        self.blank_count += more.blank_count;
+        self.score += more.score;
+        self.max_score += more.max_score;
+    }
+}
+
+/// What results add to a student's roll-ups.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts(BTreeMap<Rollup, Sums>);
+
+/// A roll-up of a student: its kind, what it is of, and its day, as they are stored.
+type Rollup = (Kind, Uuid, i32);
+
+impl Counts {
+    /// What a result of an attempt adds; or, with no attempts, by how much one has changed.
+    pub(crate) fn of(
+        subject: SubjectId,
+        day: NaiveDate,
+        attempts: i64,
+        total: &Tally,
+        by_chapter: &BTreeMap<ChapterId, Tally>,
+    ) -> Self {
+        let sums = |tally: &Tally| Sums {
+            attempts,
+            right_count: tally.right,
+            wrong_count: tally.wrong,
+            blank_count: tally.blank,
+            score: tally.score,
+            max_score: tally.max_score,
+            withheld: 0,
+        };
+        let nil = Uuid::nil();
+        let mut counts = BTreeMap::from([
+            ((Kind::Total, nil, 0), sums(total)),
+            ((Kind::Subject, subject.0, 0), sums(total)),
+            ((Kind::Day, nil, day_number(day)), sums(total)),
+        ]);
+        let chapters = by_chapter.iter();
+        counts.extend(chapters.map(|(chapter, tally)| ((Kind::Chapter, chapter.0, 0), sums(tally))));
+        Self(counts)
+    }
+
+    /// Adds what was withheld.
+    pub(crate) fn add(&mut self, withheld: &Self) {
+        for (rollup, sums) in &withheld.0 {
+            self.0.entry(*rollup).or_default().add_results(sums);
+        }
+    }
+
+    /// The attempts alone.
+    fn attempts(&self) -> Self {
+        let attempts = |(rollup, sums): (&Rollup, &Sums)| {
+            let attempts = sums.attempts;
+            (
+                *rollup,
+                Sums {
+                    attempts,
+                    ..Sums::default()
+                },
+            )
+        };
+        Self(self.0.iter().map(attempts).collect())
+    }
 }
 
 /// Everything a dashboard shows.
@@ -65,49 +143,85 @@ pub(crate) struct OfDay {
 }
 
 /// A submitted attempt with its result and quiz.
+#[derive(Clone)]
 pub(crate) struct Recent {
     pub attempt: attempt::Model,
-    pub result: result::Model,
+    pub result: Shown,
     pub quiz: Published,
 }
 
-/// Adds a result to the student's roll-ups; or, with no attempts, by how much one has changed. One statement.
+/// Adds to the student's roll-ups what a result of this visibility adds: its attempt at once, the rest once it is shown in
+/// full. One statement, or two while it is not.
 pub(crate) async fn count(
     conn: &impl ConnectionTrait,
-    student: UserId,
-    subject: SubjectId,
-    day: NaiveDate,
-    attempts: i64,
-    total: &Tally,
-    by_chapter: &BTreeMap<ChapterId, Tally>,
+    of: &Taken,
+    counts: Counts,
+    visibility: Visibility,
 ) -> Result<()> {
-    let nil = Uuid::nil();
-    let mut rows = vec![
-        (Kind::Total, nil, 0, total),
-        (Kind::Subject, subject.0, 0, total),
-        (Kind::Day, nil, day_number(day), total),
-    ];
-    rows.extend(
-        by_chapter
-            .iter()
-            .map(|(chapter, tally)| (Kind::Chapter, chapter.0, 0, tally)),
-    );
-    let row = |(kind, of, day, tally): (Kind, Uuid, i32, &Tally)| rollup::ActiveModel {
-        student_id: Set(student),
+    if visibility == Visibility::Full {
+        return add(conn, of.student, counts).await;
+    }
+    add(conn, of.student, counts.attempts()).await?;
+    let row = |((kind, of_id, day), sums): (Rollup, Sums)| withheld_rollup::ActiveModel {
+        student_id: Set(of.student),
+        quiz_id: Set(of.quiz),
         kind: Set(kind),
         day: Set(day),
-        of_id: Set(of),
-        attempts: Set(attempts),
-        right_count: Set(tally.right),
-        wrong_count: Set(tally.wrong),
-        blank_count: Set(tally.blank),
-        score: Set(tally.score),
-        max_score: Set(tally.max_score),
+        of_id: Set(of_id),
+        attempts: Set(sums.attempts),
+        right_count: Set(sums.right_count),
+        wrong_count: Set(sums.wrong_count),
+        blank_count: Set(sums.blank_count),
+        score: Set(sums.score),
+        max_score: Set(sums.max_score),
     };
-    rollup::Entity::add(rows.into_iter().map(row))
+    withheld_rollup::Entity::add(counts.0.into_iter().map(row))
         .exec_without_returning(conn)
         .await?;
     Ok(())
+}
+
+async fn add(conn: &impl ConnectionTrait, student: UserId, counts: Counts) -> Result<()> {
+    if counts.0.is_empty() {
+        return Ok(());
+    }
+    let row = |((kind, of_id, day), sums): (Rollup, Sums)| rollup::ActiveModel {
+        student_id: Set(student),
+        kind: Set(kind),
+        day: Set(day),
+        of_id: Set(of_id),
+        attempts: Set(sums.attempts),
+        right_count: Set(sums.right_count),
+        wrong_count: Set(sums.wrong_count),
+        blank_count: Set(sums.blank_count),
+        score: Set(sums.score),
+        max_score: Set(sums.max_score),
+    };
+    rollup::Entity::add(counts.0.into_iter().map(row))
+        .exec_without_returning(conn)
+        .await?;
+    Ok(())
+}
+
+/// Takes what the student's results of a quiz have withheld so far. One statement.
+pub(crate) async fn take_withheld(conn: &impl ConnectionTrait, of: &Taken) -> Result<Counts> {
+    #[derive(FromQueryResult)]
+    struct Withheld {
+        kind: Kind,
+        of_id: Uuid,
+        day: i32,
+        #[sea_orm(nested)]
+        sums: Sums,
+    }
+    let delete = sql(
+        conn,
+        "DELETE FROM withheld_rollups WHERE student_id = $1 AND quiz_id = $2 \
+         RETURNING kind, of_id, day, attempts, right_count, wrong_count, blank_count, score, max_score",
+        [of.student.into(), of.quiz.into()],
+    );
+    let rows = Withheld::find_by_statement(delete).all(conn).await?;
+    let rollup = |row: Withheld| ((row.kind, row.of_id, row.day), row.sums);
+    Ok(Counts(rows.into_iter().map(rollup).collect()))
 }
 
 /// The stored form of a day: days since 1970-01-01.
@@ -123,9 +237,16 @@ struct Row {
     subject_id: Option<SubjectId>,
     name: Option<String>,
     streak: i64,
+    /// Of what is withheld: the quiz, and whether its reviews are open.
+    quiz_id: Option<QuizId>,
+    #[sea_orm(nested)]
+    reviews: Option<Reviews>,
     #[sea_orm(nested)]
     sums: Sums,
 }
+
+/// The columns of roll-ups, withheld or not.
+const COLUMNS: &str = "kind, of_id, day, attempts, right_count, wrong_count, blank_count, score, max_score";
 
 /// Counts the days in a row: from the newest one, which is today or yesterday, back until a day is missing.
 const STREAK: &str = "WITH RECURSIVE run(day) AS ( \
@@ -145,23 +266,46 @@ pub(crate) async fn of_viewer(site: &Site, viewer: &Viewer, days: u32, now: &Mom
         conn,
         format!(
             "SELECT r.kind, r.of_id, r.day, r.attempts, r.right_count, r.wrong_count, r.blank_count, r.score, \
-                r.max_score, c.subject_id, COALESCE(s.name, c.name) AS name, ({STREAK}) AS streak \
-         FROM rollups r \
+                r.max_score, r.quiz_id, c.subject_id, COALESCE(s.name, c.name) AS name, ({STREAK}) AS streak, {} \
+         FROM (SELECT {COLUMNS}, CAST(NULL AS uuid) AS quiz_id FROM rollups WHERE student_id = $1 \
+               UNION ALL SELECT {COLUMNS}, quiz_id FROM withheld_rollups WHERE student_id = $1) AS r \
+         LEFT JOIN quizzes z ON z.id = r.quiz_id \
          LEFT JOIN subjects s ON r.kind = 'SUBJECT' AND s.id = r.of_id \
          LEFT JOIN chapters c ON r.kind = 'CHAPTER' AND c.id = r.of_id \
-         WHERE r.student_id = $1 \
-           AND (r.kind IN ('TOTAL', 'SUBJECT', 'CHAPTER') OR (r.kind = 'DAY' AND r.day >= $2)) \
-         ORDER BY r.kind, r.day, name"
+         WHERE r.kind IN ('TOTAL', 'SUBJECT', 'CHAPTER') OR (r.kind = 'DAY' AND r.day >= $2) \
+         ORDER BY r.kind, r.day, name",
+            reviews::columns("z", "z.id", "$1")
         ),
         [viewer.user().into(), day_number(since).into(), day_number(today).into()],
     );
+    let recent = recent(conn, viewer).await?;
+    let rows = Row::find_by_statement(select).all(conn).await?;
+    let (withheld, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.quiz_id.is_some());
+    let mut waiting: BTreeMap<Rollup, Sums> = BTreeMap::new();
+    for row in &withheld {
+        let sums = waiting.entry((row.kind, row.of_id, row.day)).or_default();
+        match &row.reviews {
+            // Roll-ups take them within seconds; until then they are added here.
+            Some(reviews) if reviews.are_open(now.at) => sums.add_results(&row.sums),
+            _ => sums.withheld += row.sums.attempts,
+        }
+    }
+    let reviews: HashMap<QuizId, Reviews> = withheld
+        .into_iter()
+        .filter_map(|row| Some((row.quiz_id?, row.reviews?)))
+        .collect();
+    let recent = recent.into_iter().map(|(attempt, result, quiz)| Recent {
+        result: Shown::of(result, reviews.get(&attempt.quiz_id), viewer, now.at),
+        attempt,
+        quiz,
+    });
     let mut dashboard = Dashboard {
         total: Sums::default(),
         subjects: Vec::new(),
         chapters: Vec::new(),
         days: Vec::new(),
         streak: 0,
-        recent: recent(conn, viewer).await?,
+        recent: recent.collect(),
     };
     for Row {
         kind,
@@ -170,9 +314,14 @@ pub(crate) async fn of_viewer(site: &Site, viewer: &Viewer, days: u32, now: &Mom
         subject_id,
         name,
         streak,
-        sums,
-    } in Row::find_by_statement(select).all(conn).await?
+        mut sums,
+        ..
+    } in rows
     {
+        if let Some(waiting) = waiting.get(&(kind, of_id, day)) {
+            sums.add_results(waiting);
+            sums.withheld = waiting.withheld;
+        }
         let name = name.unwrap_or_default();
         dashboard.streak = streak;
         match kind {
@@ -198,7 +347,10 @@ pub(crate) async fn of_viewer(site: &Site, viewer: &Viewer, days: u32, now: &Mom
 }
 
 /// The newest submitted attempts. Two statements.
-async fn recent(conn: &impl ConnectionTrait, viewer: &Viewer) -> Result<Vec<Recent>> {
+async fn recent(
+    conn: &impl ConnectionTrait,
+    viewer: &Viewer,
+) -> Result<Vec<(attempt::Model, result::Model, Published)>> {
     const HOW_MANY: u64 = 10;
     let attempts = attempt::Entity::of_with_results(viewer)
         .order_by_desc(result::Column::SubmittedAt)
@@ -213,14 +365,8 @@ async fn recent(conn: &impl ConnectionTrait, viewer: &Viewer) -> Result<Vec<Rece
         .await?;
     let recent = |(attempt, result): (attempt::Model, Option<_>)| {
         let (quiz, revision) = quizzes.iter().find(|(quiz, _)| quiz.id == attempt.quiz_id)?.clone();
-        Some(Recent {
-            attempt,
-            result: result?,
-            quiz: Published {
-                quiz,
-                revision: revision?,
-            },
-        })
+        let revision = revision?;
+        Some((attempt, result?, Published { quiz, revision }))
     };
     Ok(attempts.into_iter().filter_map(recent).collect())
 }

@@ -1,9 +1,9 @@
 //! Content and students to try things out with. The questions are in the format that staff import.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, PaginatorTrait};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait};
 
 use crate::{
     account::session::{self, Device},
@@ -12,10 +12,12 @@ use crate::{
     auth::{password, role::Role},
     change::{Cause, Change},
     clock::Moment,
+    db::{self, AdvisoryLock, Db},
     entity::{quiz::ReviewOpens, session::Client, user},
     error::{Error, Result},
     id::QuizId,
     import,
+    limit::Allowance,
     quiz::{
         Marking,
         author::{self, NewQuiz},
@@ -82,11 +84,39 @@ pub async fn is_present(conn: &impl ConnectionTrait) -> Result<bool> {
     Ok(user::Entity::demo().count(conn).await? > 0)
 }
 
-/// Fills a database without accounts. Returns whether it did.
+/// Fills a database without accounts, with everything or nothing: until it is full nobody else sees any of it. Returns
+/// whether it did.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what must follow is done by the changes within it"
+)]
 pub async fn fill_if_empty(app: &App) -> Result<bool> {
     if user::Entity::present().count(app.db.read()).await? > 0 {
         return Ok(false);
     }
+    let tx = Arc::new(app.db.begin().await?);
+    db::advisory_lock(&*tx, AdvisoryLock::Fill).await?;
+    // Another server may have been first.
+    if user::Entity::present().count(&*tx).await? > 0 {
+        return Ok(false);
+    }
+    let inside = inside(app, tx.clone()).await?;
+    fill(&inside).await?;
+    drop(inside);
+    let tx = Arc::into_inner(tx).ok_or_else(|| Error::internal("the transaction of the demo content is still used"))?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// The same site, all of whose statements run in a transaction. What must follow its changes, other servers' indexes say,
+/// waits in the outbox for the commit.
+async fn inside(app: &App, tx: Arc<DatabaseTransaction>) -> Result<App> {
+    let mut config = app.config.clone();
+    config.redis.url = None;
+    App::with_keys(config, app.keys.clone(), Db::within(tx), app.clock.clone()).await
+}
+
+async fn fill(app: &App) -> Result<()> {
     let now = app.now();
     let hash = password::hash(PASSWORD.into(), now.random()).await?;
     let month = now.at(now.at - Duration::from_secs(30 * 24 * 3600));
@@ -103,7 +133,7 @@ pub async fn fill_if_empty(app: &App) -> Result<bool> {
             history(app, &student, &quizzes, &mut chance, &now).await?;
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 async fn quizzes(app: &App, now: &Moment) -> Result<Vec<QuizId>> {
@@ -159,8 +189,8 @@ async fn history(
 ) -> Result<()> {
     // A month old and so expired: its tokens are unused.
     let (client, device, opened) = (Client::Browser, Device::default(), now.at(student.created_at));
-    let session = session::open(app, app.db.write(), student, client, device, &opened).await?;
-    let viewer = session.viewer;
+    let session = session::open(app, student, client, device, &Cause::clock(&opened)).await?;
+    let viewer = session.ok_or(Error::Unauthenticated)?.viewer;
     let skill = chance.random_range(35..90);
     for quiz in quizzes {
         if chance.random_range(0..100) < 25 {
@@ -168,7 +198,9 @@ async fn history(
         }
         let minutes_ago = chance.random_range(60..20 * 24 * 60);
         let start = now.at(now.at - Duration::from_secs(60 * minutes_ago));
-        let attempt = attempt::start(app, &viewer, *quiz, &start).await?.attempt;
+        let attempt = attempt::start(app, &viewer, *quiz, Allowance::UNLIMITED, &start)
+            .await?
+            .attempt;
         let paper = app.papers.paper(app.db.read(), attempt.revision_id).await?;
         let key = app.papers.key(app.db.read(), attempt.revision_id, 0).await?;
         let saves: Vec<Save> = paper
@@ -196,9 +228,9 @@ async fn history(
             .collect();
         let end = now.at(start.at + Duration::from_secs(60 * chance.random_range(8..18)));
         if !saves.is_empty() {
-            attempt::answers::save(app, &viewer, attempt.id, &saves, &end).await?;
+            attempt::answers::save(app, &viewer, attempt.id, &saves, Allowance::UNLIMITED, &end).await?;
         }
-        attempt::submit(app, &viewer, attempt.id, "demo-history", &end).await?;
+        attempt::submit(app, &viewer, attempt.id, "demo-history", Allowance::UNLIMITED, &end).await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Audit log entries: rows that are inserted and sealed, and never changed.
 
-use sea_orm::{QueryOrder, entity::prelude::*};
+use sea_orm::{Condition, QueryOrder, UpdateMany, entity::prelude::*};
 
 use crate::{
     clock::Time,
@@ -23,9 +23,16 @@ pub struct Model {
     pub became: Option<String>,
     pub at: Time,
     pub request_id: Option<String>,
+    /// Why, in the words of who acted; erased with the account that it is about.
+    pub reason: Option<String>,
+    /// The signature of the reason, which stays.
+    pub reason_digest: Option<String>,
+    /// By whoever wrote the entry, until it is sealed.
+    pub signature: Option<String>,
     /// Position in the chain, starting at 1.
     pub seq: Option<i64>,
     pub hash: Option<Vec<u8>>,
+    /// The key that sealed it.
     pub key_id: Option<String>,
     pub mac: Option<Vec<u8>>,
 }
@@ -70,6 +77,9 @@ pub enum Action {
     ScoreChanged,
     /// Staff retried a dead job.
     JobRetried,
+    /// An operator accepted the audit log as it was: entries that could not be verified, or were missing. The object is
+    /// the last entry of the accepted ones.
+    AuditLogAccepted,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -83,9 +93,12 @@ impl Entity {
         Self::find()
     }
 
-    /// Entries that are not sealed yet. A lower id may commit later: the sealer takes them as it finds them.
-    pub fn unsealed() -> Select<Self> {
-        Self::find().filter(Column::Seq.is_null()).order_by_asc(Column::Id)
+    /// Entries that are not sealed yet, after this one. A lower id may commit later: the sealer takes them as it finds
+    /// them.
+    pub fn unsealed(after: Option<AuditEntryId>) -> Select<Self> {
+        let unsealed = Self::find().filter(Column::Seq.is_null());
+        let after = Condition::all().add_option(after.map(|after| Column::Id.gt(after)));
+        unsealed.filter(after).order_by_asc(Column::Id)
     }
 
     /// The chain after a sequence number.
@@ -93,10 +106,14 @@ impl Entity {
         Self::find().filter(Column::Seq.gt(seq)).order_by_asc(Column::Seq)
     }
 
-    /// The end of the chain.
-    pub fn head() -> Select<Self> {
-        Self::find()
-            .filter(Column::Seq.is_not_null())
-            .order_by_desc(Column::Seq)
+    /// The chain before a sequence number, from its end.
+    pub fn sealed_before(seq: i64) -> Select<Self> {
+        Self::find().filter(Column::Seq.lt(seq)).order_by_desc(Column::Seq)
+    }
+
+    /// Entries about an object that have a reason.
+    pub fn reasoned(object: &str) -> UpdateMany<Self> {
+        let about = Self::update_many().filter(Column::ObjectId.eq(object));
+        about.filter(Column::Reason.is_not_null())
     }
 }

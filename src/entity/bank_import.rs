@@ -1,6 +1,6 @@
 //! Question banks that staff have sent.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{QuerySelect, entity::prelude::*};
 
 use crate::{
     clock::Time,
@@ -29,6 +29,8 @@ pub struct Model {
     pub error: Option<String>,
     /// The request that sent the file.
     pub request_id: Option<String>,
+    /// The run that may write its quizzes.
+    pub writer: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -45,5 +47,10 @@ impl Entity {
     /// An import whose file has not been read yet.
     pub fn waiting(id: BankImportId) -> Select<Self> {
         Self::find_by_id(id).filter(Column::FinishedAt.is_null())
+    }
+
+    /// An import that this run may write. On PostgreSQL no other run takes over until the end of the transaction.
+    pub fn written_by(writer: Uuid, id: BankImportId) -> Select<Self> {
+        Self::waiting(id).filter(Column::Writer.eq(writer)).lock_exclusive()
     }
 }

@@ -23,7 +23,12 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Entity {
     /// The choices of all questions of a revision, each question's in their order.
     pub fn of_revision(revision: RevisionId) -> Select<Self> {
-        let questions = question::Entity::of_revision(revision)
+        Self::of_revisions([revision])
+    }
+
+    /// The choices of all questions of revisions, each question's in their order.
+    pub fn of_revisions(revisions: impl IntoIterator<Item = RevisionId>) -> Select<Self> {
+        let questions = question::Entity::of_revisions(revisions)
             .select_only()
             .column(question::Column::Id)
             .into_query();

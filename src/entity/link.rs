@@ -17,6 +17,8 @@ pub struct Model {
     pub created_at: Time,
     pub expires_at: Time,
     pub used_at: Option<Time>,
+    /// The version of the account's credentials when the link was requested: it is good for no other.
+    pub credentials_version: i64,
 }
 
 /// The purpose of a link.
@@ -31,3 +33,14 @@ pub enum Purpose {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// The link with this token, if it may still be redeemed.
+    pub fn unused(token_hash: &[u8], purpose: Purpose, now: Time) -> Select<Self> {
+        Self::find()
+            .filter(Column::Hash.eq(token_hash))
+            .filter(Column::Purpose.eq(purpose))
+            .filter(Column::UsedAt.is_null())
+            .filter(Column::ExpiresAt.gt(now))
+    }
+}

@@ -26,8 +26,13 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Entity {
     /// The questions of a revision in their order.
     pub fn of_revision(revision: RevisionId) -> Select<Self> {
+        Self::of_revisions([revision])
+    }
+
+    /// The questions of revisions, each revision's in their order.
+    pub fn of_revisions(revisions: impl IntoIterator<Item = RevisionId>) -> Select<Self> {
         Self::find()
-            .filter(Column::RevisionId.eq(revision))
+            .filter(Column::RevisionId.is_in(revisions))
             .order_by_asc(Column::Position)
     }
 }

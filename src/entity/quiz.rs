@@ -24,6 +24,7 @@ pub struct Model {
     pub opens_at: Option<Time>,
     pub closes_at: Option<Time>,
     pub review_opens: ReviewOpens,
+    pub result_opens: ResultOpens,
     pub created_at: Time,
     pub deleted_at: Option<Time>,
 }
@@ -34,16 +35,36 @@ pub struct Model {
 pub enum ReviewOpens {
     /// Immediately after the submit.
     AfterSubmit,
-    /// After the student has submitted the last attempt that the quiz allows, or the quiz has closed.
+    /// After the student has submitted the last attempt that the quiz allows, or as `AfterClose`.
     AfterLastAttempt,
-    /// After the quiz has closed.
+    /// After the quiz has closed and the last answers to it were accepted.
     AfterClose,
+}
+
+/// The point at which a student sees points of a quiz whose reviews are still closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ResultOpens {
+    /// Those of the first attempt immediately after its submit; later attempts are practice, and show theirs with the
+    /// review.
+    AfterSubmit,
+    /// With the review.
+    WithReview,
 }
 
 impl Model {
     /// The required pause between two attempts.
     pub fn cooldown(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.cooldown_ms).unwrap_or(0))
+    }
+
+    /// Whether its reviews open to everybody in the end.
+    pub fn opens_reviews(&self) -> bool {
+        match self.review_opens {
+            ReviewOpens::AfterSubmit => true,
+            ReviewOpens::AfterLastAttempt => self.closes_at.is_some() || self.max_attempts.is_some(),
+            ReviewOpens::AfterClose => self.closes_at.is_some(),
+        }
     }
 }
 
@@ -74,6 +95,11 @@ impl Entity {
             .column(attempt::Column::QuizId)
             .into_query();
         Self::published().filter(Column::Id.in_subquery(taken))
+    }
+
+    /// The quiz of a draft; for authoring only.
+    pub fn of_draft(draft: &revision::Model) -> Select<Self> {
+        Self::find_by_id(draft.quiz_id)
     }
 
     fn published() -> SelectTwo<Self, revision::Entity> {

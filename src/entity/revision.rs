@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::entity::prelude::*;
 
-use super::quiz;
+use super::{quiz, unfinished_quiz};
 use crate::{
     clock::Time,
     id::{QuizId, RevisionId},
@@ -43,6 +43,11 @@ impl Model {
     pub fn duration(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.duration_ms).unwrap_or(0))
     }
+
+    /// The number of its questions.
+    pub fn size(&self) -> usize {
+        usize::try_from(self.question_count).unwrap_or(0)
+    }
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -65,10 +70,11 @@ impl Entity {
         Self::find().filter(Column::State.eq(State::Published))
     }
 
-    /// The draft of a quiz; for authoring only.
+    /// The draft of a quiz, once it is whole; for authoring only.
     pub fn draft_of(quiz: QuizId) -> Select<Self> {
         Self::find()
             .filter(Column::QuizId.eq(quiz))
+            .filter(Column::QuizId.not_in_subquery(unfinished_quiz::Entity::ids()))
             .filter(Column::State.eq(State::Draft))
     }
 }

@@ -3,7 +3,7 @@
 use sea_orm::{
     ExprTrait, InsertMany, Iterable,
     entity::prelude::*,
-    sea_query::{Alias, OnConflict},
+    sea_query::{Alias, IntoIden, OnConflict},
 };
 
 use crate::id::UserId;
@@ -44,13 +44,15 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+/// What an upsert makes of a sum: the stored one and the new one.
+pub(super) fn sum<T: IntoIden + 'static, C: IntoIden + Copy + 'static>(table: T, column: C) -> Expr {
+    let more = Expr::col((Alias::new("excluded"), column));
+    Expr::col((table, column)).add(more)
+}
+
 impl Entity {
     /// Adds to roll-ups; makes those that are not there.
     pub fn add(rows: impl IntoIterator<Item = ActiveModel>) -> InsertMany<ActiveModel> {
-        let sum = |column: Column| {
-            let more = Expr::col((Alias::new("excluded"), column));
-            (column, Expr::col((Entity, column)).add(more))
-        };
         let sums = [
             Column::Attempts,
             Column::RightCount,
@@ -59,7 +61,9 @@ impl Entity {
             Column::Score,
             Column::MaxScore,
         ];
-        let add = OnConflict::columns(PrimaryKey::iter()).values(sums.map(sum)).to_owned();
+        let add = OnConflict::columns(PrimaryKey::iter())
+            .values(sums.map(|column| (column, sum(Entity, column))))
+            .to_owned();
         Self::insert_many(rows).on_conflict(add)
     }
 

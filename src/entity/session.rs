@@ -41,10 +41,22 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Entity {
     /// The viewer's sessions that are still good at `now`.
     pub fn of(viewer: &Viewer, now: Time) -> Select<Self> {
+        Self::active_of(viewer.user(), now)
+    }
+
+    /// The sessions of an account that are still good at `now`; for those who manage its sessions.
+    pub fn active_of(user: UserId, now: Time) -> Select<Self> {
         Self::find()
-            .filter(Column::UserId.eq(viewer.user()))
+            .filter(Column::UserId.eq(user))
             .filter(Column::RevokedAt.is_null())
             .filter(Column::ExpiresAt.gt(now))
+    }
+
+    /// The session of the viewer's access token, unless it was ended.
+    pub fn of_access_token(viewer: &Viewer) -> Select<Self> {
+        Self::find_by_id(viewer.session())
+            .filter(Column::UserId.eq(viewer.user()))
+            .filter(Column::RevokedAt.is_null())
     }
 
     /// The session that a refresh token names; for signing in only.

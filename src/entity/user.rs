@@ -1,11 +1,17 @@
 //! Accounts.
 
-use sea_orm::{ExprTrait, Set, UpdateMany, entity::prelude::*};
+use sea_orm::{
+    ExprTrait, QueryOrder, QuerySelect, Set, UpdateMany,
+    entity::prelude::*,
+    sea_query::{Func, LockType, Query},
+};
 
 use crate::{
     auth::{Viewer, role::Role},
     clock::Time,
+    entity::{link, refresh_token, session},
     id::UserId,
+    text,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -16,6 +22,8 @@ pub struct Model {
     /// Lower-cased.
     pub email: String,
     pub handle: String,
+    /// What the handle looks like; without one it looks like an older account's, or is erased.
+    pub handle_look: Option<String>,
     pub avatar: Option<String>,
     pub password_hash: String,
     pub role: Role,
@@ -24,8 +32,15 @@ pub struct Model {
     pub version: i64,
     pub created_at: Time,
     pub access_changed_at: Option<Time>,
-    /// The time of the last change of password or address.
+    /// Grows with every change of role, suspension or deletion. An access token is issued for one version.
+    pub access_version: i64,
+    /// The time of the last change of password or address; for the previous release.
     pub credentials_changed_at: Option<Time>,
+    /// Grows with those, and with every change of password or address. A sign-in, a check of the password or a link that
+    /// began under a lower version is good for nothing.
+    pub credentials_version: i64,
+    /// The time the owner last proved to receive mail at the address.
+    pub email_confirmed_at: Option<Time>,
     pub suspended_at: Option<Time>,
     /// In an admin's words.
     pub suspension_reason: Option<String>,
@@ -57,6 +72,12 @@ impl Model {
     pub fn is_active(&self) -> bool {
         self.deleted_at.is_none() && self.suspended_at.is_none()
     }
+
+    /// Whether it can be entered with what was checked when it was `earlier`: it is there, and since then nothing has
+    /// changed that decides who may come in.
+    pub fn is_entered_as(&self, earlier: &Self) -> bool {
+        self.is_active() && self.credentials_version == earlier.credentials_version
+    }
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -70,6 +91,7 @@ impl ActiveModel {
         Self {
             id: Set(id),
             email: Set(email),
+            handle_look: Set(Some(text::look(&handle))),
             handle: Set(handle),
             avatar: Set(None),
             password_hash: Set(password_hash),
@@ -92,6 +114,17 @@ impl Entity {
     /// The account with this address, in whatever state.
     pub fn with_email(email: &str) -> Select<Self> {
         Self::find().filter(Column::Email.eq(email))
+    }
+
+    /// Accounts whose handle is this one, or can't be told from it.
+    pub fn alike(handle: &str) -> Select<Self> {
+        let same = Expr::expr(Func::lower(Expr::col(Column::Handle))).eq(handle.to_ascii_lowercase());
+        Self::find().filter(Column::HandleLook.eq(text::look(handle)).or(same))
+    }
+
+    /// Accounts whose address is at this domain, in whatever state.
+    pub fn with_domain(domain: &str) -> Select<Self> {
+        Self::find().filter(Column::Email.ends_with(format!("@{domain}")))
     }
 
     /// Demo accounts.
@@ -127,6 +160,44 @@ impl Entity {
         Self::update_many()
             .col_expr(Column::Version, Expr::col(Column::Version).add(1i64))
             .filter(Column::Id.eq(id))
+    }
+
+    /// These accounts, in whatever state, which nobody else changes until the transaction ends. In the order of their ids,
+    /// so that two transactions which hold the same ones wait for each other in turn.
+    pub fn held(ids: impl IntoIterator<Item = UserId>) -> Select<Self> {
+        Self::find()
+            .filter(Column::Id.is_in(ids))
+            .order_by_asc(Column::Id)
+            .lock(LockType::NoKeyUpdate)
+    }
+
+    /// The account of a refresh token, held; for refreshing only.
+    pub fn held_of_refresh_token(hash: &[u8]) -> Select<Self> {
+        let session = Query::select()
+            .column(refresh_token::Column::SessionId)
+            .from(refresh_token::Entity)
+            .and_where(refresh_token::Column::Hash.eq(hash))
+            .to_owned();
+        let owner = Query::select()
+            .column(session::Column::UserId)
+            .from(session::Entity)
+            .and_where(session::Column::Id.in_subquery(session))
+            .to_owned();
+        Self::find()
+            .filter(Column::Id.in_subquery(owner))
+            .lock(LockType::NoKeyUpdate)
+    }
+
+    /// The account of a link, held; for redeeming only.
+    pub fn held_of_link(hash: &[u8]) -> Select<Self> {
+        let owner = Query::select()
+            .column(link::Column::UserId)
+            .from(link::Entity)
+            .and_where(link::Column::Hash.eq(hash))
+            .to_owned();
+        Self::find()
+            .filter(Column::Id.in_subquery(owner))
+            .lock(LockType::NoKeyUpdate)
     }
 
     /// Accounts deleted at or before `deleted_by` whose personal data is not erased yet.

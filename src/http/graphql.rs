@@ -11,7 +11,7 @@
 //! | a body that is too large, or takes too long to come | 413, 408 |
 //! | a request that can't be parsed, is not valid or costs too much | 400 with `application/graphql-response+json`, else 200 |
 //! | a bearer token that is bad or expired | 401 |
-//! | nothing but refusals by a limiter | 429 with `Retry-After` |
+//! | nothing but refusals by a limiter, or a stream too many | 429 with `Retry-After`; a bad bearer token is told so (401) all the same |
 //! | a subscription, or a client that accepts nothing else | 200 with results one after the other, see `stream.rs` |
 
 use std::pin::pin;
@@ -39,10 +39,9 @@ use super::{
 use crate::{
     api::{context::Caller, schema},
     app::App,
-    auth::cookie,
     error::Error,
-    limit::Who,
-    operation,
+    limit::{Budget, Refused, Who},
+    operation::{self, Admitted},
 };
 
 /// Headers that clients of the field send with a GET, to show that no form did.
@@ -84,27 +83,30 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     };
     let (method, headers) = (request.method().clone(), request.headers().clone());
     let identity = Identity::of(app, &headers).await;
-    let who = Who::of(identity.as_viewer(), peer.address);
-    let requests = app.limiter.request(who).await.map_err(|refused| {
-        let response = reply.refusal(refused);
-        reply.with(status_of(&response, reply.media_type), &response)
-    })?;
+    let counted = count(app, &identity, peer, &method, &headers).await;
     if matches!(identity, Identity::BadBearer) {
         let mut response = reply.with(StatusCode::UNAUTHORIZED, &reply.refusal(Error::Unauthenticated));
         let challenge = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         return Err(response);
     }
-    let parameters = parameters(&method, &headers, request)
-        .await
-        .map_err(|refused| refused.into_response(&reply))?;
-    let graphql = graphql_request(parameters).map_err(|message| reply.bad(StatusCode::BAD_REQUEST, message))?;
-    let admitted = operation::admit(&app.operations, identity.as_viewer(), graphql)
-        .await
-        .map_err(|error| {
-            let response = operation::error::finish(GraphQLResponse::from_errors(vec![error]), reply.request_id);
-            reply.with(request_error(reply.media_type), &response)
-        })?;
+    let refuse = |refused: Error| {
+        let response = reply.refusal(refused);
+        reply.with(status_of(&response, reply.media_type), &response)
+    };
+    let requests = match counted {
+        Counted::Within(budget) => Ok(budget),
+        Counted::Exceeded(refused) => return Err(refuse(refused.into())),
+        Counted::ByItsCredential(refused) => Err(refused),
+    };
+    let admitted = read(app, &identity, &method, &headers, request, &reply).await;
+    let admitted = match requests {
+        Ok(_) => admitted?,
+        Err(refused) => admitted
+            .ok()
+            .filter(|admitted| admitted.kind() == OperationType::Mutation && admitted.has_only(&EXCHANGES))
+            .ok_or_else(|| refuse(refused.into()))?,
+    };
     let kind = admitted.kind();
     if kind == OperationType::Mutation && method == Method::GET {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "A mutation needs POST.");
@@ -124,12 +126,14 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
                        multipart/mixed.";
         return Err(reply.bad(request_error(reply.media_type), message.into()));
     }
+    let who = Who::of(identity.as_viewer(), peer.address);
+    let slot = form.map(|_| app.streams.take(who)).transpose().map_err(refuse)?;
     let stale_cookie = matches!(identity, Identity::Anonymous { stale_cookie: true });
     let caller = Caller {
         request_id: peer.request_id.clone(),
-        device: device(&headers, peer),
+        device: device(app, &headers, peer),
         takes_cookies: form.is_none(),
-        requests: Some(requests),
+        requests: requests.ok(),
     };
     let viewer = identity.viewer();
     let ended = form.map(|form| (form, end_of(app, viewer.as_ref())));
@@ -138,7 +142,7 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
         .map(move |response| operation::error::finish(response, &request_id));
     if let Some((form, ended)) = ended {
         let responses = in_span(Span::current(), responses);
-        return Ok(stream::respond(form, responses, ended, app.shutdown.clone()));
+        return Ok(stream::respond(form, responses, ended, app.shutdown.clone(), slot));
     }
     let response = pin!(responses).next().await.unwrap_or_default();
     let mut http = reply.with(status_of(&response, reply.media_type), &response);
@@ -147,12 +151,63 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     }
     if stale_cookie && !response.http_headers.contains_key(header::SET_COOKIE) {
         // The access cookie only: the refresh cookie may still be good.
-        let [access, _] = cookie::cleared(!app.config.speaks_plainly());
+        let [access, _] = app.config.cookies().cleared();
         if let Ok(access) = HeaderValue::from_str(&access) {
             http.headers_mut().append(header::SET_COOKIE, access);
         }
     }
     Ok(http)
+}
+
+/// The mutations that exchange a credential for a session. Each is counted by what it brings, see
+/// `account/admission.rs`.
+const EXCHANGES: [&str; 2] = ["signIn", "refreshSession"];
+
+/// Longer than any of [`EXCHANGES`] is.
+const EXCHANGE_BYTES: u64 = 16 * 1024;
+
+/// What the limit of requests says.
+enum Counted {
+    Within(Budget),
+    Exceeded(Refused),
+    /// The address has none left, but this may be an exchange of a credential, for whose owner others must not answer.
+    ByItsCredential(Refused),
+}
+
+/// Counts a request for its account, or for the address that it comes from.
+async fn count(app: &App, identity: &Identity, peer: &Peer, method: &Method, headers: &HeaderMap) -> Counted {
+    let who = Who::of(identity.as_viewer(), peer.address);
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    let is_short = length.is_some_and(|length| length <= EXCHANGE_BYTES);
+    match app.limiter.request(who).await {
+        Ok(budget) => Counted::Within(budget),
+        Err(refused) if identity.as_viewer().is_none() && *method == Method::POST && is_short => {
+            Counted::ByItsCredential(refused)
+        }
+        Err(refused) => Counted::Exceeded(refused),
+    }
+}
+
+/// Reads the operation of a request, and checks it.
+async fn read(
+    app: &App,
+    identity: &Identity,
+    method: &Method,
+    headers: &HeaderMap,
+    request: Request,
+    reply: &Reply<'_>,
+) -> Result<Admitted, Response> {
+    let parameters = parameters(method, headers, request)
+        .await
+        .map_err(|refused| refused.into_response(reply))?;
+    let graphql = graphql_request(parameters).map_err(|message| reply.bad(StatusCode::BAD_REQUEST, message))?;
+    operation::admit(&app.operations, identity.as_viewer(), graphql)
+        .await
+        .map_err(|error| {
+            let response = operation::error::finish(GraphQLResponse::from_errors(vec![error]), reply.request_id);
+            reply.with(request_error(reply.media_type), &response)
+        })
 }
 
 /// Whether the page that sends the request may run an operation of this kind.

@@ -16,7 +16,7 @@ use crate::{
     account::session::{Device, authenticate},
     api::schema::Schema,
     app::App,
-    auth::{Viewer, cookie},
+    auth::Viewer,
     error::whole_seconds,
     text::url::origin,
 };
@@ -52,11 +52,15 @@ impl Identity {
             };
             return viewer.map_or(Self::BadBearer, Self::Bearer);
         }
-        let Some(token) = cookie::access_token(headers) else {
-            return Self::Anonymous { stale_cookie: false };
-        };
-        let viewer = authenticate(app, &app.revocations, &token, now).await;
-        viewer.map_or(Self::Anonymous { stale_cookie: true }, Self::Cookie)
+        let tokens = app.config.cookies().access_tokens(headers);
+        for token in &tokens {
+            if let Some(viewer) = authenticate(app, &app.revocations, token, now).await {
+                return Self::Cookie(viewer);
+            }
+        }
+        Self::Anonymous {
+            stale_cookie: !tokens.is_empty(),
+        }
     }
 
     /// The viewer, if the credential is good.
@@ -112,10 +116,11 @@ pub(super) fn too_many_requests(wait: Duration) -> Response {
 }
 
 /// The device of a sign-in, for the list of sessions.
-pub(super) fn device(headers: &HeaderMap, peer: &Peer) -> Device {
+pub(super) fn device(app: &App, headers: &HeaderMap, peer: &Peer) -> Device {
     let user_agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
     Device {
         user_agent: user_agent.map(|agent| agent.chars().take(200).collect()),
         address: peer.address,
+        token: app.config.cookies().device_token(headers),
     }
 }

@@ -65,7 +65,8 @@ pub fn router(app: App) -> Router {
             REQUEST_TIME,
         ))
         .merge(machine_routes())
-        .route("/graphql/ws", get(socket::handle))
+        // Over HTTP/2 a WebSocket begins with CONNECT.
+        .route("/graphql/ws", any(socket::handle))
         .route("/", get(|| async { axum::response::Redirect::temporary("/graphiql") }))
         .merge(graphiql::routes())
         .with_state(server)

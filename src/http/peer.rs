@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, HeaderValue},
+    http::{HeaderMap, HeaderValue, header},
     middleware::Next,
     response::Response,
 };
@@ -27,7 +27,7 @@ pub(super) struct Peer {
 }
 
 /// Gives a request its id, which is in all that is logged meanwhile and in the response, and finds out where it comes
-/// from.
+/// from and which host it is for.
 pub(super) async fn meet(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let connection = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let address =
@@ -35,6 +35,7 @@ pub(super) async fn meet(State(app): State<App>, mut request: Request, next: Nex
     let request_id = new_request_id();
     let span = request_span(&request_id);
     telemetry::follow(&span, request.headers());
+    name_host(&mut request);
     let header = HeaderValue::from_str(&request_id);
     request.extensions_mut().insert(Peer { request_id, address });
     let mut response = next.run(request).instrument(span).await;
@@ -43,6 +44,18 @@ pub(super) async fn meet(State(app): State<App>, mut request: Request, next: Nex
         response.headers_mut().insert(REQUEST_ID, header);
     }
     response
+}
+
+/// HTTP/2 names the host in `:authority`, and HTTP/1.1 may name it in the request line; either goes before `Host`
+/// ([RFC 9113, section 8.3.1][2]; [RFC 9112, section 3.2.2][1]). After this it is in `Host`, whatever the protocol.
+///
+/// [1]: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
+/// [2]: https://www.rfc-editor.org/rfc/rfc9113#section-8.3.1
+fn name_host(request: &mut Request) {
+    let authority = request.uri().authority();
+    if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
+        request.headers_mut().insert(header::HOST, host);
+    }
 }
 
 /// An id for a request, to find it again in the logs.

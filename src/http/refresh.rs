@@ -13,17 +13,17 @@ use super::{
     peer::Peer,
 };
 use crate::{
-    account::session,
+    account::{admission, session},
     audit::Source,
-    auth::{cookie, role::Role},
+    auth::role::Role,
     change::Cause,
     entity::session::Client,
     error::{Error, Result},
-    limit::Who,
 };
 
 /// 200 with `{"role": …}` and new cookies; 401 and cleared cookies if there is no valid session; 403 if the origin is
-/// not allowed, or the request could have come from a form; 429 with `Retry-After` if the limit is exceeded.
+/// not allowed, or the request could have come from a form; 429 with `Retry-After` if the limit is exceeded: of the account whose token
+/// it is, else of the address.
 pub(super) async fn handle(
     State(server): State<Server>,
     Extension(peer): Extension<Peer>,
@@ -45,27 +45,33 @@ pub(super) async fn handle(
         Err(Error::RateLimited(wait)) => too_many_requests(wait),
         Err(_) => {
             let refused = (StatusCode::UNAUTHORIZED, Json(json!({"code": "UNAUTHENTICATED"}))).into_response();
-            with_cookies(refused, cookie::cleared(!app.config.speaks_plainly()))
+            with_cookies(refused, app.config.cookies().cleared())
         }
     }
 }
 
 async fn refresh(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<([String; 2], Role)> {
     let app = &server.app;
-    app.limiter.request(Who::address(peer.address)).await?;
-    let token = cookie::refresh_token(headers).ok_or(Error::Unauthenticated)?;
+    let cookies = app.config.cookies();
+    let sent = cookies.refresh_tokens(headers);
+    let first = sent.first().map(String::as_str);
+    admission::refresh(app, first, peer.address, app.clock.now()).await?;
     let cause = Cause {
         source: Source {
             actor: None,
             request_id: Some(peer.request_id.clone()),
         },
+        viewer: None,
         now: app.now(),
     };
-    let tokens = session::refresh(app, &token, Client::Browser, &cause).await?;
-    Ok((
-        cookie::of(&tokens.access, &tokens.refresh, !app.config.speaks_plainly()),
-        tokens.viewer.role(),
-    ))
+    for token in sent {
+        match session::refresh(app, &token, Client::Browser, &cause).await {
+            Ok(tokens) => return Ok((cookies.of(&tokens.access, &tokens.refresh), tokens.viewer.role())),
+            Err(Error::Unauthenticated) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Unauthenticated)
 }
 
 fn with_cookies(mut response: Response, cookies: [String; 2]) -> Response {

@@ -5,14 +5,15 @@ use sea_orm::{DatabaseConnection, FromQueryResult};
 
 use crate::{
     app::App,
+    audit,
     clock::Time,
     db::sql,
     error::Result,
     fleet::Health,
     jobs,
     telemetry::{
-        CONNECTIONS, FLEET_HEALTH, JOB_AGE, JOBS, MAX_CONNECTIONS, MAX_DATABASE_CONNECTIONS, OUTBOX_AGE, WORKERS,
-        recorded,
+        AUDIT_ENTRIES, CONNECTIONS, FLEET_HEALTH, JOB_AGE, JOBS, MAX_CONNECTIONS, MAX_DATABASE_CONNECTIONS, OUTBOX_AGE,
+        WORKERS, recorded,
     },
 };
 
@@ -70,6 +71,8 @@ async fn backlog(app: &App) -> Result<()> {
     gauge!(JOBS, "state" => "queued").set(backlog.queued as f64);
     gauge!(JOBS, "state" => "running").set(backlog.running as f64);
     gauge!(JOBS, "state" => "dead").set(backlog.dead as f64);
+    let head = audit::seal::head(&app.db).await?;
+    gauge!(AUDIT_ENTRIES).set(head.map_or(0, |head| head.sequence) as f64);
     gauge!(WORKERS).set(jobs::workers(conn, now).await? as f64);
     Ok(())
 }

@@ -1,16 +1,21 @@
 //! GraphQL over WebSocket at `/graphql/ws`: who is let in, and what runs there.
 
+use std::sync::Arc;
+
+use async_graphql::parser::types::OperationType;
+use async_graphql_axum::GraphQLProtocol;
 use axum::{
-    extract::{Extension, State, WebSocketUpgrade},
+    extract::{Extension, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, stream};
+use tokio::sync::Semaphore;
 
 use super::{
     identity::{Identity, Server, bearer, device, end_of, origin_is_allowed, too_many_requests},
     peer::{Peer, in_span, new_request_id, request_span},
-    ws::{self, Accepted, Close, Payload, Settings},
+    ws::{self, Accepted, Close, Payload, Settings, Upgrade},
 };
 use crate::{
     account::session::authenticate,
@@ -21,13 +26,17 @@ use crate::{
     operation, telemetry,
 };
 
-/// Upgrades to a WebSocket. A browser comes with its cookie, and only from an allowed page; a native app sends its
+/// Queries and mutations of one socket that run at once; more wait. Each holds its result until the client has read it.
+const RUNNING: usize = 4;
+
+/// Upgrades to a WebSocket, if the client offers a protocol of GraphQL at all. A browser comes with its cookie, and only from an allowed page; a native app sends its
 /// access token with `connection_init` as `{"authorization": "Bearer …"}`, or as a header.
 pub(super) async fn handle(
     State(server): State<Server>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Upgrade,
+    _: GraphQLProtocol,
 ) -> Response {
     if origin_is_allowed(&server.app, &headers) == Some(false) {
         return StatusCode::FORBIDDEN.into_response();
@@ -39,20 +48,37 @@ pub(super) async fn handle(
         }
         identity => identity,
     };
-    let who = Who::of(identity.as_viewer(), peer.address);
-    if let Err(Error::RateLimited(wait)) = server.app.limiter.request(who).await {
+    // A native app says who it is with `connection_init`: it is counted then.
+    if let Some(viewer) = identity.as_viewer()
+        && let Err(Error::RateLimited(wait)) = server.app.limiter.request(viewer.into()).await.map_err(Error::from)
+    {
         return too_many_requests(wait);
     }
-    let device = device(&headers, &peer);
-    let settings = Settings::default();
-    ws::prepare(upgrade, &settings).on_upgrade(move |socket| async move {
+    let upgraded_by = Who::of(identity.as_viewer(), peer.address);
+    let mut slot = match server.app.streams.take(upgraded_by) {
+        Ok(slot) => slot,
+        Err(Error::RateLimited(wait)) => return too_many_requests(wait),
+        Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
+    let device = device(&server.app, &headers, &peer);
+    upgrade.respond(Settings::default(), move |wire| async move {
         let _open = telemetry::Open::socket();
         let shutdown = server.app.shutdown.clone();
         let init = async |payload: Payload| {
+            let is_counted = identity.as_viewer().is_some();
             let viewer = viewer(&server, identity, &payload).await?;
-            let ended = end_of(&server.app, viewer.as_ref());
-            let server = server.clone();
             let who = Who::of(viewer.as_ref(), peer.address);
+            if !is_counted {
+                let counted = server.app.limiter.request(who).await.map_err(Error::from);
+                counted.map_err(|_| Close::TOO_MANY_REQUESTS)?;
+            }
+            let ended = end_of(&server.app, viewer.as_ref());
+            if who != upgraded_by {
+                // From the address's to the account's.
+                slot = server.app.streams.take(who).map_err(|_| Close::TOO_MANY_STREAMS)?;
+            }
+            let server = server.clone();
+            let running = Arc::new(Semaphore::new(RUNNING));
             let execute = move |request: async_graphql::Request| {
                 let request_id = new_request_id();
                 let span = request_span(&request_id);
@@ -62,7 +88,7 @@ pub(super) async fn handle(
                     takes_cookies: false,
                     requests: None,
                 };
-                let (server, viewer) = (server.clone(), viewer.clone());
+                let (server, viewer, running) = (server.clone(), viewer.clone(), running.clone());
                 // Boxed, so that what it takes to begin is not kept for as long as the stream lives.
                 let responses = stream::once(Box::pin(async move {
                     let admitted = match server.app.limiter.request(who).await {
@@ -70,11 +96,21 @@ pub(super) async fn handle(
                             caller.requests = Some(left);
                             operation::admit(&server.app.operations, viewer.as_ref(), request).await
                         }
-                        Err(refused) => Err(operation::error::of_request(refused)),
+                        Err(refused) => Err(operation::error::of_request(refused.into())),
                     };
                     match admitted {
                         Ok(admitted) => {
-                            schema::run(&server.schema, admitted, &server.app, viewer, caller).left_stream()
+                            let permit = match admitted.kind() {
+                                OperationType::Subscription => None,
+                                // The semaphore is never closed.
+                                OperationType::Query | OperationType::Mutation => running.acquire_owned().await.ok(),
+                            };
+                            let responses = schema::run(&server.schema, admitted, &server.app, viewer, caller);
+                            let held = move |response| {
+                                _ = &permit;
+                                response
+                            };
+                            responses.map(held).left_stream()
                         }
                         Err(error) => stream::iter([async_graphql::Response::from_errors(vec![error])]).right_stream(),
                     }
@@ -84,7 +120,8 @@ pub(super) async fn handle(
             };
             Ok(Accepted { execute, ended })
         };
-        ws::serve(socket, settings, shutdown, init).await;
+        ws::serve(wire, shutdown, init).await;
+        drop(slot);
     })
 }
 

@@ -27,6 +27,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::json::json;
+use crate::limit::slots::Slot;
 
 /// Well below the time after which proxies give up on a silent connection.
 const HEARTBEAT: Duration = Duration::from_secs(12);
@@ -89,14 +90,16 @@ impl Form {
     }
 }
 
-/// A response whose body ends with the results, the session or the server.
+/// A response whose body ends with the results, the session or the server, and takes its slot along.
 pub(super) fn respond(
     form: Form,
     results: impl Stream<Item = GraphQLResponse> + Send + 'static,
     ended: Arc<CancellationToken>,
     shutdown: CancellationToken,
+    slot: Option<Slot>,
 ) -> Response {
     let body = async_stream::stream! {
+        let _slot = slot;
         yield Ok::<_, Infallible>(Bytes::from_static(form.first().as_bytes()));
         let mut results = pin!(results);
         let mut heartbeats = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);

@@ -5,22 +5,28 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Imported, Order, import, read_in_child};
+use tokio::sync::Semaphore;
+
+use super::{Imported, Order, import, read_in_child, sheet, writing::Run as Writing};
 use crate::{
     audit::Source,
     auth::Viewer,
     change::{Cause, Change},
     clock::{Moment, Time},
-    entity::bank_import,
+    entity::{bank_import, user},
     error::{Error, Result},
     id::{BankImportId, UserId},
     jobs::{Job, Run},
+    limit::Limit,
     site::Site,
     text,
 };
 
 /// The largest file, in bytes; as base64 it fits into a request. The command line takes larger ones.
 pub(crate) const MAX_BYTES: usize = 700 * 1024;
+
+/// One import at a time in each process: what a file unpacks to has a bound, and this bounds the sum.
+static TURN: Semaphore = Semaphore::const_new(1);
 
 /// An import and its outcome.
 #[derive(Clone, Debug, DerivePartialModel)]
@@ -62,7 +68,8 @@ impl Run for ReadBank {
     }
 }
 
-/// Accepts a file. Name, size and options are checked at once; the content is checked by the job.
+/// Accepts a file. Name, size, kind and options are checked at once, and a refusal costs no use of the limit; the content
+/// is checked by the job.
 pub(crate) async fn request(
     site: &Site,
     viewer: &Viewer,
@@ -83,6 +90,8 @@ pub(crate) async fn request(
         .as_deref()
         .map(|sheet| text::name("sheet", sheet, 200))
         .transpose()?;
+    sheet::check(&file_name, &content).map_err(|unreadable| Error::input("content", unreadable.to_string()))?;
+    let _counted = site.limiter.reserve(Limit::Import, viewer, cause.now.at).await?;
     let (mut change, now) = (Change::begin(site, cause).await?, &cause.now);
     let import = BankImport {
         id: now.id(),
@@ -122,9 +131,10 @@ pub(crate) async fn find(conn: &impl ConnectionTrait, id: BankImportId) -> Resul
         .ok_or(Error::NotFound)
 }
 
-/// Imports a waiting file as quizzes in a single transaction, so that it happens once however often the job runs.
+/// Imports a waiting file as quizzes that one transaction shows, so that it happens once however often the job runs.
 /// Mistakes in the file do not fail the job.
 pub async fn run_import(site: &Site, id: BankImportId, now: &Moment) -> Result<()> {
+    let _turn = TURN.acquire().await.map_err(Error::internal)?;
     let Some(waiting) = bank_import::Entity::waiting(id).one(site.db.read()).await? else {
         return Ok(());
     };
@@ -139,6 +149,7 @@ pub async fn run_import(site: &Site, id: BankImportId, now: &Moment) -> Result<(
             actor: Some(waiting.wanted_by),
             request_id: waiting.request_id,
         },
+        viewer: None,
         now: now.clone(),
     };
     let sheets = match read_in_child(
@@ -151,25 +162,39 @@ pub async fn run_import(site: &Site, id: BankImportId, now: &Moment) -> Result<(
         Ok(sheets) => sheets,
         Err(unreadable) => return give_up(site, id, unreadable.to_string(), now).await,
     };
-    let mut change = Change::begin(site, &cause).await?;
-    // The row is this transaction's until it ends: another worker waits, and then finds it finished.
-    if !finish(&change, id, None, now).await? {
+    let Some(mut run) = Writing::begin(site, &cause, Some(id)).await? else {
         return Ok(());
-    }
-    let sheets = match import(&mut change, sheets, &order).await {
-        Ok(imported) => imported,
+    };
+    let imported = match import(&mut run, sheets, &order).await {
+        Ok(Some(imported)) => imported,
+        Ok(None) => return Ok(()),
         Err(Error::User(error)) => {
-            change.rollback().await?;
+            run.undo().await?;
             return give_up(site, id, error.message, now).await;
         }
+        // The job is run again, and begins anew.
         Err(error) => return Err(error),
     };
-    let report = serde_json::to_string(&sheets).map_err(Error::internal)?;
+    let report = serde_json::to_string(&imported).map_err(Error::internal)?;
+    // Another worker that has taken over waits for this transaction, and then finds the import finished.
+    let Some(mut change) = run.change().await? else {
+        return Ok(());
+    };
+    finish(&change, id, None, now).await?;
+    run.show(&mut change, order.publish).await?;
     bank_import::Entity::update_many()
         .col_expr(bank_import::Column::Report, Expr::value(report))
         .filter(bank_import::Column::Id.eq(id))
         .exec(&change)
         .await?;
+    // What an account may do is judged where it commits, and held no longer than that.
+    let sender = user::Entity::held([waiting.wanted_by]).one(&change).await?;
+    if !sender.is_some_and(|account| account.is_active() && account.role.is_staff()) {
+        change.rollback().await?;
+        run.undo().await?;
+        let reason = "The account that sent the file is not staff's any more. Another member can send it.";
+        return give_up(site, id, reason.to_owned(), now).await;
+    }
     change.commit().await
 }
 

@@ -5,7 +5,10 @@
 
 use std::collections::HashMap;
 
+use sha2::{Digest as _, Sha256};
+
 use super::sheet::{self, Grid, Row, Unreadable};
+use crate::text::Markdown;
 
 mod columns;
 mod report;
@@ -14,22 +17,21 @@ mod row;
 use columns::Columns;
 use row::Reading;
 
-use report::Code;
-pub(crate) use report::{Problem, SheetReport};
+pub(crate) use report::{Code, MAX_KEPT, Problem, SheetReport};
 
 /// A question as a row gives it, with every rule of the import already kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     /// 1 to 4,000 characters; lines are parted by LF.
-    pub text: String,
+    pub text: Markdown,
     /// A relative path inside the image folder.
     pub image: Option<String>,
     /// Two to six, all different, of 1 to 500 characters each, on one line.
-    pub choices: Vec<String>,
+    pub choices: Vec<Markdown>,
     /// The right choice, counted from 0.
     pub right: usize,
     /// Up to 8,000 characters; lines are parted by LF.
-    pub explanation: Option<String>,
+    pub explanation: Option<Markdown>,
     /// Up to 120 characters on one line.
     pub chapter: Option<String>,
 }
@@ -47,56 +49,54 @@ pub(crate) struct Sheet {
 /// just that sheet is read. A bad row or sheet is reported; the error is for files that cannot be read at all.
 pub(crate) fn read(file_name: &str, bytes: &[u8], only_sheet: Option<&str>) -> Result<Vec<Sheet>, Unreadable> {
     let grids = sheet::open(file_name, bytes, only_sheet)?;
-    Ok(grids.iter().map(Sheet::of).collect())
+    let mut room = MAX_KEPT;
+    Ok(grids.into_iter().map(|grid| Sheet::of(&grid, &mut room)).collect())
 }
 
 impl Sheet {
-    fn of(grid: &Grid) -> Sheet {
+    /// Reads a sheet. Of its findings as many are kept as there is room for.
+    fn of(grid: &Grid, room: &mut usize) -> Sheet {
         let mut sheet = Sheet {
-            report: SheetReport {
-                name: grid.name.clone(),
-                imported: 0,
-                blank: 0,
-                errors: Vec::new(),
-                warnings: Vec::new(),
-            },
+            report: SheetReport::of(grid.name.clone()),
             questions: Vec::new(),
         };
         let Some((header, rows)) = grid.rows.split_first() else {
-            sheet.warn_empty("A1".to_owned());
+            sheet.warn_empty("A1".to_owned(), room);
             return sheet;
         };
         match Columns::of(header) {
-            Ok(columns) => sheet.take(header, rows, &columns),
-            Err(problems) => sheet.report.errors = problems,
+            Ok(columns) => sheet.take(header, rows, &columns, room),
+            Err(problems) => problems
+                .into_iter()
+                .for_each(|problem| sheet.report.note(problem, room)),
         }
         sheet
     }
 
-    fn take(&mut self, header: &Row, rows: &[Row], columns: &Columns) {
+    fn take(&mut self, header: &Row, rows: &[Row], columns: &Columns, room: &mut usize) {
         let rows: Vec<&Row> = rows.iter().filter(|row| columns.any_filled(row)).collect();
         let Some(last) = rows.last() else {
-            self.warn_empty(header.address(columns.question));
+            self.warn_empty(header.address(columns.question), room);
             return;
         };
         self.report.blank = (last.number - header.number) as usize - rows.len();
         let mut seen = Seen::default();
         for row in rows {
-            self.take_row(row, columns, &mut seen);
+            self.take_row(row, columns, &mut seen, room);
         }
         self.report.imported = self.questions.len();
     }
 
-    fn take_row(&mut self, row: &Row, columns: &Columns, seen: &mut Seen) {
+    fn take_row(&mut self, row: &Row, columns: &Columns, seen: &mut Seen, room: &mut usize) {
         let cell = row.address(columns.question);
         let reading = Reading::of(row, columns);
         match seen.compare(&cell, &reading) {
-            Likeness::None => self.keep(reading, None),
+            Likeness::None => self.keep(reading, None, room),
             Likeness::SameText { first } => {
                 let message = format!(
                     "This asks the same as {first} with other choices; check that both are meant, for both are imported."
                 );
-                self.keep(reading, Some(Problem::new(cell, Code::SameText, message)));
+                self.keep(reading, Some(Problem::new(cell, Code::SameText, message)), room);
             }
             Likeness::Repetition { first, agrees } => {
                 let message = if agrees {
@@ -107,43 +107,51 @@ impl Sheet {
                     )
                 };
                 let warning = Problem::new(cell, Code::DuplicateQuestion, message);
-                self.report.warnings.push(warning);
+                self.report.note(warning, room);
             }
         }
     }
 
     /// Takes a sound question in, with a warning if it has one; reports an unsound one.
-    fn keep(&mut self, reading: Reading, warning: Option<Problem>) {
+    fn keep(&mut self, reading: Reading, warning: Option<Problem>, room: &mut usize) {
         match reading.question() {
             Ok(question) => {
                 self.questions.push(question);
-                self.report.warnings.extend(warning);
+                warning.into_iter().for_each(|warning| self.report.note(warning, room));
             }
-            Err(problems) => self.report.errors.extend(problems),
+            Err(problems) => problems.into_iter().for_each(|problem| self.report.note(problem, room)),
         }
     }
 
-    fn warn_empty(&mut self, cell: String) {
-        self.report.warnings.push(Problem::new(
-            cell,
-            Code::EmptySheet,
-            "This sheet holds no questions; nothing was read from it.",
-        ));
+    fn warn_empty(&mut self, cell: String, room: &mut usize) {
+        let message = "This sheet holds no questions; nothing was read from it.";
+        self.report.note(Problem::new(cell, Code::EmptySheet, message), room);
     }
 }
 
 /// The questions of the rows above, including refused ones, which are to be fixed there.
 #[derive(Default)]
 struct Seen {
-    /// The first cell of each text.
-    texts: HashMap<String, String>,
+    /// The first cell of each text. Texts are kept as digests: a file may have 64 MiB of them.
+    texts: HashMap<Digest, String>,
     /// The first cell of each text with its set of choices.
-    questions: HashMap<(String, Vec<String>), First>,
+    questions: HashMap<Digest, First>,
 }
 
 struct First {
     cell: String,
-    right: Option<String>,
+    right: Option<Digest>,
+}
+
+type Digest = [u8; 32];
+
+fn digest<'t>(texts: impl IntoIterator<Item = &'t str>) -> Digest {
+    let mut digest = Sha256::new();
+    for text in texts {
+        digest.update(text.len().to_be_bytes());
+        digest.update(text);
+    }
+    digest.finalize().into()
 }
 
 enum Likeness {
@@ -170,8 +178,8 @@ impl Seen {
         if let Some(choices) = reading.choices() {
             let mut choices: Vec<String> = choices.iter().map(|c| folded(c)).collect();
             choices.sort_unstable();
-            let key = (text.clone(), choices);
-            let right = reading.right_choice().map(folded);
+            let key = digest([text.as_str()].into_iter().chain(choices.iter().map(String::as_str)));
+            let right = reading.right_choice().map(|right| digest([folded(right).as_str()]));
             if let Some(first) = self.questions.get(&key) {
                 return Likeness::Repetition {
                     first: first.cell.clone(),
@@ -181,6 +189,7 @@ impl Seen {
             let cell = cell.to_owned();
             self.questions.insert(key, First { cell, right });
         }
+        let text = digest([text.as_str()]);
         match self.texts.get(&text) {
             Some(first) => Likeness::SameText { first: first.clone() },
             None => {

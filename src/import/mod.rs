@@ -2,6 +2,7 @@
 
 mod bank;
 mod sheet;
+mod writing;
 
 pub mod background;
 
@@ -9,8 +10,9 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use self::writing::Run;
 pub(crate) use self::{
-    bank::{Problem, Question, Sheet, SheetReport, read},
+    bank::{Code, MAX_KEPT, Problem, Question, Sheet, SheetReport, read},
     sheet::Unreadable,
 };
 use crate::{
@@ -67,18 +69,48 @@ pub struct Report {
     json: bool,
 }
 
-/// Imports a file. Rows that can't be used are reported and left out; nothing is imported of a file that can't be read.
-pub async fn run(site: &Site, file: &File, cause: &Cause) -> Result<Report> {
-    let path = file.file.display();
-    let bytes = std::fs::read(&file.file).map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
-    let name = file.file.file_name().map(|name| name.to_string_lossy().into_owned());
-    let sheets = read_in_child(name.unwrap_or_default(), bytes, file.order.sheet.clone()).await?;
-    let sheets = sheets.map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
-    let mut change = Change::begin(site, cause).await?;
-    let sheets = import(&mut change, sheets, &file.order).await?;
-    change.commit().await?;
+/// A file that was read.
+pub struct Readable {
+    sheets: Vec<Sheet>,
+    order: Order,
+    json: bool,
+}
+
+impl File {
+    /// Reads the file; it may need no database then.
+    pub async fn read(self) -> Result<Readable> {
+        let path = self.file.display();
+        let bytes = std::fs::read(&self.file).map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
+        let name = self.file.file_name().map(|name| name.to_string_lossy().into_owned());
+        let sheets = read_in_child(name.unwrap_or_default(), bytes, self.order.sheet.clone()).await?;
+        let sheets = sheets.map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
+        Ok(Readable {
+            sheets,
+            order: self.order,
+            json: self.json,
+        })
+    }
+}
+
+/// Imports a file. Rows that can't be used are reported and left out.
+pub async fn run(site: &Site, file: Readable, cause: &Cause) -> Result<Report> {
+    let superseded = || Error::internal("another run has taken over an import that has but one");
+    let mut run = Run::begin(site, cause, None).await?.ok_or_else(superseded)?;
+    let imported = async {
+        let imported = import(&mut run, file.sheets, &file.order)
+            .await?
+            .ok_or_else(superseded)?;
+        let mut change = run.change().await?.ok_or_else(superseded)?;
+        run.show(&mut change, file.order.publish).await?;
+        change.commit().await?;
+        Ok(imported)
+    };
+    let imported: Result<_> = imported.await;
+    if imported.is_err() {
+        run.undo().await?;
+    }
     Ok(Report {
-        sheets,
+        sheets: imported?,
         published: file.order.publish,
         json: file.json,
     })
@@ -91,31 +123,24 @@ async fn read_in_child(name: String, bytes: Vec<u8>, sheet: Option<String>) -> R
         .map_err(Error::internal)
 }
 
-/// Makes quizzes of the sheets that have questions. All of a file is imported, or nothing.
-async fn import(change: &mut Change<'_>, sheets: Vec<Sheet>, order: &Order) -> Result<Vec<Imported>> {
-    let several = sheets.iter().filter(|sheet| !sheet.questions.is_empty()).count() > 1;
+/// Writes quizzes of the sheets that have questions; `run` shows them at its end. `None` once another run has taken over.
+async fn import(run: &mut Run<'_>, mut sheets: Vec<Sheet>, order: &Order) -> Result<Option<Vec<Imported>>> {
+    let plans = writing::plan(&mut sheets, &order.quiz, order.publish)?;
     let mut imported = Vec::new();
-    for Sheet { report, questions } in sheets {
+    for (Sheet { report, .. }, planned) in sheets.into_iter().zip(plans) {
         let mut quiz = None;
-        if !questions.is_empty() {
-            let title = if several {
-                format!("{}: {}", order.quiz, report.name)
-            } else {
-                order.quiz.clone()
-            };
-            let new = NewQuiz::titled(title, questions.len());
-            let id = make_quiz(change, &order.subject, new, questions).await?;
-            if order.publish {
-                author::publish_in(change, id).await?;
+        if let Some(planned) = planned {
+            quiz = run.write(planned, &order.subject).await?;
+            if quiz.is_none() {
+                return Ok(None);
             }
-            quiz = Some(id);
         }
         imported.push(Imported { report, quiz });
     }
-    Ok(imported)
+    Ok(Some(imported))
 }
 
-/// Makes a draft of imported questions.
+/// Makes a draft of imported questions, in the change's transaction.
 pub(crate) async fn make_quiz(
     change: &Change<'_>,
     subject: &str,
@@ -124,7 +149,11 @@ pub(crate) async fn make_quiz(
 ) -> Result<QuizId> {
     let questions: Vec<_> = questions.into_iter().map(NewQuestion::from).collect();
     let subject = author::subject(change, subject, change.now()).await?;
-    let became = serde_json::json!({"title": quiz.title, "questions": questions.len()});
+    let became = serde_json::json!({
+        "title": quiz.title,
+        "questions": questions.len(),
+        "subject": subject.encode(),
+    });
     let quiz = author::draft(change, subject, quiz, &questions, change.now()).await?;
     let imported = Entry::of(Action::QuizImported, quiz.encode()).became(became);
     change.audit(imported).await?;
@@ -147,7 +176,7 @@ impl From<Question> for NewQuestion {
 impl Report {
     /// Whether every row was imported or knowingly skipped.
     pub fn is_clean(&self) -> bool {
-        self.sheets.iter().all(|sheet| sheet.report.errors.is_empty())
+        !self.sheets.iter().any(|sheet| sheet.report.has_errors())
     }
 }
 
@@ -168,6 +197,13 @@ impl fmt::Display for Report {
             }
             for problem in &report.warnings {
                 writeln!(f, "  warning {:<5} {}: {}", problem.cell, problem.code, problem.message)?;
+            }
+            let kept = report.errors.len() + report.warnings.len();
+            if report.findings() > kept {
+                writeln!(f, "  and {} more:", report.findings() - kept)?;
+                for (code, count) in report.counts() {
+                    writeln!(f, "    {code}: {count} in all")?;
+                }
             }
             if let Some(quiz) = quiz {
                 let state = if self.published { "published" } else { "a draft" };

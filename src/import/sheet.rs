@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::text::is_unsafe;
+
 mod delimited;
 mod xlsx;
 
@@ -15,6 +17,9 @@ pub(super) const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
 pub(super) const MAX_SHEETS: usize = 50;
 /// The most filled rows under a sheet's header.
 pub(super) const MAX_ROWS: usize = 5_000;
+
+/// The most characters of a sheet's name that are shown.
+const MAX_NAME: usize = 100;
 
 /// One sheet: its name and its filled rows from top to bottom.
 #[derive(Debug)]
@@ -76,20 +81,32 @@ pub(crate) enum Unreadable {
 /// The content decides what a file is; the name only settles that plain text is meant as CSV, and
 /// gives a CSV sheet its name. With `only`, no other sheet is read.
 pub(super) fn open(file_name: &str, bytes: &[u8], only: Option<&str>) -> Result<Vec<Grid>, Unreadable> {
+    let Some(name) = text_file(file_name, bytes)? else {
+        return xlsx::grids(bytes, only);
+    };
+    choose(vec![name.to_owned()], only)?;
+    Ok(vec![delimited::grid(name, bytes)?])
+}
+
+/// Refuses what is no file of a kind that [`open`] reads.
+pub(super) fn check(file_name: &str, bytes: &[u8]) -> Result<(), Unreadable> {
+    text_file(file_name, bytes).map(drop)
+}
+
+/// The name of a text file's only sheet; nothing for a workbook.
+fn text_file<'a>(file_name: &'a str, bytes: &[u8]) -> Result<Option<&'a str>, Unreadable> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err(Unreadable::FileTooLarge);
     }
     if bytes.starts_with(b"PK\x03\x04") {
-        return xlsx::grids(bytes, only);
+        return Ok(None);
     }
     if bytes.starts_with(b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1") {
         return Err(locked_or_old(bytes));
     }
-    let Some(name) = delimited::sheet_name(file_name) else {
-        return Err(Unreadable::NotASpreadsheet);
-    };
-    choose(vec![name.to_owned()], only)?;
-    Ok(vec![delimited::grid(name, bytes)?])
+    delimited::sheet_name(file_name)
+        .map(Some)
+        .ok_or(Unreadable::NotASpreadsheet)
 }
 
 /// A password turns a workbook into the container that Excel used before 2007, with the name of the encrypted package
@@ -110,14 +127,20 @@ fn choose(there: Vec<String>, only: Option<&str>) -> Result<Vec<String>, Unreada
         Some(requested) if there.iter().any(|name| name == requested) => Ok(vec![requested.to_owned()]),
         Some(requested) => Err(Unreadable::NoSuchSheet {
             requested: requested.to_owned(),
-            there,
+            there: there.iter().map(|name| shown(name)).collect(),
         }),
     }
 }
 
+/// The name of a sheet as reports and titles show it. A spreadsheet program allows 31 characters; a file may claim more.
+fn shown(name: &str) -> String {
+    let typed = |c: &char| !is_unsafe(*c) && !c.is_control();
+    name.chars().filter(typed).take(MAX_NAME).collect()
+}
+
 impl Grid {
     fn new(name: &str, rows: Vec<Row>) -> Result<Grid, Unreadable> {
-        let name = name.to_owned();
+        let name = shown(name);
         if rows.len() > MAX_ROWS + 1 {
             return Err(Unreadable::TooManyRows { sheet: name });
         }

@@ -71,6 +71,13 @@ struct Listener {
     slot: Arc<Slot>,
 }
 
+/// What a listener is shown of a board.
+#[derive(PartialEq, Eq)]
+pub(super) struct Shown {
+    total: Option<u64>,
+    entries: Vec<RankedEntry>,
+}
+
 /// The last state sent to a listener.
 #[derive(PartialEq, Eq)]
 pub(super) enum Sent {
@@ -78,7 +85,7 @@ pub(super) enum Sent {
     Nothing,
     /// That the index is away.
     Stale,
-    Entries(Vec<RankedEntry>),
+    State(Shown),
 }
 
 /// The new state of a listener, as a tick has found it.
@@ -127,6 +134,13 @@ impl Watched {
             Self::Student(student) => Question::Around(student.0, 0, 0),
             Self::Top(n) => Question::After(None, n),
         }
+    }
+
+    /// What a listener is shown of an answer, and told of when it changes. The number of students is a part of the top of
+    /// the board; of one student's standing it is not, or each newcomer would wake every listener.
+    pub(super) fn shown(self, total: u64, entries: Vec<RankedEntry>) -> Shown {
+        let total = matches!(self, Self::Top(_)).then_some(total);
+        Shown { total, entries }
     }
 }
 
@@ -287,14 +301,16 @@ impl Audience {
             let Some(listener) = listeners.all.get_mut(&id) else {
                 continue;
             };
+            let shown = listener.watched.shown(answer.total, answer.entries.clone());
             let overtaken_by = match (&listener.sent, listener.watched, &answer.entries[..]) {
-                (Sent::Entries(sent), ..) if *sent == answer.entries => continue,
-                (Sent::Entries(sent), Watched::Student(_), [entry]) => sent
+                (Sent::State(sent), ..) if *sent == shown => continue,
+                (Sent::State(sent), Watched::Student(_), [entry]) => sent
+                    .entries
                     .first()
                     .map_or_else(Vec::new, |sent| overtaking(&moves, &sent.standing, &entry.standing)),
                 _ => Vec::new(),
             };
-            listener.sent = Sent::Entries(answer.entries.clone());
+            listener.sent = Sent::State(shown);
             moved.push(Moved {
                 listener: id,
                 answer,

@@ -15,7 +15,7 @@ use futures_util::Stream;
 pub use super::audience::{Snapshot, Watched};
 use super::{
     Boards,
-    audience::{Audience, Moved, Sent, Subscription},
+    audience::{Audience, Moved, Sent, Shown, Subscription},
     row::{rows, student_of},
 };
 use crate::{
@@ -23,7 +23,6 @@ use crate::{
     error::Result,
     ranks::{
         board::{Board, Scope, Span, Window},
-        index::RankedEntry,
         question::Answer,
     },
 };
@@ -58,13 +57,13 @@ pub fn follow(boards: Arc<Boards>, followed: Followed, watched: Watched) -> impl
             let subscription = listen(&boards, board, watched);
             // Boxed, so that the state of the query is not kept for the life of the stream.
             let snapshot = Box::pin(present(&boards, &subscription)).await?;
-            let mut last = Shown::of(&snapshot);
+            let mut last = Yielded::of(watched, &snapshot);
             yield snapshot;
             loop {
                 tokio::select! {
                     snapshot = subscription.slot.take() => {
                         if last.precedes(&snapshot) {
-                            last = Shown::of(&snapshot);
+                            last = Yielded::of(watched, &snapshot);
                             yield snapshot;
                         } else if last.is_ahead_of(&snapshot) {
                             subscription.resend();
@@ -85,32 +84,41 @@ pub fn follow(boards: Arc<Boards>, followed: Followed, watched: Watched) -> impl
 }
 
 /// The last snapshot that a stream has yielded.
-struct Shown {
+struct Yielded {
+    watched: Watched,
     as_of: Time,
     stale: bool,
-    entries: Vec<RankedEntry>,
+    shown: Shown,
 }
 
-impl Shown {
-    fn of(snapshot: &Snapshot) -> Self {
+impl Yielded {
+    fn of(watched: Watched, snapshot: &Snapshot) -> Self {
         Self {
+            watched,
             as_of: snapshot.as_of,
             stale: snapshot.stale,
-            entries: snapshot.rows.iter().map(|row| row.entry).collect(),
+            shown: shown(watched, snapshot),
         }
     }
 
     /// The first tick may repeat what the listener has just read itself, or be older.
     fn precedes(&self, next: &Snapshot) -> bool {
-        let moved = || !next.rows.iter().map(|row| &row.entry).eq(&self.entries);
-        next.stale || self.stale || (next.as_of >= self.as_of && moved())
+        next.stale || self.stale || (next.as_of >= self.as_of && self.differs_from(next))
     }
 
     /// A tick may be exact up to an earlier time than the listener's own read, and still contain changes that the read
     /// did not.
     fn is_ahead_of(&self, next: &Snapshot) -> bool {
-        next.as_of < self.as_of && !next.rows.iter().map(|row| &row.entry).eq(&self.entries)
+        next.as_of < self.as_of && self.differs_from(next)
     }
+
+    fn differs_from(&self, next: &Snapshot) -> bool {
+        shown(self.watched, next) != self.shown
+    }
+}
+
+fn shown(watched: Watched, snapshot: &Snapshot) -> Shown {
+    watched.shown(snapshot.total, snapshot.rows.iter().map(|row| row.entry).collect())
 }
 
 /// The state that a new listener finds.
@@ -130,7 +138,7 @@ async fn present(boards: &Boards, subscription: &Subscription) -> Result<Snapsho
         .of(parts.db.read(), entries.iter().map(student_of))
         .await?;
     let rows = rows(&entries, &profiles);
-    subscription.record_sent(Sent::Entries(entries));
+    subscription.record_sent(Sent::State(subscription.watched.shown(total, entries)));
     Ok(Snapshot {
         board: audience.board,
         as_of,

@@ -1,102 +1,116 @@
 //! The boards' part of a submit: the student's best ranked results and the standings summed from them.
 //!
-//! A standing is the sum, over quizzes, of the student's best ranked result in the window. It was reached when that sum
-//! last changed: at the newest `moved_at` of its bests, or, while every result was worth nothing, at the first of them.
+//! A standing is the sum, over quizzes, of the student's best ranked result in the window; results whose points are
+//! still hidden from their student are on no board. It was reached when that sum last changed: at the newest `moved_at`
+//! of its bests, or, while every result was worth nothing, at the first of them.
 
 use chrono_tz::Tz;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, FromQueryResult, Value};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, FromQueryResult, Statement, Value};
 use uuid::Uuid;
 
 use crate::{
     clock::Time,
-    db::sql,
     entity::best,
     error::Result,
     id::{QuizId, SubjectId, UserId},
-    ranks::board::Window,
-    ranks::question::Changed,
+    ranks::{board::Window, question::Changed},
 };
 
-/// A ranked result.
+/// Whose results of which quiz.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ranked {
+pub(crate) struct Taken {
     pub student: UserId,
     pub quiz: QuizId,
     pub subject: SubjectId,
-    pub score: i64,
-    pub at: Time,
 }
 
-/// Counts a result: improves the student's best of the quiz in the four windows, and the twelve standings that follow
-/// from them. Two statements. Returns the standings that have changed.
+/// Counts a ranked result: improves the student's best of the quiz in the four windows, and the twelve standings that
+/// follow from them. Two statements. Returns the standings that have changed.
 pub(crate) async fn count(
     conn: &impl ConnectionTrait,
-    result: &Ranked,
+    of: &Taken,
+    score: i64,
+    at: Time,
     windows: [Window; 4],
     version: i64,
 ) -> Result<Vec<Changed>> {
-    let windows = windows.map(Window::key);
-    improve_bests(conn, result, &windows).await?;
-    sum_up(conn, result, &windows, version).await
-}
-
-/// Recounts a changed result: the student's best of the quiz in the result's four windows, and the standings derived
-/// from them. Returns the changed standings.
-pub(crate) async fn recount(
-    conn: &impl ConnectionTrait,
-    result: &Ranked,
-    windows: [Window; 4],
-    zone: Tz,
-    version: i64,
-) -> Result<Vec<Changed>> {
-    for window in windows {
-        // As if the results had come one after the other: the best is the first of those that are worth the most, and
-        // it moved nothing only if it was the very first and worth nothing.
-        let update = sql(
-            conn,
-            "UPDATE bests SET score = best.score, achieved_at = best.submitted_at, \
-               moved_at = CASE WHEN best.score = 0 AND best.is_first THEN NULL ELSE best.submitted_at END \
-             FROM (SELECT score, submitted_at, submitted_at = MIN(submitted_at) OVER () AS is_first FROM results \
-                   WHERE student_id = $1 AND quiz_id = $2 AND ranked AND submitted_at >= $4 AND submitted_at < $5 \
-                   ORDER BY score DESC, submitted_at LIMIT 1) AS best \
-             WHERE student_id = $1 AND quiz_id = $2 AND window_key = $3",
-            [
-                result.student.into(),
-                result.quiz.into(),
-                window.key().into(),
-                window.starts_at(zone).unwrap_or(Time(i64::MIN)).into(),
-                window.ends_at(zone).unwrap_or(Time(i64::MAX)).into(),
-            ],
-        );
-        conn.execute_raw(update).await?;
-    }
-    sum_up(conn, result, &windows.map(Window::key), version).await
-}
-
-async fn improve_bests(conn: &impl ConnectionTrait, result: &Ranked, windows: &[String; 4]) -> Result<()> {
-    let row = |window: &String| best::ActiveModel {
-        student_id: Set(result.student),
-        window_key: Set(window.clone()),
-        quiz_id: Set(result.quiz),
-        score: Set(result.score),
-        achieved_at: Set(result.at),
-        moved_at: Set((result.score != 0).then_some(result.at)),
+    let row = |window: &Window| best::ActiveModel {
+        student_id: Set(of.student),
+        window_key: Set(window.key()),
+        quiz_id: Set(of.quiz),
+        score: Set(score),
+        achieved_at: Set(at),
+        moved_at: Set((score != 0).then_some(at)),
     };
     best::Entity::improve(windows.iter().map(row))
         .exec_without_returning(conn)
         .await?;
-    Ok(())
+    sum_up(conn, of, &windows, version).await
 }
 
-async fn sum_up(
+/// Recounts results that have changed, or that boards did not have: the student's best of the quiz in each window, and
+/// the standings derived from them. Two statements. Returns the changed standings.
+pub(crate) async fn recount(
     conn: &impl ConnectionTrait,
-    result: &Ranked,
-    windows: &[String; 4],
+    of: &Taken,
+    windows: &[Window],
+    zone: Tz,
     version: i64,
 ) -> Result<Vec<Changed>> {
-    let [all, month, week, day] = windows.each_ref().map(|key| Value::from(key.clone()));
-    let insert = sql(
-        conn,
+    let mut values: Vec<Value> = vec![of.student.into(), of.quiz.into()];
+    let mut rows = Vec::with_capacity(windows.len());
+    for window in windows {
+        let n = values.len();
+        rows.push(format!(
+            "SELECT ${} AS window_key, ${} AS starts_at, ${} AS ends_at",
+            n + 1,
+            n + 2,
+            n + 3
+        ));
+        values.extend([
+            window.key().into(),
+            window.starts_at(zone).unwrap_or(Time(i64::MIN)).into(),
+            window.ends_at(zone).unwrap_or(Time(i64::MAX)).into(),
+        ]);
+    }
+    // As if the results had come one after the other: the best is the first of those that are worth the most, and it
+    // moved nothing only if it was the very first and worth nothing.
+    let insert = format!(
+        "INSERT INTO bests (student_id, window_key, quiz_id, score, achieved_at, moved_at) \
+         SELECT best.student_id, best.window_key, best.quiz_id, best.score, best.submitted_at, \
+                CASE WHEN best.score = 0 AND best.submitted_at = best.first_at THEN NULL ELSE best.submitted_at END \
+         FROM (SELECT r.student_id, r.quiz_id, w.window_key, r.score, r.submitted_at, \
+                      MIN(r.submitted_at) OVER (PARTITION BY w.window_key) AS first_at, \
+                      ROW_NUMBER() OVER (PARTITION BY w.window_key ORDER BY r.score DESC, r.submitted_at) AS place \
+               FROM results r \
+               JOIN ({}) AS w ON r.submitted_at >= w.starts_at AND r.submitted_at < w.ends_at \
+               WHERE r.student_id = $1 AND r.quiz_id = $2 AND r.ranked AND r.visibility <> 'HIDDEN') AS best \
+         WHERE best.place = 1 \
+         ON CONFLICT (student_id, window_key, quiz_id) DO UPDATE \
+         SET score = excluded.score, achieved_at = excluded.achieved_at, moved_at = excluded.moved_at",
+        rows.join(" UNION ALL ")
+    );
+    conn.execute_raw(Statement::from_sql_and_values(
+        conn.get_database_backend(),
+        insert,
+        values,
+    ))
+    .await?;
+    sum_up(conn, of, windows, version).await
+}
+
+async fn sum_up(conn: &impl ConnectionTrait, of: &Taken, windows: &[Window], version: i64) -> Result<Vec<Changed>> {
+    let mut values: Vec<Value> = vec![
+        of.student.into(),
+        version.into(),
+        Uuid::nil().into(),
+        of.subject.into(),
+        of.quiz.into(),
+    ];
+    let first = values.len() + 1;
+    values.extend(windows.iter().map(|window| Value::from(window.key())));
+    let keys: Vec<_> = (first..=values.len()).map(|n| format!("${n}")).collect();
+    let insert = format!(
         "INSERT INTO standings (scope_id, window_key, student_id, score, reached_at, version) \
          SELECT scope.id, b.window_key, b.student_id, CAST(SUM(b.score) AS BIGINT), \
                 COALESCE(MAX(b.moved_at), MIN(b.achieved_at)), $2 \
@@ -104,23 +118,14 @@ async fn sum_up(
          JOIN quizzes q ON q.id = b.quiz_id \
          JOIN (SELECT $3 AS id UNION ALL SELECT $4 UNION ALL SELECT $5) AS scope \
            ON scope.id = $3 OR scope.id = q.subject_id OR scope.id = b.quiz_id \
-         WHERE b.student_id = $1 AND b.window_key IN ($6, $7, $8, $9) \
+         WHERE b.student_id = $1 AND b.window_key IN ({}) \
          GROUP BY scope.id, b.window_key, b.student_id \
          ON CONFLICT (scope_id, window_key, student_id) DO UPDATE \
          SET score = excluded.score, reached_at = excluded.reached_at, version = excluded.version \
          WHERE standings.score <> excluded.score OR standings.reached_at <> excluded.reached_at \
          RETURNING scope_id, window_key, score, reached_at",
-        [
-            result.student.into(),
-            version.into(),
-            Uuid::nil().into(),
-            result.subject.into(),
-            result.quiz.into(),
-            all,
-            month,
-            week,
-            day,
-        ],
+        keys.join(", ")
     );
+    let insert = Statement::from_sql_and_values(conn.get_database_backend(), insert, values);
     Ok(Changed::find_by_statement(insert).all(conn).await?)
 }

@@ -5,27 +5,29 @@ use std::{sync::LazyLock, time::Duration};
 use redis::{Pipeline, Script};
 use uuid::Uuid;
 
-use super::{Budget, Key, Rate, Who};
-use crate::{
-    clock::Time,
-    error::{Error, Result},
-    fleet::Fleet,
-};
+use super::{Budget, Key, Rate};
+use crate::{clock::Time, error::Result, fleet::Fleet};
 
 const RESERVE: &str = include_str!("shared/reserve.lua");
-const REQUEST: &str = include_str!("shared/request.lua");
+const FLOW: &str = include_str!("shared/flow.lua");
 
 static HASHES: LazyLock<[String; 2]> =
-    LazyLock::new(|| [RESERVE, REQUEST].map(|script| Script::new(script).get_hash().to_owned()));
+    LazyLock::new(|| [RESERVE, FLOW].map(|script| Script::new(script).get_hash().to_owned()));
 
 /// The scripts that Redis must have loaded before anything is counted.
 pub(crate) fn scripts() -> impl Iterator<Item = &'static str> {
-    [RESERVE, REQUEST].into_iter()
+    [RESERVE, FLOW].into_iter()
 }
 
-/// Counts one use and returns what it is called, or how long to wait.
-pub(crate) async fn reserve(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Result<Result<String, Duration>> {
-    let this = Uuid::new_v4().to_string();
+/// Counts one use, once by its name, and returns what it is called, or how long to wait.
+pub(crate) async fn reserve(
+    fleet: &Fleet,
+    key: Key,
+    this: Option<&str>,
+    rate: Rate,
+    now: Time,
+) -> Result<Result<String, Duration>> {
+    let this = this.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
     let mut commands = Pipeline::new();
     let call = commands.cmd("EVALSHA").arg(&HASHES[0]).arg(1).arg(name(fleet, key));
     call.arg(now.0)
@@ -60,23 +62,20 @@ pub(crate) async fn budget(fleet: &Fleet, key: Key, rate: Rate, now: Time) -> Re
     })
 }
 
-/// Counts one request.
-pub(crate) async fn request(fleet: &Fleet, who: Who, rate: Rate, now: Time) -> Result<Result<Budget>> {
+/// Counts one use at a smooth rate, or says how long to wait.
+pub(crate) async fn flow(fleet: &Fleet, (limit, who): Key, rate: Rate, now: Time) -> Result<Result<Budget, Duration>> {
     let mut commands = Pipeline::new();
-    let name = fleet.key(&format!("requests:{who}"));
+    let name = fleet.key(&format!("{}:{who}", limit.name()));
     let call = commands.cmd("EVALSHA").arg(&HASHES[1]).arg(1).arg(name);
     let all = micros(rate.per);
     call.arg(now.0).arg((all / rate.uses as u64).max(1)).arg(all);
     let ((left, time),): ((i64, u64),) = fleet.run(&commands).await?;
     let time = Duration::from_micros(time);
-    Ok(match usize::try_from(left) {
-        Ok(remaining) => Ok(Budget {
-            rate,
-            remaining,
-            reset_at: now + time,
-        }),
-        Err(_) => Err(Error::RateLimited(time)),
-    })
+    Ok(usize::try_from(left).map_err(|_| time).map(|remaining| Budget {
+        rate,
+        remaining,
+        reset_at: now + time,
+    }))
 }
 
 fn name(fleet: &Fleet, (limit, who): Key) -> String {

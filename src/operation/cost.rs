@@ -3,10 +3,10 @@
 //! The library's parser recurses at each bracket; its validators walk a fragment each time it is spread. [`scan`] and
 //! [`measure`] refuse documents that would overload either.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, convert::Infallible};
 
 use async_graphql::{
-    Name, Pos, Positioned, ServerError, Value,
+    Name, Pos, Positioned, ServerError, Value, Variables,
     parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet},
 };
 use confique::Config;
@@ -23,7 +23,7 @@ pub struct Bounds {
     /// Fields below each other in one operation.
     #[config(env = "MARMALADE_MAX_DEPTH", default = 16)]
     pub depth: usize,
-    /// Fields of one operation, those of lists by what a page may hold.
+    /// Fields that one operation may return; see docs/errors.md for how they are counted.
     #[config(env = "MARMALADE_MAX_COMPLEXITY", default = 20_000)]
     pub complexity: usize,
     /// Aliases of one operation.
@@ -91,7 +91,7 @@ pub(crate) fn scan(document: &str, bounds: &Bounds) -> Result<(), Error> {
                 1
             }
             b'"' if rest.starts_with(b"\"\"\"") => block_string(rest)?,
-            b'"' => string(rest)?,
+            b'"' => string(rest),
             b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
                 let rest = rest[1..].iter();
                 1 + rest
@@ -113,20 +113,15 @@ pub(crate) fn scan(document: &str, bounds: &Bounds) -> Result<(), Error> {
     Ok(())
 }
 
-/// The length of a string. NUL can be stored nowhere; the parser sees to other escapes.
-fn string(rest: &[u8]) -> Result<usize, Error> {
+/// The length of a string. The parser sees to escapes.
+fn string(rest: &[u8]) -> usize {
     let mut at = 1;
     loop {
         match rest.get(at) {
-            Some(b'"') => return Ok(at + 1),
-            Some(b'\\') if rest[at..].starts_with(b"\\u0000") => {
-                return Err(Error::BadInput(
-                    "A string of the document holds the character NUL.".into(),
-                ));
-            }
+            Some(b'"') => return at + 1,
             Some(b'\\') => at += 2,
             // The parser will say so; what follows is counted all the same.
-            Some(b'\r' | b'\n') | None => return Ok(at.min(rest.len())),
+            Some(b'\r' | b'\n') | None => return at.min(rest.len()),
             Some(_) => at += 1,
         }
     }
@@ -224,6 +219,12 @@ struct Walk<'d> {
 impl<'d> Walk<'d> {
     fn operation(&mut self, operation: &'d OperationDefinition) -> Result<Size, ServerError> {
         let mut size = self.selections(&operation.selection_set, 0)?;
+        for variable in &operation.variable_definitions {
+            let (name, default) = (&variable.node.name, &variable.node.default_value);
+            if default.as_ref().is_some_and(|default| holds_nul(&default.node)) {
+                return Err(nul("variable", &name.node, name.pos));
+            }
+        }
         let of_variables: usize = operation
             .variable_definitions
             .iter()
@@ -255,6 +256,14 @@ impl<'d> Walk<'d> {
     }
 
     fn field(&mut self, field: &'d Field, level: usize) -> Result<Size, ServerError> {
+        let of_directives = field.directives.iter().flat_map(|directive| &directive.node.arguments);
+        for (name, value) in field.arguments.iter().chain(of_directives) {
+            // Variables in it are looked at by themselves.
+            let literal = value.node.clone().into_const_with(|_| Ok::<_, Infallible>(Value::Null));
+            if literal.is_ok_and(|literal| holds_nul(&literal)) {
+                return Err(nul("argument", &name.node, value.pos));
+            }
+        }
         let mut size = if field.selection_set.node.items.is_empty() {
             Size::default()
         } else {
@@ -307,12 +316,28 @@ fn count(of: usize) -> u64 {
     u64::try_from(of).unwrap_or(u64::MAX)
 }
 
-/// Whether a value holds the one character that no database stores.
-pub(crate) fn holds_nul(value: &Value) -> bool {
+/// Refuses a value with the one character that PostgreSQL can't store: the same on both databases, for every string.
+pub(crate) fn refuse_nul(variables: &Variables) -> Result<(), ServerError> {
+    match variables.iter().find(|(_, value)| holds_nul(value)) {
+        Some((name, _)) => Err(nul("variable", name, None)),
+        None => Ok(()),
+    }
+}
+
+fn nul(what: &str, name: &Name, at: impl Into<Option<Pos>>) -> ServerError {
+    let message = format!("The {what} `{name}` holds the character NUL (U+0000). Send the text without it.");
+    let mut error = crate::operation::error::of_request(Error::BadInput(message));
+    error.locations.extend(at.into());
+    error
+}
+
+fn holds_nul(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\0'),
         Value::List(items) => items.iter().any(holds_nul),
-        Value::Object(fields) => fields.values().any(holds_nul),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || holds_nul(value)),
         _ => false,
     }
 }
@@ -341,6 +366,10 @@ mod tests {
             format!("{{ a(b: [\"\"\"x\" {}", "[".repeat(100_000)),
             "{ a(b: \"\\ud800\") }".into(),
             "{ a(b: \"\\u0000\") }".into(),
+            "{ a(b: \"x\0\") }".into(),
+            "{ a(b: [{c: \"\"\"x\0\"\"\"}]) }".into(),
+            "{ a @b(c: \"\0\") }".into(),
+            "query($a: String = \"\0\") { a(b: $a) }".into(),
             "{ a(b: 1e999) }".into(),
             "{ a(b: -9e99999999) }".into(),
         ] {

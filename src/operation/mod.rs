@@ -9,15 +9,15 @@ use async_graphql::{
     parser::types::{OperationType, Selection},
 };
 
+use self::persisted::Operations;
 pub use self::persisted::Settings;
-use self::{cost::holds_nul, persisted::Operations};
 use crate::{auth::Viewer, error::Error, operation::error::of_request};
 
 /// A request that may run. Only [`admit`] makes one.
 pub struct Admitted {
     request: Request,
     kind: OperationType,
-    field: String,
+    fields: Vec<String>,
 }
 
 impl Admitted {
@@ -28,7 +28,12 @@ impl Admitted {
 
     /// The first field at its root, as the schema names it; for metrics.
     pub fn field(&self) -> &str {
-        &self.field
+        self.fields.first().map_or("fragment", String::as_str)
+    }
+
+    /// Whether its root has these fields alone, not by a fragment.
+    pub fn has_only(&self, fields: &[&str]) -> bool {
+        self.fields.iter().all(|field| fields.contains(&field.as_str()))
     }
 
     /// The request, its document read.
@@ -46,11 +51,7 @@ pub async fn admit(
     let staff = viewer.is_some_and(|viewer| viewer.role().is_staff());
     let learn = operations.resolve(&mut request, staff).await.map_err(of_request)?;
     cost::scan(&request.query, &operations.bounds).map_err(of_request)?;
-    if request.variables.iter().any(|(_, value)| holds_nul(value)) {
-        return Err(of_request(Error::BadInput(
-            "A variable holds the character NUL.".into(),
-        )));
-    }
+    cost::refuse_nul(&request.variables)?;
     let name = request.operation_name.clone();
     let document = request.parsed_query()?;
     let asks = cost::measure(document, &operations.bounds)?;
@@ -71,20 +72,14 @@ pub async fn admit(
         },
     };
     let kind = operation.1.node.ty;
-    let field = match operation
-        .1
-        .node
-        .selection_set
-        .node
-        .items
-        .first()
-        .map(|first| &first.node)
-    {
-        Some(Selection::Field(field)) => field.node.name.node.to_string(),
+    let fields = operation.1.node.selection_set.node.items.iter();
+    let fields = fields.map(|selection| match &selection.node {
+        Selection::Field(field) => field.node.name.node.to_string(),
         _ => "fragment".to_owned(),
-    };
+    });
+    let fields = fields.collect();
     if let Some(hash) = learn {
         operations.learn(hash, &request.query).await;
     }
-    Ok(Admitted { request, kind, field })
+    Ok(Admitted { request, kind, fields })
 }

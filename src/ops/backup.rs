@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 
 use crate::{
     config::Config,
-    db::{Db, sql},
+    db::{Db, Pooler, sql},
     error::{Error, Result},
     open,
     secret::Secret,
@@ -29,6 +29,7 @@ pub async fn backup(config: &Config, file: &Path) -> Result<()> {
             database.display()
         )));
     }
+    needs_a_session(config)?;
     make_private(file)?;
     let written = match &config.database.url {
         Some(Secret(url)) => run_tool("pg_dump", url, &["--format=custom", "--no-owner", "--file"], file).await,
@@ -38,6 +39,17 @@ pub async fn backup(config: &Config, file: &Path) -> Result<()> {
         std::fs::remove_file(file).ok();
     }
     written
+}
+
+/// PostgreSQL's tools set a session up for themselves; a pooler would hand it to the servers as it is then.
+fn needs_a_session(config: &Config) -> Result<()> {
+    if config.database.url.is_some() && config.database.pooler == Pooler::Transaction {
+        return Err(refusal(
+            "PostgreSQL's tools can't work over a pooler in transaction mode: run this with the DATABASE_URL of PostgreSQL \
+             itself and without MARMALADE_DATABASE_POOLER",
+        ));
+    }
+    Ok(())
 }
 
 /// Makes an empty file that only this account of the machine can read: it is to hold hashes of passwords.
@@ -68,6 +80,7 @@ pub const ABOUT_REDIS: &str = "Redis was not looked at. It may hold boards of th
 /// Brings a backup into the configured database, which must hold nothing yet.
 pub async fn restore(config: &Config, file: &Path) -> Result<()> {
     if let Some(Secret(url)) = &config.database.url {
+        needs_a_session(config)?;
         let db = open::connect(config).await?;
         let empty = is_empty(&db).await?;
         db.close().await?;
@@ -105,10 +118,13 @@ pub async fn restore(config: &Config, file: &Path) -> Result<()> {
     let half = target.with_extension("half");
     std::fs::remove_file(&half).ok();
     make_private(&half)?;
-    std::fs::write(&half, head)
+    let restored = std::fs::write(&half, head)
         .and_then(|()| std::fs::File::open(&half)?.sync_all())
-        .and_then(|()| std::fs::rename(&half, &target))
-        .map_err(Error::internal)
+        .and_then(|()| std::fs::rename(&half, &target));
+    if restored.is_err() {
+        std::fs::remove_file(&half).ok();
+    }
+    restored.map_err(Error::internal)
 }
 
 #[derive(FromQueryResult)]

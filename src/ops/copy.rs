@@ -22,7 +22,8 @@ use std::{
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, QueryResult, Statement, TryGetable, Value,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, FromQueryResult, QueryResult,
+    Statement, TransactionTrait, TryGetable, Value,
 };
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -31,7 +32,9 @@ use crate::{
     config::Config,
     db::{self, Db, sql},
     error::{Error, Result},
+    open,
     secret::Secret,
+    site,
 };
 
 /// Advice on secrets for an operator who moves a site.
@@ -50,8 +53,19 @@ const NOT_COPIED: [&str; 6] = [
     "_sqlx_migrations",
 ];
 
-/// Tables whose rows expire and that no other table references: rows missing at the source are deleted at the target.
-const TRANSIENT: [&str; 3] = ["background_jobs", "links", "outbox"];
+/// Tables whose rows are purged or move, or are begun anew by whoever opens the database: rows missing at the source are deleted
+/// at the target. What references them is copied later.
+const TRANSIENT: [&str; 9] = [
+    "audit_head",
+    "background_jobs",
+    "links",
+    "outbox",
+    "refresh_tokens",
+    "registrations",
+    "sessions",
+    "unfinished_quizzes",
+    "withheld_rollups",
+];
 
 /// Rows of one statement, which takes at most 65,535 parameters.
 const ROWS_AT_ONCE: usize = 1000;
@@ -83,7 +97,6 @@ impl fmt::Display for Copied {
 }
 
 /// Copies an embedded database, that of `file` or of the data folder, into the PostgreSQL of `DATABASE_URL`.
-#[expect(clippy::disallowed_methods, reason = "no event or job follows from it")]
 pub async fn copy(config: &Config, file: Option<&Path>) -> Result<Vec<Copied>> {
     let Some(Secret(url)) = &config.database.url else {
         return Err(refusal(
@@ -97,17 +110,29 @@ pub async fn copy(config: &Config, file: Option<&Path>) -> Result<Vec<Copied>> {
         let folder = config.site.data_dir.display();
         return Err(refusal(format!("{folder} has no file `secret`. {ABOUT_SECRETS}")));
     }
-    let source = db::snapshot(file).await?;
+    open::check_settings(config)?;
+    let embedded = db::source(file).await?;
+    let outcome = copy_from(&embedded, file, config, url).await;
+    embedded.close().await?;
+    outcome
+}
+
+#[expect(clippy::disallowed_methods, reason = "no event or job follows from it")]
+async fn copy_from(embedded: &DatabaseConnection, file: &Path, config: &Config, url: &str) -> Result<Vec<Copied>> {
+    let source = embedded.begin().await?;
     must_have_our_migrations(&source, file).await?;
     must_have_no_old_jobs(&source).await?;
 
-    // One for the lock, two to migrate; the copy needs one.
-    let db = Db::postgres(url, 3, None).await?;
+    site::check_zone(&source, config.site.time_zone).await?;
+
+    // One for the lock, one for the copy.
+    let db = Db::pooled(url, config.database.pooler, 2, None).await?;
     let Some(alone) = db.server_lock(false).await? else {
         return Err(refusal("a server runs on the database of DATABASE_URL; stop it first"));
     };
-    db.migrate().await?;
+    // A copy that is refused leaves no tables behind either.
     let target = db.begin().await?;
+    db::migrate(&target).await?;
     let tables = tables(&source, &target).await?;
     let names: Vec<_> = tables.iter().map(|table| quoted(&table.name)).collect();
     // Nor may the command line write meanwhile.
@@ -125,6 +150,7 @@ pub async fn copy(config: &Config, file: Option<&Path>) -> Result<Vec<Copied>> {
     }
     drop(alone);
     db.close().await?;
+    source.rollback().await?;
     Ok(copied)
 }
 
@@ -403,7 +429,7 @@ impl Table {
             there = self.fingerprint(target).await?;
             if there.rows > here.rows && TRANSIENT.contains(&self.name.as_str()) {
                 removed = there.rows - here.rows;
-                let clear = format!("DELETE FROM {}", quoted(&self.name));
+                let clear = format!("TRUNCATE {} CASCADE", quoted(&self.name));
                 target.execute_unprepared(&clear).await?;
                 self.write(source, target).await?;
                 there = self.fingerprint(target).await?;
@@ -547,8 +573,10 @@ async fn must_be_empty_or_the_same_site(
     target: &DatabaseTransaction,
     tables: &[Table],
 ) -> Result<()> {
-    // Opening a database creates its `site` row.
-    let others = tables.iter().filter(|table| table.name != "site");
+    // Opening a database creates its `site` row, and begins its audit log.
+    let others = tables
+        .iter()
+        .filter(|table| !["site", "audit_head"].contains(&table.name.as_str()));
     let any: Vec<_> = others
         .map(|table| {
             format!(

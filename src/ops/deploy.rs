@@ -3,6 +3,7 @@
 
 use std::{fmt, net::IpAddr, path::Path};
 
+use ipnet::IpNet;
 use url::Url;
 
 use crate::{
@@ -12,9 +13,10 @@ use crate::{
     error::Result,
     fleet::Fleet,
     limit::{Limit, Limits},
+    operation::cost::Bounds,
     secret::Secret,
     telemetry::LogFormat,
-    text::url::{POSTGRES, REDIS, SMTP, is_local, password, server_url},
+    text::url::{POSTGRES, REDIS, SMTP, is_local, is_local_host, password, server_url},
 };
 
 /// The severity of a finding.
@@ -52,17 +54,23 @@ pub async fn check(config: &Config, db: &Db) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Unsafe settings of the database and Redis.
-pub async fn of_services(config: &Config, db: &Db) -> Result<Vec<Finding>> {
+/// Unsafe settings of the database and Redis. An embedded database may not be there yet.
+pub async fn of_services(config: &Config, db: impl Into<Option<&Db>>) -> Result<Vec<Finding>> {
+    let db = db.into();
     let mut findings = Vec::new();
     if let Some(Secret(url)) = &config.redis.url {
         findings.extend(of_redis(&Fleet::new(url, &config.redis.prefix, Vec::new())?).await);
     }
-    let pending = db.missing_migrations().await?;
+    let pending = match db {
+        Some(db) => db.missing_migrations().await?,
+        None => Db::all_migrations(),
+    };
     if pending > 0 {
         let message = format!("{pending} migrations are not applied yet; `serve` will apply them");
         findings.push(warning("marmalade migrate up", message));
-    } else if demo::is_present(db.read()).await? {
+    } else if let Some(db) = db
+        && demo::is_present(db.read()).await?
+    {
         let message = "the database holds demo accounts, whose passwords are public; use another database";
         findings.push(error("DATABASE_URL or MARMALADE_DATA_DIR", message));
     }
@@ -94,6 +102,7 @@ pub fn of_config(config: &Config) -> Vec<Finding> {
     mail(config, &mut findings);
     storage(config, &mut findings);
     limits(&config.limits, &mut findings);
+    bounds(&config.operations.bounds, &mut findings);
     if config.site.demo {
         let message = "an empty database would be filled with accounts whose passwords are public; set it to false";
         findings.push(error("MARMALADE_DEMO", message));
@@ -102,8 +111,9 @@ pub fn of_config(config: &Config) -> Vec<Finding> {
         let message = "/metrics is closed, so no alert can fire; set a token";
         findings.push(warning("MARMALADE_METRICS_TOKEN", message));
     }
-    if config.database.statement_timeout.is_zero() {
-        let message = "a statement may hold its connection for ever; 30000 is enough";
+    let shipped = Config::default().database.statement_timeout;
+    if config.database.statement_timeout.is_zero() || config.database.statement_timeout > LIFTED * shipped {
+        let message = "a statement may hold its connection for ever, or nearly; 30000 is enough";
         findings.push(warning("MARMALADE_STATEMENT_TIMEOUT_MS", message));
     }
     if config.telemetry.log_format == LogFormat::Text {
@@ -124,12 +134,19 @@ pub fn of_config(config: &Config) -> Vec<Finding> {
 
 fn addresses(config: &Config, findings: &mut Vec<Finding>) {
     let open = !config.server.listen.ip().is_loopback();
-    if config.site.mode == Mode::Development {
+    if let Some(exposed) = exposed_development(config) {
+        findings.push(exposed);
+    } else if config.site.mode == Mode::Development {
         let message = "development mode is for the own machine: cookies are not Secure, demo content loads";
         findings.push(error("MARMALADE_MODE", message));
     }
     let is_plain = |url: &str| Url::parse(url).is_ok_and(|url| url.scheme() == "http");
-    if is_plain(&config.site.url) {
+    if leads_here(&config.site.url) {
+        let url = &config.site.url;
+        let message =
+            format!("links in emails would lead to {url}, which is this machine; name the address of the site's pages");
+        findings.push(error("MARMALADE_SITE_URL", message));
+    } else if is_plain(&config.site.url) {
         let message = "links in emails, which are as good as passwords, lead to plain HTTP; begin it with https://";
         findings.push(error("MARMALADE_SITE_URL", message));
     }
@@ -140,14 +157,9 @@ fn addresses(config: &Config, findings: &mut Vec<Finding>) {
         let message = "only pages of the server's own origin can sign in; name the origin of the site";
         findings.push(warning("MARMALADE_ALLOWED_ORIGINS", message));
     }
-    if config
-        .server
-        .trusted_proxies
-        .iter()
-        .any(|network| network.prefix_len() == 0)
-    {
-        let message = "every client is trusted to state the address of a request, so limits per address are void; \
-                       name the proxies";
+    if are_too_many(&config.server.trusted_proxies) {
+        let message = "so much of the internet is trusted to state the address of a request that limits per address are \
+                       void; name the proxies";
         findings.push(error("MARMALADE_TRUSTED_PROXIES", message));
     } else if config.server.trusted_proxies.is_empty() && !is_public(config.server.listen.ip()) {
         let message = "behind a proxy all clients seem to have its address and share the limits of one; name the proxy";
@@ -158,6 +170,71 @@ fn addresses(config: &Config, findings: &mut Vec<Finding>) {
                        that speaks HTTPS";
         findings.push(warning("MARMALADE_LISTEN", message));
     }
+}
+
+/// Development mode where others reach it: at an address that is not this machine's alone, or behind a proxy.
+pub fn exposed_development(config: &Config) -> Option<Finding> {
+    if config.site.mode != Mode::Development {
+        return None;
+    }
+    let listen = config.server.listen;
+    let is_elsewhere = |url: &&String| {
+        let host = Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+        host.is_some_and(|host| !is_local_host(&host))
+    };
+    let mut urls = [&config.site.url].into_iter().chain(&config.server.allowed_origins);
+    let open_at = match listen.ip().to_canonical().is_loopback() {
+        true => urls.find(is_elsewhere)?.clone(),
+        false => listen.to_string(),
+    };
+    let message = format!(
+        "development mode at {open_at}, where others reach it: cookies may go unencrypted, /metrics and the schema are open, \
+         and anyone can sign in to the demo accounts; set it to production"
+    );
+    Some(error("MARMALADE_MODE", message))
+}
+
+/// Whether the networks together hold more public addresses than any proxies have: as many as a /8 of IPv4, or a /24 of IPv6.
+/// (The largest networks of proxies for hire have a /12 and a /29.)
+fn are_too_many(networks: &[IpNet]) -> bool {
+    let private: [IpNet; 9] = [
+        net([10, 0, 0, 0], 8),
+        net([100, 64, 0, 0], 10),
+        net([127, 0, 0, 0], 8),
+        net([169, 254, 0, 0], 16),
+        net([172, 16, 0, 0], 12),
+        net([192, 168, 0, 0], 16),
+        net([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
+        net([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
+        net([0, 0, 0, 0, 0, 0, 0, 1], 128),
+    ];
+    let (mut of_ipv4, mut of_ipv6) = (0_u128, 0_u128);
+    for network in IpNet::aggregate(&networks.to_vec()) {
+        if private.iter().any(|private| private.contains(&network)) {
+            continue;
+        }
+        let size = 1_u128.checked_shl(u32::from(network.max_prefix_len() - network.prefix_len()));
+        let sum = match network {
+            IpNet::V4(_) => &mut of_ipv4,
+            IpNet::V6(_) => &mut of_ipv6,
+        };
+        *sum = sum.saturating_add(size.unwrap_or(u128::MAX));
+    }
+    of_ipv4 >= 1 << 24 || of_ipv6 >= 1 << 104
+}
+
+fn net(address: impl Into<IpAddr>, prefix: u8) -> IpNet {
+    IpNet::new_assert(address.into(), prefix)
+}
+
+/// Whether a page's address is that of the machine itself, as it is without MARMALADE_SITE_URL.
+pub(crate) fn leads_here(url: &str) -> bool {
+    let is_any = |host: &str| {
+        host.trim_matches(['[', ']'])
+            .parse()
+            .is_ok_and(|ip: IpAddr| ip.is_unspecified())
+    };
+    Url::parse(url).is_ok_and(|url| is_local(&url) || url.host_str().is_some_and(is_any))
 }
 
 /// Whether the address is public.
@@ -292,16 +369,42 @@ fn says(url: &Url, name: &str, values: &[&str]) -> bool {
         .any(|(key, value)| key == name && values.contains(&&*value))
 }
 
-/// More than ten times a default is no longer tuning; for limits that stop password guessing it is an error.
+/// Bounds of one operation.
+fn bounds(bounds: &Bounds, findings: &mut Vec<Finding>) {
+    let shipped = Bounds::default();
+    for (about, now, then) in [
+        ("MARMALADE_MAX_TOKENS", bounds.tokens, shipped.tokens),
+        ("MARMALADE_MAX_DEPTH", bounds.depth, shipped.depth),
+        ("MARMALADE_MAX_COMPLEXITY", bounds.complexity, shipped.complexity),
+        ("MARMALADE_MAX_ALIASES", bounds.aliases, shipped.aliases),
+        ("MARMALADE_MAX_ROOT_FIELDS", bounds.root_fields, shipped.root_fields),
+        ("MARMALADE_MAX_DIRECTIVES", bounds.directives, shipped.directives),
+    ] {
+        if now > then.saturating_mul(LIFTED as usize) {
+            let message =
+                format!("{now} is over ten times the {then} that is shipped: one operation can occupy the server");
+            findings.push(warning(about, message));
+        }
+    }
+}
+
+/// More than this many times a default is no longer tuning.
+const LIFTED: u32 = 10;
+
+/// For limits that stop password guessing a lifted one is an error.
 fn limits(limits: &Limits, findings: &mut Vec<Finding>) {
     let shipped = Limits::default();
     for limit in Limit::ALL {
         let (now, then) = (limit.rate(limits), limit.rate(&shipped));
-        if now.per_hour() <= 10.0 * then.per_hour() {
+        if now.per_hour() <= f64::from(LIFTED) * then.per_hour() {
             continue;
         }
         findings.push(match limit {
-            Limit::SignInFailure | Limit::SignInFailureOfAddress => {
+            Limit::SignInFailure
+            | Limit::SignInFailureOfAddress
+            | Limit::SignInFailureOfAccount
+            | Limit::SlowedSignInOfAddress
+            | Limit::SlowedSignInOfAccount => {
                 let message = format!("{now} lets passwords be guessed; {then} is shipped");
                 error(limit.key(), message)
             }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use uuid::Uuid;
 
+use super::indexes;
 use crate::{
     app::App,
     audit,
@@ -13,8 +14,9 @@ use crate::{
     clock::Time,
     db::sql,
     entity::{
+        result::Visibility,
         rollup::{self, Kind},
-        standing,
+        standing, withheld_rollup,
     },
     error::Result,
     id::{AttemptId, QuizId, SubjectId, UserId},
@@ -35,6 +37,7 @@ struct Taken {
     blank_count: i32,
     ranked: bool,
     submitted_at: Time,
+    visibility: Visibility,
 }
 
 /// Attempts, right, wrong, blank, score and highest possible score.
@@ -45,11 +48,17 @@ impl Taken {
         let (right, wrong, blank) = (self.right_count, self.wrong_count, self.blank_count);
         [1, right.into(), wrong.into(), blank.into(), self.score, self.max_score]
     }
+
+    /// The quiz, if the roll-ups wait for its reviews.
+    fn withheld_of(&self) -> Option<QuizId> {
+        (self.visibility != Visibility::Full).then_some(self.quiz_id)
+    }
 }
 
 #[derive(FromQueryResult)]
 struct Marked {
     of_id: Uuid,
+    withheld_of: Option<QuizId>,
     student_id: UserId,
     attempts: i64,
     right_count: i64,
@@ -69,13 +78,35 @@ impl Marked {
 type StandingKey = (UserId, Uuid, String);
 type RollupKey = (UserId, Kind, Uuid, i32);
 
+/// Roll-ups, and by quiz what they lack until its reviews open.
+#[derive(Default)]
+struct Rollups {
+    shown: BTreeMap<RollupKey, Sums>,
+    withheld: BTreeMap<(QuizId, RollupKey), Sums>,
+}
+
+impl Rollups {
+    /// Adds a result: its attempt at once, the rest where it belongs.
+    fn add(&mut self, key: RollupKey, counts: Sums, withheld_of: Option<QuizId>) {
+        let add = |sums: &mut Sums, counts: Sums| sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        let shown = match withheld_of {
+            None => counts,
+            Some(quiz) => {
+                add(self.withheld.entry((quiz, key)).or_default(), counts);
+                [counts[0], 0, 0, 0, 0, 0]
+            }
+        };
+        add(self.shown.entry(key).or_default(), shown);
+    }
+}
+
 /// Every difference found, one line each; none if all agrees.
 pub async fn verify(app: &App) -> Result<Vec<String>> {
     let conn = app.db.write();
     let select = sql(
         conn,
         "SELECT r.attempt_id, r.student_id, r.quiz_id, q.subject_id, r.score, r.max_score, r.right_count, r.wrong_count, \
-                r.blank_count, r.ranked, r.submitted_at \
+                r.blank_count, r.ranked, r.submitted_at, r.visibility \
          FROM results r JOIN quizzes q ON q.id = r.quiz_id \
          ORDER BY r.student_id, r.submitted_at, r.attempt_id",
         [],
@@ -90,12 +121,20 @@ pub async fn verify(app: &App) -> Result<Vec<String>> {
         &stored_standings(conn).await?,
         &mut findings,
     );
-    let mut expected = rollups(app, &taken);
-    expected.extend(chapters(conn).await?);
-    compare("roll-up", &expected, &stored_rollups(conn).await?, &mut findings);
+    let (mut expected, stored) = (rollups(app, &taken), stored_rollups(conn).await?);
+    for row in answers(conn, "q.chapter_id").await? {
+        expected.add(
+            (row.student_id, Kind::Chapter, row.of_id, 0),
+            row.sums(),
+            row.withheld_of,
+        );
+    }
+    compare("roll-up", &expected.shown, &stored.shown, &mut findings);
+    compare("withheld roll-up", &expected.withheld, &stored.withheld, &mut findings);
     findings.extend(app.boards.ranks.differences(conn).await?);
+    findings.extend(indexes::differences(&app.db).await?);
     findings.extend(unused_indexes(app).await?);
-    findings.extend(audit::seal::check(&app.db, &app.keys).await?);
+    findings.extend(audit::check(&app.db, &app.keys).await?);
     Ok(findings)
 }
 
@@ -207,7 +246,8 @@ fn standings(app: &App, taken: &[Taken]) -> BTreeMap<StandingKey, (i64, Time)> {
     let mut bests: HashMap<(UserId, Uuid, String, QuizId), i64> = HashMap::new();
     let mut standings: BTreeMap<StandingKey, (i64, Time)> = BTreeMap::new();
     let mut moved: HashMap<StandingKey, bool> = HashMap::new();
-    for result in taken.iter().filter(|result| result.ranked) {
+    let on_boards = |result: &&Taken| result.ranked && result.visibility != Visibility::Hidden;
+    for result in taken.iter().filter(on_boards) {
         for window in Window::all_at(result.submitted_at, app.zone).map(Window::key) {
             for scope in [Uuid::nil(), result.subject_id.0, result.quiz_id.0] {
                 let key = (result.student_id, scope, window.clone());
@@ -238,8 +278,8 @@ fn standings(app: &App, taken: &[Taken]) -> BTreeMap<StandingKey, (i64, Time)> {
 }
 
 /// Recomputes the sums of results.
-fn rollups(app: &App, taken: &[Taken]) -> BTreeMap<RollupKey, Sums> {
-    let mut rollups: BTreeMap<RollupKey, Sums> = BTreeMap::new();
+fn rollups(app: &App, taken: &[Taken]) -> Rollups {
+    let mut rollups = Rollups::default();
     for result in taken {
         let counts = result.sums();
         let day = day_of(result.submitted_at, app.zone).to_epoch_days();
@@ -248,10 +288,7 @@ fn rollups(app: &App, taken: &[Taken]) -> BTreeMap<RollupKey, Sums> {
             (Kind::Subject, result.subject_id.0, 0),
             (Kind::Day, Uuid::nil(), day),
         ] {
-            let sums = rollups.entry((result.student_id, kind, of, day)).or_default();
-            for (sum, count) in sums.iter_mut().zip(counts) {
-                *sum += count;
-            }
+            rollups.add((result.student_id, kind, of, day), counts, result.withheld_of());
         }
     }
     rollups
@@ -259,8 +296,9 @@ fn rollups(app: &App, taken: &[Taken]) -> BTreeMap<RollupKey, Sums> {
 
 /// The points of the answers, summed by student and `of`.
 async fn answers(conn: &impl ConnectionTrait, of: &str) -> Result<Vec<Marked>> {
+    let withheld_of = "CASE WHEN r.visibility <> 'FULL' THEN r.quiz_id END";
     let select = format!(
-        "SELECT {of} AS of_id, r.student_id, CAST(COUNT(DISTINCT r.attempt_id) AS BIGINT) AS attempts, \
+        "SELECT {of} AS of_id, r.student_id, {withheld_of} AS withheld_of, CAST(COUNT(DISTINCT r.attempt_id) AS BIGINT) AS attempts, \
            CAST(SUM(CASE WHEN a.choice_id = c.id THEN 1 ELSE 0 END) AS BIGINT) AS right_count, \
            CAST(SUM(CASE WHEN a.choice_id <> c.id THEN 1 ELSE 0 END) AS BIGINT) AS wrong_count, \
            CAST(SUM(CASE WHEN a.choice_id IS NULL THEN 1 ELSE 0 END) AS BIGINT) AS blank_count, \
@@ -273,7 +311,7 @@ async fn answers(conn: &impl ConnectionTrait, of: &str) -> Result<Vec<Marked>> {
          JOIN questions q ON q.revision_id = v.id \
          JOIN choices c ON c.question_id = q.id AND c.position = {} \
          LEFT JOIN answers a ON a.attempt_id = t.id AND a.question_id = q.id \
-         WHERE {of} IS NOT NULL GROUP BY {of}, r.student_id",
+         WHERE {of} IS NOT NULL GROUP BY {of}, r.student_id, {withheld_of}",
         right_position("r.correction")
     );
     Ok(Marked::find_by_statement(sql(conn, select, [])).all(conn).await?)
@@ -283,13 +321,6 @@ async fn answers(conn: &impl ConnectionTrait, of: &str) -> Result<Vec<Marked>> {
 async fn marked(conn: &impl ConnectionTrait) -> Result<BTreeMap<AttemptId, Sums>> {
     let rows = answers(conn, "r.attempt_id").await?;
     Ok(rows.iter().map(|row| (AttemptId(row.of_id), row.sums())).collect())
-}
-
-/// Recomputes the sums of answers by chapter.
-async fn chapters(conn: &impl ConnectionTrait) -> Result<BTreeMap<RollupKey, Sums>> {
-    let rows = answers(conn, "q.chapter_id").await?;
-    let key = |row: &Marked| (row.student_id, Kind::Chapter, row.of_id, 0);
-    Ok(rows.iter().map(|row| (key(row), row.sums())).collect())
 }
 
 async fn stored_standings(conn: &impl ConnectionTrait) -> Result<BTreeMap<StandingKey, (i64, Time)>> {
@@ -303,9 +334,8 @@ async fn stored_standings(conn: &impl ConnectionTrait) -> Result<BTreeMap<Standi
     Ok(rows.into_iter().map(keyed).collect())
 }
 
-async fn stored_rollups(conn: &impl ConnectionTrait) -> Result<BTreeMap<RollupKey, Sums>> {
-    let rows = rollup::Entity::all().all(conn).await?;
-    let keyed = |row: rollup::Model| {
+async fn stored_rollups(conn: &impl ConnectionTrait) -> Result<Rollups> {
+    let shown = rollup::Entity::all().all(conn).await?.into_iter().map(|row| {
         let sums = [
             row.attempts,
             row.right_count,
@@ -315,6 +345,20 @@ async fn stored_rollups(conn: &impl ConnectionTrait) -> Result<BTreeMap<RollupKe
             row.max_score,
         ];
         ((row.student_id, row.kind, row.of_id, row.day), sums)
-    };
-    Ok(rows.into_iter().map(keyed).collect())
+    });
+    let withheld = withheld_rollup::Entity::all().all(conn).await?.into_iter().map(|row| {
+        let sums = [
+            row.attempts,
+            row.right_count,
+            row.wrong_count,
+            row.blank_count,
+            row.score,
+            row.max_score,
+        ];
+        ((row.quiz_id, (row.student_id, row.kind, row.of_id, row.day)), sums)
+    });
+    Ok(Rollups {
+        shown: shown.collect(),
+        withheld: withheld.collect(),
+    })
 }

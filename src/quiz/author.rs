@@ -22,14 +22,14 @@ use crate::{
     db::sql,
     entity::{
         chapter, choice, correction, question,
-        quiz::{self, ReviewOpens},
+        quiz::{self, ResultOpens, ReviewOpens},
         revision, subject,
     },
     error::{Error, Result, UserErrorCode},
     id::{ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId},
     jobs::Job,
     site::Site,
-    text::{self, safe_markdown},
+    text::{self, Markdown},
 };
 
 /// A new quiz.
@@ -44,6 +44,8 @@ pub struct NewQuiz {
     pub opens_at: Option<crate::clock::Time>,
     pub closes_at: Option<crate::clock::Time>,
     pub review_opens: ReviewOpens,
+    /// By default, with the review if several ranked attempts are allowed before: their points would give the key away.
+    pub result_opens: Option<ResultOpens>,
 }
 
 impl NewQuiz {
@@ -59,20 +61,31 @@ impl NewQuiz {
             opens_at: None,
             closes_at: None,
             review_opens: ReviewOpens::AfterSubmit,
+            result_opens: None,
         }
+    }
+
+    fn result_opens(&self) -> ResultOpens {
+        let several = self.review_opens != ReviewOpens::AfterSubmit && self.max_attempts != Some(1);
+        let default = if several {
+            ResultOpens::WithReview
+        } else {
+            ResultOpens::AfterSubmit
+        };
+        self.result_opens.unwrap_or(default)
     }
 }
 
-/// A new question. Its texts are Markdown, sanitized when they are stored.
+/// A new question.
 #[derive(Clone, Debug)]
 pub struct NewQuestion {
     pub chapter: Option<String>,
-    pub text: String,
+    pub text: Markdown,
     pub image: Option<String>,
-    pub choices: Vec<String>,
+    pub choices: Vec<Markdown>,
     /// The index of the right one.
     pub right: usize,
-    pub explanation: Option<String>,
+    pub explanation: Option<Markdown>,
 }
 
 /// The subject with this name; created if it does not exist.
@@ -105,6 +118,17 @@ pub async fn subject(conn: &impl ConnectionTrait, name: &str, now: &Moment) -> R
     known.map(|subject| subject.id).ok_or_else(deleted)
 }
 
+/// A draft that is being written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draft {
+    pub subject: SubjectId,
+    pub quiz: QuizId,
+    pub revision: RevisionId,
+    pub number: i32,
+    /// The number of questions, written or not.
+    pub questions: usize,
+}
+
 /// Creates a quiz with a draft of these questions, in one transaction.
 pub async fn draft(
     conn: &impl ConnectionTrait,
@@ -113,7 +137,21 @@ pub async fn draft(
     questions: &[NewQuestion],
     now: &Moment,
 ) -> Result<QuizId> {
+    let draft = begin_draft(conn, subject, quiz, questions.len(), now).await?;
+    write_questions(conn, &draft, 0, questions, now).await?;
+    Ok(draft.quiz)
+}
+
+/// Creates a quiz with a draft that has no questions yet.
+pub(crate) async fn begin_draft(
+    conn: &impl ConnectionTrait,
+    subject: SubjectId,
+    quiz: NewQuiz,
+    questions: usize,
+    now: &Moment,
+) -> Result<Draft> {
     let id: QuizId = now.id();
+    let result_opens = quiz.result_opens();
     let millis = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
     let row = quiz::ActiveModel {
         id: Set(id),
@@ -125,6 +163,7 @@ pub async fn draft(
         opens_at: Set(quiz.opens_at),
         closes_at: Set(quiz.closes_at),
         review_opens: Set(quiz.review_opens),
+        result_opens: Set(result_opens),
         created_at: Set(now.at),
         deleted_at: Set(None),
     };
@@ -133,46 +172,55 @@ pub async fn draft(
     let row = revision::ActiveModel {
         id: Set(revision),
         quiz_id: Set(id),
-        number: Set(1),
+        number: Set(FIRST),
         state: Set(revision::State::Draft),
         duration_ms: Set(millis(quiz.duration)),
         right_score: Set(quiz.marking.right),
         wrong_score: Set(quiz.marking.wrong),
         blank_score: Set(quiz.marking.blank),
-        question_count: Set(i32::try_from(questions.len()).unwrap_or(i32::MAX)),
+        question_count: Set(i32::try_from(questions).unwrap_or(i32::MAX)),
         correction: Set(0),
         created_at: Set(now.at),
         published_at: Set(None),
         superseded_at: Set(None),
     };
     revision::Entity::insert(row).exec_without_returning(conn).await?;
-    write_questions(conn, subject, revision, questions, now).await?;
-    Ok(id)
+    Ok(Draft {
+        subject,
+        quiz: id,
+        revision,
+        number: FIRST,
+        questions,
+    })
 }
+
+/// The number of a quiz's first revision.
+const FIRST: i32 = 1;
 
 /// Rows of one INSERT: both databases bound the number of values.
 const ROWS_AT_ONCE: usize = 500;
 
-async fn write_questions(
+/// Adds questions to a draft that has `before` already.
+pub(crate) async fn write_questions(
     conn: &impl ConnectionTrait,
-    subject: SubjectId,
-    revision: RevisionId,
+    draft: &Draft,
+    before: usize,
     questions: &[NewQuestion],
     now: &Moment,
 ) -> Result<()> {
-    let chapters = chapters(conn, subject, questions, now).await?;
+    let chapters = chapters(conn, draft.subject, questions, now).await?;
     let mut question_rows = Vec::new();
     let mut choice_rows = Vec::new();
-    for (position, new) in questions.iter().enumerate() {
+    for (position, new) in (before..).zip(questions) {
         let id: QuestionId = now.id();
         question_rows.push(question::ActiveModel {
             id: Set(id),
-            revision_id: Set(revision),
+            revision_id: Set(draft.revision),
             position: Set(position as i32),
             chapter_id: Set(new.chapter.as_ref().and_then(|name| chapters.get(name).copied())),
-            text: Set(safe_markdown(&new.text)),
+            text: Set(new.text.as_str().to_owned()),
             image: Set(new.image.clone()),
-            explanation: Set(new.explanation.as_deref().map(safe_markdown)),
+            explanation: Set(new.explanation.clone().map(Markdown::into_string)),
             right_position: Set(Some(new.right as i32)),
         });
         choice_rows.extend(
@@ -183,7 +231,7 @@ async fn write_questions(
                     id: Set(now.id::<ChoiceId>()),
                     question_id: Set(id),
                     position: Set(position as i32),
-                    text: Set(safe_markdown(text)),
+                    text: Set(text.as_str().to_owned()),
                 }),
         );
     }
@@ -217,10 +265,10 @@ async fn chapters(
     if names.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = names.into_iter().map(|name| chapter::ActiveModel {
+    let rows = names.iter().map(|name| chapter::ActiveModel {
         id: Set(now.id()),
         subject_id: Set(subject),
-        name: Set(name.clone()),
+        name: Set((*name).clone()),
         created_at: Set(now.at),
     });
     let nothing_if_there = sea_orm::sea_query::OnConflict::columns([chapter::Column::SubjectId, chapter::Column::Name])
@@ -232,6 +280,7 @@ async fn chapters(
         .await?;
     let known = chapter::Entity::of_content()
         .filter(chapter::Column::SubjectId.eq(subject))
+        .filter(chapter::Column::Name.is_in(names))
         .all(conn)
         .await?;
     Ok(known.into_iter().map(|chapter| (chapter.name, chapter.id)).collect())
@@ -246,56 +295,90 @@ pub async fn publish(site: &Site, quiz: QuizId, cause: &Cause) -> Result<()> {
 
 /// Publishes the draft of a quiz as a part of a change.
 pub async fn publish_in(change: &mut Change<'_>, quiz: QuizId) -> Result<()> {
-    let (tx, now) = (&*change, change.now().clone());
+    let tx = &*change;
     let draft = revision::Entity::draft_of(quiz).one(tx).await?.ok_or(Error::NotFound)?;
     let questions = question::Entity::of_revision(draft.id).all(tx).await?;
     let mut choices: HashMap<QuestionId, Vec<choice::Model>> = HashMap::new();
     for choice in choice::Entity::of_revision(draft.id).all(tx).await? {
         choices.entry(choice.question_id).or_default().push(choice);
     }
-    if questions.is_empty() {
-        return Err(Error::refused(
-            UserErrorCode::BadUserInput,
-            "A quiz needs at least one question.",
-        ));
-    }
-    for question in &questions {
+    check_all(questions.iter().map(|question| {
         let choices = choices.get(&question.id).map_or(&[][..], Vec::as_slice);
-        check(question, choices)
-            .map_err(|trouble| Error::input("questions", format!("Question {}: {trouble}", question.position + 1)))?;
+        let right = choices
+            .iter()
+            .position(|choice| Some(choice.position) == question.right_position);
+        let choices = choices.iter().map(|choice| choice.text.as_str()).collect();
+        (question.text.as_str(), choices, right)
+    }))?;
+    let settings = quiz::Entity::of_draft(&draft).one(tx).await?.ok_or(Error::NotFound)?;
+    if !settings.opens_reviews() {
+        let message = "The reviews of this quiz would never open. Set the time at which it closes, or open them after \
+                       the submit.";
+        return Err(Error::refused(UserErrorCode::BadUserInput, message));
     }
-    revision::Entity::update_many()
+    freeze(change, quiz, draft.id, draft.number, questions.len()).await
+}
+
+/// Publishes a draft whose questions have passed [`check_new`], and that only this change can reach.
+pub(crate) async fn publish_new(change: &mut Change<'_>, draft: &Draft) -> Result<()> {
+    freeze(change, draft.quiz, draft.revision, draft.number, draft.questions).await
+}
+
+async fn freeze(change: &mut Change<'_>, quiz: QuizId, draft: RevisionId, number: i32, questions: usize) -> Result<()> {
+    let (tx, now) = (&*change, change.now().clone());
+    let superseded = revision::Entity::update_many()
         .col_expr(revision::Column::SupersededAt, Expr::value(Some(now.at)))
         .filter(revision::Column::QuizId.eq(quiz))
         .filter(quiz::current())
-        .exec(tx)
+        .exec_with_returning(tx)
         .await?;
     revision::Entity::update_many()
         .col_expr(revision::Column::State, Expr::value(revision::State::Published))
         .col_expr(revision::Column::PublishedAt, Expr::value(Some(now.at)))
-        .col_expr(revision::Column::QuestionCount, Expr::value(questions.len() as i32))
-        .filter(revision::Column::Id.eq(draft.id))
+        .col_expr(revision::Column::QuestionCount, Expr::value(questions as i32))
+        .filter(revision::Column::Id.eq(draft))
         .exec(tx)
         .await?;
     let published = Entry::of(Action::QuizPublished, quiz.encode())
-        .became(serde_json::json!({"revision": draft.number, "questions": questions.len()}));
+        .was(serde_json::json!({"revision": superseded.first().map(|revision| revision.number)}))
+        .became(serde_json::json!({"revision": number, "questions": questions}));
     tx.audit(published).await?;
     change.emit(QuizChanged { quiz }).await
 }
 
+/// Checks new questions as publishing does, but before there is a transaction.
+pub(crate) fn check_new(questions: &[NewQuestion]) -> Result<()> {
+    check_all(questions.iter().map(|question| {
+        let choices = question.choices.iter().map(Markdown::as_str).collect();
+        (question.text.as_str(), choices, Some(question.right))
+    }))
+}
+
+/// Checks questions, each with its choices and the index of the right one.
+fn check_all<'q>(questions: impl Iterator<Item = (&'q str, Vec<&'q str>, Option<usize>)>) -> Result<()> {
+    let mut count = 0;
+    for (text, choices, right) in questions {
+        count += 1;
+        check(text, &choices, right)
+            .map_err(|trouble| Error::input("questions", format!("Question {count}: {trouble}")))?;
+    }
+    if count == 0 {
+        let message = "A quiz needs at least one question.";
+        return Err(Error::refused(UserErrorCode::BadUserInput, message));
+    }
+    Ok(())
+}
+
 /// The problem of a draft's question, if any: a submit must never fail because of content.
-fn check(question: &question::Model, choices: &[choice::Model]) -> Result<(), &'static str> {
+fn check(text: &str, choices: &[&str], right: Option<usize>) -> Result<(), &'static str> {
     let mut texts = HashSet::new();
-    if question.text.trim().is_empty() || choices.iter().any(|choice| choice.text.trim().is_empty()) {
+    if text.trim().is_empty() || choices.iter().any(|choice| choice.trim().is_empty()) {
         Err("the question or one of its choices is empty")
     } else if !(2..=6).contains(&choices.len()) {
         Err("it needs 2 to 6 choices")
-    } else if !choices.iter().all(|choice| texts.insert(choice.text.trim())) {
+    } else if !choices.iter().all(|choice| texts.insert(choice.trim())) {
         Err("two of its choices are equal")
-    } else if !choices
-        .iter()
-        .any(|choice| Some(choice.position) == question.right_position)
-    {
+    } else if right.is_none_or(|right| right >= choices.len()) {
         Err("none of its choices is marked as the right one")
     } else {
         Ok(())
@@ -372,14 +455,15 @@ pub(crate) async fn correct(
         number: Set(revision.correction),
         question_id: Set(question),
         right_position: Set(chosen.position),
-        reason: Set(reason),
+        reason: Set(reason.clone()),
         made_by: Set(viewer.user()),
         created_at: Set(now.at),
     };
     correction::Entity::insert(row).exec_without_returning(tx).await?;
     let changed = Entry::of(Action::ScoreChanged, question.encode())
         .was(serde_json::json!({"correction": revision.correction - 1, "right": chosen.right.encode()}))
-        .became(serde_json::json!({"correction": revision.correction, "right": choice.encode()}));
+        .became(serde_json::json!({"correction": revision.correction, "right": choice.encode()}))
+        .reason(reason.as_str());
     tx.audit(changed).await?;
     change.enqueue(&Regrade { revision: revision.id }).await?;
     change.emit(QuizChanged { quiz: revision.quiz_id }).await?;

@@ -4,7 +4,9 @@ pub mod author;
 pub mod paper;
 pub(crate) mod score;
 
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, PaginatorTrait, QueryFilter, Select, SelectTwo};
+use std::collections::HashMap;
+
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, PaginatorTrait, QueryFilter, SelectTwo};
 
 use self::paper::Published;
 use crate::{
@@ -126,21 +128,27 @@ pub(crate) async fn subject_count(conn: &impl ConnectionTrait) -> Result<u64> {
     Ok(subject::Entity::present().count(conn).await?)
 }
 
-/// A page of a subject's chapters, in the order in which they were made.
+/// The same page of the chapters of each of these subjects, in the order in which they were made. One statement.
 pub async fn chapters(
     conn: &impl ConnectionTrait,
-    subject: SubjectId,
+    subjects: &[SubjectId],
     page: &Page<ChapterId>,
-) -> Result<Slice<chapter::Model>> {
-    let rows = page.select(of_subject(subject), chapter::Column::Id, Order::Ascending);
-    Ok(page.slice(rows.all(conn).await?))
+) -> Result<HashMap<SubjectId, Slice<chapter::Model>>> {
+    let lists = subjects.iter().map(|subject| {
+        let list = chapter::Entity::present().filter(chapter::Column::SubjectId.eq(*subject));
+        (*subject, list)
+    });
+    let order = (chapter::Column::Id, Order::Ascending);
+    let place = |chapter: &chapter::Model| (chapter.subject_id, chapter.id);
+    Ok(page.of_each(conn, lists, order, place).await?)
 }
 
-/// The number of chapters of a subject.
-pub(crate) async fn chapter_count(conn: &impl ConnectionTrait, subject: SubjectId) -> Result<u64> {
-    Ok(of_subject(subject).count(conn).await?)
-}
-
-fn of_subject(subject: SubjectId) -> Select<chapter::Entity> {
-    chapter::Entity::present().filter(chapter::Column::SubjectId.eq(subject))
+/// The number of chapters of each of these subjects; a subject without any has no entry. One statement.
+pub(crate) async fn chapter_counts(
+    conn: &impl ConnectionTrait,
+    subjects: &[SubjectId],
+) -> Result<HashMap<SubjectId, u64>> {
+    let column = chapter::Column::SubjectId;
+    let chapters = chapter::Entity::present().filter(column.is_in(subjects.iter().copied()));
+    Ok(db::counts(conn, chapters, column, chapter::Column::Id).await?)
 }

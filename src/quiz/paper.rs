@@ -1,7 +1,12 @@
 //! Published revisions in memory. They never change, so they may stay for ever; the key, which may be corrected, is
 //! kept apart from what students see.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+    sync::Arc,
+    time::Duration,
+};
 
 use moka::future::Cache;
 use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter};
@@ -10,12 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Time,
-    db::{Db, sql},
+    db::{Db, SELECTS_AT_ONCE, sql_of_each},
     entity::{choice, question, quiz, revision, subject},
     error::{Error, Result},
     fleet::Health,
     id::{ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId},
     outbox::{Event, Follower, Topic},
+    text::Markdown,
 };
 
 /// A quiz was published, changed, deleted or restored.
@@ -42,7 +48,8 @@ pub struct Question {
     /// From 0, in the revision's order.
     pub position: i32,
     pub chapter: Option<ChapterId>,
-    pub text: String,
+    /// Made safe when it is read, too: older releases stored what they took for safe.
+    pub text: Markdown,
     pub image: Option<String>,
     pub choices: Vec<Choice>,
 }
@@ -51,14 +58,14 @@ pub struct Question {
 #[derive(Clone, Debug)]
 pub struct Choice {
     pub id: ChoiceId,
-    pub text: String,
+    pub text: Markdown,
 }
 
 /// The right answers and explanations of a revision, by one correction. Only a review reads it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Key {
     pub right: HashMap<QuestionId, ChoiceId>,
-    pub explanations: HashMap<QuestionId, String>,
+    pub explanations: HashMap<QuestionId, Markdown>,
 }
 
 /// A quiz of the catalogue with its current revision.
@@ -73,6 +80,8 @@ pub struct Papers {
     subjects: Cache<SubjectId, Arc<subject::Model>>,
     quizzes: Cache<QuizId, Arc<Published>>,
     papers: Cache<RevisionId, Arc<Paper>>,
+    /// Numbers of questions.
+    sizes: Cache<RevisionId, usize>,
     keys: Cache<(RevisionId, i32), Arc<Key>>,
 }
 
@@ -85,107 +94,170 @@ impl Default for Papers {
             subjects: Cache::builder().max_capacity(1_000).time_to_live(QUIZ_TTL).build(),
             quizzes: Cache::builder().max_capacity(10_000).time_to_live(QUIZ_TTL).build(),
             papers: Cache::new(1_000),
+            sizes: Cache::new(100_000),
             keys: Cache::new(1_000),
         }
     }
 }
 
 impl Papers {
-    /// A subject. One statement, none once it is known.
-    pub async fn subject(&self, conn: &impl ConnectionTrait, id: SubjectId) -> Result<Arc<subject::Model>> {
-        if let Some(known) = self.subjects.get(&id).await {
+    /// Subjects, as far as they are there. One statement, none once they are known.
+    pub(crate) async fn subjects(
+        &self,
+        conn: &impl ConnectionTrait,
+        ids: Vec<SubjectId>,
+    ) -> Result<HashMap<SubjectId, Arc<subject::Model>>> {
+        let (mut known, unknown) = known(&self.subjects, ids).await;
+        if unknown.is_empty() {
             return Ok(known);
         }
-        let found = subject::Entity::present()
-            .filter(subject::Column::Id.eq(id))
-            .one(conn)
-            .await?;
-        let subject = Arc::new(found.ok_or(Error::NotFound)?);
-        self.subjects.insert(id, subject.clone()).await;
-        Ok(subject)
+        let select = subject::Entity::present().filter(subject::Column::Id.is_in(unknown));
+        for subject in select.all(conn).await? {
+            let subject = Arc::new(subject);
+            self.subjects.insert(subject.id, subject.clone()).await;
+            known.insert(subject.id, subject);
+        }
+        Ok(known)
+    }
+
+    /// Quizzes of the catalogue, as far as they are there. One statement, none once they are known.
+    pub(crate) async fn quizzes(
+        &self,
+        conn: &impl ConnectionTrait,
+        ids: Vec<QuizId>,
+    ) -> Result<HashMap<QuizId, Arc<Published>>> {
+        let (mut known, unknown) = known(&self.quizzes, ids).await;
+        if unknown.is_empty() {
+            return Ok(known);
+        }
+        let select = quiz::Entity::catalogue().filter(quiz::Column::Id.is_in(unknown));
+        for (quiz, revision) in select.all(conn).await? {
+            let Some(revision) = revision else { continue };
+            let published = Arc::new(Published { quiz, revision });
+            self.quizzes.insert(published.quiz.id, published.clone()).await;
+            known.insert(published.quiz.id, published);
+        }
+        Ok(known)
     }
 
     /// A quiz of the catalogue. One statement, none once it is known.
     pub async fn quiz(&self, conn: &impl ConnectionTrait, id: QuizId) -> Result<Arc<Published>> {
-        if let Some(known) = self.quizzes.get(&id).await {
-            return Ok(known);
-        }
-        let (quiz, revision) = quiz::Entity::catalogue()
-            .filter(quiz::Column::Id.eq(id))
-            .one(conn)
-            .await?
-            .ok_or(Error::NotFound)?;
-        let revision = revision.ok_or(Error::NotFound)?;
-        let published = Arc::new(Published { quiz, revision });
-        self.quizzes.insert(id, published.clone()).await;
-        Ok(published)
+        self.quizzes(conn, vec![id]).await?.remove(&id).ok_or(Error::NotFound)
     }
 
-    /// The paper of a published revision. Two statements with the revision in hand, three without; none once known.
+    /// The numbers of questions of published revisions. One statement, none once they are known.
+    pub(crate) async fn sizes(
+        &self,
+        conn: &impl ConnectionTrait,
+        ids: Vec<RevisionId>,
+    ) -> Result<HashMap<RevisionId, usize>> {
+        let (mut known, unknown) = known(&self.sizes, ids).await;
+        if unknown.is_empty() {
+            return Ok(known);
+        }
+        let select = revision::Entity::published().filter(revision::Column::Id.is_in(unknown));
+        for revision in select.all(conn).await? {
+            known.insert(revision.id, revision.size());
+            self.sizes.insert(revision.id, revision.size()).await;
+        }
+        Ok(known)
+    }
+
+    /// The paper of a published revision. Three statements, none once it is known.
     pub async fn paper(&self, conn: &impl ConnectionTrait, id: RevisionId) -> Result<Arc<Paper>> {
-        if let Some(known) = self.papers.get(&id).await {
-            return Ok(known);
-        }
-        let revision = revision::Entity::published()
-            .filter(revision::Column::Id.eq(id))
-            .one(conn)
-            .await?
-            .ok_or(Error::NotFound)?;
-        self.paper_of(conn, &revision).await
+        let mut papers = self.papers(conn, vec![(id, None)]).await?;
+        papers.remove(&id).ok_or(Error::NotFound)
     }
 
-    /// The paper of a published revision that was loaded already.
-    pub async fn paper_of(&self, conn: &impl ConnectionTrait, revision: &revision::Model) -> Result<Arc<Paper>> {
-        if let Some(known) = self.papers.get(&revision.id).await {
+    /// The papers of published revisions, some of which were loaded already. Three statements, two with all revisions in
+    /// hand, none once the papers are known.
+    pub(crate) async fn papers(
+        &self,
+        conn: &impl ConnectionTrait,
+        wanted: Vec<(RevisionId, Option<revision::Model>)>,
+    ) -> Result<HashMap<RevisionId, Arc<Paper>>> {
+        let mut wanted: HashMap<_, _> = wanted.into_iter().collect();
+        let (mut known, mut unknown) = known(&self.papers, wanted.keys().copied().collect()).await;
+        let mut revisions = Vec::new();
+        unknown.retain(|id| match wanted.remove(id).flatten() {
+            Some(revision) => {
+                revisions.push(revision);
+                false
+            }
+            None => true,
+        });
+        if !unknown.is_empty() {
+            let select = revision::Entity::published().filter(revision::Column::Id.is_in(unknown));
+            revisions.extend(select.all(conn).await?);
+        }
+        if revisions.is_empty() {
             return Ok(known);
         }
-        let questions = question::Entity::of_revision(revision.id).all(conn).await?;
+        let ids = || revisions.iter().map(|revision| revision.id);
         let mut choices: HashMap<QuestionId, Vec<Choice>> = HashMap::new();
-        for choice in choice::Entity::of_revision(revision.id).all(conn).await? {
+        for choice in choice::Entity::of_revisions(ids()).all(conn).await? {
             let of_question = choices.entry(choice.question_id).or_default();
             of_question.push(Choice {
                 id: choice.id,
-                text: choice.text,
+                text: choice.text.into(),
             });
         }
-        let questions = questions.into_iter().map(|question| {
-            Arc::new(Question {
+        let mut questions: HashMap<RevisionId, Vec<_>> = HashMap::new();
+        for question in question::Entity::of_revisions(ids()).all(conn).await? {
+            let of_revision = questions.entry(question.revision_id).or_default();
+            of_revision.push(Arc::new(Question {
                 id: question.id,
                 position: question.position,
                 chapter: question.chapter_id,
-                text: question.text,
+                text: question.text.into(),
                 image: question.image,
                 choices: choices.remove(&question.id).unwrap_or_default(),
-            })
-        });
-        let paper = Arc::new(Paper {
-            revision: revision.clone(),
-            questions: questions.collect(),
-        });
-        self.papers.insert(revision.id, paper.clone()).await;
-        Ok(paper)
+            }));
+        }
+        for revision in revisions {
+            let id = revision.id;
+            self.sizes.insert(id, revision.size()).await;
+            let questions = questions.remove(&id).unwrap_or_default();
+            let paper = Arc::new(Paper { revision, questions });
+            self.papers.insert(id, paper.clone()).await;
+            known.insert(id, paper);
+        }
+        Ok(known)
     }
 
     /// The key of a revision by a correction; 0 is the key as it was published.
     pub async fn key(&self, conn: &impl ConnectionTrait, revision: RevisionId, correction: i32) -> Result<Arc<Key>> {
-        if let Some(known) = self.keys.get(&(revision, correction)).await {
-            return Ok(known);
-        }
-        let mut key = Key {
-            right: HashMap::new(),
-            explanations: HashMap::new(),
-        };
-        for row in read_key(conn, revision, correction).await? {
-            if let Some(right) = row.right_choice {
-                key.right.insert(row.question_id, right);
+        let mut keys = self.keys(conn, vec![(revision, correction)]).await?;
+        keys.remove(&(revision, correction)).ok_or(Error::NotFound)
+    }
+
+    /// The keys of revisions, each by a correction. One statement, none once they are known.
+    pub(crate) async fn keys(
+        &self,
+        conn: &impl ConnectionTrait,
+        wanted: Vec<(RevisionId, i32)>,
+    ) -> Result<HashMap<(RevisionId, i32), Arc<Key>>> {
+        let (mut known, unknown) = known(&self.keys, wanted).await;
+        for unknown in unknown.chunks(SELECTS_AT_ONCE) {
+            let mut keys: Vec<_> = unknown.iter().map(|_| Key::default()).collect();
+            for row in read_keys(conn, unknown).await? {
+                let Some(key) = usize::try_from(row.n).ok().and_then(|n| keys.get_mut(n)) else {
+                    continue;
+                };
+                if let Some(right) = row.right_choice {
+                    key.right.insert(row.question_id, right);
+                }
+                if let Some(explanation) = row.explanation {
+                    key.explanations.insert(row.question_id, explanation.into());
+                }
             }
-            if let Some(explanation) = row.explanation {
-                key.explanations.insert(row.question_id, explanation);
+            for (wanted, key) in unknown.iter().zip(keys) {
+                let key = Arc::new(key);
+                self.keys.insert(*wanted, key.clone()).await;
+                known.insert(*wanted, key);
             }
         }
-        let key = Arc::new(key);
-        self.keys.insert((revision, correction), key.clone()).await;
-        Ok(key)
+        Ok(known)
     }
 
     /// Any quiz may have changed.
@@ -223,6 +295,7 @@ impl Follower for Papers {
 
 #[derive(FromQueryResult)]
 struct KeyRow {
+    n: i32,
     question_id: QuestionId,
     explanation: Option<String>,
     right_choice: Option<ChoiceId>,
@@ -236,17 +309,32 @@ pub(crate) fn right_position(up_to: &str) -> String {
     )
 }
 
-async fn read_key(conn: &impl ConnectionTrait, revision: RevisionId, correction: i32) -> Result<Vec<KeyRow>> {
-    let select = sql(
-        conn,
+async fn read_keys(conn: &impl ConnectionTrait, wanted: &[(RevisionId, i32)]) -> Result<Vec<KeyRow>> {
+    let select = sql_of_each(conn, wanted, |(revision, correction), values| {
+        let (revision, correction) = (values.bind(*revision), values.bind(*correction));
         format!(
             "SELECT q.id AS question_id, q.explanation, c.id AS right_choice \
              FROM questions q \
              LEFT JOIN choices c ON c.question_id = q.id AND c.position = {} \
-             WHERE q.revision_id = $1",
-            right_position("$2")
-        ),
-        [revision.into(), correction.into()],
-    );
+             WHERE q.revision_id = {revision}",
+            right_position(&correction)
+        )
+    });
     Ok(KeyRow::find_by_statement(select).all(conn).await?)
+}
+
+/// What is cached of these, and the others, each once.
+async fn known<K, V>(cache: &Cache<K, V>, keys: Vec<K>) -> (HashMap<K, V>, Vec<K>)
+where
+    K: Copy + Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    let (mut known, mut unknown) = (HashMap::new(), HashSet::new());
+    for key in keys {
+        match cache.get(&key).await {
+            Some(value) => drop(known.insert(key, value)),
+            None => drop(unknown.insert(key)),
+        }
+    }
+    (known, unknown.into_iter().collect())
 }

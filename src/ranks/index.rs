@@ -52,7 +52,7 @@ const SLACK: usize = BLOCK / 8;
 ///
 /// The order is the board's, so the best standing is the least: higher scores first; within a tie who reached the score
 /// first; then by student.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Standing {
     /// The account.
     pub student: Uuid,

@@ -3,13 +3,17 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use chrono_tz::Tz;
 use futures_util::TryStreamExt;
-use tokio::sync::{Semaphore, SetOnce};
+use tokio::{
+    sync::{Semaphore, SetOnce},
+    time::{Instant, timeout_at},
+};
 
 use super::{
     index::{RankIndex, RankedEntry, Update},
@@ -18,7 +22,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Time},
-    db::Db,
+    db::{Db, SELECTS_AT_ONCE},
     error::{Error, Result},
     sync::lock,
 };
@@ -89,20 +93,40 @@ impl Memory {
 
     /// Queries a board, if it is built or can be within `BUILD_WAIT`. All answers are as of the same time.
     pub(crate) async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
+        let asked = [(key, questions.to_vec())];
+        self.ask_each(db, &asked).await.pop().flatten()
+    }
+
+    /// Queries boards, as far as they are built or can be within `BUILD_WAIT`. Those that are not in memory are built
+    /// together.
+    pub(crate) async fn ask_each(&self, db: &Db, asked: &[(Key, Vec<Question>)]) -> Vec<Option<Vec<Answer>>> {
         let now = self.clock.now();
-        let loaded = {
+        let (mut found, mut new) = (Vec::new(), Vec::new());
+        {
             let mut boards = lock(&self.loaded);
-            if boards.len() >= MAX_BOARDS && !boards.contains_key(&key) {
-                evict(&mut boards);
+            for (key, _) in asked {
+                if boards.len() >= MAX_BOARDS && !boards.contains_key(key) {
+                    evict(&mut boards);
+                }
+                let board = boards.entry(key.clone()).or_insert_with(|| {
+                    let loaded = Arc::new(Loaded::empty(now));
+                    new.push((key.clone(), loaded.clone()));
+                    loaded
+                });
+                found.push(board.clone());
             }
-            let board = boards.entry(key).or_insert_with_key(|key| {
-                let loaded = Arc::new(Loaded::empty(now));
-                self.build(db.clone(), key.clone(), loaded.clone());
-                loaded
-            });
-            board.clone()
-        };
-        tokio::time::timeout(BUILD_WAIT, loaded.ready.wait()).await.ok()?;
+        }
+        self.build(db, new);
+        let deadline = Instant::now() + BUILD_WAIT;
+        let mut answers = Vec::new();
+        for (loaded, (_, questions)) in found.iter().zip(asked) {
+            let is_ready = timeout_at(deadline, loaded.ready.wait()).await.is_ok();
+            answers.push(is_ready.then(|| self.answer(loaded, questions, now)));
+        }
+        answers
+    }
+
+    fn answer(&self, loaded: &Loaded, questions: &[Question], now: Time) -> Vec<Answer> {
         let mut state = lock(&loaded.state);
         state.used_at = now;
         let (as_of, total) = (self.exact_until(), state.index.len() as u64);
@@ -111,23 +135,24 @@ impl Memory {
             total,
             entries: question.of(&state.index),
         };
-        Some(questions.iter().map(answer).collect())
+        questions.iter().map(answer).collect()
     }
 
-    /// Builds a board in the background, however long the query waits.
-    fn build(&self, db: Db, key: Key, loaded: Arc<Loaded>) {
-        let (boards, zone) = (self.loaded.clone(), self.zone);
-        tokio::spawn(async move {
-            // Every update reaches the board already, so nothing falls between it and the snapshot.
-            match loaded.build(&db, &key, zone).await {
-                Ok(()) => _ = loaded.ready.set(()),
-                Err(error) => {
-                    tracing::error!(board = ?key, cause = ?error.cause(), "a board could not be built");
+    /// Builds boards in the background, however long the query waits.
+    fn build(&self, db: &Db, mut boards: Vec<(Key, Arc<Loaded>)>) {
+        while !boards.is_empty() {
+            let boards: Vec<_> = boards.drain(..boards.len().min(SELECTS_AT_ONCE)).collect();
+            let (db, loaded, zone) = (db.clone(), self.loaded.clone(), self.zone);
+            tokio::spawn(async move {
+                let (keys, boards): (Vec<_>, Vec<_>) = boards.into_iter().unzip();
+                // Every update reaches the boards already, so nothing falls between it and the snapshot.
+                if let Err(error) = build_now(&db, &keys, &boards, zone).await {
+                    tracing::error!(boards = ?keys, cause = ?error.cause(), "boards could not be built");
                     // The next question tries again.
-                    lock(&boards).remove(&key);
+                    lock(&loaded).retain(|key, _| !keys.contains(key));
                 }
-            }
-        });
+            });
+        }
     }
 
     /// The time up to which the indexes include every commit. Call it while an index is locked.
@@ -176,6 +201,22 @@ fn evict(boards: &mut HashMap<Key, Arc<Loaded>>) {
     }
 }
 
+/// Builds boards from one snapshot of the tables.
+async fn build_now(db: &Db, keys: &[Key], boards: &[Arc<Loaded>], zone: Tz) -> Result<()> {
+    /// Each takes a reader of the database, and a core.
+    static ONE: Semaphore = Semaphore::const_new(1);
+    let _permit = ONE.acquire().await.map_err(Error::internal)?;
+    let mut rows = pin!(snapshot(db.read().pool(), keys, zone).await?);
+    let mut updates: Vec<Vec<Update>> = keys.iter().map(|_| Vec::new()).collect();
+    while let Some((n, update)) = rows.try_next().await? {
+        updates[n].push(update);
+    }
+    for (loaded, updates) in boards.iter().zip(updates) {
+        loaded.finish(updates);
+    }
+    Ok(())
+}
+
 impl Loaded {
     fn empty(now: Time) -> Self {
         Self {
@@ -188,19 +229,16 @@ impl Loaded {
         }
     }
 
-    /// Builds the index from one snapshot of the tables, then applies what came meanwhile.
-    async fn build(&self, db: &Db, key: &Key, zone: Tz) -> Result<()> {
-        /// Each takes a reader of the database, and a core.
-        static ONE: Semaphore = Semaphore::const_new(1);
-        let _permit = ONE.acquire().await.map_err(Error::internal)?;
-        let updates: Vec<_> = snapshot(db.read().pool(), key, zone).await?.try_collect().await?;
-        let index = RankIndex::from_updates(updates);
+    /// Puts the index together of a snapshot of the tables and what came meanwhile.
+    fn finish(&self, snapshot: Vec<Update>) {
+        let index = RankIndex::from_updates(snapshot);
         let mut state = lock(&self.state);
         state.index = index;
         for update in state.early.take().unwrap_or_default() {
             state.index.apply(update);
         }
-        Ok(())
+        drop(state);
+        _ = self.ready.set(());
     }
 
     fn apply(&self, key: &Key, update: Update) -> Option<Move> {

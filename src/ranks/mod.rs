@@ -15,7 +15,6 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use futures_util::TryStreamExt;
-use sea_orm::DatabaseConnection;
 use uuid::Uuid;
 
 use self::{
@@ -26,7 +25,14 @@ use self::{
     shared::Shared,
     snapshot::snapshot,
 };
-use crate::{clock::Clock, db::Db, entity::standing, error::Result, fleet::Fleet, id::UserId};
+use crate::{
+    clock::Clock,
+    db::{Db, Pool},
+    entity::standing,
+    error::Result,
+    fleet::Fleet,
+    id::UserId,
+};
 
 /// The indexes of the boards in use. While one is unavailable, queries go to the [`tables`].
 pub struct Ranks {
@@ -68,25 +74,33 @@ impl Ranks {
 
     /// Queries a board's index, if it is built or can be within `BUILD_WAIT`.
     pub async fn ask(&self, db: &Db, board: Board, questions: &[Question]) -> Option<Vec<Answer>> {
-        self.ask_by(db, board.key(), questions).await
+        match &self.index {
+            Index::Memory(memory) => memory.ask(db, board.key(), questions).await,
+            Index::Shared(shared) => shared.ask(db, board.key(), questions).await,
+        }
     }
 
-    /// Queries a board as of the start of `day`. Students who have left since are still on it.
-    pub async fn ask_as_of(
+    /// Queries several boards at once, as of now or as of the start of a day. Those that are not built yet are built
+    /// together. Students who have left since that day are still on its board.
+    pub(crate) async fn ask_each(
         &self,
         db: &Db,
-        board: Board,
-        day: NaiveDate,
-        questions: &[Question],
-    ) -> Option<Vec<Answer>> {
-        let as_of = Some(day);
-        self.ask_by(db, Key { as_of, ..board.key() }, questions).await
-    }
-
-    async fn ask_by(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
+        day: Option<NaiveDate>,
+        asked: Vec<(Board, Vec<Question>)>,
+    ) -> Vec<Option<Vec<Answer>>> {
+        let key = |(board, questions): (Board, _)| {
+            (
+                Key {
+                    as_of: day,
+                    ..board.key()
+                },
+                questions,
+            )
+        };
+        let asked: Vec<_> = asked.into_iter().map(key).collect();
         match &self.index {
-            Index::Memory(memory) => memory.ask(db, key, questions).await,
-            Index::Shared(shared) => shared.ask(db, key, questions).await,
+            Index::Memory(memory) => memory.ask_each(db, &asked).await,
+            Index::Shared(shared) => shared.ask_each(db, &asked).await,
         }
     }
 
@@ -113,7 +127,7 @@ impl Ranks {
 
     /// The boards that an index has otherwise than the tables, one line each. A difference that a commit under way
     /// explains is gone when it is looked for again.
-    pub async fn differences(&self, conn: &DatabaseConnection) -> Result<Vec<String>> {
+    pub async fn differences(&self, conn: &Pool) -> Result<Vec<String>> {
         const MAX_ROUNDS: usize = 25;
         let boards: Vec<(Uuid, String)> = standing::Entity::boards().into_tuple().all(conn).await?;
         let mut differences = Vec::new();
@@ -125,7 +139,8 @@ impl Ranks {
                     Index::Shared(shared) => shared.all_entries(&key).await?,
                 };
                 let Some(indexed) = indexed else { break };
-                let expected: Vec<_> = snapshot(conn, &key, self.zone).await?.try_collect().await?;
+                let expected = snapshot(conn, std::slice::from_ref(&key), self.zone).await?;
+                let expected: Vec<_> = expected.map_ok(|(_, update)| update).try_collect().await?;
                 let expected = index::RankIndex::from_updates(expected).after(None, usize::MAX);
                 if indexed == expected {
                     break;

@@ -21,7 +21,7 @@ use std::{
 
 use chrono_tz::Tz;
 use futures_util::{TryStreamExt, stream::TryChunksError};
-use redis::{Pipeline, Script, Value};
+use redis::{Pipeline, Script, Value, from_redis_value};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -32,8 +32,8 @@ use super::{
 };
 use crate::{
     clock::{Clock, Time},
-    db::Db,
-    error::Result,
+    db::{Db, SELECTS_AT_ONCE},
+    error::{Error, Result},
     fleet::{Fleet, Health, unexpected},
     sync::lock,
 };
@@ -55,6 +55,8 @@ pub(crate) fn scripts() -> impl Iterator<Item = &'static str> {
 const BUILD_TIMEOUT: Duration = Duration::from_secs(120);
 /// Standings of one call: others wait for it some milliseconds.
 const ROWS_AT_ONCE: usize = 1_000;
+/// Boards of one trip.
+const BOARDS_AT_ONCE: usize = 100;
 /// Questions of one call.
 const QUESTIONS_AT_ONCE: usize = 500;
 /// Time after which an announced commit that was never completed no longer holds back `as_of`.
@@ -116,21 +118,60 @@ impl Shared {
 
     /// Queries a board, if it is built or can be within `BUILD_WAIT`. All answers are as of the same time.
     pub(crate) async fn ask(&self, db: &Db, key: Key, questions: &[Question]) -> Option<Vec<Answer>> {
+        let asked = [(key, questions.to_vec())];
+        self.ask_each(db, &asked).await.pop().flatten()
+    }
+
+    /// Queries boards, as far as they are built or can be within `BUILD_WAIT`. Those that are not there are built
+    /// together.
+    pub(crate) async fn ask_each(&self, db: &Db, asked: &[(Key, Vec<Question>)]) -> Vec<Option<Vec<Answer>>> {
+        let mut answers: Vec<Option<Vec<Answer>>> = asked.iter().map(|_| None).collect();
         if self.fleet.health() != Health::Connected {
-            return None;
+            return answers;
         }
         let patience = Instant::now() + BUILD_WAIT;
         loop {
-            match self.look(&key, questions).await {
-                Ok(Some(answers)) => return Some(answers),
-                Ok(None) => self.build(db, &key),
-                Err(_) => return None,
+            let open: Vec<usize> = (0..asked.len()).filter(|n| answers[*n].is_none()).collect();
+            let Ok(found) = self.look_each(open.iter().map(|n| &asked[*n])).await else {
+                return answers;
+            };
+            for (n, found) in open.iter().zip(found) {
+                answers[*n] = found;
             }
+            let missing = open.into_iter().filter(|n| answers[*n].is_none());
+            let missing: Vec<_> = missing.map(|n| asked[n].0.clone()).collect();
+            if missing.is_empty() {
+                return answers;
+            }
+            self.build(db, missing);
             if Instant::now() > patience {
-                return None;
+                return answers;
             }
             sleep(BUILD_WAIT / 10).await;
         }
+    }
+
+    /// Queries boards that are there, in one trip for each hundred of them.
+    async fn look_each(&self, asked: impl Iterator<Item = &(Key, Vec<Question>)>) -> Result<Vec<Option<Vec<Answer>>>> {
+        let mut asked: Vec<_> = asked.collect();
+        if let [(key, questions)] = &asked[..] {
+            return Ok(vec![self.look(key, questions).await?]);
+        }
+        let mut answers = Vec::new();
+        while !asked.is_empty() {
+            let now = self.clock.now();
+            let mut commands = self.begun(now);
+            for (key, questions) in asked.drain(..asked.len().min(BOARDS_AT_ONCE)) {
+                self.query(&mut commands, key, questions);
+            }
+            let mut replies: Vec<Value> = self.fleet.run(&commands).await?;
+            let begun = from_redis_value(replies.remove(0)).map_err(Error::internal)?;
+            let as_of = exact_until(begun, now);
+            for reply in replies {
+                answers.push(read_answers(reply, as_of)?);
+            }
+        }
+        Ok(answers)
     }
 
     async fn look(&self, key: &Key, questions: &[Question]) -> Result<Option<Vec<Answer>>> {
@@ -150,8 +191,16 @@ impl Shared {
 
     async fn look_once(&self, key: &Key, questions: &[Question]) -> Result<Option<Vec<Answer>>> {
         let now = self.clock.now();
+        let mut commands = self.begun(now);
+        self.query(&mut commands, key, questions);
+        let (begun, answers): (Vec<(Vec<u8>, i64)>, Value) = self.fleet.run(&commands).await?;
+        read_answers(answers, exact_until(begun, now))
+    }
+
+    /// Asks for the first commit that has been announced and not completed. Before the boards: a commit that is
+    /// announced later is not promised.
+    fn begun(&self, now: Time) -> Pipeline {
         let mut commands = Pipeline::new();
-        // Before the board: a commit that is announced later is not promised.
         let since = (now - COMMIT_TIMEOUT).0;
         commands
             .cmd("ZRANGEBYSCORE")
@@ -162,14 +211,15 @@ impl Shared {
             .arg("LIMIT")
             .arg(0)
             .arg(1);
-        self.call(&mut commands, 1, key);
+        commands
+    }
+
+    fn query(&self, commands: &mut Pipeline, key: &Key, questions: &[Question]) {
+        self.call(commands, 1, key);
         commands.arg(IDLE_TIMEOUT.as_millis() as u64);
         for question in questions {
-            write_question(&mut commands, question);
+            write_question(commands, question);
         }
-        let (begun, answers): (Vec<(Vec<u8>, i64)>, Value) = self.fleet.run(&commands).await?;
-        let as_of = begun.first().map_or(now, |(_, begun)| now.min(Time(begun - 1)));
-        read_answers(answers, as_of)
     }
 
     /// All standings of a board in Redis, read in pages so that other commands do not wait.
@@ -189,41 +239,51 @@ impl Shared {
         }
     }
 
-    /// Has a board built, unless this server is at it.
-    fn build(&self, db: &Db, key: &Key) {
-        if !lock(&self.building).insert(key.clone()) {
-            return;
+    /// Has boards built, as far as this server is not at it.
+    fn build(&self, db: &Db, mut keys: Vec<Key>) {
+        {
+            let mut building = lock(&self.building);
+            keys.retain(|key| building.insert(key.clone()));
         }
-        let (building, key, db) = (self.building.clone(), key.clone(), db.clone());
-        let builder = Self::new(self.fleet.clone(), self.clock.clone(), self.zone);
-        tokio::spawn(async move {
-            if let Err(crate::error::Error::Internal(cause)) = builder.build_now(&db, &key).await {
-                // The next question tries again.
-                tracing::warn!(board = ?key, ?cause, "a board could not be built");
-            }
-            lock(&building).remove(&key);
-        });
+        while !keys.is_empty() {
+            let keys: Vec<_> = keys.drain(..keys.len().min(SELECTS_AT_ONCE)).collect();
+            let (building, db) = (self.building.clone(), db.clone());
+            let builder = Self::new(self.fleet.clone(), self.clock.clone(), self.zone);
+            tokio::spawn(async move {
+                if let Err(Error::Internal(cause)) = builder.build_now(&db, &keys).await {
+                    // The next question tries again.
+                    tracing::warn!(boards = ?keys, ?cause, "boards could not be built");
+                }
+                lock(&building).retain(|key| !keys.contains(key));
+            });
+        }
     }
 
-    async fn build_now(&self, db: &Db, key: &Key) -> Result<()> {
+    async fn build_now(&self, db: &Db, keys: &[Key]) -> Result<()> {
         let builder = Uuid::new_v4().to_string();
         let mut commands = Pipeline::new();
-        self.call(&mut commands, 2, key);
-        commands.arg(&builder).arg(BUILD_TIMEOUT.as_millis() as u64);
-        let (begun,): (i64,) = self.fleet.run(&commands).await?;
-        if begun == 0 {
+        for key in keys {
+            self.call(&mut commands, 2, key);
+            commands.arg(&builder).arg(BUILD_TIMEOUT.as_millis() as u64);
+        }
+        let begun: Vec<i64> = self.fleet.run(&commands).await?;
+        let keys = keys.iter().zip(begun).filter(|(_, begun)| *begun != 0);
+        let keys: Vec<_> = keys.map(|(key, _)| key.clone()).collect();
+        if keys.is_empty() {
             return Ok(());
         }
-        // Every update reaches the board already, so nothing falls between it and the snapshot.
-        let updates = snapshot(db.read().pool(), key, self.zone).await?;
-        let write = |updates: Vec<Update>| async move {
+        // Every update reaches the boards already, so nothing falls between it and the snapshot.
+        let updates = snapshot(db.read().pool(), &keys, self.zone).await?;
+        let write = |updates: Vec<(usize, Update)>| {
             let mut commands = Pipeline::new();
-            self.call(&mut commands, 0, key);
-            for update in &updates {
-                write_update(&mut commands, update);
+            for updates in updates.chunk_by(|(one, _), (other, _)| one == other) {
+                self.call(&mut commands, 0, &keys[updates[0].0]);
+                for (_, update) in updates {
+                    write_update(&mut commands, update);
+                }
+                commands.ignore();
             }
-            commands.ignore();
-            self.fleet.run::<()>(&commands).await
+            async move { self.fleet.run::<()>(&commands).await }
         };
         // Rows are read while others are written.
         let chunks = updates
@@ -231,8 +291,10 @@ impl Shared {
             .map_err(|TryChunksError(_, error)| error);
         chunks.try_for_each_concurrent(2, write).await?;
         let mut commands = Pipeline::new();
-        self.call(&mut commands, 3, key);
-        commands.arg(&builder).arg(IDLE_TIMEOUT.as_millis() as u64).ignore();
+        for key in &keys {
+            self.call(&mut commands, 3, key);
+            commands.arg(&builder).arg(IDLE_TIMEOUT.as_millis() as u64).ignore();
+        }
         self.fleet.run(&commands).await
     }
 
@@ -266,6 +328,11 @@ impl Shared {
 /// The name of a student's pending commit.
 fn commit(student: Uuid, version: i64) -> String {
     format!("{student}:{version}")
+}
+
+/// The time up to which boards include every commit, while this is the first that is not completed.
+fn exact_until(begun: Vec<(Vec<u8>, i64)>, now: Time) -> Time {
+    begun.first().map_or(now, |(_, begun)| now.min(Time(begun - 1)))
 }
 
 /// A score as it sorts: the highest first.

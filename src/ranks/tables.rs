@@ -1,7 +1,7 @@
 //! Boards straight from the tables, while their index is away: right, but at the cost of a scan. So only a few questions
 //! are answered at once, the others wait.
 
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, FromQueryResult};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     clock::Time,
+    db::{SELECTS_AT_ONCE, Values, sql_of_each},
     error::{Error, Result},
     id::UserId,
 };
@@ -25,6 +26,7 @@ pub(crate) async fn permit() -> Result<SemaphorePermit<'static>> {
 
 #[derive(FromQueryResult)]
 struct Row {
+    n: i32,
     total: i64,
     rank: i64,
     position: i64,
@@ -33,18 +35,50 @@ struct Row {
     reached_at: Option<Time>,
 }
 
-/// Rows of a board in its order, and its total. One statement.
-pub async fn answer(conn: &impl ConnectionTrait, board: Board, question: &Question) -> Result<(Vec<RankedEntry>, u64)> {
-    let mut values: Vec<Value> = vec![board.scope.key().into(), board.window.key().into()];
-    let mut bind = |value: Value| {
-        values.push(value);
-        format!("${}", values.len())
-    };
+impl Row {
+    /// A board without such a row still returns one, with the total.
+    fn standing(&self) -> Option<Standing> {
+        Some(Standing::of(self.student_id?.0, (self.score?, self.reached_at?.0)))
+    }
+}
+
+/// Of each board rows in its order, and its total. One statement.
+pub async fn answers(conn: &impl ConnectionTrait, asked: &[(Board, Question)]) -> Result<Vec<(Vec<RankedEntry>, u64)>> {
+    let mut answers = Vec::new();
+    for asked in asked.chunks(SELECTS_AT_ONCE) {
+        let statement = sql_of_each(conn, asked, |(board, question), values| {
+            select(*board, question, values)
+        });
+        let mut found: Vec<Vec<Row>> = asked.iter().map(|_| Vec::new()).collect();
+        for row in Row::find_by_statement(statement).all(conn).await? {
+            if let Some(rows) = usize::try_from(row.n).ok().and_then(|n| found.get_mut(n)) {
+                rows.push(row);
+            }
+        }
+        answers.extend(found.into_iter().map(|rows| {
+            let Some(Row {
+                total, rank, position, ..
+            }) = rows.first()
+            else {
+                return (Vec::new(), 0);
+            };
+            let mut standings: Vec<_> = rows.iter().filter_map(Row::standing).collect();
+            standings.sort_unstable();
+            let entries = RankedEntry::in_order(rank.unsigned_abs(), position.unsigned_abs(), standings);
+            (entries, total.unsigned_abs())
+        }));
+    }
+    Ok(answers)
+}
+
+/// The rows of one board, each with the total of the board, and the rank and position of the first.
+fn select(board: Board, question: &Question, values: &mut Values) -> String {
+    let (scope, window) = (values.bind(board.scope.key()), values.bind(board.window.key()));
     let mut key = |standing: &Standing| {
         (
-            bind(standing.score.into()),
-            bind(standing.reached_at.into()),
-            bind(standing.student.into()),
+            values.bind(standing.score),
+            values.bind(standing.reached_at),
+            values.bind(standing.student),
         )
     };
     let beyond = |(score, reached, student): (String, String, String), after: bool| {
@@ -68,7 +102,7 @@ pub async fn answer(conn: &impl ConnectionTrait, board: Board, question: &Questi
             rows(&condition, BACKWARD, *n)
         }
         Question::FromRank(rank, n) => {
-            let before = bind(i64::try_from(rank.saturating_sub(1)).unwrap_or(i64::MAX).into());
+            let before = values.bind(i64::try_from(rank.saturating_sub(1)).unwrap_or(i64::MAX));
             // Within a tie that began earlier the rank is an earlier one: then the first standing after the tie.
             let start = format!("(SELECT score FROM board ORDER BY {FORWARD} LIMIT 1 OFFSET {before})");
             let condition = format!(
@@ -77,7 +111,7 @@ pub async fn answer(conn: &impl ConnectionTrait, board: Board, question: &Questi
             rows(&condition, FORWARD, *n)
         }
         Question::Around(student, above, below) => {
-            let student = bind((*student).into());
+            let student = values.bind(*student);
             let own = |column: &str| format!("(SELECT {column} FROM board WHERE student_id = {student})");
             let own = || (own("score"), own("reached_at"), student.clone());
             let upper = rows(&beyond(own(), false), BACKWARD, *above);
@@ -86,9 +120,9 @@ pub async fn answer(conn: &impl ConnectionTrait, board: Board, question: &Questi
             format!("{upper} UNION ALL {itself} UNION ALL {lower}")
         }
     };
-    let select = format!(
+    format!(
         "WITH board AS (SELECT s.student_id, s.score, s.reached_at FROM standings s \
-           JOIN users u ON u.id = s.student_id AND u.ranked WHERE s.scope_id = $1 AND s.window_key = $2), \
+           JOIN users u ON u.id = s.student_id AND u.ranked WHERE s.scope_id = {scope} AND s.window_key = {window}), \
          page AS ({page}), \
          first AS (SELECT * FROM page ORDER BY {FORWARD} LIMIT 1) \
          SELECT counts.total, 1 + counts.above AS rank, counts.above + counts.before AS position, page.* \
@@ -97,17 +131,6 @@ pub async fn answer(conn: &impl ConnectionTrait, board: Board, question: &Questi
                  COUNT(CASE WHEN board.score = first.score AND (board.reached_at, board.student_id) \
                    < (first.reached_at, first.student_id) THEN 1 END) AS before \
                FROM board LEFT JOIN first ON TRUE) AS counts \
-         LEFT JOIN page ON TRUE ORDER BY {FORWARD}"
-    );
-    let statement = Statement::from_sql_and_values(conn.get_database_backend(), select, values);
-    let found = Row::find_by_statement(statement).all(conn).await?;
-    let total = found.first().map_or(0, |row| row.total.unsigned_abs());
-    let Some(Row { rank, position, .. }) = found.first() else {
-        return Ok((Vec::new(), total));
-    };
-    let (rank, position) = (rank.unsigned_abs(), position.unsigned_abs());
-    // A board without such a row still returns one, with the total.
-    let standing = |row: &Row| Some(Standing::of(row.student_id?.0, (row.score?, row.reached_at?.0)));
-    let standings = found.iter().map_while(standing);
-    Ok((RankedEntry::in_order(rank, position, standings), total))
+         LEFT JOIN page ON TRUE"
+    )
 }

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
-use url::{Origin, Position, Url, form_urlencoded};
+use url::{Host, Origin, Position, Url, form_urlencoded};
 
 /// The schemes of PostgreSQL.
 pub(crate) const POSTGRES: [&str; 2] = ["postgres", "postgresql"];
@@ -45,11 +45,14 @@ pub(crate) fn is_local(url: &Url) -> bool {
     let own = percent_decode_str(url.host_str().unwrap_or_default()).decode_utf8_lossy();
     let named = url.query_pairs().filter(|(key, _)| key == "host" || key == "hostaddr");
     let host = named.last().map_or(own, |(_, host)| host);
+    host.is_empty() || host.starts_with('/') || is_local_host(&host)
+}
+
+/// Whether a name or an address, as a whole, is that of this machine.
+pub(crate) fn is_local_host(host: &str) -> bool {
     let host = host.trim_matches(['[', ']']);
-    host.is_empty()
-        || host.starts_with('/')
-        || host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    let name = host.strip_suffix('.').unwrap_or(host);
+    name.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
 /// The password, from the user info or the query.
@@ -84,6 +87,23 @@ pub(crate) fn site_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let plain = url.username().is_empty() && url.password().is_none() && url[Position::AfterPath..].is_empty();
     (plain && matches!(url.scheme(), "http" | "https")).then_some(url)
+}
+
+/// Reads the address of a picture, over TLS at the usual port.
+pub(crate) fn picture(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    (url.scheme() == "https" && url.port().is_none() && url.username().is_empty() && url.password().is_none())
+        .then_some(url)
+}
+
+/// Reads a host name, in the form of the DNS: lower case, other scripts in Punycode.
+pub(crate) fn host_name(text: &str) -> Option<String> {
+    // A URL's parser reads %41 as A and drops what can't be seen.
+    let plain = !text.contains(|c: char| c == '%' || (c.is_ascii() && !c.is_ascii_graphic()));
+    match Host::parse(text).ok().filter(|_| plain)? {
+        Host::Domain(name) => name.split('.').all(|label| !label.is_empty()).then_some(name),
+        Host::Ipv4(_) | Host::Ipv6(_) => None,
+    }
 }
 
 /// Reads an origin: scheme, host, perhaps a port. Two that differ in how they are written are equal.
@@ -152,6 +172,8 @@ mod tests {
             ("redis://LOCALHOST", true),
             ("redis://127.0.0.1:6379", true),
             ("redis://127.1.2.3", true),
+            ("redis://localhost.:6379", true),
+            ("redis://[::ffff:127.0.0.1]:6379", true),
             ("redis://[::1]:6379", true),
             ("unix:///run/redis.sock", true),
             ("postgres:///site", true),
@@ -161,6 +183,11 @@ mod tests {
             ("redis://127.0.0.1.example.com", false),
             ("redis://localhost@db.example", false),
             ("redis://[::1:2]", false),
+            ("redis://localhost.example.com.", false),
+            ("redis://127.0.0.1.", false),
+            ("redis://.localhost", false),
+            ("redis://localhost,db.example", false),
+            ("redis://0.0.0.0", false),
             ("postgres://localhost/site?host=db.example", false),
         ] {
             assert_eq!(is_local(&Url::parse(text).expect(text)), expected, "{text}");

@@ -19,7 +19,7 @@ JSON = {"content-type": "application/json"}
 
 
 class Server:
-    def __init__(self, program, database=None):
+    def __init__(self, program, database=None, crowd=16):
         self.folder = tempfile.TemporaryDirectory(prefix="marmalade-attack-")
         env = {"PATH": os.environ["PATH"], "MARMALADE_LISTEN": "127.0.0.1:0", "MARMALADE_DATA_DIR": self.folder.name,
                "MARMALADE_LOG": "warn", "RUST_BACKTRACE": "1"}
@@ -43,7 +43,7 @@ class Server:
         self.token = made["data"]["register"]["tokens"]["accessToken"]
         # Password hashes take 19 MiB each, as many at once as the server allows; that is no attack's doing.
         sign_in = 'mutation { signIn(input: {email: "x@example.com", password: "not this one"}) { errors { code } } }'
-        crowd = [threading.Thread(target=self.post, args=(sign_in,)) for _ in range(16)]
+        crowd = [threading.Thread(target=self.post, args=(sign_in,)) for _ in range(crowd)]
         for one in crowd:
             one.start()
         for one in crowd:

@@ -239,6 +239,26 @@ on_both_databases! {
         assert_eq!(socket.closed().await, (4401, "Session ended".to_owned()));
     }
 
+    async fn whoever_follows_the_top_is_told_of_newcomers_and_whoever_follows_a_rank_is_not(app: TestApp) {
+        let (ada, bob, cyd, quiz) =
+            (app.student().await, app.student().await, app.student().await, app.quiz(3, |_| {}).await);
+        ada.take(quiz, 2).await;
+        let server = app.listen().await;
+        let (mut top, mut own) = (Socket::open(server, &cyd.token()).await, Socket::open(server, &ada.token()).await);
+        let query = "subscription { boardChanged(board: {}, first: 1) { totalCount standings { rank points } } }";
+        top.subscribe("1", query).await;
+        own.subscribe("1", "subscription { standingChanged(board: {}) { totalCount standing { rank } } }").await;
+        let of_top = |total, points| {
+            json!({"boardChanged": {"totalCount": total, "standings": [{"rank": 1, "points": points}]}})
+        };
+        let of_own = |total, rank| json!({"standingChanged": {"totalCount": total, "standing": {"rank": rank}}});
+        assert_eq!((top.event().await, own.event().await), (of_top(1, 2.0), of_own(1, 1)));
+        bob.take(quiz, 1).await;
+        assert_eq!(top.event().await, of_top(2, 2.0), "the first row is as it was, the number is not");
+        cyd.take(quiz, 3).await;
+        assert_eq!((top.event().await, own.event().await), (of_top(3, 3.0), of_own(3, 2)));
+    }
+
     async fn verify_finds_a_fault_planted_by_hand(app: TestApp) {
         let (ada, quiz) = (app.student().await, app.quiz(2, |_| {}).await);
         ada.take(quiz, 1).await;
@@ -348,10 +368,12 @@ on_both_databases! {
             }
             questions.extend([Question::Around(standing.student, 0, 0), Question::Around(standing.student, 4, 3)]);
         }
-        for question in &questions {
-            let (statements, found) = app.statements(tables::answer(db, board, question)).await;
-            let found = found.unwrap_or_else(|_| panic!("{question:?} is answered"));
-            assert_eq!((statements, found), (1, (question.of(&index), 23)), "{question:?}");
+        let asked: Vec<_> = questions.iter().map(|question| (board, question.clone())).collect();
+        let (statements, found) = app.statements(tables::answers(db, &asked)).await;
+        let found = found.unwrap_or_else(|_| panic!("they are answered"));
+        assert_eq!((statements, found.len()), (2, questions.len()), "a hundred questions in a statement");
+        for (question, found) in questions.iter().zip(found) {
+            assert_eq!(found, (question.of(&index), 23), "{question:?}");
         }
     }
 }

@@ -12,7 +12,9 @@ use marmalade::{
     audit::seal,
     config::Config,
     demo,
+    entity::quiz::ReviewOpens,
     error::{Error, Result},
+    limit::Allowance,
     ops::copy::{Copied, copy},
     secret::Secret,
 };
@@ -144,6 +146,12 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
     source.email("ada@example.com", "password").await;
     let quiz = source.quiz(4, |_| {}).await;
     ada.take(quiz, 3).await;
+    let closes = source.app.now().at + Duration::from_secs(3600);
+    let withheld = source.quiz(2, |quiz| {
+        quiz.review_opens = ReviewOpens::AfterClose;
+        quiz.closes_at = Some(closes);
+    });
+    ada.take(withheld.await, 1).await;
     let open = ada.start(source.quiz(2, |_| {}).await).await;
     ada.save(&open, 0, 1, 1).await;
     seal::seal(&source.app.db, &source.app.keys)
@@ -160,9 +168,11 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
     site.at_source(
         "INSERT INTO background_jobs (id, kind, payload, personal, priority, state, attempts, max_attempts, wanted_at, run_at) \
            VALUES (randomblob(16), 'of_a_newer_release', '{}', FALSE, 0, 'QUEUED', 0, 10, 7, 7); \
+         INSERT INTO unfinished_quizzes (quiz_id, created_at) SELECT id, 7 FROM quizzes LIMIT 1; \
+         INSERT INTO registrations VALUES (randomblob(16), 'grace@example.com', 'grace', 'a hash', randomblob(32), 7, 8); \
          INSERT INTO daily_metrics VALUES ('1999-12-31', 1, 2, 3, 4, 5); \
          INSERT INTO bank_imports SELECT randomblob(16), id, 'bank.csv', x'0001ff', 'A quiz', 'Physics', NULL, TRUE, 7, \
-           NULL, NULL, NULL, 'a request' FROM users LIMIT 1",
+           NULL, NULL, NULL, 'a request', NULL FROM users LIMIT 1",
     )
     .await;
 
@@ -221,6 +231,7 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
         ("answers", 1, 0),
         ("attempts", 1, 0),
         ("audit_entries", 1, 0),
+        ("audit_head", 1, 0),
         ("links", 0, 1),
         ("results", 1, 0),
         ("users", 1, 0),
@@ -478,7 +489,9 @@ async fn a_copy_is_measured() {
         for (m, quiz) in quizzes.iter().enumerate() {
             source.advance(Duration::from_secs(1));
             let now = source.app.now();
-            let attempt = attempt::start(&source.app, &viewer, *quiz, &now).await?.attempt;
+            let attempt = attempt::start(&source.app, &viewer, *quiz, Allowance::UNLIMITED, &now)
+                .await?
+                .attempt;
             let paper = source
                 .app
                 .papers
@@ -490,8 +503,16 @@ async fn a_copy_is_measured() {
                 seq: 1,
             });
             let saves: Vec<_> = saves.collect();
-            attempt::answers::save(&source.app, &viewer, attempt.id, &saves, &now).await?;
-            attempt::submit(&source.app, &viewer, attempt.id, "the one key", &now).await?;
+            attempt::answers::save(&source.app, &viewer, attempt.id, &saves, Allowance::UNLIMITED, &now).await?;
+            attempt::submit(
+                &source.app,
+                &viewer,
+                attempt.id,
+                "the one key",
+                Allowance::UNLIMITED,
+                &now,
+            )
+            .await?;
         }
         Ok::<_, Error>(())
     };

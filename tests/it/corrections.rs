@@ -92,7 +92,11 @@ on_both_databases! {
 
     async fn the_best_result_may_be_another_after_a_correction(app: TestApp) {
         let (editor, ada) = (app.actor(Role::Editor).await, app.student().await);
-        let quiz = app.quiz(3, |quiz| quiz.review_opens = marmalade::entity::quiz::ReviewOpens::AfterClose).await;
+        let closes = app.app.now().at + Duration::from_secs(2 * 3600);
+        let quiz = app.quiz(3, |quiz| {
+            quiz.review_opens = marmalade::entity::quiz::ReviewOpens::AfterClose;
+            quiz.closes_at = Some(closes);
+        }).await;
         let first = ada.take(quiz, 2).await;
         app.advance(Duration::from_secs(3600));
         // All right but the first question.
@@ -101,6 +105,8 @@ on_both_databases! {
             ada.save(&second, question, choice, 1).await;
         }
         ada.submit(&second, "the second key").await;
+        app.advance(Duration::from_secs(2 * 3600));
+        assert!(marmalade::attempt::release::sweep(&app.app, &app.app.now()).await.is_ok());
         assert_eq!(ada.rank("DAY").await["points"], 2.0);
         // The second attempt becomes the better one: the first question's right choice is the second.
         assert_eq!(correct(&editor, &first, 0, 1).await["errors"], json!([]));

@@ -64,6 +64,9 @@ fn careful(folder: &Path) -> Config {
     config
 }
 
+/// Makes a mistake in a configuration.
+type Plant = fn(&mut Config);
+
 #[test]
 fn each_planted_misconfiguration_is_found() {
     let folder = private_folder();
@@ -76,8 +79,7 @@ fn each_planted_misconfiguration_is_found() {
     assert_eq!(found(&careful(folder.path())), []);
 
     use Severity::{Error, Warning};
-    type Plant = fn(&mut Config);
-    let planted: [(&str, Severity, Plant); 42] = [
+    let planted: [(&str, Severity, Plant); 55] = [
         ("MARMALADE_MODE", Error, |c| c.site.mode = Mode::Development),
         ("MARMALADE_DEMO", Error, |c| c.site.demo = true),
         ("MARMALADE_SITE_URL", Error, |c| {
@@ -181,8 +183,49 @@ fn each_planted_misconfiguration_is_found() {
         ("MARMALADE_TRUSTED_PROXIES", Error, |c| {
             c.server.trusted_proxies = vec!["0.0.0.0/0".parse().expect("a network")];
         }),
+        ("MARMALADE_TRUSTED_PROXIES", Error, |c| {
+            c.server.trusted_proxies = networks(&["0.0.0.0/1", "128.0.0.0/1"])
+        }),
+        ("MARMALADE_TRUSTED_PROXIES", Error, |c| {
+            // All but what is private, in pieces that are not too large each.
+            let pieces = (1..=223).filter(|n| ![10, 100, 127, 169, 172, 192].contains(n));
+            c.server.trusted_proxies = pieces
+                .flat_map(|n| networks(&[&format!("{n}.0.0.0/9"), &format!("{n}.128.0.0/9")]))
+                .collect()
+        }),
+        ("MARMALADE_TRUSTED_PROXIES", Error, |c| {
+            c.server.trusted_proxies = networks(&["8.0.0.0/7"])
+        }),
+        ("MARMALADE_TRUSTED_PROXIES", Error, |c| {
+            c.server.trusted_proxies = networks(&["::/1", "8000::/1"])
+        }),
+        ("MARMALADE_TRUSTED_PROXIES", Error, |c| {
+            c.server.trusted_proxies = networks(&["2a00::/12"])
+        }),
         ("MARMALADE_TRUSTED_PROXIES", Warning, |c| {
             c.server.trusted_proxies.clear()
+        }),
+        ("MARMALADE_MAX_DEPTH", Warning, |c| c.operations.bounds.depth = 161),
+        ("MARMALADE_MAX_COMPLEXITY", Warning, |c| {
+            c.operations.bounds.complexity = 1_000_000
+        }),
+        ("MARMALADE_MAX_TOKENS", Warning, |c| {
+            c.operations.bounds.tokens = usize::MAX
+        }),
+        ("MARMALADE_MAX_ALIASES", Warning, |c| {
+            c.operations.bounds.aliases = 5_000
+        }),
+        ("MARMALADE_MAX_ROOT_FIELDS", Warning, |c| {
+            c.operations.bounds.root_fields = 5_000
+        }),
+        ("MARMALADE_MAX_DIRECTIVES", Warning, |c| {
+            c.operations.bounds.directives = 5_000
+        }),
+        ("MARMALADE_STATEMENT_TIMEOUT_MS", Warning, |c| {
+            c.database.statement_timeout = Duration::from_secs(3600)
+        }),
+        ("MARMALADE_LIMIT_LETTERS", Warning, |c| {
+            c.limits.letters = rate("1000/1m")
         }),
         ("MARMALADE_LIMIT_REQUESTS", Warning, |c| {
             c.limits.requests = rate("1000/1s")
@@ -204,6 +247,99 @@ fn each_planted_misconfiguration_is_found() {
         let mut config = careful(folder.path());
         plant(&mut config);
         assert_eq!(found(&config), [(about, severity)]);
+    }
+}
+
+fn networks(texts: &[&str]) -> Vec<ipnet::IpNet> {
+    texts.iter().map(|text| text.parse().expect("a network")).collect()
+}
+
+/// What is usual is no finding.
+#[test]
+fn proxies_of_ones_own_and_for_hire_may_be_trusted() {
+    let folder = private_folder();
+    for trusted in [
+        networks(&["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"]),
+        networks(&[
+            "104.16.0.0/13",
+            "104.24.0.0/14",
+            "172.64.0.0/13",
+            "2400:cb00::/32",
+            "2a06:98c0::/29",
+        ]),
+    ] {
+        let mut config = careful(folder.path());
+        config.server.trusted_proxies = trusted;
+        assert!(deploy::of_config(&config).is_empty());
+    }
+}
+
+#[test]
+fn development_mode_is_found_where_others_reach_it() {
+    let folder = private_folder();
+    let plain = || {
+        let mut config = careful(folder.path());
+        config.site.mode = Mode::Development;
+        config.site.url = "http://localhost:8080".into();
+        config.server.allowed_origins = vec!["http://[::1]:5173".into()];
+        config
+    };
+    assert!(deploy::exposed_development(&plain()).is_none());
+    let exposed: [(&str, Plant); 5] = [
+        ("0.0.0.0:80", |c| c.server.listen = SocketAddr::from(([0, 0, 0, 0], 80))),
+        ("10.0.0.7:80", |c| {
+            c.server.listen = SocketAddr::from(([10, 0, 0, 7], 80))
+        }),
+        ("https://exam.example", |c| c.site.url = "https://exam.example".into()),
+        ("http://localhost.exam.example", |c| {
+            c.site.url = "http://localhost.exam.example".into()
+        }),
+        ("https://127.0.0.1.exam.example", |c| {
+            c.server.allowed_origins.push("https://127.0.0.1.exam.example".into())
+        }),
+    ];
+    for (open_at, how) in exposed {
+        let mut config = plain();
+        how(&mut config);
+        let finding = deploy::exposed_development(&config).expect(open_at);
+        assert!(
+            finding.severity == Severity::Error && finding.message.contains(open_at),
+            "{finding}"
+        );
+        assert!(
+            deploy::of_config(&config)
+                .iter()
+                .any(|found| found.message == finding.message),
+            "{open_at}"
+        );
+    }
+}
+
+/// Under the right key or the wrong one, readable or not: a URL's password is in nothing that the program prints.
+#[test]
+fn no_password_of_a_url_is_printed() {
+    let folder = private_folder();
+    let data = folder.path().join("data");
+    for key in [
+        "DATABASE_URL",
+        "REDIS_URL",
+        "MARMALADE_SMTP_URL",
+        "MARMALADE_SITE_URL",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ] {
+        for url in [
+            "x://ada:hu/sh@[::1]:1",
+            "postgres://ada:hu sh@[::1]:1/x",
+            "http://ada:hu#sh@[::1]:1",
+            "redis://ada:hu?sh@[::1]:1",
+        ] {
+            let config = [(key, url), ("MARMALADE_DATA_DIR", data.to_str().expect("UTF-8"))];
+            let (_, output) = program(&config, &["check", "--deploy"]);
+            assert!(
+                !output.contains("hu") || !output.contains("sh@"),
+                "{key}={url}: {output}"
+            );
+        }
     }
 }
 
@@ -445,9 +581,10 @@ async fn no_backup_comes_back_beside_a_journal() {
 async fn a_migration_takes_as_long_as_it_takes() {
     let Some(app) = TestApp::postgres().await else { return };
     let url = app.database_url().expect("PostgreSQL");
-    let other = Db::postgres(&url, 1, None)
+    let other = Db::postgres(&url, 2, None)
         .await
         .unwrap_or_else(|_| panic!("PostgreSQL opens"));
+    assert!(other.migrate_down(1).await.is_ok(), "one is to be done");
     let lock = other
         .advisory_lock(marmalade::db::AdvisoryLock::Migrate)
         .await
@@ -470,11 +607,12 @@ async fn a_server_that_lost_its_place_to_another_stops() {
     let mut config = Config::default();
     config.database.url = Some(Secret(url.clone()));
     config.server.listen = "127.0.0.1:0".parse().expect("an address");
+    config.site.data_dir = app.folder().to_owned();
+    config.site.demo = false;
     let other = Db::postgres(&url, 2, None)
         .await
         .unwrap_or_else(|_| panic!("PostgreSQL opens"));
-    let serving = open::open(config).await.unwrap_or_else(|_| panic!("it opens"));
-    let server = tokio::spawn(serve::serve(serving, std::future::pending()));
+    let server = tokio::spawn(serve::start(config, std::future::pending()));
     let is_free = async || {
         let held = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted \
                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";

@@ -13,10 +13,15 @@ use crate::{
 const AT_ONCE: usize = 50;
 
 fn rounds() -> usize {
+    rounds_or(5)
+}
+
+/// How many rounds: so many on every day.
+pub fn rounds_or(default: usize) -> usize {
     std::env::var("ROUNDS")
         .ok()
         .and_then(|rounds| rounds.parse().ok())
-        .unwrap_or(5)
+        .unwrap_or(default)
 }
 
 /// Runs the tasks at the same time and returns what they came to.

@@ -83,6 +83,7 @@ on_both_databases! {
         let (open, expired) = (app.quiz(3, |_| {}).await, app.quiz(3, |quiz| quiz.duration = Duration::from_secs(60)).await);
         let later = app.quiz(3, |quiz| {
             quiz.review_opens = marmalade::entity::quiz::ReviewOpens::AfterClose;
+            quiz.closes_at = Some(app.app.now().at + Duration::from_secs(86_400));
         }).await;
         let theirs = bob.start(open).await;
         let ran_out = ada.start(expired).await;

@@ -2,13 +2,58 @@
 
 use std::{sync::Arc, time::Duration};
 
+use ipnet::IpNet;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Notify,
 };
 
-use crate::{on_both_databases, support::socket::Socket};
+use crate::{
+    on_both_databases,
+    support::{TestApp, socket::Socket},
+};
+
+/// Where an address may have two connections: whether a third one is closed. When one of them ends there is room again.
+async fn is_third_refused(app: TestApp, proxies: Vec<IpNet>) -> bool {
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = free.local_addr().expect("an address");
+    drop(free);
+    let app = app.restarted_with(|config| {
+        (config.server.listen, config.server.trusted_proxies) = (address, proxies);
+        config.server.max_connections_of_address = 2;
+    });
+    let app = app.await.app;
+    let stop = app.shutdown.clone();
+    let serving = tokio::spawn(marmalade::serve::serve(app, std::future::pending()));
+    // A connection that was answered, or nothing where it is closed.
+    let ask = async || {
+        let mut connection = loop {
+            match TcpStream::connect(address).await {
+                Ok(connection) => break connection,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        };
+        let mut answer = [0; 12];
+        let request = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
+        connection.write_all(request).await.ok()?;
+        connection.read_exact(&mut answer).await.ok()?;
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        Some(connection)
+    };
+    let open = [ask().await, ask().await];
+    assert!(open.iter().all(Option::is_some));
+    let third = ask().await;
+    drop(open);
+    while ask().await.is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stop.cancel();
+    let is_refused = third.is_none();
+    drop(third);
+    assert!(serving.await.expect("no panic").is_ok());
+    is_refused
+}
 
 on_both_databases! {
     async fn a_server_ends_when_asked_to_stop(app: TestApp) {
@@ -43,6 +88,14 @@ on_both_databases! {
         let served = tokio::time::timeout(Duration::from_secs(30), serving).await.expect("an end").expect("a task");
         assert!(served.is_ok());
         assert_eq!(ask("/healthz").await, None);
+    }
+
+    async fn connections_of_one_address_are_bounded(app: TestApp) {
+        assert!(is_third_refused(app, vec![]).await);
+    }
+
+    async fn connections_of_a_proxy_are_not_bounded(app: TestApp) {
+        assert!(!is_third_refused(app, vec!["127.0.0.0/8".parse().expect("a network")]).await);
     }
 
     async fn connections_over_the_limit_wait_for_a_permit(app: TestApp) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -89,6 +89,30 @@ fn standing(rank: i32, total: i32) -> Value {
     json!({"standingChanged": {"totalCount": total, "standing": {"rank": rank}}})
 }
 
+/// Asks for a stream, which may be refused.
+async fn follow(app: &TestApp, actor: &Actor, accept: &str) -> reqwest::Response {
+    let request = reqwest::Client::new()
+        .post(format!("http://{}/graphql", app.listen().await))
+        .bearer_auth(actor.token())
+        .header(ACCEPT, accept)
+        .json(&json!({"query": FOLLOW}));
+    request.send().await.expect("a response")
+}
+
+/// The status of an upgrade that offers these sub-protocols.
+async fn offer(app: &TestApp, protocols: Option<&str>) -> StatusCode {
+    let mut request = reqwest::Client::new()
+        .get(format!("http://{}/graphql/ws", app.listen().await))
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    if let Some(protocols) = protocols {
+        request = request.header("sec-websocket-protocol", protocols);
+    }
+    request.send().await.expect("a response").status()
+}
+
 fn data(event: Option<(String, String)>) -> Value {
     let (kind, data) = event.expect("an event");
     assert_eq!(kind, "next");
@@ -132,6 +156,70 @@ on_both_databases! {
         assert_eq!(reader.media_type(), "application/json", "one result needs no parts");
         let (status, body) = ada.send(FOLLOW, json!({})).await;
         assert_eq!((status, &body["errors"][0]["extensions"]["code"]), (StatusCode::BAD_REQUEST, &json!("BAD_USER_INPUT")));
+    }
+
+    async fn an_account_has_so_many_streams_open_in_whatever_form(app: TestApp) {
+        let app = app.restarted_with(|config| config.server.max_streams_of_account = 3).await;
+        let (ada, bob, server) = (app.student().await, app.student().await, app.listen().await);
+        let token = format!("Bearer {}", ada.token());
+        let socket = Socket::open(server, &ada.token()).await;
+        let events = follow(&app, &ada, "text/event-stream").await;
+        let parts = follow(&app, &ada, MULTIPART).await;
+        assert_eq!((events.status(), parts.status()), (StatusCode::OK, StatusCode::OK));
+
+        for accept in ["text/event-stream", MULTIPART] {
+            let refused = follow(&app, &ada, accept).await;
+            assert_eq!((refused.status(), &refused.headers()["retry-after"]), (StatusCode::TOO_MANY_REQUESTS, &HeaderValue::from_static("10")));
+            let body: Value = refused.json().await.expect("JSON");
+            assert_eq!(body["errors"][0]["extensions"]["code"], "RATE_LIMITED");
+        }
+        let refused = Socket::upgrade(server, &[("authorization", &token)]).await.err();
+        assert_eq!(refused, Some(StatusCode::TOO_MANY_REQUESTS), "before the upgrade, where the account is known");
+        let mut late = Socket::upgrade(server, &[]).await.expect("an upgrade by nobody");
+        late.init(&ada.token()).await;
+        assert_eq!(late.closed().await, (1013, "Too many open streams".to_owned()));
+        ada.ask("{ __typename }", json!({})).await;
+        assert_eq!(follow(&app, &bob, "text/event-stream").await.status(), StatusCode::OK, "another account");
+
+        for stream in [events, parts] {
+            drop(stream);
+            // The server learns of it when it next writes or reads.
+            while Socket::upgrade(server, &[("authorization", &token)]).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        drop(socket);
+        while follow(&app, &ada, MULTIPART).await.status() != StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn an_address_without_an_account_has_so_many_streams_open(app: TestApp) {
+        let app = app.restarted_with(|config| config.server.max_streams_of_address = 2).await;
+        let (ada, server) = (app.student().await, app.listen().await);
+        let token = format!("Bearer {}", ada.token());
+        let waiting = Socket::upgrade(server, &[]).await.expect("an upgrade");
+        let mut native = Socket::upgrade(server, &[]).await.expect("an upgrade");
+        assert_eq!(Socket::upgrade(server, &[]).await.err(), Some(StatusCode::TOO_MANY_REQUESTS));
+        // Who brings an account is counted there, be it late.
+        let known = Socket::upgrade(server, &[("authorization", &token)]).await;
+        assert!(known.is_ok(), "a neighbour's sockets lock nobody out");
+        native.init(&ada.token()).await;
+        assert_eq!(native.receive().await["type"], "connection_ack");
+        let next = Socket::upgrade(server, &[]).await.expect("the place is free again");
+        drop((waiting, next));
+    }
+
+    async fn who_offers_no_protocol_of_graphql_is_not_upgraded(app: TestApp) {
+        for (protocols, status) in [
+            (None, StatusCode::BAD_REQUEST),
+            (Some("chat"), StatusCode::BAD_REQUEST),
+            // Told by a close code, which a page can read and a status it can't.
+            (Some("graphql-ws"), StatusCode::SWITCHING_PROTOCOLS),
+            (Some("graphql-ws, graphql-transport-ws"), StatusCode::SWITCHING_PROTOCOLS),
+        ] {
+            assert_eq!(offer(&app, protocols).await, status, "{protocols:?}");
+        }
     }
 
     async fn an_operation_goes_by_its_hash_over_get_and_a_socket(app: TestApp) {

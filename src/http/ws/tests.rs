@@ -6,13 +6,13 @@ use async_graphql::{Context, EmptyMutation, Object, Schema, Subscription};
 use axum::{Router, routing::any};
 use futures_util::{SinkExt as _, future, stream};
 use serde_json::{Value as Json, json};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{io::AsyncWriteExt as _, net::TcpListener, sync::watch, time::timeout};
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message as Frame, client::IntoClientRequest as _},
+    tungstenite::{Message as Frame, client::IntoClientRequest as _, protocol::CloseFrame},
 };
 
-use super::*;
+use super::{message::parse, wire::SUBPROTOCOL, *};
 
 fn refusal(text: &str) -> String {
     parse(text)
@@ -23,7 +23,7 @@ fn refusal(text: &str) -> String {
 }
 
 fn text(message: &ServerMessage<'_>) -> String {
-    message.frame().unwrap().into_text().unwrap().to_string()
+    message.text().unwrap()
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_frame_has_its_type_first_and_no_member_too_many() {
 #[test]
 fn a_close_reason_fits_a_control_frame() {
     let frame = CloseFrame::from(Close::duplicate(&"é".repeat(256)));
-    assert_eq!(frame.code, 4409);
+    assert_eq!(u16::from(frame.code), 4409);
     assert!(frame.reason.len() <= 123 && frame.reason.starts_with("Subscriber for éé"));
 }
 
@@ -217,6 +217,8 @@ impl Ticks {
     }
 }
 
+const FORBIDDEN: Close = Close::new(4403, "Forbidden");
+
 /// A server on a free port, and what a test may do to it.
 struct Toy {
     url: String,
@@ -241,12 +243,12 @@ impl Toy {
             .data(toy.counts.clone())
             .finish();
         let (ended, shutdown, sockets) = (toy.ended.clone(), toy.shutdown.clone(), toy.sockets.clone());
-        let handler = async move |upgrade: WebSocketUpgrade| {
-            prepare(upgrade, &settings).on_upgrade(move |socket| async move {
+        let handler = async move |upgrade: Upgrade| {
+            upgrade.respond(settings, move |wire| async move {
                 let _served = Alive::new(&sockets);
-                serve(socket, settings, shutdown, async |payload| {
+                serve(wire, shutdown, async |payload| {
                     match payload.get("token").and_then(Json::as_str) {
-                        Some("bad") => return Err(Close::FORBIDDEN),
+                        Some("bad") => return Err(FORBIDDEN),
                         Some("expired") => return Err(Close::UNAUTHORIZED),
                         Some("slow") => {
                             let _alive = Alive::new(&sockets);
@@ -301,6 +303,11 @@ struct Client(WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>);
 impl Client {
     async fn send(&mut self, frame: Frame) {
         soon(self.0.send(frame)).await.unwrap();
+    }
+
+    /// The bytes under the frames.
+    fn raw(&mut self) -> &mut MaybeTlsStream<tokio::net::TcpStream> {
+        self.0.get_mut()
     }
 
     async fn say(&mut self, message: Json) {
@@ -423,7 +430,7 @@ async fn the_handshake_keeps_its_order() {
     twice.say(init("good")).await;
     assert_eq!(twice.closed().await, is(Close::TOO_MANY_INITS));
 
-    for (token, close) in [("bad", Close::FORBIDDEN), ("expired", Close::UNAUTHORIZED)] {
+    for (token, close) in [("bad", FORBIDDEN), ("expired", Close::UNAUTHORIZED)] {
         let mut refused = toy.open(Some(SUBPROTOCOL)).await;
         refused.say(init(token)).await;
         assert_eq!(refused.closed().await, is(close));
@@ -472,7 +479,7 @@ async fn what_is_not_a_message_closes_the_socket() {
             bad("Invalid message: missing field `id`"),
         ),
         (Frame::text("x".repeat(1001)), is(Close::TOO_BIG)),
-        (Frame::text("x".repeat(4001)), is(Close::UNREADABLE)),
+        (Frame::text("x".repeat(100_000)), is(Close::TOO_BIG)),
     ] {
         let mut before = toy.open(Some(SUBPROTOCOL)).await;
         before.send(frame.clone()).await;
@@ -481,6 +488,79 @@ async fn what_is_not_a_message_closes_the_socket() {
         after.send(frame).await;
         assert_eq!(after.closed().await, close);
     }
+}
+
+#[tokio::test]
+async fn a_stranger_has_little_room_and_a_client_more() {
+    let toy = Toy::new(Settings {
+        max_init_bytes: 100,
+        max_message_bytes: 1000,
+        ..Settings::default()
+    })
+    .await;
+    let ping = |bytes: usize| json!({"type": "ping", "payload": {"x": "x".repeat(bytes)}}).to_string();
+    let mut client = toy.connect().await;
+    client.send(Frame::text(ping(900))).await;
+    assert_eq!(client.receive().await["type"], "pong");
+    let mut stranger = toy.open(Some(SUBPROTOCOL)).await;
+    stranger.send(Frame::text(ping(10))).await;
+    assert_eq!(stranger.receive().await["type"], "pong", "what fits is answered");
+    stranger.send(Frame::text(ping(100))).await;
+    assert_eq!(stranger.closed().await, is(Close::TOO_BIG));
+}
+
+/// A message of a megabyte is refused by its head, and one in slices by the slice that is too much: there is no waiting
+/// for the rest.
+#[tokio::test]
+async fn a_message_too_big_is_refused_before_it_has_come() {
+    let toy = Toy::new(Settings::default()).await;
+    let mut whole = toy.connect().await;
+    let head = [0x81, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0];
+    whole.raw().write_all(&head).await.unwrap();
+    assert_eq!(whole.closed().await, is(Close::TOO_BIG));
+    let mut sliced = toy.connect().await;
+    for first in [0x01, 0x00, 0x00] {
+        let slice = [
+            &[first, 0xff, 0, 0, 0, 0, 0, 1, 0x86, 0xa0, 0, 0, 0, 0][..],
+            &[b'x'; 100_000],
+        ]
+        .concat();
+        sliced.raw().write_all(&slice).await.unwrap();
+    }
+    assert_eq!(sliced.closed().await, is(Close::TOO_BIG));
+}
+
+#[tokio::test]
+async fn a_message_must_be_whole_in_time_and_pongs_do_not_help() {
+    let message_time = Duration::from_millis(300);
+    let toy = Toy::new(Settings {
+        message_time,
+        ..Settings::default()
+    })
+    .await;
+    let (mut dripping, mut lively) = (toy.connect().await, toy.connect().await);
+    // A text that says it is not the last frame, then a pong and an empty frame again and again.
+    dripping.raw().write_all(&[0x01, 0x81, 0, 0, 0, 0, b'{']).await.unwrap();
+    let drip = [0x8a, 0x80, 0, 0, 0, 0, 0x00, 0x80, 0, 0, 0, 0];
+    let start = Instant::now();
+    while start.elapsed() < message_time * 3 {
+        // Refused at last: the server has closed.
+        if dripping.raw().write_all(&drip).await.is_err() {
+            break;
+        }
+        lively.say(json!({"type": "ping"})).await;
+        assert_eq!(lively.receive().await["type"], "pong", "whole messages go on");
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(dripping.closed().await, is(Close::MESSAGE_TIMEOUT));
+}
+
+#[tokio::test]
+async fn a_long_message_comes_in_frames_and_is_whole() {
+    let toy = Toy::new(Settings::default()).await;
+    let mut ada = toy.connect().await;
+    ada.subscribe("1", "subscription { flood(bytes: 300000) }").await;
+    assert_eq!(ada.receive().await["payload"]["data"]["flood"], "x".repeat(300_000));
 }
 
 #[tokio::test]

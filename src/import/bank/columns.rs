@@ -46,7 +46,7 @@ impl Columns {
             found.map(|(column, _)| *column)
         };
         let start = header.filled().next().map_or(0, |(column, _)| column);
-        let lacks = |column, code, message: &str| Problem::new(header.address(column), code, message);
+        let lacks = |column, code, message: &'static str| Problem::new(header.address(column), code, message);
 
         let Some(question) = find(Role::Question) else {
             return Err(vec![lacks(

@@ -1,5 +1,7 @@
 //! One row: a whole question, or every cell that prevents it.
 
+use std::borrow::Cow;
+
 use super::{
     Question,
     columns::Columns,
@@ -8,7 +10,7 @@ use super::{
 };
 use crate::{
     import::sheet::{Cell, Row},
-    text::is_unsafe,
+    text::{Markdown, is_unsafe},
 };
 
 // Lengths in characters.
@@ -77,11 +79,11 @@ impl Reading {
     pub(super) fn question(self) -> Result<Question, Vec<Problem>> {
         match (self.text, self.choices, self.right) {
             (Some(text), Some(choices), Some(right)) if self.problems.is_empty() => Ok(Question {
-                text,
+                text: text.into(),
                 image: self.image,
-                choices,
+                choices: choices.into_iter().map(Markdown::from).collect(),
                 right,
-                explanation: self.explanation,
+                explanation: self.explanation.map(Markdown::from),
                 chapter: self.chapter,
             }),
             _ => Err(self.problems),
@@ -96,7 +98,7 @@ struct Cells<'a> {
 }
 
 impl<'a> Cells<'a> {
-    fn note(&mut self, column: u32, code: Code, message: impl Into<String>) {
+    fn note(&mut self, column: u32, code: Code, message: impl Into<Cow<'static, str>>) {
         let cell = self.row.address(column);
         self.problems.push(Problem::new(cell, code, message));
     }
@@ -229,11 +231,12 @@ impl<'a> Cells<'a> {
         filled
     }
 
-    /// Case counts, for CO is not Co; blanks do not.
+    /// Case counts, for CO is not Co; blanks do not. They are compared as they will be shown.
     fn refuse_repeated(&mut self, choices: &[(u32, String)]) {
+        let shown = |text: &String| folded(Markdown::of(text).as_str());
         for (index, (column, text)) in choices.iter().enumerate() {
             let earlier = &choices[..index];
-            if let Some((first, _)) = earlier.iter().find(|(_, e)| folded(e) == folded(text)) {
+            if let Some((first, _)) = earlier.iter().find(|(_, e)| shown(e) == shown(text)) {
                 let first = self.row.address(*first);
                 self.note(
                     *column,

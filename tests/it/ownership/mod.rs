@@ -1,6 +1,7 @@
 //! Who may do what: everything in the schema, tried by everybody, held against `rules.txt`.
 
 mod alike;
+mod withheld;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

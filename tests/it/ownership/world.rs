@@ -108,11 +108,7 @@ impl World {
         let taken = bob.take(published, 2).await;
         // Ada's are practice, so that Bob stands on the boards alone.
         db(app, "UPDATE users SET opted_out = TRUE WHERE id = $1", Some(ada.id().0)).await;
-        let gone = AccountChanged {
-            user: ada.id(),
-            at: None,
-        };
-        deliver(app, gone).await;
+        deliver(app, AccountChanged::profile(ada.id())).await;
         let own = ada.take(published, 1).await;
         let of_deleted_quiz = ada.take(deleted, 1).await;
         let of_deleted_account = dee.take(published, 1).await;
@@ -127,6 +123,7 @@ impl World {
             AccountChanged {
                 user: dee.id(),
                 at: Some(app.app.clock.now()),
+                access_version: Some(1),
             },
         )
         .await;
@@ -136,6 +133,7 @@ impl World {
             AccountChanged {
                 user: sue.id(),
                 at: Some(app.app.clock.now()),
+                access_version: Some(1),
             },
         )
         .await;
@@ -286,6 +284,10 @@ impl World {
             ..root("bankImport", "BankImport", Owner::Is(Person::Editor), staff)
         });
         starts.push(Start {
+            query: format!("{{ integritySignals(quizId: {:?}) {{ $X }} }}", self.id("quiz")),
+            ..root("integritySignals", "IntegritySignal", Owner::None, staff)
+        });
+        starts.push(Start {
             query: "{ dailyMetrics(from: \"2026-11-01\", until: \"2026-11-30\") { $X } }".to_owned(),
             ..root("dailyMetrics", "DailyMetrics", Owner::None, staff)
         });
@@ -430,6 +432,13 @@ impl World {
             anything(),
         );
         case(
+            "confirmRegistration",
+            "an invented link",
+            r#"token: "x", client: NATIVE"#.into(),
+            errors,
+            anything(),
+        );
+        case(
             "confirmEmailChange",
             "an invented link",
             r#"token: "x""#.into(),
@@ -477,6 +486,13 @@ impl World {
             "requestEmailChange",
             "the own account",
             r#"password: "wrong", email: "a@b.example""#.into(),
+            errors,
+            anything(),
+        );
+        case(
+            "requestEmailConfirmation",
+            "the own account",
+            String::new(),
             errors,
             anything(),
         );

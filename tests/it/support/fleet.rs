@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use marmalade::{background, fleet::Health, secret::Secret};
+use marmalade::{background, config::Config, fleet::Health, secret::Secret};
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use tokio::{
     io::copy_bidirectional,
@@ -36,6 +36,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Fleet {
     /// `None` where PostgreSQL or Redis are not to be had.
     pub async fn of(size: usize) -> Option<Self> {
+        Self::with(&vec![Duration::ZERO; size], |_| ()).await
+    }
+
+    /// Servers whose clocks are ahead by so much, each configured like this.
+    pub async fn with(ahead: &[Duration], change: impl Fn(&mut Config)) -> Option<Self> {
         static LOGGED: Once = Once::new();
         let url = url_of("TEST_REDIS_URL", "Redis", &LOGGED)?;
         let first = TestApp::postgres().await?;
@@ -49,11 +54,13 @@ impl Fleet {
             .expect("a host")
             .to_owned();
         let mut servers = Vec::new();
-        for _ in 0..size {
+        for ahead in ahead {
             let line = Line::to(upstream.clone()).await;
             let url = Secret(format!("redis://{}/0", line.address));
-            let app =
-                first.restarted_with(|config| (config.redis.url, config.redis.prefix) = (Some(url), prefix.clone()));
+            let app = first.restarted_ahead(*ahead, |config| {
+                (config.redis.url, config.redis.prefix) = (Some(url), prefix.clone());
+                change(config);
+            });
             let app = app.await;
             tokio::spawn(background::keep_channel(app.app.clone()));
             servers.push(Member { app, line });

@@ -3,6 +3,7 @@
 
 pub mod fleet;
 pub mod servers;
+pub mod site;
 pub mod socket;
 
 use std::{
@@ -112,9 +113,33 @@ struct Resources {
 }
 
 /// A PostgreSQL database of a test's own.
-struct OwnDatabase {
+pub struct OwnDatabase {
     server: String,
     name: String,
+}
+
+impl OwnDatabase {
+    /// An empty one; `None` where PostgreSQL is not to be had.
+    pub async fn empty() -> Option<Self> {
+        static LOGGED: Once = Once::new();
+        let server = url_of("TEST_DATABASE_URL", "PostgreSQL", &LOGGED)?;
+        let admin = sea_orm::Database::connect(&server)
+            .await
+            .expect("TEST_DATABASE_URL can be reached");
+        let name = format!("marmalade_test_{}", uuid::Uuid::now_v7().simple());
+        let create = format!("CREATE DATABASE {name}");
+        admin.execute_unprepared(&create).await.expect("a database of its own");
+        Some(Self { server, name })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn url(&self) -> String {
+        let (server, _) = self.server.rsplit_once('/').expect("a database in TEST_DATABASE_URL");
+        format!("{server}/{}", self.name)
+    }
 }
 
 impl Drop for OwnDatabase {
@@ -303,9 +328,18 @@ impl TestApp {
 
     /// The same database under another configuration, as after a restart.
     pub async fn restarted_with(&self, change: impl FnOnce(&mut Config)) -> Self {
+        self.restarted_ahead(Duration::ZERO, change).await
+    }
+
+    /// The same on a machine whose clock is ahead by so much.
+    pub async fn restarted_ahead(&self, ahead: Duration, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = self.app.config.clone();
         change(&mut config);
-        let (clock, statements) = (self.clock.clone(), self.statements.clone());
+        let clock = match ahead {
+            Duration::ZERO => self.clock.clone(),
+            ahead => Arc::new(TestClock(AtomicI64::new((self.clock.now() + ahead).0))),
+        };
+        let statements = self.statements.clone();
         let mut again = Self::with(config, self.app.db.clone(), clock, statements, self.resources.clone()).await;
         again.made = self.made.clone();
         again
@@ -367,14 +401,12 @@ impl TestApp {
         let Some(viewer) = &actor.viewer else {
             return actor.clone();
         };
-        let (db, now) = (self.app.db.write(), self.app.now());
-        let Ok(account) = marmalade::account::own(db, viewer).await else {
+        let Ok(account) = marmalade::account::own(self.app.db.write(), viewer).await else {
             return actor.clone();
         };
-        let opened = session::open(&self.app, db, &account, Client::Native, Device::default(), &now).await;
         Actor {
             app: self.clone(),
-            viewer: opened.ok().map(|tokens| tokens.viewer),
+            viewer: self.opened(&account).await,
         }
     }
 
@@ -477,12 +509,17 @@ impl TestApp {
             .exec_with_returning(db)
             .await
             .expect("an account");
-        let opened = session::open(&self.app, db, &account, Client::Native, Device::default(), &now).await;
-        let tokens = opened.unwrap_or_else(|_| panic!("a session"));
         Actor {
             app: self.clone(),
-            viewer: Some(tokens.viewer),
+            viewer: Some(self.opened(&account).await.expect("a session")),
         }
+    }
+
+    /// A session of an account, at a native app.
+    async fn opened(&self, account: &user::Model) -> Option<Viewer> {
+        let cause = Cause::clock(&self.app.now());
+        let opened = session::open(&self.app, account, Client::Native, Device::default(), &cause).await;
+        opened.ok().flatten().map(|tokens| tokens.viewer)
     }
 
     /// A published quiz. The first choice of each question is the right one.
@@ -502,11 +539,11 @@ impl TestApp {
         let questions: Vec<_> = (0..questions)
             .map(|i| NewQuestion {
                 chapter: Some(format!("Chapter {}", i % 3)),
-                text: format!("Question {i}?"),
+                text: format!("Question {i}?").into(),
                 image: None,
-                choices: ["right", "wrong", "also wrong"].map(String::from).to_vec(),
+                choices: ["right", "wrong", "also wrong"].map(Into::into).to_vec(),
                 right: 0,
-                explanation: Some(format!("CANARY explanation {i}")),
+                explanation: Some(format!("CANARY explanation {i}").into()),
             })
             .collect();
         let made = async {
@@ -646,6 +683,7 @@ impl Actor {
             user: viewer.user(),
             session: viewer.session(),
             role: viewer.role(),
+            access_version: viewer.access_version(),
             issued_at: self.app.clock.now(),
         };
         self.app

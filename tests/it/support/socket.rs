@@ -23,9 +23,15 @@ impl Socket {
     /// Connects as whoever has this access token.
     pub async fn open(server: SocketAddr, token: &str) -> Self {
         let mut socket = Self::upgrade(server, &[]).await.expect("an upgrade");
-        let payload = json!({"authorization": format!("Bearer {token}")});
-        socket.say(json!({"type": "connection_init", "payload": payload})).await;
+        socket.init(token).await;
         assert_eq!(socket.receive().await["type"], "connection_ack");
+        socket
+    }
+
+    /// Connects as nobody; what the server makes of it is to be heard.
+    pub async fn anonymous(server: SocketAddr) -> Self {
+        let mut socket = Self::upgrade(server, &[]).await.expect("an upgrade");
+        socket.say(json!({"type": "connection_init"})).await;
         socket
     }
 
@@ -46,6 +52,12 @@ impl Socket {
             Err(Error::Http(refusal)) => Err(refusal.status()),
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Says who it is.
+    pub async fn init(&mut self, token: &str) {
+        let payload = json!({"authorization": format!("Bearer {token}")});
+        self.say(json!({"type": "connection_init", "payload": payload})).await;
     }
 
     pub async fn subscribe(&mut self, id: &str, query: &str) {

@@ -1,4 +1,4 @@
--- Counts one request by a smooth rate: the generic cell rate algorithm (ITU-T I.371), which governor uses, too.
+-- Counts one use by a smooth rate: the generic cell rate algorithm (ITU-T I.371), which governor uses, too.
 -- KEYS: when all of the budget is there again. ARGV: now, the time that one request takes to come back, that of all of
 -- them; in microseconds.
 -- Returns how many are left and how long until all are there again; -1 and how long to wait if it was refused.

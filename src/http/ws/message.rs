@@ -1,0 +1,105 @@
+//! The messages of the protocol, as JSON.
+
+use std::sync::Arc;
+
+use async_graphql::{ErrorExtensionValues, Request, Response, ServerError};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::{Map, error::Category};
+
+use super::close::Close;
+
+/// The payload of `ConnectionInit` or `Ping`.
+pub(crate) type Payload = Map<String, serde_json::Value>;
+
+/// The longest operation id, in characters; clients use counters and UUIDs.
+const MAX_ID_CHARS: usize = 256;
+
+/// A message of the client.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ClientMessage {
+    ConnectionInit {
+        payload: Option<Payload>,
+    },
+    Ping {
+        payload: Option<Payload>,
+    },
+    Pong,
+    Subscribe {
+        #[serde(deserialize_with = "operation_id")]
+        id: Arc<str>,
+        payload: Box<Request>,
+    },
+    Complete {
+        #[serde(deserialize_with = "operation_id")]
+        id: Arc<str>,
+    },
+}
+
+fn operation_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    let id = String::deserialize(deserializer)?;
+    if id.is_empty() || id.chars().nth(MAX_ID_CHARS).is_some() {
+        return Err(de::Error::custom("an id has 1 to 256 characters"));
+    }
+    Ok(id.into())
+}
+
+/// Section "Invalid message": whatever doesn't fit closes the socket. The text is the client's own, or serde's.
+pub(super) fn parse(text: &str) -> Result<ClientMessage, Close> {
+    // serde also reads such an enum from an array.
+    if text.trim_ascii_start().starts_with('[') {
+        return Err(Close::bad_message("Invalid message: not an object"));
+    }
+    let message = serde_json::from_str(text).map_err(|error| match error.classify() {
+        Category::Data => Close::bad_message(format!("Invalid message: {error}")),
+        Category::Io | Category::Syntax | Category::Eof => Close::bad_message("Invalid JSON"),
+    })?;
+    match message {
+        // A persisted operation goes by the hash in its extensions.
+        ClientMessage::Subscribe { payload, .. } if payload.query.is_empty() && payload.extensions.is_empty() => {
+            Err(Close::bad_message("Invalid message: no query"))
+        }
+        message => Ok(message),
+    }
+}
+
+/// A message of the server. Responses are borrowed and serialized as they are, with fields in the order of the query.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ServerMessage<'a> {
+    ConnectionAck,
+    Ping,
+    Pong {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        payload: Option<Payload>,
+    },
+    Next {
+        id: &'a str,
+        payload: &'a Response,
+    },
+    Error {
+        id: &'a str,
+        payload: &'a [ServerError],
+    },
+    Complete {
+        id: &'a str,
+    },
+}
+
+impl ServerMessage<'_> {
+    pub(super) fn text(&self) -> Result<String, Close> {
+        serde_json::to_string(self).map_err(|error| {
+            tracing::error!(%error, "a message can't be written as JSON");
+            Close::INTERNAL
+        })
+    }
+}
+
+pub(super) fn error(message: &str, code: &str) -> ServerError {
+    let mut extensions = ErrorExtensionValues::default();
+    extensions.set("code", code);
+    ServerError {
+        extensions: Some(extensions),
+        ..ServerError::new(message, None)
+    }
+}

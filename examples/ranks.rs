@@ -151,7 +151,7 @@ async fn measure(plan: &Plan, standings: usize, name: &str) -> Result<String> {
     let build = begun.elapsed();
     let bytes = memory(plan).await?.saturating_sub(before) / standings as u64;
 
-    let router = http::router(app.clone());
+    let router = http::router(app.clone()).map_err(words)?;
     let mut cells = vec![standings.to_string()];
     for (_, query) in QUESTIONS {
         let query = query.replace("MIDDLE", &(standings / 2).to_string());

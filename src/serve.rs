@@ -156,7 +156,7 @@ async fn serve_at(place: Place, app: App, stop: impl Future<Output = ()> + Send 
     tokio::spawn(wait_for_stop(app.clone(), stop));
     let (served, all_served) = tokio::sync::oneshot::channel::<()>();
     let lock_task = tokio::spawn(hold_server_lock(app.clone(), place.lock, all_served));
-    let serving = accept(listener, http::router(app.clone()), app.clone());
+    let serving = accept(listener, http::router(app.clone())?, app.clone());
     let deadline = async {
         app.shutdown.cancelled().await;
         tokio::time::sleep(DRAIN_TIMEOUT).await;
@@ -227,7 +227,7 @@ async fn work(app: App, address: Option<TcpSocket>, stop: impl Future<Output = (
         let listener = listen(socket)?;
         let address = listener.local_addr().map_err(Error::internal)?;
         println!("Marmalade runs jobs; health and metrics at http://{address}");
-        tasks.spawn(accept(listener, http::machines(app.clone()), app.clone()));
+        tasks.spawn(accept(listener, http::machines(app.clone())?, app.clone()));
     } else {
         println!("Marmalade runs jobs");
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     api::payload::if_there,
     api::{
-        connection::{Connection, Total, connection, page_cost},
+        connection::{Connection, Total, connection},
         context::RequestContext,
         guard::Needs,
         payload::date_time,
@@ -173,7 +173,7 @@ pub(crate) struct AuditQuery;
 #[Object]
 impl AuditQuery {
     /// The audit log, newest first. For admins.
-    #[graphql(guard = "Needs::Admin", complexity = "page_cost(first, last, child_complexity)")]
+    #[graphql(guard = "Needs::Admin")]
     async fn audit_log(
         &self,
         ctx: &Context<'_>,

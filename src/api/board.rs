@@ -8,9 +8,9 @@ use uuid::Uuid;
 use crate::{
     account::Profile,
     api::{
-        connection::{Connection, connection, page_cost},
+        connection::{Connection, connection},
         context::RequestContext,
-        cost::{charge, rows_around},
+        cost::charge,
         guard::Needs,
         loader::{OwnStandings, RanksThisMorning, ScopesOfBoards, StandingsOf},
         payload::{date_time, points},
@@ -145,7 +145,6 @@ impl Board {
 
     /// The standings, best first. A student whose standing moves between two pages may appear on both or on neither,
     /// but never twice on one.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn standings(
         &self,
         ctx: &Context<'_>,
@@ -183,7 +182,6 @@ impl Board {
     }
 
     /// The standings around the viewer's own; empty if the viewer is not on the board.
-    #[graphql(complexity = "1 + rows_around(above, below) * child_complexity")]
     async fn around_viewer(
         &self,
         ctx: &Context<'_>,

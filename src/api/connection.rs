@@ -6,7 +6,6 @@ use async_graphql::{
 };
 use futures_util::future::BoxFuture;
 
-use super::cost::rows_of_page;
 use crate::{error::Result, page::Slice};
 
 /// A page of a list, with additional fields.
@@ -24,11 +23,6 @@ pub(crate) fn connection<T, N: OutputType, F: ObjectType, Name: ConnectionNameTy
     let edge = |row| Edge::new(cursor(&row), node(row));
     page.edges = slice.rows.into_iter().map(edge).collect();
     page
-}
-
-/// The cost of a page: each row with its selected fields.
-pub(crate) fn page_cost(first: Option<i32>, last: Option<i32>, child_complexity: usize) -> usize {
-    1 + rows_of_page(first, last) * child_complexity
 }
 
 type Count = dyn for<'a> Fn(&'a Context<'_>) -> BoxFuture<'a, Result<u64>> + Send + Sync;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     api::payload::{as_payload, if_there},
     api::{
-        connection::{Connection, Total, connection, page_cost},
+        connection::{Connection, Total, connection},
         context::RequestContext,
         cost::charge,
         guard::Needs,
@@ -96,7 +96,6 @@ pub(crate) struct ImportedSheet {
 impl ImportedSheet {
     /// The findings by cell: errors in the order of their rows, then warnings. Of one file the first 1,000 are kept;
     /// `findingCounts` counts the others, too.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn findings(
         &self,
         #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,

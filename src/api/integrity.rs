@@ -57,10 +57,7 @@ pub(crate) struct IntegrityQuery;
 impl IntegrityQuery {
     /// Reasons to look at attempts at a quiz more closely: the strongest of each kind first. Considers the 500 best ranked
     /// results. For staff.
-    #[graphql(
-        guard = "Needs::Staff",
-        complexity = "2000 + 3 * first.unwrap_or(20).clamp(1, 100) as usize * child_complexity"
-    )]
+    #[graphql(guard = "Needs::Staff")]
     async fn integrity_signals(
         &self,
         ctx: &Context<'_>,

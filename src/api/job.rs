@@ -14,7 +14,7 @@ use futures_util::Stream;
 use crate::{
     api::payload::as_payload,
     api::{
-        connection::{Connection, Total, connection, page_cost},
+        connection::{Connection, Total, connection},
         context::RequestContext,
         guard::Needs,
         payload::{UserError, date_time},
@@ -143,7 +143,7 @@ pub(crate) struct JobQuery;
 #[Object]
 impl JobQuery {
     /// Background jobs, newest first. For staff.
-    #[graphql(guard = "Needs::Staff", complexity = "page_cost(first, last, child_complexity)")]
+    #[graphql(guard = "Needs::Staff")]
     async fn jobs(
         &self,
         ctx: &Context<'_>,

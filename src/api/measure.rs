@@ -2,26 +2,29 @@
 
 use std::time::Instant;
 
-use async_graphql::{Response, parser::types::OperationType};
+use async_graphql::parser::types::OperationType;
 use futures_util::{Stream, StreamExt};
 use metrics::{counter, histogram};
 
-use crate::telemetry::{OPERATION, OPERATION_ERRORS, Open, STREAM_EVENTS, STREAMS};
+use crate::{
+    operation::Answer,
+    telemetry::{OPERATION, OPERATION_ERRORS, Open, STREAM_EVENTS, STREAMS},
+};
 
-/// Measures the responses of one operation.
+/// Measures the answers to one operation.
 pub(super) fn measured(
     kind: OperationType,
     field: String,
-    responses: impl Stream<Item = Response>,
-) -> impl Stream<Item = Response> {
+    answers: impl Stream<Item = Answer>,
+) -> impl Stream<Item = Answer> {
     let began = Instant::now();
     let stream = (kind == OperationType::Subscription).then(|| Open::new(STREAMS));
-    responses.map(move |response| {
+    answers.map(move |answer| {
         let _open = &stream;
         // Names that are not in the schema are arbitrary: they must not become labels.
-        let valid = response.errors.iter().all(|error| !error.path.is_empty());
+        let valid = answer.errors.iter().all(|error| !error.path.is_empty());
         let field = if valid { field.clone() } else { "invalid".to_owned() };
-        for error in &response.errors {
+        for error in &answer.errors {
             let code = error
                 .extensions
                 .as_ref()
@@ -39,6 +42,6 @@ pub(super) fn measured(
                 histogram!(OPERATION, "kind" => "mutation", "field" => field).record(began.elapsed());
             }
         }
-        response
+        answer
     })
 }

@@ -8,6 +8,7 @@ pub(crate) mod connection;
 pub(crate) mod context;
 pub(crate) mod cost;
 pub(crate) mod dashboard;
+pub mod execution;
 pub(crate) mod guard;
 pub(crate) mod import;
 pub(crate) mod integrity;

@@ -118,7 +118,7 @@ pub(crate) struct OwnAccountQuery;
 impl OwnAccountQuery {
     /// All stored data of the viewer, as JSON: the account, its sessions, attempts with answers and results, and
     /// standings. At most 5 times an hour.
-    #[graphql(guard = "Needs::SignedIn", complexity = 5000)]
+    #[graphql(guard = "Needs::SignedIn")]
     async fn account_export(&self, ctx: &Context<'_>) -> Result<Option<Json<serde_json::Value>>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let reserved = app.limiter.reserve(Limit::Export, viewer, now.at).await?;

@@ -8,7 +8,7 @@ use crate::{
     api::payload::as_payload,
     api::session::Role,
     api::{
-        connection::{Connection, Total, connection, page_cost},
+        connection::{Connection, Total, connection},
         context::RequestContext,
         guard::Needs,
         payload::UserError,
@@ -122,7 +122,7 @@ pub(crate) struct PeopleQuery;
 #[Object]
 impl PeopleQuery {
     /// All accounts, newest first, including suspended and deleted ones. For admins.
-    #[graphql(guard = "Needs::Admin", complexity = "page_cost(first, last, child_complexity)")]
+    #[graphql(guard = "Needs::Admin")]
     async fn users(
         &self,
         ctx: &Context<'_>,

@@ -9,9 +9,9 @@ use crate::{
     api::payload::{as_payload, if_there},
     api::{
         board::{Board, BoardWindow, present_board},
-        connection::{Connection, Total, connection, page_cost},
+        connection::{Connection, Total, connection},
         context::RequestContext,
-        cost::{CHOICES, charge},
+        cost::charge,
         guard::Needs,
         loader::{Catalogue, ChapterCounts, Chapters, ChaptersOf, PaperOf, PapersOf, Subjects, Unranked},
         payload::{UserError, date_time, points},
@@ -104,7 +104,6 @@ impl Subject {
     }
 
     /// The chapters, oldest first.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn chapters(
         &self,
         ctx: &Context<'_>,
@@ -367,7 +366,6 @@ impl Question {
     }
 
     /// The choices, 2 to 6. Exactly one is right.
-    #[graphql(complexity = "1 + CHOICES * child_complexity")]
     async fn choices(&self) -> Vec<Choice> {
         self.0.choices.iter().cloned().map(Choice::from).collect()
     }
@@ -432,7 +430,6 @@ pub(crate) struct CatalogueQuery;
 #[Object]
 impl CatalogueQuery {
     /// The subjects, oldest first.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn subjects(
         &self,
         ctx: &Context<'_>,
@@ -452,7 +449,6 @@ impl CatalogueQuery {
     }
 
     /// The published quizzes, newest first.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn quizzes(
         &self,
         ctx: &Context<'_>,

@@ -1,25 +1,15 @@
 //! The GraphQL schema: the surfaces of the domains put together, and objects by id.
 
-use std::sync::{Arc, OnceLock};
-
 use async_graphql::{
-    Context, ID, Interface, MergedObject, MergedSubscription, Object, PathSegment, ServerError, ValidationResult,
-    Value,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation},
-    value,
+    Context, ID, Interface, MergedObject, MergedSubscription, Object, PathSegment, SchemaBuilder, ServerError,
 };
-use futures_util::Stream;
 
-use super::measure::measured;
 use crate::{
     api::{
         attempt::{Attempt, AttemptMutation, AttemptQuery},
         audit::{AuditConnection, AuditQuery},
-        batch::Batches,
         board::{AsOf, Board, BoardQuery, BoardSubscription, Standing},
         connection::Connection,
-        context::{Caller, Loaders},
-        cost::Meter,
         dashboard::DashboardQuery,
         import::{ImportFinding, ImportMutation, ImportQuery},
         integrity::IntegrityQuery,
@@ -31,17 +21,9 @@ use crate::{
         session::{Session, SessionMutation},
         user::{User, ViewerQuery},
     },
-    app::App,
-    auth::Viewer,
-    config::Mode,
     error::{Error, Result},
     id::{AttemptId, ChapterId, QuizId, SubjectId, UserId},
-    operation::Admitted,
-    operation::error::of_request,
 };
-
-/// The schema of Marmalade.
-pub(crate) type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// The root of all queries.
 #[derive(MergedObject, Default)]
@@ -77,9 +59,8 @@ pub struct Mutation(
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(BoardSubscription, JobSubscription);
 
-/// Builds the schema. Request data (the app, the viewer, loaders) is added by [`run`]; what an operation may cost has
-/// been judged when it was admitted, all but its complexity, which `Judge` and its [`Meter`] see to.
-pub fn build() -> Schema {
+/// The definition of the schema. What an operation may cost is judged before it runs, see `execution.rs`.
+pub(crate) fn definition() -> SchemaBuilder<Query, Mutation, Subscription> {
     async_graphql::Schema::build(Query::default(), Mutation::default(), Subscription::default())
         .override_output_type_description::<Connection<Attempt>>("A page of attempts.")
         .override_output_type_description::<AuditConnection>("A page of audit log entries.")
@@ -92,105 +73,16 @@ pub fn build() -> Schema {
         .override_output_type_description::<Connection<Subject>>("A page of subjects.")
         .override_output_type_description::<Connection<User>>("A page of accounts.")
         .limit_recursive_depth(usize::MAX)
-        .extension(Judge::default())
-        .finish()
-}
-
-/// Reports each operation's cost, refuses operations that cost too much, and hides names of the schema in production.
-#[derive(Default)]
-struct Judge(OnceLock<ValidationResult>);
-
-#[async_trait::async_trait]
-impl Extension for Judge {
-    async fn validation(
-        &self,
-        ctx: &ExtensionContext<'_>,
-        next: NextValidation<'_>,
-    ) -> Result<ValidationResult, Vec<ServerError>> {
-        let app: &App = ctx.data_unchecked();
-        let staff = ctx.data_opt::<Viewer>().is_some_and(|viewer| viewer.role().is_staff());
-        let judged = next.run(ctx).await.map_err(|mut errors| {
-            if app.config.site.mode == Mode::Production && !staff {
-                for error in &mut errors {
-                    if let Some(hint) = error.message.find(" Did you mean") {
-                        error.message.truncate(hint);
-                    }
-                }
-            }
-            errors
-        })?;
-        let meter: &Meter = ctx.data_unchecked();
-        meter.start(judged.complexity);
-        if let Some(refusal) = meter.refusal() {
-            return Err(vec![of_request(refusal)]);
-        }
-        self.0.get_or_init(|| judged);
-        Ok(judged)
-    }
-
-    async fn execute(
-        &self,
-        ctx: &ExtensionContext<'_>,
-        operation_name: Option<&str>,
-        next: NextExecute<'_>,
-    ) -> async_graphql::Response {
-        let Some(judged) = self.0.get() else {
-            return next.run(ctx, operation_name).await;
-        };
-        let (app, meter): (&App, &Meter) = (ctx.data_unchecked(), ctx.data_unchecked());
-        meter.start(judged.complexity);
-        let mut response = next.run(ctx, operation_name).await;
-        if let Some(refusal) = meter.refusal().filter(|_| meter.is_query()) {
-            // As if it had been known before: a part of what was asked for is of no use.
-            response.data = Value::Null;
-            response.errors = vec![of_request(refusal)];
-        }
-        let cost = value!({
-            "requested": meter.spent(),
-            "maximum": app.config.operations.bounds.complexity,
-            "depth": judged.depth,
-        });
-        response.extension("cost", cost)
-    }
-}
-
-impl ExtensionFactory for Judge {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Self::default())
-    }
 }
 
 /// The text of `schema.graphql`.
 pub fn sdl() -> String {
-    build().sdl_with_options(
+    definition().finish().sdl_with_options(
         async_graphql::SDLExportOptions::new()
             .sorted_fields()
             .sorted_arguments()
             .sorted_enum_items(),
     )
-}
-
-/// Runs an operation: one response for a query or a mutation, one per event for a subscription.
-pub fn run(
-    schema: &Schema,
-    admitted: Admitted,
-    app: &App,
-    viewer: Option<Viewer>,
-    caller: Caller,
-) -> impl Stream<Item = async_graphql::Response> + Send + use<> {
-    let (kind, field) = (admitted.kind(), admitted.field().to_owned());
-    let batches = Batches::default();
-    let loads = batches.loads();
-    let mut request = admitted
-        .into_request()
-        .data(Meter::new(kind, app.config.operations.bounds.complexity))
-        .data(app.clone())
-        .data(caller)
-        .data(Loaders::new(batches));
-    if let Some(viewer) = viewer {
-        request = request.data(viewer);
-    }
-    measured(kind, field, loads.drive(schema.execute_stream(request)))
 }
 
 /// An object with a globally unique id.
@@ -218,7 +110,6 @@ impl NodeQuery {
     }
 
     /// The objects with these ids, in order; `null` with an error for each that is not found. At most 100.
-    #[graphql(complexity = "ids.len() * (1 + child_complexity)")]
     async fn nodes(
         &self,
         ctx: &Context<'_>,

@@ -7,7 +7,7 @@ use crate::{
     account::Profile,
     api::{
         attempt::{Attempt, AttemptFilter},
-        connection::{Connection, Total, connection, page_cost},
+        connection::{Connection, Total, connection},
         context::RequestContext,
         guard::Needs,
         loader::{Accounts, AttemptCounts, AttemptsOf, OwnSessionCount, OwnSessions},
@@ -124,7 +124,6 @@ impl User {
     }
 
     /// The active sessions, newest first. Only for the account's owner.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn sessions(
         &self,
         ctx: &Context<'_>,
@@ -149,7 +148,6 @@ impl User {
     }
 
     /// The attempts, newest first. Only for the account's owner and staff.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn attempts(
         &self,
         ctx: &Context<'_>,

@@ -16,7 +16,7 @@
 
 use std::pin::pin;
 
-use async_graphql::{Response as GraphQLResponse, ServerError, Value, parser::types::OperationType};
+use async_graphql::{ServerError, Value, parser::types::OperationType};
 use axum::{
     body::Bytes,
     extract::{Extension, FromRequest, Query, Request, State},
@@ -32,16 +32,15 @@ use super::{
     BODY_BYTES, BODY_TIME,
     accept::{Accepted, GRAPHQL_RESPONSE, JSON},
     identity::{Identity, Server, device, end_of, origin_is_allowed},
-    json::json,
     peer::{Peer, in_span},
     stream,
 };
 use crate::{
-    api::{context::Caller, schema},
+    api::context::Caller,
     app::App,
     error::Error,
     limit::{Budget, Refused, Who},
-    operation::{self, Admitted},
+    operation::{self, Admitted, Answer},
 };
 
 /// Headers that clients of the field send with a GET, to show that no form did.
@@ -91,20 +90,21 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
         return Err(response);
     }
     let refuse = |refused: Error| {
-        let response = reply.refusal(refused);
-        reply.with(status_of(&response, reply.media_type), &response)
+        let answer = reply.refusal(refused);
+        reply.with(status_of(&answer, reply.media_type), &answer)
     };
     let requests = match counted {
         Counted::Within(budget) => Ok(budget),
         Counted::Exceeded(refused) => return Err(refuse(refused.into())),
         Counted::ByItsCredential(refused) => Err(refused),
     };
-    let admitted = read(app, &identity, &method, &headers, request, &reply).await;
+    let admitted = read(server, &identity, &method, &headers, request, &reply).await;
     let admitted = match requests {
         Ok(_) => admitted?,
         Err(refused) => admitted
             .ok()
-            .filter(|admitted| admitted.kind() == OperationType::Mutation && admitted.has_only(&EXCHANGES))
+            .filter(|admitted| admitted.kind() == OperationType::Mutation)
+            .filter(|admitted| admitted.fields().all(|field| EXCHANGES.contains(&field)))
             .ok_or_else(|| refuse(refused.into()))?,
     };
     let kind = admitted.kind();
@@ -138,18 +138,18 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     let viewer = identity.viewer();
     let ended = form.map(|form| (form, end_of(app, viewer.as_ref())));
     let request_id = peer.request_id.clone();
-    let responses = schema::run(&server.schema, admitted, app, viewer, caller)
-        .map(move |response| operation::error::finish(response, &request_id));
+    let answers = server.schema.run(admitted, app, viewer, caller);
+    let answers = answers.map(move |answer| operation::error::finish(answer, &request_id));
     if let Some((form, ended)) = ended {
-        let responses = in_span(Span::current(), responses);
-        return Ok(stream::respond(form, responses, ended, app.shutdown.clone(), slot));
+        let answers = in_span(Span::current(), answers);
+        return Ok(stream::respond(form, answers, ended, app.shutdown.clone(), slot));
     }
-    let response = pin!(responses).next().await.unwrap_or_default();
-    let mut http = reply.with(status_of(&response, reply.media_type), &response);
-    for (name, value) in &response.http_headers {
+    let answer = pin!(answers).next().await.unwrap_or_default();
+    let mut http = reply.with(status_of(&answer, reply.media_type), &answer);
+    for (name, value) in &answer.headers {
         http.headers_mut().append(name, value.clone());
     }
-    if stale_cookie && !response.http_headers.contains_key(header::SET_COOKIE) {
+    if stale_cookie && !answer.headers.contains_key(header::SET_COOKIE) {
         // The access cookie only: the refresh cookie may still be good.
         let [access, _] = app.config.cookies().cleared();
         if let Ok(access) = HeaderValue::from_str(&access) {
@@ -191,7 +191,7 @@ async fn count(app: &App, identity: &Identity, peer: &Peer, method: &Method, hea
 
 /// Reads the operation of a request, and checks it.
 async fn read(
-    app: &App,
+    server: &Server,
     identity: &Identity,
     method: &Method,
     headers: &HeaderMap,
@@ -202,12 +202,11 @@ async fn read(
         .await
         .map_err(|refused| refused.into_response(reply))?;
     let graphql = graphql_request(parameters).map_err(|message| reply.bad(StatusCode::BAD_REQUEST, message))?;
-    operation::admit(&app.operations, identity.as_viewer(), graphql)
-        .await
-        .map_err(|error| {
-            let response = operation::error::finish(GraphQLResponse::from_errors(vec![error]), reply.request_id);
-            reply.with(request_error(reply.media_type), &response)
-        })
+    let admitted = server.schema.admit(&server.app, identity.as_viewer(), graphql).await;
+    admitted.map_err(|errors| {
+        let answer = operation::error::finish(Answer::refusal(errors), reply.request_id);
+        reply.with(status_of(&answer, reply.media_type), &answer)
+    })
 }
 
 /// Whether the page that sends the request may run an operation of this kind.
@@ -245,9 +244,9 @@ struct Reply<'a> {
 }
 
 impl Reply<'_> {
-    fn with(&self, status: StatusCode, response: &GraphQLResponse) -> Response {
-        let mut http = (status, [(header::CONTENT_TYPE, self.media_type)], json(response)).into_response();
-        if let Some(seconds) = retry_after(response) {
+    fn with(&self, status: StatusCode, answer: &Answer) -> Response {
+        let mut http = (status, [(header::CONTENT_TYPE, self.media_type)], answer.json()).into_response();
+        if let Some(seconds) = retry_after(answer) {
             http.headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -255,15 +254,13 @@ impl Reply<'_> {
     }
 
     fn bad(&self, status: StatusCode, message: String) -> Response {
-        let response = GraphQLResponse::from_errors(vec![ServerError::new(message, None)]);
-        self.with(status, &operation::error::finish(response, self.request_id))
+        let answer = Answer::refusal(vec![ServerError::new(message, None)]);
+        self.with(status, &operation::error::finish(answer, self.request_id))
     }
 
-    fn refusal(&self, error: Error) -> GraphQLResponse {
-        operation::error::finish(
-            GraphQLResponse::from_errors(vec![operation::error::of_request(error)]),
-            self.request_id,
-        )
+    fn refusal(&self, error: Error) -> Answer {
+        let answer = Answer::refusal(vec![operation::error::of_request(error)]);
+        operation::error::finish(answer, self.request_id)
     }
 }
 
@@ -375,10 +372,10 @@ fn graphql_request(parameters: Parameters) -> Result<async_graphql::Request, Str
 }
 
 /// Without data an error is the request's: a status of its own for clients that know the new media type.
-fn status_of(response: &GraphQLResponse, media_type: &str) -> StatusCode {
-    if retry_after(response).is_some() {
+fn status_of(answer: &Answer, media_type: &str) -> StatusCode {
+    if retry_after(answer).is_some() {
         StatusCode::TOO_MANY_REQUESTS
-    } else if response.errors.iter().any(|error| error.path.is_empty()) && response.data == Value::Null {
+    } else if answer.data.is_none() {
         request_error(media_type)
     } else {
         StatusCode::OK
@@ -393,22 +390,14 @@ fn request_error(media_type: &str) -> StatusCode {
     }
 }
 
-/// If a response is nothing but refusals by limiters: how long to wait until all would be let through.
-fn retry_after(response: &GraphQLResponse) -> Option<u64> {
-    let nothing = match &response.data {
-        Value::Null => true,
-        Value::Object(fields) => fields.values().all(|value| *value == Value::Null),
-        _ => false,
+/// If an answer is nothing but refusals by limiters: how long to wait until all would be let through.
+fn retry_after(answer: &Answer) -> Option<u64> {
+    let wait = |error: &ServerError| match error.extensions.as_ref()?.get("retryAfter")? {
+        Value::Number(seconds) => seconds.as_u64(),
+        _ => None,
     };
-    let waits: Option<Vec<u64>> = response
-        .errors
-        .iter()
-        .map(|error| match error.extensions.as_ref()?.get("retryAfter")? {
-            Value::Number(seconds) => seconds.as_u64(),
-            _ => None,
-        })
-        .collect();
-    waits.filter(|_| nothing)?.into_iter().max()
+    let waits: Option<Vec<u64>> = answer.errors.iter().map(wait).collect();
+    waits.filter(|_| answer.is_nothing)?.into_iter().max()
 }
 
 /// The reason a request's parameters could not be read.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::peer::Peer;
 use crate::{
     account::session::{Device, authenticate},
-    api::schema::Schema,
+    api::execution::Schema,
     app::App,
     auth::Viewer,
     error::whole_seconds,

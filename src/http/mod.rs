@@ -5,7 +5,6 @@ mod graphiql;
 mod graphql;
 mod health;
 mod identity;
-mod json;
 mod peer;
 mod refresh;
 pub mod scrape;
@@ -35,11 +34,7 @@ use tower_http::{
 };
 
 use self::identity::Server;
-use crate::{
-    api::schema::{self},
-    app::App,
-    config::Config,
-};
+use crate::{api::execution::Schema, app::App, config::Config, error::Result};
 
 /// A request with 200 answers takes 30 KiB.
 const BODY_BYTES: usize = 1024 * 1024;
@@ -49,15 +44,15 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 
 /// The routes of the server.
-pub fn router(app: App) -> Router {
+pub fn router(app: App) -> Result<Router> {
     let peers = axum::middleware::from_fn_with_state(app.clone(), peer::meet);
     let cross_origin = option_layer(cross_origin(&app.config));
     let compression = DefaultPredicate::new().and(NotForContentType::new("multipart/mixed"));
     let server = Server {
-        schema: schema::build(),
+        schema: Schema::new()?,
         app,
     };
-    Router::new()
+    let routes = Router::new()
         .route("/graphql", any(graphql::handle))
         .route(crate::auth::cookie::REFRESH_PATH, post(refresh::handle))
         .layer(TimeoutLayer::with_status_code(
@@ -75,16 +70,17 @@ pub fn router(app: App) -> Router {
         .layer(cross_origin)
         .layer(axum::middleware::from_fn(harden))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(peers)
+        .layer(peers);
+    Ok(routes)
 }
 
 /// Routes of a worker: health and metrics.
-pub(crate) fn machines(app: App) -> Router {
+pub(crate) fn machines(app: App) -> Result<Router> {
     let server = Server {
-        schema: schema::build(),
+        schema: Schema::new()?,
         app,
     };
-    machine_routes().with_state(server)
+    Ok(machine_routes().with_state(server))
 }
 
 fn machine_routes() -> Router<Server> {

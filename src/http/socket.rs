@@ -19,11 +19,12 @@ use super::{
 };
 use crate::{
     account::session::authenticate,
-    api::{context::Caller, schema},
+    api::context::Caller,
     auth::Viewer,
     error::Error,
     limit::Who,
-    operation, telemetry,
+    operation::{self, Answer},
+    telemetry,
 };
 
 /// Queries and mutations of one socket that run at once; more wait. Each holds its result until the client has read it.
@@ -90,13 +91,13 @@ pub(super) async fn handle(
                 };
                 let (server, viewer, running) = (server.clone(), viewer.clone(), running.clone());
                 // Boxed, so that what it takes to begin is not kept for as long as the stream lives.
-                let responses = stream::once(Box::pin(async move {
+                let answers = stream::once(Box::pin(async move {
                     let admitted = match server.app.limiter.request(who).await {
                         Ok(left) => {
                             caller.requests = Some(left);
-                            operation::admit(&server.app.operations, viewer.as_ref(), request).await
+                            server.schema.admit(&server.app, viewer.as_ref(), request).await
                         }
-                        Err(refused) => Err(operation::error::of_request(refused.into())),
+                        Err(refused) => Err(vec![operation::error::of_request(refused.into())]),
                     };
                     match admitted {
                         Ok(admitted) => {
@@ -105,18 +106,18 @@ pub(super) async fn handle(
                                 // The semaphore is never closed.
                                 OperationType::Query | OperationType::Mutation => running.acquire_owned().await.ok(),
                             };
-                            let responses = schema::run(&server.schema, admitted, &server.app, viewer, caller);
-                            let held = move |response| {
+                            let answers = server.schema.run(admitted, &server.app, viewer, caller);
+                            let held = move |answer| {
                                 _ = &permit;
-                                response
+                                answer
                             };
-                            responses.map(held).left_stream()
+                            answers.map(held).left_stream()
                         }
-                        Err(error) => stream::iter([async_graphql::Response::from_errors(vec![error])]).right_stream(),
+                        Err(errors) => stream::iter([Answer::refusal(errors)]).right_stream(),
                     }
                 }));
-                let finish = move |response| operation::error::finish(response, &request_id);
-                in_span(span, responses.flatten().map(finish))
+                let finish = move |answer| operation::error::finish(answer, &request_id);
+                in_span(span, answers.flatten().map(finish))
             };
             Ok(Accepted { execute, ended })
         };

@@ -13,7 +13,6 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use async_graphql::Response as GraphQLResponse;
 use axum::{
     body::{Body, Bytes},
     http::header,
@@ -26,8 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::json::json;
-use crate::limit::slots::Slot;
+use crate::{limit::slots::Slot, operation::Answer};
 
 /// Well below the time after which proxies give up on a silent connection.
 const HEARTBEAT: Duration = Duration::from_secs(12);
@@ -64,8 +62,8 @@ impl Form {
     }
 
     /// Every part of a multipart body brings the boundary after it along, so that its client need not wait for more.
-    fn next(self, response: &GraphQLResponse) -> Bytes {
-        let json = json(response);
+    fn next(self, answer: &Answer) -> Bytes {
+        let json = answer.json();
         match self {
             Self::EventStream => [b"event: next\ndata: ", &json[..], b"\n\n"].concat().into(),
             Self::Multipart => {
@@ -93,7 +91,7 @@ impl Form {
 /// A response whose body ends with the results, the session or the server, and takes its slot along.
 pub(super) fn respond(
     form: Form,
-    results: impl Stream<Item = GraphQLResponse> + Send + 'static,
+    results: impl Stream<Item = Answer> + Send + 'static,
     ended: Arc<CancellationToken>,
     shutdown: CancellationToken,
     slot: Option<Slot>,

@@ -60,7 +60,7 @@ mod wire;
 
 use std::{collections::HashMap, convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc};
 
-use async_graphql::{Request, Response, Value};
+use async_graphql::Request;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, future::OptionFuture};
 use tokio::{
     select,
@@ -80,6 +80,7 @@ use self::{
     close::End,
     message::{ClientMessage, ServerMessage, error},
 };
+use crate::operation::Answer;
 
 /// The reply of the init function that accepts a client.
 pub(crate) struct Accepted<X> {
@@ -98,7 +99,7 @@ where
     I: FnOnce(Payload) -> R,
     R: Future<Output = Result<Accepted<X>, Close>>,
     X: FnMut(Request) -> S,
-    S: Stream<Item = Response> + Send + 'static,
+    S: Stream<Item = Answer> + Send + 'static,
 {
     let talk = async {
         // Boxed, so that the state of the handshake is not kept for the life of the socket.
@@ -153,7 +154,7 @@ where
 async fn operate<X, S>(wire: &mut Wire, shutdown: &CancellationToken, accepted: Accepted<X>) -> Result<Infallible, End>
 where
     X: FnMut(Request) -> S,
-    S: Stream<Item = Response> + Send + 'static,
+    S: Stream<Item = Answer> + Send + 'static,
 {
     let settings = wire.settings;
     let Accepted { mut execute, ended } = accepted;
@@ -221,13 +222,13 @@ struct Output {
 }
 
 /// Runs one operation: sections "Next", "Error" and "Complete". A panic in a resolver ends this operation alone.
-async fn run(id: Arc<str>, responses: impl Stream<Item = Response>, outbox: mpsc::Sender<Box<Output>>) {
-    let mut responses = pin!(AssertUnwindSafe(responses).catch_unwind());
+async fn run(id: Arc<str>, answers: impl Stream<Item = Answer>, outbox: mpsc::Sender<Box<Output>>) {
+    let mut answers = pin!(AssertUnwindSafe(answers).catch_unwind());
     let mut first = true;
     loop {
-        let response = responses.next().await;
+        let answer = answers.next().await;
         let bug;
-        let message = match &response {
+        let message = match &answer {
             Some(Ok(refusal)) if first && is_refusal(refusal) => {
                 let payload = &refusal.errors;
                 ServerMessage::Error { id: &id, payload }
@@ -249,9 +250,9 @@ async fn run(id: Arc<str>, responses: impl Stream<Item = Response>, outbox: mpsc
     }
 }
 
-/// Whether a request failed before its execution began: errors of resolvers have a path.
-fn is_refusal(response: &Response) -> bool {
-    response.data == Value::Null && !response.errors.is_empty() && response.errors.iter().all(|e| e.path.is_empty())
+/// Whether a request failed before its execution began.
+fn is_refusal(answer: &Answer) -> bool {
+    answer.data.is_none() && !answer.errors.is_empty()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Errors as responses carry them: each gets a code from the closed list, and a cause is for the log alone.
 
-use async_graphql::{ErrorExtensionValues, Response, ServerError};
+use async_graphql::{ErrorExtensionValues, ServerError};
 
+use super::answer::Answer;
 use crate::error::{Cause, Error, whole_seconds};
 
 /// Carries the cause through the executor inside an error, for [`finish`] to log.
@@ -55,10 +56,10 @@ pub(crate) fn of_request(error: Error) -> ServerError {
     error
 }
 
-/// The last touch on every response: each error gets a code from the closed list, causes are logged once, and the
+/// The last touch on every answer: each error gets a code from the closed list, causes are logged once, and the
 /// client gets the request's id with what it cannot act on.
-pub(crate) fn finish(mut response: Response, request_id: &str) -> Response {
-    for error in &mut response.errors {
+pub(crate) fn finish(mut answer: Answer, request_id: &str) -> Answer {
+    for error in &mut answer.errors {
         if let Some(Hidden(cause)) = error.source::<Hidden>() {
             tracing::error!(request_id, cause = ?cause, path = ?error.path, "internal error");
         }
@@ -72,5 +73,5 @@ pub(crate) fn finish(mut response: Response, request_id: &str) -> Response {
             extensions.set("requestId", request_id);
         }
     }
-    response
+    answer
 }

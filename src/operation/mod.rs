@@ -1,85 +1,124 @@
-//! The operation of a request: found, parsed and checked before it runs, for all transports.
+//! The operation of a request: found, parsed, checked and brought into its normal form before it runs, and its answer
+//! written by that form, for all transports.
 
+pub(crate) mod answer;
 pub(crate) mod cost;
+mod document;
 pub(crate) mod error;
+mod normal;
 pub(crate) mod persisted;
+pub(crate) mod types;
+mod variables;
 
 use async_graphql::{
-    Request, ServerError,
-    parser::types::{OperationType, Selection},
+    Request, Response, ServerError,
+    parser::types::{DocumentOperations, ExecutableDocument, OperationType, SelectionSet},
 };
 
-use self::persisted::Operations;
-pub use self::persisted::Settings;
+pub use self::{answer::Answer, persisted::Settings};
+use self::{
+    normal::{Normal, Object, normalise},
+    persisted::Operations,
+    types::Types,
+    variables::Values,
+};
 use crate::{auth::Viewer, error::Error, operation::error::of_request};
 
 /// A request that may run. Only [`admit`] makes one.
 pub struct Admitted {
     request: Request,
-    kind: OperationType,
-    fields: Vec<String>,
+    normal: Normal,
 }
+
+/// What the answers to an operation look like.
+pub(crate) struct Form(Object);
 
 impl Admitted {
     /// The kind of operation.
     pub fn kind(&self) -> OperationType {
-        self.kind
+        self.normal.operation.ty
     }
 
-    /// The first field at its root, as the schema names it; for metrics.
-    pub fn field(&self) -> &str {
-        self.fields.first().map_or("fragment", String::as_str)
+    /// The fields at its root, as the schema names them.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.normal.form.fields.iter().map(|field| field.name.as_str())
     }
 
-    /// Whether its root has these fields alone, not by a fragment.
-    pub fn has_only(&self, fields: &[&str]) -> bool {
-        self.fields.iter().all(|field| fields.contains(&field.as_str()))
+    /// What it selects, in normal form.
+    pub(crate) fn selection(&self) -> &SelectionSet {
+        &self.normal.operation.selection_set.node
     }
 
-    /// The request, its document read.
-    pub fn into_request(self) -> Request {
-        self.request
+    /// The request, its document in normal form, and the form of its answers.
+    pub(crate) fn into_parts(self) -> (Request, Form) {
+        let Self { mut request, normal } = self;
+        let pos = normal.operation.selection_set.pos;
+        request.set_parsed_query(ExecutableDocument {
+            operations: DocumentOperations::Single(async_graphql::Positioned::new(normal.operation, pos)),
+            fragments: Default::default(),
+        });
+        (request, Form(normal.form))
     }
 }
 
-/// Lets a request in: its document is looked up if it goes by a hash, must be within the bounds, and name one operation.
-pub async fn admit(
+impl Form {
+    /// Writes what was executed.
+    pub(crate) fn answer(&self, response: Response) -> Answer {
+        Answer::of(&self.0, response)
+    }
+}
+
+/// Lets a request in: its document is looked up if it goes by a hash, must be within the bounds, name one operation and
+/// be valid.
+pub(crate) async fn admit(
     operations: &Operations,
+    types: &Types,
+    validate: impl Fn(Request) -> Result<(), Vec<ServerError>>,
     viewer: Option<&Viewer>,
     mut request: Request,
-) -> Result<Admitted, ServerError> {
+) -> Result<Admitted, Vec<ServerError>> {
     let staff = viewer.is_some_and(|viewer| viewer.role().is_staff());
-    let learn = operations.resolve(&mut request, staff).await.map_err(of_request)?;
-    cost::scan(&request.query, &operations.bounds).map_err(of_request)?;
-    cost::refuse_nul(&request.variables)?;
-    let name = request.operation_name.clone();
-    let document = request.parsed_query()?;
-    let asks = cost::measure(document, &operations.bounds)?;
-    if asks.introspection && !operations.open_introspection && !staff {
-        return Err(of_request(Error::Forbidden));
-    }
-    let mut candidates = document.operations.iter();
-    let operation = match &name {
-        Some(name) => candidates
-            .find(|(operation, _)| operation.is_some_and(|operation| operation.as_str() == name))
-            .ok_or_else(|| ServerError::new(format!("There is no operation named {name}."), None))?,
-        None => match (candidates.next(), candidates.next()) {
-            (Some(only), None) => only,
-            _ => {
-                let message = "Name the operation to run with `operationName`.";
-                return Err(ServerError::new(message, None));
-            }
-        },
-    };
-    let kind = operation.1.node.ty;
-    let fields = operation.1.node.selection_set.node.items.iter();
-    let fields = fields.map(|selection| match &selection.node {
-        Selection::Field(field) => field.node.name.node.to_string(),
-        _ => "fragment".to_owned(),
-    });
-    let fields = fields.collect();
+    let refuse = |error| vec![of_request(error)];
+    let learn = operations.resolve(&mut request, staff).await.map_err(refuse)?;
+    cost::scan(&request.query, &operations.bounds).map_err(refuse)?;
+    cost::refuse_nul(&request.variables).map_err(|error| vec![error])?;
+    let normal = read(operations, types, &validate, staff, &request)?;
     if let Some(hash) = learn {
         operations.learn(hash, &request.query).await;
     }
-    Ok(Admitted { request, kind, fields })
+    // All of it is in the normal form.
+    request.query.clear();
+    request.variables = Default::default();
+    request.operation_name = None;
+    Ok(Admitted { request, normal })
+}
+
+/// Reads and judges the document of a request.
+fn read(
+    operations: &Operations,
+    types: &Types,
+    validate: &impl Fn(Request) -> Result<(), Vec<ServerError>>,
+    staff: bool,
+    request: &Request,
+) -> Result<Normal, Vec<ServerError>> {
+    let one = |error| vec![error];
+    let name = request.operation_name.as_deref();
+    let mut document = document::choose(document::parse(&request.query).map_err(one)?, name).map_err(one)?;
+    let asks = cost::measure(&document, &operations.bounds).map_err(one)?;
+    if asks.introspection && !operations.open_introspection && !staff {
+        return Err(vec![of_request(Error::Forbidden)]);
+    }
+    document::show_directives(&mut document);
+    let operation = document::operation(&document).ok_or_else(Vec::new)?;
+    let values = Values::of(&operation.variable_definitions, &request.variables).map_err(one)?;
+    let mut judged = Request::new("").variables(request.variables.clone());
+    judged.operation_name.clone_from(&request.operation_name);
+    judged.set_parsed_query(document.clone());
+    validate(judged)?;
+    let normal = normalise(types, &document, operation, &values).map_err(one)?;
+    if operation.ty == OperationType::Subscription && normal.form.fields.len() != 1 {
+        let message = "A subscription selects one field at its root. Subscribe to each by itself.";
+        return Err(vec![ServerError::new(message, None)]);
+    }
+    Ok(normal)
 }

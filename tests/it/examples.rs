@@ -123,7 +123,10 @@ async fn a_small_fanout_delivers_every_rank() {
     let fanout = fanout::Fanout::seed(&app, &size).await.expect("a fanout");
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let service = http::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let service = http::router(app.clone())
+        .ok()
+        .expect("the routes")
+        .into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
     let report = fanout
         .listen_and_submit(&app, address, None)

@@ -14,6 +14,7 @@ mod credentials;
 mod cross_site;
 mod edge;
 mod examples;
+mod execution;
 mod fleet;
 mod floors;
 mod http2;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ErrorExtensionValues, Request, Response, ServerError};
+use async_graphql::{ErrorExtensionValues, Request, ServerError};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, error::Category};
 
 use super::close::Close;
+use crate::operation::Answer;
 
 /// The payload of `ConnectionInit` or `Ping`.
 pub(crate) type Payload = Map<String, serde_json::Value>;
@@ -63,7 +64,7 @@ pub(super) fn parse(text: &str) -> Result<ClientMessage, Close> {
     }
 }
 
-/// A message of the server. Responses are borrowed and serialized as they are, with fields in the order of the query.
+/// A message of the server.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum ServerMessage<'a> {
@@ -75,7 +76,8 @@ pub(super) enum ServerMessage<'a> {
     },
     Next {
         id: &'a str,
-        payload: &'a Response,
+        #[serde(skip)]
+        payload: &'a Answer,
     },
     Error {
         id: &'a str,
@@ -88,11 +90,20 @@ pub(super) enum ServerMessage<'a> {
 
 impl ServerMessage<'_> {
     pub(super) fn text(&self) -> Result<String, Close> {
-        serde_json::to_string(self).map_err(|error| {
-            tracing::error!(%error, "a message can't be written as JSON");
-            Close::INTERNAL
-        })
+        let mut text = serde_json::to_string(self).map_err(unwritable)?;
+        if let ServerMessage::Next { payload, .. } = self {
+            // The answer is JSON already, and goes in as it is.
+            let answer = String::from_utf8(payload.json()).map_err(unwritable)?;
+            text.truncate(text.len() - 1);
+            text.extend([",\"payload\":", &answer, "}"]);
+        }
+        Ok(text)
     }
+}
+
+fn unwritable(error: impl std::fmt::Display) -> Close {
+    tracing::error!(%error, "a message can't be written as JSON");
+    Close::INTERNAL
 }
 
 pub(super) fn error(message: &str, code: &str) -> ServerError {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_graphql::{Context, EmptyMutation, Object, Schema, Subscription};
+use async_graphql::{Context, EmptyMutation, Object, Response, Schema, Subscription, Value};
 use axum::{Router, routing::any};
 use futures_util::{SinkExt as _, future, stream};
 use serde_json::{Value as Json, json};
@@ -112,7 +112,7 @@ fn a_message_that_fits_no_type_is_refused_with_a_reason() {
 
 #[test]
 fn a_frame_has_its_type_first_and_no_member_too_many() {
-    let response = Response::new(Value::from_json(json!({"a": 1})).unwrap());
+    let answer = written(Response::new(Value::from_json(json!({"a": 1})).unwrap()));
     let errors = [error("No", "INTERNAL")];
     assert_eq!(text(&ServerMessage::ConnectionAck), r#"{"type":"connection_ack"}"#);
     assert_eq!(text(&ServerMessage::Pong { payload: None }), r#"{"type":"pong"}"#);
@@ -123,7 +123,7 @@ fn a_frame_has_its_type_first_and_no_member_too_many() {
     assert_eq!(
         text(&ServerMessage::Next {
             id: "1",
-            payload: &response
+            payload: &answer
         }),
         r#"{"type":"next","id":"1","payload":{"data":{"a":1}}}"#
     );
@@ -141,6 +141,15 @@ fn a_close_reason_fits_a_control_frame() {
     let frame = CloseFrame::from(Close::duplicate(&"é".repeat(256)));
     assert_eq!(u16::from(frame.code), 4409);
     assert!(frame.reason.len() <= 123 && frame.reason.starts_with("Subscriber for éé"));
+}
+
+/// A response of the library as it is.
+fn written(response: Response) -> Answer {
+    let is_refusal = response.data == Value::Null && response.errors.iter().all(|error| error.path.is_empty());
+    Answer {
+        data: (!is_refusal).then(|| serde_json::to_vec(&response.data).unwrap()),
+        ..Answer::refusal(response.errors)
+    }
 }
 
 /// Counts what lives, so that a test sees a stream dropped.
@@ -257,7 +266,7 @@ impl Toy {
                         _ => {}
                     }
                     Ok(Accepted {
-                        execute: move |request: Request| schema.execute_stream(request),
+                        execute: move |request: Request| schema.execute_stream(request).map(written),
                         ended,
                     })
                 })

@@ -39,13 +39,13 @@ fn without_budget(body: &str) -> String {
 /// The first event of a stream.
 async fn event(app: &TestApp, actor: &Actor, query: &str) -> String {
     let request = async_graphql::Request::new(query);
-    let schema = marmalade::api::schema::build();
+    let schema = marmalade::api::execution::Schema::new().ok().expect("the schema");
     let viewer = actor.let_in().await;
-    let admitted = marmalade::operation::admit(&app.app.operations, viewer.as_ref(), request).await;
-    let admitted = admitted.unwrap_or_else(|error| panic!("{error}"));
-    let stream = marmalade::api::schema::run(&schema, admitted, &app.app, viewer, Default::default());
+    let admitted = schema.admit(&app.app, viewer.as_ref(), request).await;
+    let admitted = admitted.unwrap_or_else(|errors| panic!("{errors:?}"));
+    let stream = schema.run(admitted, &app.app, viewer, Default::default());
     let first = Box::pin(stream).next().await.expect("an event");
-    without_budget(&json!(first).to_string())
+    without_budget(&super::parsed(&first).to_string())
 }
 
 on_both_databases! {

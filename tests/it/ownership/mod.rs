@@ -16,6 +16,11 @@ use serde_json::{Value, json};
 use self::world::{Case, Owner, Person, Start, World};
 use crate::{on_both_databases, support::Actor};
 
+/// An answer as a client reads it.
+fn parsed(answer: &marmalade::operation::Answer) -> Value {
+    serde_json::from_slice(&answer.json()).expect("an answer is JSON")
+}
+
 /// What a field asks of whoever reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rule {
@@ -351,7 +356,7 @@ on_both_databases! {
         for (field, _) in schema.fields("Subscription") {
             assert!(named.contains(field.as_str()), "nothing tries Subscription.{field}");
         }
-        let built = marmalade::api::schema::build();
+        let built = marmalade::api::execution::Schema::new().ok().expect("the schema");
         let mut wrong = Vec::new();
         for Case { field, what, query, refusal } in &cases {
             for (who, actor) in &world.cast {
@@ -362,9 +367,9 @@ on_both_databases! {
                 let who = if viewer.is_some() { *who } else { Person::Anonymous };
                 let expected = rule.refusal(who, Owner::None).or_else(|| refusal(who));
                 let request = async_graphql::Request::new(format!("subscription {{ {query} }}"));
-                let admitted = marmalade::operation::admit(&app.app.operations, viewer.as_ref(), request).await.expect("a good request");
-                let mut stream = Box::pin(marmalade::api::schema::run(&built, admitted, &app.app, viewer, Default::default()));
-                let response = stream.next().await.map(|response| json!(response)).unwrap_or_default();
+                let admitted = built.admit(&app.app, viewer.as_ref(), request).await.expect("a good request");
+                let mut stream = Box::pin(built.run(admitted, &app.app, viewer, Default::default()));
+                let response = stream.next().await.map(|answer| parsed(&answer)).unwrap_or_default();
                 let code = response["errors"][0]["extensions"]["code"].as_str();
                 if code != expected {
                     wrong.push(format!("{who:?} {field} of {what}: expected {expected:?}, got {response}"));

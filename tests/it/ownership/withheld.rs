@@ -121,21 +121,16 @@ impl Student {
         let app = &self.actor.app.app;
         let viewer = self.actor.let_in().await;
         let request = async_graphql::Request::new(query);
-        let admitted = marmalade::operation::admit(&app.operations, viewer.as_ref(), request)
+        let schema = marmalade::api::execution::Schema::new().ok().expect("the schema");
+        let admitted = schema
+            .admit(app, viewer.as_ref(), request)
             .await
             .expect("a good request");
-        let schema = marmalade::api::schema::build();
-        let mut stream = Box::pin(marmalade::api::schema::run(
-            &schema,
-            admitted,
-            app,
-            viewer,
-            Default::default(),
-        ));
+        let mut stream = Box::pin(schema.run(admitted, app, viewer, Default::default()));
         stream
             .next()
             .await
-            .map(|response| json!(response)["data"].take())
+            .map(|answer| super::parsed(&answer)["data"].take())
             .unwrap_or_default()
     }
 }

@@ -315,7 +315,7 @@ impl TestApp {
             .await
             .unwrap_or_else(|_| panic!("an application"));
         Self {
-            router: http::router(app.clone()),
+            router: http::router(app.clone()).ok().expect("the routes"),
             app,
             clock,
             statements,
@@ -348,7 +348,7 @@ impl TestApp {
     /// The same site, put together by hand.
     pub fn over_app(&self, app: App) -> Self {
         Self {
-            router: http::router(app.clone()),
+            router: http::router(app.clone()).ok().expect("the routes"),
             app,
             ..self.clone()
         }

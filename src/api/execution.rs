@@ -144,3 +144,5 @@ impl Extension for ValidatesOnly {
 
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod properties;

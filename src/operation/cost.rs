@@ -44,6 +44,18 @@ impl Default for Bounds {
 }
 
 impl Bounds {
+    #[cfg(test)]
+    pub(crate) fn unlimited() -> Self {
+        Self {
+            tokens: usize::MAX,
+            depth: 100,
+            complexity: usize::MAX,
+            aliases: usize::MAX,
+            root_fields: usize::MAX,
+            directives: usize::MAX,
+        }
+    }
+
     /// Selections inside of each other, fragments included; also what the library allows.
     pub fn nesting(&self) -> usize {
         self.depth.saturating_mul(2)

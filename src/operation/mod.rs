@@ -5,7 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod cost;
 mod document;
 pub(crate) mod error;
-mod normal;
+pub(crate) mod normal;
 pub(crate) mod persisted;
 pub(crate) mod types;
 mod variables;
@@ -62,6 +62,11 @@ impl Admitted {
 }
 
 impl Form {
+    #[cfg(test)]
+    pub(crate) fn object(&self) -> &Object {
+        &self.0
+    }
+
     /// Writes what was executed.
     pub(crate) fn answer(&self, response: Response) -> Answer {
         Answer::of(&self.0, response)

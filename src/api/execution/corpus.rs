@@ -37,10 +37,10 @@ struct Line {
 
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Rule {
-    seed: String,
-    fail_every: u32,
-    null_every: u32,
+pub(super) struct Rule {
+    pub(super) seed: String,
+    pub(super) fail_every: u32,
+    pub(super) null_every: u32,
 }
 
 #[derive(Deserialize)]
@@ -57,13 +57,13 @@ struct Failure {
 
 /// The types of a schema, and the rule for their values.
 #[derive(Clone)]
-struct World {
+pub(super) struct World {
     types: Arc<HashMap<Name, TypeKind>>,
     possible: Arc<HashMap<Name, Vec<Name>>>,
 }
 
 impl World {
-    fn of(sdl: &str) -> Self {
+    pub(super) fn of(sdl: &str) -> Self {
         let (mut types, mut possible) = (HashMap::new(), HashMap::<Name, Vec<Name>>::new());
         for definition in parse_schema(sdl).expect("the schema parses").definitions {
             let TypeSystemDefinition::Type(definition) = definition else {
@@ -89,6 +89,51 @@ impl World {
             types: Arc::new(types),
             possible: Arc::new(possible),
         }
+    }
+
+    /// The fields of an object or an interface, and the type of what is below each that is no leaf.
+    pub(super) fn fields(&self, of: &str) -> Vec<(Name, Option<Name>)> {
+        let fields = match self.types.get(of) {
+            Some(TypeKind::Object(object)) => &object.fields[..],
+            Some(TypeKind::Interface(interface)) => &interface.fields[..],
+            _ => &[],
+        };
+        let below = |ty: &Type| {
+            let mut base = &ty.base;
+            while let BaseType::List(item) = base {
+                base = &item.base;
+            }
+            match base {
+                BaseType::Named(name) if !self.fields_of_none(name) => Some(name.clone()),
+                _ => None,
+            }
+        };
+        fields
+            .iter()
+            .map(|field| (field.node.name.node.clone(), below(&field.node.ty.node)))
+            .collect()
+    }
+
+    fn fields_of_none(&self, name: &Name) -> bool {
+        !matches!(
+            self.types.get(name),
+            Some(TypeKind::Object(_) | TypeKind::Interface(_) | TypeKind::Union(_))
+        )
+    }
+
+    /// The types of fragments that may select from a type.
+    pub(super) fn overlapping(&self, of: &str) -> Vec<Name> {
+        let objects = |of: &str| self.possible.get(of).cloned().unwrap_or_else(|| vec![Name::new(of)]);
+        let own = objects(of);
+        let shares = |name: &Name| objects(name).iter().any(|object| own.contains(object));
+        let mut names: Vec<_> = self
+            .types
+            .keys()
+            .filter(|name| !self.fields_of_none(name) && shares(name))
+            .cloned()
+            .collect();
+        names.sort();
+        names
     }
 
     fn field(&self, object: &str, field: &str) -> Type {
@@ -224,7 +269,7 @@ impl ContainerType for Object {
 }
 
 /// A schema to run operations over.
-trait Over: Send + Sync + 'static {
+pub(super) trait Over: Send + Sync + 'static {
     fn register(registry: &mut Registry);
 }
 
@@ -237,9 +282,9 @@ impl Over for Ours {
     }
 }
 
-struct Shapes;
+pub(super) struct Shapes;
 
-const SHAPES: &str = include_str!("../../../tests/corpus/shapes.graphql");
+pub(super) const SHAPES: &str = include_str!("../../../tests/corpus/shapes.graphql");
 
 impl Over for Shapes {
     fn register(registry: &mut Registry) {
@@ -256,7 +301,7 @@ impl Over for Shapes {
 }
 
 /// The root of a kind of operations.
-struct Root<O, const MUTATION: bool>(PhantomData<O>);
+pub(super) struct Root<O, const MUTATION: bool>(PhantomData<O>);
 
 impl<O: Over, const MUTATION: bool> OutputType for Root<O, MUTATION> {
     fn type_name() -> Cow<'static, str> {
@@ -281,26 +326,30 @@ impl<O: Over, const MUTATION: bool> ContainerType for Root<O, MUTATION> {
 
 impl<O: Over, const MUTATION: bool> ObjectType for Root<O, MUTATION> {}
 
+impl<O: Over> Root<O, false> {
+    /// The library, as `execution.rs` has it run.
+    pub(super) fn library() -> async_graphql::Schema<Self, Root<O, true>, EmptySubscription> {
+        async_graphql::Schema::build(Self(PhantomData), Root(PhantomData), EmptySubscription)
+            .validation_mode(ValidationMode::Fast)
+            .limit_recursive_depth(usize::MAX)
+            .finish()
+    }
+}
+
 /// The differences to what graphql-js answers, and how many operations were run.
 async fn differences<O: Over>(file: &str, sdl: &str, validator: Option<&Library>) -> (Vec<String>, usize) {
     let corpus = std::fs::read_to_string(file).expect("the corpus can be read");
     let (world, types) = (World::of(sdl), Types::of(sdl).ok().expect("the types of the schema"));
-    let (query, mutation) = (Root::<O, false>(PhantomData), Root::<O, true>(PhantomData));
-    let library = async_graphql::Schema::build(query, mutation, EmptySubscription)
-        .validation_mode(ValidationMode::Fast)
-        .limit_recursive_depth(usize::MAX)
-        .finish();
-    let bounds = Bounds {
-        tokens: usize::MAX,
-        depth: 100,
-        complexity: usize::MAX,
-        aliases: usize::MAX,
-        root_fields: usize::MAX,
-        directives: usize::MAX,
-    };
-    let operations = Operations::new(&Settings { manifest: None, bounds }, true)
-        .ok()
-        .expect("no manifest");
+    let library = Root::<O, false>::library();
+    let operations = Operations::new(
+        &Settings {
+            manifest: None,
+            bounds: Bounds::unlimited(),
+        },
+        true,
+    )
+    .ok()
+    .expect("no manifest");
     let (mut differences, mut run) = (Vec::new(), 0);
     for line in corpus.lines() {
         let line: Line = serde_json::from_str(line).expect("a line of the corpus");

@@ -96,7 +96,7 @@ pub fn build() -> Schema {
         .finish()
 }
 
-/// Reports each operation's cost, refuses operations that cost too much, and hides names of the schema in production.
+/// Reports an operation's cost to whoever asks, refuses operations that cost too much, and hides names of the schema in production.
 #[derive(Default)]
 struct Judge(OnceLock<ValidationResult>);
 
@@ -144,6 +144,9 @@ impl Extension for Judge {
             // As if it had been known before: a part of what was asked for is of no use.
             response.data = Value::Null;
             response.errors = vec![of_request(refusal)];
+        }
+        if !ctx.data_unchecked::<Caller>().asks_cost {
+            return response;
         }
         let cost = value!({
             "requested": meter.spent(),

@@ -16,6 +16,7 @@ use crate::{auth::Viewer, error::Error, operation::error::of_request};
 /// A request that may run. Only [`admit`] makes one.
 pub struct Admitted {
     request: Request,
+    is_persisted: bool,
     kind: OperationType,
     fields: Vec<String>,
 }
@@ -36,6 +37,11 @@ impl Admitted {
         self.fields.iter().all(|field| fields.contains(&field.as_str()))
     }
 
+    /// The request, its document read, if it went by an id.
+    pub fn persisted(&mut self) -> Option<&mut Request> {
+        self.is_persisted.then_some(&mut self.request)
+    }
+
     /// The request, its document read.
     pub fn into_request(self) -> Request {
         self.request
@@ -49,6 +55,7 @@ pub async fn admit(
     mut request: Request,
 ) -> Result<Admitted, ServerError> {
     let staff = viewer.is_some_and(|viewer| viewer.role().is_staff());
+    let is_persisted = request.query.is_empty();
     let learn = operations.resolve(&mut request, staff).await.map_err(of_request)?;
     cost::scan(&request.query, &operations.bounds).map_err(of_request)?;
     cost::refuse_nul(&request.variables)?;
@@ -81,5 +88,10 @@ pub async fn admit(
     if let Some(hash) = learn {
         operations.learn(hash, &request.query).await;
     }
-    Ok(Admitted { request, kind, fields })
+    Ok(Admitted {
+        request,
+        is_persisted,
+        kind,
+        fields,
+    })
 }

@@ -101,14 +101,13 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     if is_bad && !admitted.as_ref().is_ok_and(|admitted| is_of(admitted, &ENTRIES)) {
         return Err(challenge());
     }
-    let admitted = match requests {
+    let mut admitted = match requests {
         Ok(_) => admitted?,
         Err(refused) => admitted
             .ok()
             .filter(|admitted| is_of(admitted, &EXCHANGES))
             .ok_or_else(|| refuse(refused.into()))?,
     };
-    let mut admitted = admitted;
     let kind = admitted.kind();
     if kind == OperationType::Mutation && method == Method::GET {
         let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "A mutation needs POST.");

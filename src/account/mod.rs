@@ -91,6 +91,7 @@ pub(crate) async fn sign_in(
     site: &Site,
     email: &str,
     password: String,
+    staff_only: bool,
     client: Client,
     device: Device,
     cause: &Cause,
@@ -101,6 +102,12 @@ pub(crate) async fn sign_in(
     let guess = Guess::at(site, &email, account, &device, cause.now.at).await?;
     let hash = account.map(|account| account.password_hash.clone());
     let matches = password::verify(password, hash).await?;
+    if let Some(account) = account.filter(|account| matches && staff_only && !account.role.is_staff()) {
+        // The password was right: it is no guess.
+        guess.was_right(site, account, &cause.now).await;
+        let message = "This account is not a staff account. Sign in with one that is.";
+        return Err(Error::refused(UserErrorCode::BadUserInput, message));
+    }
     // Hashing took long: the session is opened only if the account is still what was checked.
     let opened = match account {
         Some(account) if matches => {

@@ -13,6 +13,7 @@ use crate::{
         guard::Needs,
         payload::{UserError, date_time},
         quiz::{Quiz, quiz},
+        scalar::Upload,
         user::{User, user},
     },
     error::{Error, Result},
@@ -217,11 +218,13 @@ impl From<Imported> for ImportedSheet {
 /// Input of `importBank`.
 #[derive(InputObject)]
 pub(crate) struct ImportBankInput {
-    /// The name of the file. Its extension determines the format: `.xlsx` or `.csv`.
-    file_name: String,
-    /// The content of the file in base64 (RFC 4648, section 4), at most 700 KiB before encoding. Import larger files
-    /// with the command line.
-    content: String,
+    /// The name of the file. Its extension determines the format: `.xlsx` or `.csv`. Defaults to the name of the uploaded
+    /// `file`.
+    file_name: Option<String>,
+    /// The file, at most 5 MiB. Import larger ones with the command line. Exactly one of `file` and `content` is required.
+    file: Option<Upload>,
+    /// The content of the file in base64 (RFC 4648, section 4), at most 700 KiB before encoding.
+    content: Option<String>,
     /// The title of the quiz. If several sheets have questions, the name of the sheet is appended.
     quiz_title: String,
     /// The name of the subject; created if it does not exist.
@@ -281,15 +284,9 @@ impl ImportMutation {
             sheet: input.sheet,
             publish: input.publish.unwrap_or(false),
         };
-        let requested = match STANDARD.decode(input.content.as_bytes()) {
-            Ok(content) => {
-                let cause = ctx.cause();
-                background::request(app, viewer, &input.file_name, content, &order, &cause).await
-            }
-            Err(_) => Err(Error::input(
-                "content",
-                "This is not base64. Send the file's bytes in base64.",
-            )),
+        let requested = match sent(input.file_name, input.file, input.content) {
+            Ok((name, content)) => background::request(app, viewer, &name, content, &order, &ctx.cause()).await,
+            Err(error) => Err(error),
         };
         let (import, errors) = as_payload(requested)?;
         Ok(Some(ImportBankPayload {
@@ -297,4 +294,28 @@ impl ImportMutation {
             errors,
         }))
     }
+}
+
+/// The largest file in base64, in bytes before encoding, which fits into a request.
+const ENCODED_BYTES: usize = 700 * 1024;
+
+/// The name and the content of a file, in whichever way it was sent.
+fn sent(name: Option<String>, file: Option<Upload>, content: Option<String>) -> Result<(String, Vec<u8>)> {
+    let (own_name, content) = match (file, content) {
+        (Some(file), None) => (file.file_name, file.content.into()),
+        (None, Some(content)) => {
+            let message = "This is not base64. Send the file's bytes in base64.";
+            let content = STANDARD.decode(content).map_err(|_| Error::input("content", message))?;
+            if content.len() > ENCODED_BYTES {
+                let message = format!("At most {ENCODED_BYTES} bytes go in base64. Send the file as `file`.");
+                return Err(Error::input("content", message));
+            }
+            (None, content)
+        }
+        _ => return Err(Error::input("file", "Send the file as `file` or as `content`.")),
+    };
+    let name = name
+        .or(own_name)
+        .ok_or_else(|| Error::input("fileName", "Send the name of the file."))?;
+    Ok((name, content))
 }

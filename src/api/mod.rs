@@ -4,6 +4,7 @@ pub(crate) mod attempt;
 pub(crate) mod audit;
 pub(crate) mod batch;
 pub(crate) mod board;
+pub mod caching;
 pub(crate) mod connection;
 pub(crate) mod context;
 pub(crate) mod cost;

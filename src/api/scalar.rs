@@ -1,7 +1,8 @@
-//! The schema's own scalars. All are strings. Their rules are in [`crate::text`], whose refusals are data that a person
+//! The schema's own scalars. All but files are strings. Their rules are in [`crate::text`], whose refusals are data that a person
 //! can act on; only characters that no one types are refused here.
 
 use async_graphql::{InputType, InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use axum::body::Bytes;
 
 use crate::text::{self, is_unsafe};
 
@@ -72,5 +73,44 @@ impl ScalarType for Markdown {
 
     fn to_value(&self) -> Value {
         Value::String(self.0.as_str().to_owned())
+    }
+}
+
+/// A file, sent by the [GraphQL multipart request
+/// specification](https://github.com/jaydenseric/graphql-multipart-request-spec): `null` in the variables, and the bytes in
+/// a form beside them.
+#[derive(Clone)]
+pub(crate) struct Upload {
+    /// As the form has it.
+    pub file_name: Option<String>,
+    pub content: Bytes,
+}
+
+/// A file, sent by the [GraphQL multipart request
+/// specification](https://github.com/jaydenseric/graphql-multipart-request-spec): `null` in the variables, and the bytes in
+/// a form beside them.
+#[Scalar(specified_by_url = "https://github.com/jaydenseric/graphql-multipart-request-spec")]
+impl ScalarType for Upload {
+    /// Made by `http::request` of a form's file. Neither a document nor JSON has binary values, so nothing else passes.
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let refused = || InputValueError::custom("send the file as multipart/form-data");
+        let Value::Object(mut file) = value else {
+            return Err(refused());
+        };
+        match (file.swap_remove("content"), file.swap_remove("fileName")) {
+            (Some(Value::Binary(content)), Some(Value::String(name))) => Ok(Self {
+                file_name: Some(name),
+                content,
+            }),
+            (Some(Value::Binary(content)), _) => Ok(Self {
+                file_name: None,
+                content,
+            }),
+            _ => Err(refused()),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::Binary(self.content.clone())
     }
 }

@@ -109,6 +109,8 @@ pub(crate) struct SignInInput {
     /// The device token of an earlier sign-in to this account, for native clients. Attempts on a known device are not
     /// limited by the failures of others. Browsers send it as a cookie.
     device_token: Option<String>,
+    /// Whether to refuse accounts that are not staff's: no session is created for them. Defaults to false.
+    staff_only: Option<bool>,
 }
 
 /// Input of `refreshSession`.
@@ -308,9 +310,10 @@ impl SessionMutation {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
         let mut device = ctx.caller().device.clone();
         device.token = input.device_token.or(device.token);
+        let (password, staff_only) = (input.password.0, input.staff_only.unwrap_or(false));
         signed_in(
             ctx,
-            account::sign_in(app, &input.email.0, input.password.0, client, device, &ctx.cause()).await,
+            account::sign_in(app, &input.email.0, password, staff_only, client, device, &ctx.cause()).await,
         )
     }
 
@@ -362,15 +365,15 @@ impl SessionMutation {
     }
 }
 
-/// The transport of the session's tokens. Cookies can't be set over a WebSocket.
+/// The transport of the session's tokens. Cookies that would be lost are not set.
 fn client_of(ctx: &Context<'_>, client: Option<SessionClient>) -> Result<Client> {
-    let client = client.map_or(Client::Browser, Client::from);
-    if client == Client::Browser && !ctx.caller().takes_cookies {
-        return Err(Error::BadInput(
-            "Cookies can't be set over a WebSocket: sign in over HTTP.".into(),
-        ));
+    match (
+        client.map_or(Client::Browser, Client::from),
+        &ctx.caller().loses_cookies,
+    ) {
+        (Client::Browser, Some(reason)) => Err(Error::BadInput(reason.clone())),
+        (client, _) => Ok(client),
     }
-    Ok(client)
 }
 
 fn signed_in(ctx: &Context<'_>, tokens: Result<Tokens>) -> Result<SessionPayload> {

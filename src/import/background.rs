@@ -22,8 +22,8 @@ use crate::{
     text,
 };
 
-/// The largest file, in bytes; as base64 it fits into a request. The command line takes larger ones.
-pub(crate) const MAX_BYTES: usize = 700 * 1024;
+/// The largest file, in bytes. The command line takes larger ones.
+pub(crate) const MAX_BYTES: usize = 5 * 1024 * 1024;
 
 /// One import at a time in each process: what a file unpacks to has a bound, and this bounds the sum.
 static TURN: Semaphore = Semaphore::const_new(1);

@@ -31,7 +31,7 @@ class Server:
         self.log = open(pathlib.Path(self.folder.name, "log"), "w+")
         self.process = subprocess.Popen([program], env=env, cwd=self.folder.name, stdout=subprocess.PIPE, stderr=self.log, text=True)
         for line in self.process.stdout:
-            found = re.search(r"serves on http://127\.0\.0\.1:(\d+)", line)
+            found = re.search(r"serves on http://\S+:(\d+)", line)
             if found:
                 self.port = int(found.group(1))
                 break

@@ -236,7 +236,7 @@ on_both_databases! {
         assert_eq!(socket.event().await, event(2, 2));
         let out = ada.ask("mutation { signOut { errors { code } } }", json!({})).await;
         assert_eq!(out["signOut"]["errors"], json!([]));
-        assert_eq!(socket.closed().await, (4401, "Session ended".to_owned()));
+        assert_eq!(socket.closed().await, (4403, "Session ended".to_owned()));
     }
 
     async fn whoever_follows_the_top_is_told_of_newcomers_and_whoever_follows_a_rank_is_not(app: TestApp) {

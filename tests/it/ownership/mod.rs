@@ -23,7 +23,7 @@ fn parsed(answer: &marmalade::operation::Answer) -> Value {
 
 /// What a field asks of whoever reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rule {
+pub enum Rule {
     Anyone,
     SignedIn,
     Owner,
@@ -54,9 +54,9 @@ impl Rule {
 }
 
 /// Rules by type and field.
-type Rules = BTreeMap<(String, String), Rule>;
+pub type Rules = BTreeMap<(String, String), Rule>;
 
-fn rules() -> Rules {
+pub fn rules() -> Rules {
     let mut rules = Rules::new();
     for line in include_str!("rules.txt").lines().filter(|line| !line.starts_with('#')) {
         let mut words = line.split_whitespace();
@@ -81,10 +81,10 @@ fn rules() -> Rules {
 }
 
 /// The object types: per type its fields, each with its named type.
-struct Schema(BTreeMap<String, Vec<(String, String)>>);
+pub struct Schema(BTreeMap<String, Vec<(String, String)>>);
 
 impl Schema {
-    fn read() -> Self {
+    pub fn read() -> Self {
         let document = parse_schema(marmalade::api::schema::sdl()).expect("the schema parses");
         let named = |ty: &Type| ty.to_string().replace(['!', '[', ']'], "");
         let objects = document
@@ -107,7 +107,7 @@ impl Schema {
         Self(objects.collect())
     }
 
-    fn fields(&self, ty: &str) -> &[(String, String)] {
+    pub fn fields(&self, ty: &str) -> &[(String, String)] {
         &self.0[ty]
     }
 

@@ -695,9 +695,17 @@ impl Actor {
     }
 
     pub async fn post(&self, query: &str, variables: Value) -> Response<Body> {
+        self.post_with(&[], query, variables).await
+    }
+
+    /// The same with more headers.
+    pub async fn post_with(&self, headers: &[(&str, &str)], query: &str, variables: Value) -> Response<Body> {
         let mut request = Request::post("/graphql")
             .header("content-type", "application/json")
             .header("accept", "application/graphql-response+json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if self.viewer.is_some() {
             request = request.header("authorization", format!("Bearer {}", self.token()));
         }

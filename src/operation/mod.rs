@@ -51,7 +51,7 @@ pub async fn admit(
     let staff = viewer.is_some_and(|viewer| viewer.role().is_staff());
     let learn = operations.resolve(&mut request, staff).await.map_err(of_request)?;
     cost::scan(&request.query, &operations.bounds).map_err(of_request)?;
-    cost::refuse_nul(&request.variables)?;
+    cost::refuse_characters(&request.variables)?;
     let name = request.operation_name.clone();
     let document = request.parsed_query()?;
     let asks = cost::measure(document, &operations.bounds)?;

@@ -254,7 +254,14 @@ fn reason(message: &str) -> String {
     words.map_or(message, |(_, words)| words).to_owned()
 }
 
+/// Keys of earlier releases, as in the file, and why they are gone.
+const REMOVED: [(&str, &str); 1] = [("limit_reviews", "Reading reviews uses up no limit any more. Delete it.")];
+
 fn unknown(name: &str, known: impl Iterator<Item = String>) -> String {
+    let in_file = name.trim_start_matches("MARMALADE_").to_lowercase();
+    if let Some((_, why)) = REMOVED.iter().find(|(key, _)| *key == in_file) {
+        return format!("{name} is not a key of the configuration any more. {why}");
+    }
     let near = known.map(|key| (strsim::jaro(name, &key), key));
     let nearest = near
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
@@ -332,6 +339,7 @@ mod tests {
             ),
             ("databse_url = 'x'", ["databse_url", "marmalade config"]),
             ("databse_url = 'x'", ["databse_url", "Did you mean database_url?"]),
+            ("limit_reviews = '10/1h'", ["limit_reviews", "Delete it."]),
             ("max_depth = 'deep'", ["MARMALADE_MAX_DEPTH: ", "\"deep\""]),
             ("demo = 'maybe'", ["MARMALADE_DEMO: ", "\"maybe\""]),
             (

@@ -55,7 +55,7 @@ impl Registration {
     pub fn check(&self) -> Result<()> {
         text::email("email", &self.email)?;
         text::handle("handle", &self.handle)?;
-        text::password("password", self.password.clone()).map(drop)
+        text::password("password", &self.password).map(drop)
     }
 }
 
@@ -67,7 +67,7 @@ pub async fn create(site: &Site, registration: Registration, role: Role, cause: 
         text::handle("handle", &registration.handle)?,
     );
     // Hashing takes long: not in a transaction.
-    let password_hash = hash_of("password", registration.password, now).await?;
+    let password_hash = hash_of("password", &registration.password, now).await?;
     let change = Change::begin(site, cause).await?;
     let account = user::ActiveModel {
         role: Set(role),
@@ -220,7 +220,7 @@ async fn store(
     Ok(after)
 }
 
-async fn hash_of(argument: &str, password: String, now: &Moment) -> Result<String> {
+async fn hash_of(argument: &str, password: &str, now: &Moment) -> Result<String> {
     password::hash(text::password(argument, password)?, now.random()).await
 }
 

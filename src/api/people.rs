@@ -36,7 +36,7 @@ pub enum UserState {
 /// Conditions for accounts. Omitted fields match everything.
 #[derive(InputObject)]
 pub(crate) struct UserFilter {
-    /// Matches accounts with all of these words in the handle or the email address, ignoring case.
+    /// Matches accounts with all of these words in the handle or the email address, ignoring case and accents.
     text: Option<SearchText>,
     /// Matches accounts with this role.
     role: Option<Role>,
@@ -47,10 +47,11 @@ pub(crate) struct UserFilter {
 impl UserFilter {
     fn decode(self) -> Result<Filter> {
         Ok(Filter {
-            text: self
+            words: self
                 .text
-                .map(|SearchText(words)| text::search("text", words))
-                .transpose()?,
+                .map(|SearchText(words)| text::search("text", &words))
+                .transpose()?
+                .unwrap_or_default(),
             role: self.role.map(Into::into),
             state: self.state.map(Into::into),
         })

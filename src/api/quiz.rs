@@ -396,7 +396,7 @@ pub(crate) struct QuizFilter {
     subject_id: Option<ID>,
     /// Matches quizzes with a question of this chapter.
     chapter_id: Option<ID>,
-    /// Matches quizzes with all of these words in the title, ignoring case.
+    /// Matches quizzes with all of these words in the title, ignoring case and accents.
     text: Option<SearchText>,
     /// Matches quizzes with at least this many questions.
     min_questions: Option<i32>,
@@ -413,10 +413,11 @@ impl QuizFilter {
         Ok(Filter {
             subject: self.subject_id.map(|id| SubjectId::decode(&id)).transpose()?,
             chapter: self.chapter_id.map(|id| ChapterId::decode(&id)).transpose()?,
-            text: self
+            words: self
                 .text
-                .map(|SearchText(text)| text::search("text", text))
-                .transpose()?,
+                .map(|SearchText(words)| text::search("text", &words))
+                .transpose()?
+                .unwrap_or_default(),
             questions: (self.min_questions, self.max_questions),
             minutes: (self.min_minutes, self.max_minutes),
         })

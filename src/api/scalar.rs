@@ -42,7 +42,7 @@ scalars! {
     EmailAddress
     /// The public name of an account: 3 to 24 letters (a to z), digits or underscores; unique, ignoring case.
     Handle
-    /// A password, 10 to 200 characters.
+    /// A password, 10 to 200 characters. It does not matter how a keyboard composes its accented letters.
     Password
     /// The URL of a picture: https, at most 500 characters.
     PictureUrl
@@ -50,7 +50,7 @@ scalars! {
     IdempotencyKey
     /// The reason for an action, 3 to 500 characters.
     Reason
-    /// Search terms, at most 100 characters.
+    /// Search terms, at most 100 characters: words that are all looked for, whatever their case and accents.
     SearchText
 }
 

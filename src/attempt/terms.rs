@@ -129,6 +129,7 @@ mod tests {
             id: QuizId(Uuid::nil()),
             subject_id: SubjectId(Uuid::nil()),
             title: "Cells".into(),
+            title_folded: None,
             description: None,
             max_attempts: None,
             cooldown_ms: 0,

@@ -83,13 +83,7 @@ pub(crate) async fn request(
         return Err(Error::input("content", message));
     }
     let file_name = text::name("fileName", file_name, 200)?;
-    let title = text::name("quizTitle", &order.quiz, 120)?;
-    let subject = text::name("subject", &order.subject, 80)?;
-    let sheet = order
-        .sheet
-        .as_deref()
-        .map(|sheet| text::name("sheet", sheet, 200))
-        .transpose()?;
+    let order = order.read()?;
     sheet::check(&file_name, &content).map_err(|unreadable| Error::input("content", unreadable.to_string()))?;
     let _counted = site.limiter.reserve(Limit::Import, viewer, cause.now.at).await?;
     let (mut change, now) = (Change::begin(site, cause).await?, &cause.now);
@@ -107,9 +101,9 @@ pub(crate) async fn request(
         wanted_by: Set(import.wanted_by),
         file_name: Set(import.file_name.clone()),
         content: Set(Some(content)),
-        quiz_title: Set(title),
-        subject: Set(subject),
-        sheet: Set(sheet),
+        quiz_title: Set(order.quiz),
+        subject: Set(order.subject),
+        sheet: Set(order.sheet),
         publish: Set(order.publish),
         created_at: Set(import.created_at),
         request_id: Set(cause.source.request_id.clone()),

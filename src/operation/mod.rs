@@ -100,7 +100,7 @@ pub(crate) async fn admit(
     let is_persisted = request.query.is_empty();
     let learn = operations.resolve(&mut request, staff).await.map_err(refuse)?;
     cost::scan(&request.query, &operations.bounds).map_err(refuse)?;
-    cost::refuse_nul(&request.variables).map_err(|error| vec![error])?;
+    cost::refuse_characters(&request.variables).map_err(|error| vec![error])?;
     let normal = read(operations, types, &validate, staff, &request)?;
     if let Some(hash) = learn {
         operations.learn(hash, &request.query).await;

@@ -288,7 +288,6 @@ impl TestApp {
                 starts: Rate::new(1_000, Duration::from_secs(3600)),
                 submits: Rate::new(1_000, Duration::from_secs(60)),
                 answers: Rate::new(1_000, Duration::from_secs(60)),
-                reviews: Rate::new(1_000, Duration::from_secs(3600)),
                 ..Limits::default()
             },
             ..Config::default()

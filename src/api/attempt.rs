@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
-use chrono::{DateTime, Utc};
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
 
 use crate::{
     api::payload::{as_payload, if_there},
@@ -11,10 +10,12 @@ use crate::{
         context::RequestContext,
         cost::{charge, charge_below},
         guard::Needs,
-        loader::{Answers, Attempts, PaperOf, PapersOf, QuizzesOfAttempts, Results, ReviewOf, Reviews, Sizes},
+        loader::{
+            Answers, Attempts, PaperOf, PapersOf, QuizzesOfAttempts, ReadableAnswers, Results, ReviewOf, Reviews, Sizes,
+        },
         payload::{UserError, UserErrorCode, date_time, points},
         quiz::{Choice, Question, Quiz, questions},
-        scalar::{IdempotencyKey, Markdown},
+        scalar::{DateTime, IdempotencyKey, Markdown},
         user::{User, user},
     },
     attempt::{
@@ -31,7 +32,7 @@ use crate::{
         reviews::Shown,
     },
     error::{Error, Result},
-    id::{AttemptId, ChoiceId, QuestionId, QuizId},
+    id::{AnswerId, AttemptId, ChoiceId, QuestionId, QuizId},
     limit::Limit,
     quiz::paper::Published,
 };
@@ -109,6 +110,14 @@ impl From<Recent> for Attempt {
 }
 
 impl Attempt {
+    /// An attempt whose result was loaded with it.
+    pub(super) fn with_result(attempt: attempt::Model, result: Shown) -> Self {
+        Self {
+            result: Some(result),
+            ..attempt.into()
+        }
+    }
+
     /// The number of questions.
     async fn size(&self, ctx: &Context<'_>) -> Result<usize> {
         let size = ctx.loader::<Sizes>()?.load_one(self.attempt.revision_id).await?;
@@ -166,22 +175,22 @@ impl Attempt {
     }
 
     /// The time of the start.
-    async fn started_at(&self) -> DateTime<Utc> {
+    async fn started_at(&self) -> DateTime {
         date_time(self.attempt.started_at)
     }
 
     /// The deadline, by the server's clock. Saves and submits up to 3 seconds later are accepted and flagged as late.
-    async fn deadline_at(&self) -> DateTime<Utc> {
+    async fn deadline_at(&self) -> DateTime {
         date_time(self.attempt.deadline_at)
     }
 
     /// The current time of the server's clock, as the base of a countdown.
-    async fn server_time(&self, ctx: &Context<'_>) -> DateTime<Utc> {
+    async fn server_time(&self, ctx: &Context<'_>) -> DateTime {
         date_time(ctx.now().at)
     }
 
     /// The time of the submit; the deadline if the clock submitted it.
-    async fn submitted_at(&self) -> Option<DateTime<Utc>> {
+    async fn submitted_at(&self) -> Option<DateTime> {
         self.attempt.submitted_at.map(date_time)
     }
 
@@ -264,29 +273,53 @@ impl Attempt {
 }
 
 /// A saved answer.
-#[derive(Clone, SimpleObject)]
-pub(crate) struct Answer {
-    /// The question it answers.
-    question_id: ID,
-    /// The chosen choice; `null` if the answer was cleared.
-    choice_id: Option<ID>,
-    /// The sequence number of the stored save. The next save of this question must have a higher one.
-    seq: i64,
-    /// The time of the save.
-    answered_at: DateTime<Utc>,
-    /// Whether it was saved after the deadline, within the grace period.
-    late: bool,
-}
+#[derive(Clone)]
+pub(crate) struct Answer(answer::Model);
 
 impl From<answer::Model> for Answer {
     fn from(answer: answer::Model) -> Self {
-        Self {
-            question_id: answer.question_id.encode().into(),
-            choice_id: answer.choice_id.map(|choice| choice.encode().into()),
-            seq: answer.seq,
-            answered_at: date_time(answer.answered_at),
-            late: answer.late,
-        }
+        Self(answer)
+    }
+}
+
+/// The answer with this id, if the viewer may read its attempt.
+pub(crate) async fn answer(ctx: &Context<'_>, id: AnswerId) -> Result<Answer> {
+    ctx.viewer()?;
+    let found = ctx.loader::<ReadableAnswers>()?.load_one(id).await?;
+    found.map(Answer).ok_or(Error::NotFound)
+}
+
+/// A saved answer. An attempt has one for each question that was ever answered.
+#[Object]
+impl Answer {
+    /// The opaque id: the same for every save of this question in this attempt.
+    pub async fn id(&self) -> ID {
+        self.0.id().encode().into()
+    }
+
+    /// The question it answers.
+    async fn question_id(&self) -> ID {
+        self.0.question_id.encode().into()
+    }
+
+    /// The chosen choice; `null` if the answer was cleared.
+    async fn choice_id(&self) -> Option<ID> {
+        self.0.choice_id.map(|choice| choice.encode().into())
+    }
+
+    /// The sequence number of the stored save. The next save of this question must have a higher one.
+    async fn seq(&self) -> i64 {
+        self.0.seq
+    }
+
+    /// The time of the save.
+    async fn answered_at(&self) -> DateTime {
+        date_time(self.0.answered_at)
+    }
+
+    /// Whether it was saved after the deadline, within the grace period.
+    async fn late(&self) -> bool {
+        self.0.late
     }
 }
 
@@ -308,7 +341,7 @@ pub(crate) struct AttemptResult {
     /// The number of the answer key's correction used for scoring; 0 is the key as published.
     correction: i32,
     /// The time of the submit.
-    submitted_at: DateTime<Utc>,
+    submitted_at: DateTime,
 }
 
 impl AttemptResult {
@@ -447,13 +480,24 @@ pub enum SaveOutcome {
 
 /// The outcome of `saveAnswer`.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct SaveAnswerPayload {
+    #[graphql(skip)]
+    of: AttemptId,
     /// The outcome of the save; `null` if the attempt accepts no answers, see `errors`.
     outcome: Option<SaveOutcome>,
     /// The stored answer to the question.
     answer: Option<Answer>,
     /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
+}
+
+#[ComplexObject]
+impl SaveAnswerPayload {
+    /// The attempt, with the answers that are stored now.
+    async fn attempt(&self, ctx: &Context<'_>) -> Result<Option<Attempt>> {
+        attempt(ctx, self.of).await.map(Some)
+    }
 }
 
 /// One answer of a batch.
@@ -490,11 +534,22 @@ pub(crate) struct SavedAnswer {
 
 /// The outcome of `saveAnswers`.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub(crate) struct SaveAnswersPayload {
-    /// One entry per answer, in the same order; `null` if the attempt accepts no answers, see `errors`.
-    results: Option<Vec<SavedAnswer>>,
+    #[graphql(skip)]
+    of: AttemptId,
+    /// One entry per answer, in the same order; empty if the attempt accepts no answers, see `errors`.
+    results: Vec<SavedAnswer>,
     /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
+}
+
+#[ComplexObject]
+impl SaveAnswersPayload {
+    /// The attempt, with the answers that are stored now.
+    async fn attempt(&self, ctx: &Context<'_>) -> Result<Option<Attempt>> {
+        attempt(ctx, self.of).await.map(Some)
+    }
 }
 
 /// Input of `submitAttempt`.
@@ -576,6 +631,7 @@ impl AttemptMutation {
             return Err(Error::NotFound);
         }
         Ok(Some(SaveAnswerPayload {
+            of: attempt,
             outcome,
             answer: answer.flatten(),
             errors,
@@ -612,7 +668,11 @@ impl AttemptMutation {
             };
             input.answers.into_iter().zip(sent).map(result).collect()
         });
-        Ok(Some(SaveAnswersPayload { results, errors }))
+        Ok(Some(SaveAnswersPayload {
+            of: attempt,
+            results: results.unwrap_or_default(),
+            errors,
+        }))
     }
 
     /// Submits an attempt, exactly once. Repeating the idempotency key returns the same result and does not count

@@ -13,21 +13,21 @@ use futures_util::Stream;
 use super::measure::measured;
 use crate::{
     api::{
-        attempt::{Attempt, AttemptMutation, AttemptQuery},
-        audit::{AuditConnection, AuditQuery},
+        attempt::{Answer, Attempt, AttemptMutation, AttemptQuery},
+        audit::{AuditConnection, AuditEntry, AuditQuery},
         batch::Batches,
         board::{AsOf, Board, BoardQuery, BoardSubscription, Standing},
         connection::Connection,
         context::{Caller, Loaders},
         cost::Meter,
         dashboard::DashboardQuery,
-        import::{ImportFinding, ImportMutation, ImportQuery},
+        import::{BankImport, ImportFinding, ImportMutation, ImportQuery},
         integrity::IntegrityQuery,
         job::{Job, JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
         own_account::{OwnAccountMutation, OwnAccountQuery},
         people::{PeopleMutation, PeopleQuery},
-        quiz::{CatalogueQuery, Chapter, Quiz, QuizMutation, Subject},
+        quiz::{CatalogueQuery, Chapter, Choice, Question, Quiz, QuizMutation, Subject},
         session::{Session, SessionMutation},
         user::{User, ViewerQuery},
     },
@@ -35,7 +35,10 @@ use crate::{
     auth::Viewer,
     config::Mode,
     error::{Error, Result},
-    id::{AttemptId, ChapterId, QuizId, SubjectId, UserId},
+    id::{
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, QuestionId, QuizId, SessionId,
+        SubjectId, UserId,
+    },
     operation::Admitted,
     operation::error::of_request,
 };
@@ -166,7 +169,8 @@ pub fn sdl() -> String {
         async_graphql::SDLExportOptions::new()
             .sorted_fields()
             .sorted_arguments()
-            .sorted_enum_items(),
+            .sorted_enum_items()
+            .include_specified_by(),
     )
 }
 
@@ -203,7 +207,14 @@ pub(crate) enum Node {
     Chapter(Chapter),
     Quiz(Quiz),
     Attempt(Attempt),
+    Answer(Answer),
+    Question(Question),
+    Choice(Choice),
     Board(Board),
+    Session(Session),
+    AuditEntry(AuditEntry),
+    Job(Job),
+    BankImport(BankImport),
 }
 
 /// Objects by id.
@@ -255,6 +266,13 @@ async fn node(ctx: &Context<'_>, id: &str) -> Result<Node> {
         ChapterId::PREFIX => super::quiz::chapter(ctx, ChapterId::decode(id)?).await?.into(),
         QuizId::PREFIX => super::quiz::quiz(ctx, QuizId::decode(id)?).await?.into(),
         AttemptId::PREFIX => super::attempt::attempt(ctx, AttemptId::decode(id)?).await?.into(),
+        AnswerId::PREFIX => super::attempt::answer(ctx, AnswerId::decode(id)?).await?.into(),
+        QuestionId::PREFIX => super::quiz::question(ctx, QuestionId::decode(id)?).await?.into(),
+        ChoiceId::PREFIX => super::quiz::choice(ctx, ChoiceId::decode(id)?).await?.into(),
+        SessionId::PREFIX => super::session::own_session(ctx, SessionId::decode(id)?).await?.into(),
+        AuditEntryId::PREFIX => super::audit::audit_entry(ctx, AuditEntryId::decode(id)?).await?.into(),
+        JobId::PREFIX => super::job::job(ctx, JobId::decode(id)?).await?.into(),
+        BankImportId::PREFIX => super::import::bank_import(ctx, BankImportId::decode(id)?).await?.into(),
         crate::ranks::board::Board::PREFIX => super::board::board_by_id(ctx, id).await?.into(),
         _ => return Err(Error::NotFound),
     })

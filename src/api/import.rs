@@ -311,7 +311,7 @@ impl ImportQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The id of the import.")] id: ID,
     ) -> Result<Option<BankImport>> {
-        bank_import(ctx, BankImportId::decode(&id)?).await.map(Some)
+        Box::pin(bank_import(ctx, BankImportId::decode(&id)?)).await.map(Some)
     }
 }
 

@@ -1,7 +1,5 @@
 //! The catalogue in the API. Nothing here knows a right answer.
 
-use std::sync::Arc;
-
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 
 use crate::{
@@ -11,24 +9,22 @@ use crate::{
         board::{Board, BoardWindow, present_board},
         connection::{Connection, Total, connection, page_cost},
         context::RequestContext,
-        cost::{CHOICES, charge},
+        cost::charge,
         guard::Needs,
         loader::{
             Catalogue, ChapterCounts, Chapters, ChaptersOf, Outlooks, OwnAttemptCounts, OwnAttemptsAt, OwnBests,
-            PaperOf, PapersOf, ReadableChoices, ReadableQuestions, Subjects,
+            PaperOf, PapersOf, Subjects,
         },
         payload::{UserError, date_time, points},
-        scalar::{DateTime, Markdown, Reason, SearchText},
+        question::{Question, questions},
+        scalar::{DateTime, Reason, SearchText},
     },
     attempt::terms::Outlook,
-    entity::{attempt, chapter, subject},
+    entity::{attempt, chapter, revision::Model as Revision, subject},
     error::{Error, Result},
     id::{AttemptId, ChapterId, ChoiceId, QuestionId, QuizId, SubjectId},
     page::Page,
-    quiz::{
-        Filter, Marking, author,
-        paper::{self, Paper, Published},
-    },
+    quiz::{Filter, Marking, author, paper::Published},
     ranks::board::Scope,
     text,
 };
@@ -148,8 +144,8 @@ impl Subject {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<BoardWindow>,
-    ) -> Result<Board> {
-        present_board(ctx, Scope::Subject(self.id), window).await
+    ) -> Result<Option<Board>> {
+        present_board(ctx, Scope::Subject(self.id), window).await.map(Some)
     }
 }
 
@@ -354,8 +350,13 @@ impl Quiz {
     }
 
     /// The time the current revision was published.
-    async fn published_at(&self) -> Option<DateTime> {
-        self.0.revision.published_at.map(date_time)
+    async fn published_at(&self) -> DateTime {
+        let Revision {
+            published_at,
+            created_at,
+            ..
+        } = &self.0.revision;
+        date_time(published_at.unwrap_or(*created_at))
     }
 
     /// The questions of the current revision, without their answers. For staff only: students read the questions of
@@ -401,95 +402,6 @@ impl From<Marking> for MarkingScheme {
             wrong: points(marking.wrong),
             blank: points(marking.blank),
         }
-    }
-}
-
-/// A question without its answer.
-#[derive(Clone)]
-pub(crate) struct Question(pub Arc<paper::Question>);
-
-/// The questions of a paper.
-pub(crate) fn questions(paper: &Paper) -> Vec<Question> {
-    paper.questions.iter().cloned().map(Question).collect()
-}
-
-/// A question. It does not reveal the right answer, which is only in the review of a submitted attempt.
-#[Object]
-impl Question {
-    /// The opaque id.
-    pub async fn id(&self) -> ID {
-        self.0.id.encode().into()
-    }
-
-    /// Position in the quiz, starting at 1.
-    async fn number(&self) -> i32 {
-        self.0.position + 1
-    }
-
-    /// The question.
-    async fn text(&self) -> Markdown {
-        Markdown(self.0.text.clone())
-    }
-
-    /// The path of the question's picture.
-    async fn image(&self) -> Option<&str> {
-        self.0.image.as_deref()
-    }
-
-    /// The chapter.
-    async fn chapter(&self, ctx: &Context<'_>) -> Result<Option<Chapter>> {
-        match self.0.chapter {
-            Some(id) => chapter(ctx, id).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// The choices, 2 to 6. Exactly one is right.
-    #[graphql(complexity = "1 + CHOICES * child_complexity")]
-    async fn choices(&self) -> Vec<Choice> {
-        self.0.choices.iter().cloned().map(Choice::from).collect()
-    }
-}
-
-/// The question with this id, if the viewer may read it.
-pub(crate) async fn question(ctx: &Context<'_>, id: QuestionId) -> Result<Question> {
-    ctx.viewer()?;
-    let found = ctx.loader::<ReadableQuestions>()?.load_one(id).await?;
-    found.map(Question).ok_or(Error::NotFound)
-}
-
-/// A choice, without whether it is right.
-#[derive(Clone)]
-pub(crate) struct Choice(paper::Choice);
-
-/// The choice with this id, if the viewer may read its question.
-pub(crate) async fn choice(ctx: &Context<'_>, id: ChoiceId) -> Result<Choice> {
-    ctx.viewer()?;
-    let found = ctx.loader::<ReadableChoices>()?.load_one(id).await?;
-    let found = found.ok_or(Error::NotFound)?;
-    Ok(Choice(paper::Choice {
-        id: found.id,
-        text: found.text.into(),
-    }))
-}
-
-/// A choice of a question. It does not reveal whether it is right.
-#[Object]
-impl Choice {
-    /// The opaque id.
-    pub async fn id(&self) -> ID {
-        self.0.id.encode().into()
-    }
-
-    /// The text of the choice.
-    async fn text(&self) -> Markdown {
-        Markdown(self.0.text.clone())
-    }
-}
-
-impl From<paper::Choice> for Choice {
-    fn from(choice: paper::Choice) -> Self {
-        Self(choice)
     }
 }
 

@@ -13,7 +13,8 @@ use futures_util::Stream;
 use super::measure::measured;
 use crate::{
     api::{
-        attempt::{Answer, Attempt, AttemptMutation, AttemptQuery},
+        answer::Answer,
+        attempt::{Attempt, AttemptMutation, AttemptQuery},
         audit::{AuditConnection, AuditEntry, AuditQuery},
         batch::Batches,
         board::{AsOf, Board, BoardQuery, BoardSubscription, Standing},
@@ -27,7 +28,8 @@ use crate::{
         limit::LimitQuery,
         own_account::{OwnAccountMutation, OwnAccountQuery},
         people::{PeopleMutation, PeopleQuery},
-        quiz::{CatalogueQuery, Chapter, Choice, Question, Quiz, QuizMutation, Subject},
+        question::{Choice, Question},
+        quiz::{CatalogueQuery, Chapter, Quiz, QuizMutation, Subject},
         session::{Session, SessionMutation},
         user::{User, ViewerQuery},
     },
@@ -225,7 +227,7 @@ pub(crate) struct NodeQuery;
 impl NodeQuery {
     /// The object with this id. An object that does not exist and one that the viewer may not see get the same reply.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id of the object.")] id: ID) -> Result<Option<Node>> {
-        node(ctx, &id).await.map(Some)
+        Box::pin(node(ctx, &id)).await.map(Some)
     }
 
     /// The objects with these ids, in order; `null` with an error for each that is not found. At most 100.
@@ -239,7 +241,7 @@ impl NodeQuery {
             return Err(Error::BadInput("Request at most 100 nodes.".into()));
         }
         // All at once, so that the loaders make one statement per kind of object.
-        let found = futures_util::future::join_all(ids.iter().map(|id| node(ctx, id))).await;
+        let found = futures_util::future::join_all(ids.iter().map(|id| Box::pin(node(ctx, id)))).await;
         let nodes = found.into_iter().enumerate().map(|(index, found)| match found {
             Ok(node) => Some(node),
             Err(error) => {
@@ -266,9 +268,9 @@ async fn node(ctx: &Context<'_>, id: &str) -> Result<Node> {
         ChapterId::PREFIX => super::quiz::chapter(ctx, ChapterId::decode(id)?).await?.into(),
         QuizId::PREFIX => super::quiz::quiz(ctx, QuizId::decode(id)?).await?.into(),
         AttemptId::PREFIX => super::attempt::attempt(ctx, AttemptId::decode(id)?).await?.into(),
-        AnswerId::PREFIX => super::attempt::answer(ctx, AnswerId::decode(id)?).await?.into(),
-        QuestionId::PREFIX => super::quiz::question(ctx, QuestionId::decode(id)?).await?.into(),
-        ChoiceId::PREFIX => super::quiz::choice(ctx, ChoiceId::decode(id)?).await?.into(),
+        AnswerId::PREFIX => super::answer::answer(ctx, AnswerId::decode(id)?).await?.into(),
+        QuestionId::PREFIX => super::question::question(ctx, QuestionId::decode(id)?).await?.into(),
+        ChoiceId::PREFIX => super::question::choice(ctx, ChoiceId::decode(id)?).await?.into(),
         SessionId::PREFIX => super::session::own_session(ctx, SessionId::decode(id)?).await?.into(),
         AuditEntryId::PREFIX => super::audit::audit_entry(ctx, AuditEntryId::decode(id)?).await?.into(),
         JobId::PREFIX => super::job::job(ctx, JobId::decode(id)?).await?.into(),

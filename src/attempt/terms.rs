@@ -303,6 +303,63 @@ mod tests {
     }
 
     #[test]
+    fn the_outlook_is_what_a_start_finds() {
+        let (times, mut promised) = ([None, Some(NOON - HOUR), Some(NOON + HOUR), Some(NOON + 3 * HOUR)], 0);
+        for opens_at in times {
+            for closes_at in times {
+                for (max_attempts, cooldown, submitted) in [(None, 0, 2), (Some(2), 0, 2), (None, 2, 1), (Some(2), 3, 1)] {
+                    let quiz = quiz::Model {
+                        opens_at,
+                        closes_at,
+                        max_attempts,
+                        cooldown_ms: cooldown * 3_600_000,
+                        ..quiz()
+                    };
+                    let history = taken(submitted);
+                    let starts = |at| start(&quiz, &hour_long(), &history, false, at).is_ok();
+                    match outlook(&quiz, &history, false, NOON).obstacle {
+                        None => assert!(starts(NOON), "{quiz:?}"),
+                        Some((obstacle, None)) => {
+                            let later = (0..10).any(|hours| starts(NOON + hours * HOUR));
+                            assert!(!later, "{obstacle:?}: {quiz:?}");
+                        }
+                        Some((obstacle, Some(from))) => {
+                            let before = from - Duration::from_micros(1);
+                            assert!(starts(from) && !starts(before) && !starts(NOON), "{obstacle:?}: {quiz:?}");
+                            promised += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(promised > 10, "{promised}");
+    }
+
+    #[test]
+    fn an_attempt_in_progress_is_resumed_until_its_grace_is_over_and_then_counts_as_submitted() {
+        let spaced = quiz::Model {
+            max_attempts: Some(2),
+            cooldown_ms: 3_600_000,
+            ..quiz()
+        };
+        let under_way = |deadline| History {
+            taken: 1,
+            open_deadline: Some(deadline),
+            ..taken(0)
+        };
+        let obstacle = |quiz: &quiz::Model, history: History| outlook(quiz, &history, false, NOON).obstacle;
+        assert_eq!(obstacle(&spaced, under_way(NOON - GRACE)), None);
+        let overdue = NOON - GRACE - Duration::from_micros(1);
+        let again = Some((Obstacle::Cooldown, Some(overdue + HOUR)));
+        assert_eq!(obstacle(&spaced, under_way(overdue)), again);
+        let deleted = quiz::Model {
+            deleted_at: Some(NOON),
+            ..spaced
+        };
+        assert_eq!(obstacle(&deleted, under_way(NOON)), Some((Obstacle::Deleted, None)));
+    }
+
+    #[test]
     fn an_attempt_of_somebody_who_knows_what_was_right_is_not_ranked() {
         let reason = |history: &History, needs_confirmed_email| history.unranked(needs_confirmed_email, NOON);
         let nothing_seen = taken(4);

@@ -1,6 +1,6 @@
 //! Answers of an attempt: the newest per question.
 
-use sea_orm::{Condition, QuerySelect, QueryTrait, entity::prelude::*};
+use sea_orm::{Condition, ExprTrait, QuerySelect, QueryTrait, entity::prelude::*};
 
 use super::attempt;
 use crate::{

@@ -1,6 +1,6 @@
 //! Choices of a question.
 
-use sea_orm::{QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
+use sea_orm::{ExprTrait, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
 use super::question;
 use crate::{

@@ -1,6 +1,6 @@
 //! Questions of a revision, with the key.
 
-use sea_orm::{JoinType, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
+use sea_orm::{ExprTrait, JoinType, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
 use super::{attempt, revision};
 use crate::{

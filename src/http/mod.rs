@@ -36,7 +36,10 @@ use tower_http::{
 
 use self::identity::Server;
 use crate::{
-    api::schema::{self},
+    api::{
+        scalar::SPECIFICATION,
+        schema::{self},
+    },
     app::App,
     config::Config,
 };
@@ -68,6 +71,7 @@ pub fn router(app: App) -> Router {
         // Over HTTP/2 a WebSocket begins with CONNECT.
         .route("/graphql/ws", any(socket::handle))
         .route("/", get(|| async { axum::response::Redirect::temporary("/graphiql") }))
+        .route(SPECIFICATION, get(scalars))
         .merge(graphiql::routes())
         .with_state(server)
         .layer(DefaultBodyLimit::max(BODY_BYTES))
@@ -76,6 +80,12 @@ pub fn router(app: App) -> Router {
         .layer(axum::middleware::from_fn(harden))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(peers)
+}
+
+/// The specification of the scalars: `@specifiedBy` of those that are ours leads here.
+async fn scalars() -> impl IntoResponse {
+    let kind = [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")];
+    (kind, include_str!("../../docs/scalars.md"))
 }
 
 /// Routes of a worker: health and metrics.

@@ -44,3 +44,4 @@ mod starts;
 mod streams;
 mod tampering;
 mod uses;
+mod viewer;

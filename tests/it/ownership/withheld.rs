@@ -96,9 +96,12 @@ impl Student {
         }
         let export = self.actor.ask("{ accountExport }", json!({})).await;
         read.push(("{ accountExport }".to_owned(), export));
-        for board in ["window: ALL_TIME".to_owned(), format!("quizId: {:?}", quiz.encode())] {
+        for board in [
+            "everything: ALL_TIME".to_owned(),
+            format!("quiz: {{id: {:?}}}", quiz.encode()),
+        ] {
             for selection in [
-                "standingChanged(board: {$B}) { totalCount standing { rank points percentile } overtakenBy { id } }",
+                "standingChanged(board: {$B}) { totalCount standing { rank points percentile pointsToNextRank sharedBy } overtakenBy { id } }",
                 "boardChanged(board: {$B}) { totalCount standings { rank points user { id } } }",
             ] {
                 let query = format!("subscription {{ {} }}", selection.replace("$B", &board));

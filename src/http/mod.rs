@@ -38,7 +38,12 @@ use tower_http::{
 };
 
 use self::identity::Server;
-use crate::{api::execution::Schema, app::App, config::Config, error::Result};
+use crate::{
+    api::{execution::Schema, scalar::SPECIFICATION},
+    app::App,
+    config::Config,
+    error::Result,
+};
 
 /// Longer than any operation takes; streams are not bound by it.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
@@ -68,6 +73,7 @@ pub fn router(app: App) -> Result<Router> {
                 .layer(axum::middleware::from_fn_with_state(server.clone(), name::redirect)),
         )
         .merge(files::routes())
+        .route(SPECIFICATION, get(scalars))
         .with_state(server)
         .layer(DefaultBodyLimit::max(request::BODY_BYTES))
         .layer(CompressionLayer::new().gzip(true).compress_when(compression))
@@ -76,6 +82,12 @@ pub fn router(app: App) -> Result<Router> {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(peers);
     Ok(routes)
+}
+
+/// The specification of the scalars: `@specifiedBy` of those that are ours leads here.
+async fn scalars() -> impl IntoResponse {
+    let kind = [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")];
+    (kind, include_str!("../../docs/scalars.md"))
 }
 
 /// Routes of a worker: health and metrics.

@@ -116,13 +116,13 @@ pub(crate) async fn request(
 }
 
 /// The import with this id.
-pub(crate) async fn find(conn: &impl ConnectionTrait, id: BankImportId) -> Result<BankImport> {
-    bank_import::Entity::all()
-        .filter(bank_import::Column::Id.eq(id))
+pub(crate) async fn find(conn: &impl ConnectionTrait, ids: &[BankImportId]) -> Result<Vec<BankImport>> {
+    let these = bank_import::Column::Id.is_in(ids.iter().copied());
+    Ok(bank_import::Entity::all()
+        .filter(these)
         .into_partial_model()
-        .one(conn)
-        .await?
-        .ok_or(Error::NotFound)
+        .all(conn)
+        .await?)
 }
 
 /// Imports a waiting file as quizzes that one transaction shows, so that it happens once however often the job runs.

@@ -291,7 +291,7 @@ def _(server):
         yield server.send('{"query": "query($n: Int) { quizzes(first: $n) { totalCount } }", "variables": {"n": %s}}' % number)
         save = 'attemptId: "x", questionId: "x", choiceId: "x", seq: %s' % number
         yield server.post("mutation { saveAnswer(input: {%s}) { errors { code } } }" % save)
-        yield server.post("{ board(window: WEEK) { aroundViewer(above: %s, below: %s) { rank } } }" % (number, number))
+        yield server.post("{ board(window: WEEK) { aroundViewer(above: %s, below: %s) { totalCount } } }" % (number, number))
 
 
 @attack("batches", (400, "-"), (400, "BAD_USER_INPUT"))

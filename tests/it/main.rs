@@ -51,3 +51,4 @@ mod tour;
 mod transport;
 mod tunnel;
 mod uses;
+mod viewer;

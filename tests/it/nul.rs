@@ -98,7 +98,7 @@ impl Schema {
             "Int" | "Float" => "1".to_owned(),
             "Boolean" => "true".to_owned(),
             "DateTime" => "\"2026-11-23T10:00:00Z\"".to_owned(),
-            "NaiveDate" => "\"2026-11-23\"".to_owned(),
+            "Date" => "\"2026-11-23\"".to_owned(),
             _ => match (self.enums.get(name), self.inputs.get(name)) {
                 (Some(value), _) => value.clone(),
                 (_, Some(fields)) => self.object(fields, None),

@@ -13,7 +13,7 @@ use crate::{
 };
 
 const MULTIPART: &str = "multipart/mixed;boundary=\"graphql\";subscriptionSpec=1.0,application/json";
-const FOLLOW: &str = "subscription { standingChanged(board: {window: WEEK}) { totalCount standing { rank } } }";
+const FOLLOW: &str = "subscription { standingChanged(board: {everything: WEEK}) { totalCount standing { rank } } }";
 
 /// A response that is read as it comes.
 struct Reader {

@@ -11,6 +11,7 @@ import {
   isNonNullType,
   isRequiredArgument,
   isRequiredInputField,
+  isUnionType,
   parseType,
   print,
   visit,
@@ -156,6 +157,7 @@ class Document {
   }
 
   field(type, depth) {
+    if (isUnionType(type)) return this.typename();
     const { random } = this;
     const known = this.known.get(type.name) ?? [];
     let node = known.length > 0 && random.chance(0.25) ? random.of(known) : undefined;

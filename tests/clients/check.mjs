@@ -4,7 +4,7 @@
 //   tests/clients/run [WORD ..]      all, or those whose name begins with one of the words (apollo, urql, relay, ..)
 //   MARMALADE=path/to/marmalade      the program; target/debug/marmalade without it
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Site, PRODUCTION } from './site.mjs';
+import { Site } from './site.mjs';
 
 const CLIENTS = ['request', 'ws', 'apollo', 'urql', 'relay', 'codegen', 'schema', 'audit', 'python', 'rust'];
 const LONGEST = 60_000;
@@ -21,8 +21,7 @@ export function tell(passed, name, about = '') {
 /** Sites that several clients share, started when the first one needs it. */
 const sites = new Map();
 function site(kind = 'development') {
-  const environment = { development: {}, production: PRODUCTION }[kind];
-  if (!sites.has(kind)) sites.set(kind, Site.start(environment));
+  if (!sites.has(kind)) sites.set(kind, kind === 'production' ? Site.inProduction() : Site.start());
   return sites.get(kind);
 }
 

@@ -1,6 +1,6 @@
 // A server of its own on an empty folder, with demo content and an embedded database, and who signs in there.
 import { spawn, spawnSync } from 'node:child_process';
-import { createHmac } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,15 +8,15 @@ import { join } from 'node:path';
 export const ROOT = new URL('../../', import.meta.url).pathname;
 export const PASSWORD = 'marmalade-demo';
 const PROGRAM = process.env.MARMALADE ?? join(ROOT, 'target/debug/marmalade');
-const SECRET = 'the secret of the sites that clients are tried on';
+const SECRET = randomBytes(48).toString('base64');
 
-const LIMITLESS = (() => {
-  const { stdout } = spawnSync(PROGRAM, ['config'], { encoding: 'utf8', env: { PATH: process.env.PATH } });
-  // All clients come from one address: none is to be refused for what the others did.
-  return Object.fromEntries((stdout ?? '').match(/MARMALADE_LIMIT_\w+/g).map(key => [key, '100000/60s']));
-})();
+/** All clients come from one address: none is to be refused for what the others did. */
+function limitless() {
+  const { stdout, error } = spawnSync(PROGRAM, ['config'], { encoding: 'utf8', env: { PATH: process.env.PATH } });
+  if (error) throw error;
+  return Object.fromEntries(stdout.match(/MARMALADE_LIMIT_\w+/g).map(key => [key, '100000/60s']));
+}
 
-export const PRODUCTION = { MARMALADE_MODE: 'production', MARMALADE_SITE_URL: 'https://exam.example', MARMALADE_DEMO: 'true' };
 
 // Whatever ends this process ends its servers.
 const running = new Set();
@@ -24,21 +24,34 @@ process.on('exit', () => running.forEach(child => child.kill('SIGKILL')));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
 export class Site {
-  static async start(environment = {}) {
+  /** With demo content. */
+  static start(environment = {}) {
+    return Site.open({ ...limitless(), ...environment }, []);
+  }
+
+  /** As the project is shipped for the world, with one editor. */
+  static inProduction() {
+    const environment = { MARMALADE_MODE: 'production', MARMALADE_SITE_URL: 'https://exam.example' };
+    return Site.open(environment, [['editor', 'editor']]);
+  }
+
+  static async open(environment, accounts) {
     const folder = await mkdtemp(join(tmpdir(), 'marmalade-clients-'));
-    const child = spawn(PROGRAM, [], {
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        PATH: process.env.PATH,
-        MARMALADE_LISTEN: '127.0.0.1:0',
-        MARMALADE_DATA_DIR: join(folder, 'data'),
-        MARMALADE_LOG: 'error',
-        MARMALADE_SECRETS: SECRET,
-        ...LIMITLESS,
-        ...environment,
-      },
-    });
+    const env = {
+      PATH: process.env.PATH,
+      MARMALADE_LISTEN: '127.0.0.1:0',
+      MARMALADE_DATA_DIR: join(folder, 'data'),
+      MARMALADE_LOG: 'error',
+      MARMALADE_SECRETS: SECRET,
+      ...environment,
+    };
+    if (accounts.length > 0) spawnSync(PROGRAM, ['migrate', 'up'], { env, cwd: folder });
+    for (const [name, role] of accounts) {
+      const given = ['user', 'create', '--email', `${name}@demo.example`, '--handle', name, '--role', role];
+      const { status, stderr } = spawnSync(PROGRAM, given, { env, cwd: folder, input: `${PASSWORD}\n`, encoding: 'utf8' });
+      if (status !== 0) throw new Error(stderr);
+    }
+    const child = spawn(PROGRAM, [], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], env });
     running.add(child);
     child.once('exit', () => running.delete(child));
     const site = new Site(child, folder);

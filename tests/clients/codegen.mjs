@@ -11,7 +11,7 @@ import { ROOT, Site } from './site.mjs';
 const HERE = new URL('.', import.meta.url).pathname;
 const SCHEMA = join(ROOT, 'schema.graphql');
 /** What the project ships for generators: language -> scalar -> type. */
-const SCALARS = join(ROOT, 'docs/scalars.json');
+const SCALARS = join(ROOT, 'docs/clients/scalars.json');
 
 const run = (program, ...given) => {
   const { status, stdout, stderr } = spawnSync(join(HERE, 'node_modules/.bin', program), given, { cwd: HERE, encoding: 'utf8', timeout: 60_000 });

@@ -144,4 +144,19 @@ export default async function ({ check, site }) {
     });
     assert.equal(typeof first.data?.boardChanged.totalCount, 'number', String(first.error));
   });
+
+  await check('a question bank goes as a file, by the multipart request specification (21)', async () => {
+    const editor = (await home.signIn('editor')).accessToken;
+    const headers = { ...bearer(editor), 'apollo-require-preflight': 'true' };
+    const { client, sent } = urql({ exchanges: [fetchExchange], fetchOptions: { headers } });
+    const upload = gql`mutation Upload($file: Upload!) {
+      importBank(input: {file: $file, quizTitle: "By urql", subject: "Biology"}) { bankImport { fileName } errors { code message } }
+    }`;
+    const file = new File(['Question,A,B,Answer\nIs a cell alive?,yes,no,A\n'], 'cells.csv', { type: 'text/csv' });
+    const { data, error } = await client.mutation(upload, { file }).toPromise();
+    assert.equal(error, undefined, String(error));
+    assert.deepEqual(data.importBank.errors, []);
+    assert.equal(data.importBank.bankImport.fileName, 'cells.csv');
+    assert.equal(new Headers(sent[0].headers).get('content-type'), null, 'the boundary is for fetch to add');
+  });
 }

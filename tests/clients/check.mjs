@@ -53,4 +53,4 @@ for (const client of CLIENTS) {
 }
 for (const started of sites.values()) await (await started).stop();
 console.log(`${counted.ok} ok, ${counted.FAIL} failed`);
-process.exit(counted.FAIL > 0 ? 1 : 0);
+process.exit(counted.FAIL > 0 || counted.ok === 0 ? 1 : 0);

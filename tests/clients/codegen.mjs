@@ -14,7 +14,8 @@ const SCHEMA = join(ROOT, 'schema.graphql');
 const SCALARS = join(ROOT, 'docs/clients/scalars.json');
 
 const run = (program, ...given) => {
-  const { status, stdout, stderr } = spawnSync(join(HERE, 'node_modules/.bin', program), given, { cwd: HERE, encoding: 'utf8', timeout: 60_000 });
+  const path = join(HERE, 'node_modules/.bin', program);
+  const { status, stdout, stderr } = spawnSync(path, given, { cwd: HERE, encoding: 'utf8', timeout: 60_000 });
   assert.equal(status, 0, `${stdout}${stderr}`);
 };
 

@@ -11,7 +11,8 @@ import runtime from 'relay-runtime';
 import WebSocket from 'ws';
 import { PASSWORD, ROOT, Site, bearer } from './site.mjs';
 
-const { Environment, Network, Observable, RecordSource, Store, commitMutation, createOperationDescriptor, fetchQuery, requestSubscription } = runtime;
+const { Environment, Network, Observable, RecordSource, Store } = runtime;
+const { commitMutation, createOperationDescriptor, fetchQuery, requestSubscription } = runtime;
 const HERE = new URL('.', import.meta.url).pathname;
 const SCHEMA = join(ROOT, 'schema.graphql');
 
@@ -24,7 +25,15 @@ async function compile(folder, sources, more = {}) {
   await copyFile(SCHEMA, join(place, 'schema.graphql'));
   for (const [name, text] of Object.entries(sources)) await writeFile(join(place, 'source', `${name}.js`), text);
   await writeFile(join(place, 'package.json'), '{"type": "commonjs"}');
-  const config = { src: 'source', schema: 'schema.graphql', language: 'javascript', artifactDirectory: 'made', eagerEsModules: false, noSourceControl: true, ...more };
+  const config = {
+    src: 'source',
+    schema: 'schema.graphql',
+    language: 'javascript',
+    artifactDirectory: 'made',
+    eagerEsModules: false,
+    noSourceControl: true,
+    ...more,
+  };
   await writeFile(join(place, 'relay.config.json'), JSON.stringify(config));
   if (more.persistConfig) await writeFile(join(place, more.persistConfig.file), '{}');
   const compiler = join(HERE, 'node_modules/.bin/relay-compiler');
@@ -94,6 +103,11 @@ export default async function ({ check, site }) {
     return environment.lookup(operation.fragment);
   };
 
+  const mutate = (environment, name, input) =>
+    new Promise((onCompleted, onError) =>
+      commitMutation(environment, { mutation: compiled.made(name), variables: { input }, onCompleted, onError }),
+    );
+
   await check('whatever has an id can be fetched again: it is a Node (8)', async () => {
     const schema = buildSchema(await readFile(SCHEMA, 'utf8'));
     const named = Object.values(schema.getTypeMap()).filter(
@@ -123,9 +137,7 @@ export default async function ({ check, site }) {
     let id;
     const heard = await warnings(async () => {
       const input = { email: 'student9@demo.example', password: PASSWORD, client: 'NATIVE' };
-      const { signIn } = await new Promise((done, failed) =>
-        commitMutation(environment, { mutation: compiled.made('SignInMutation'), variables: { input }, onCompleted: done, onError: failed }),
-      );
+      const { signIn } = await mutate(environment, 'SignInMutation', input);
       id = signIn.viewer.id;
       const seen = await ask({ environment }, 'ViewerQuery');
       assert.equal(seen.isMissingData, false);
@@ -137,15 +149,13 @@ export default async function ({ check, site }) {
 
   await check('fragments of two components on one object are one selection (4)', async () => {
     const { environment } = relay(home, token);
-    const mutate = (name, input) =>
-      new Promise((onCompleted, onError) =>
-        commitMutation(environment, { mutation: compiled.made(name), variables: { input }, onCompleted, onError }),
-      );
     const heard = await warnings(async () => {
-      const { startAttempt } = await mutate('StartAttemptMutation', { quizId: await home.quiz(token) });
+      const { startAttempt } = await mutate(environment, 'StartAttemptMutation', { quizId: await home.quiz(token) });
       const { id, questions } = startAttempt.attempt;
-      await mutate('SaveAnswerMutation', { attemptId: id, questionId: questions[0].id, choiceId: questions[0].choices[0].id, seq: 1 });
-      const { submitAttempt } = await mutate('SubmitAttemptMutation', { attemptId: id, idempotencyKey: 'a key of relay' });
+      const [{ id: questionId, choices }] = questions;
+      await mutate(environment, 'SaveAnswerMutation', { attemptId: id, questionId, choiceId: choices[0].id, seq: 1 });
+      const input = { attemptId: id, idempotencyKey: 'a key of relay' };
+      const { submitAttempt } = await mutate(environment, 'SubmitAttemptMutation', input);
       assert.equal(submitAttempt.attempt.state, 'SUBMITTED');
       const artifact = compiled.made('ReviewQuery');
       await fetchQuery(environment, artifact, { id }).toPromise();
@@ -161,7 +171,7 @@ export default async function ({ check, site }) {
         assert.equal(seen.isMissingData, false, name);
         assert.equal(seen.data.review.questions.length, questions.length);
       }
-      assert.equal(part('Review_mine').data.review.questions[0].chosen.id, questions[0].choices[0].id);
+      assert.equal(part('Review_mine').data.review.questions[0].chosen.id, choices[0].id);
     });
     assert.deepEqual(heard, []);
   });

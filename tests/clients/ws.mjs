@@ -52,7 +52,8 @@ export default async function ({ check, site }) {
   const home = await site();
   const student = (await home.signIn('student3')).accessToken;
   const live = { authorization: `Bearer ${student}` };
-  const over = options => createClient({ url: home.socket, webSocketImpl: WebSocket, retryAttempts: 3, retryWait: async () => {}, ...options });
+  const retry = { retryAttempts: 3, retryWait: async () => {} };
+  const over = options => createClient({ url: home.socket, webSocketImpl: WebSocket, ...retry, ...options });
   const ends = async (wire, code) => {
     const [seen, reason] = await wire.closed;
     assert.equal(seen, code, reason);

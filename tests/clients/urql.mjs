@@ -13,8 +13,9 @@ import { PASSWORD, ROOT, bearer, expired } from './site.mjs';
 const SIGN_IN = gql`mutation SignIn($input: SignInInput!) {
   signIn(input: $input) { viewer { id handle role } tokens { accessToken refreshToken } errors { code } }
 }`;
+// authExchange sends it past the cache, which adds no names of types then and misses them in the answer.
 const REFRESH = gql`mutation Refresh($input: RefreshSessionInput!) {
-  refreshSession(input: $input) { tokens { accessToken refreshToken } errors { code } }
+  refreshSession(input: $input) { __typename tokens { __typename accessToken refreshToken } errors { __typename code } }
 }`;
 
 export default async function ({ check, site }) {
@@ -87,9 +88,13 @@ export default async function ({ check, site }) {
       const { data, error } = await client.query(query, {}, { requestPolicy: 'network-only' }).toPromise();
       assert.equal(typeof data?.viewer.handle, 'string', String(error));
     }
-    assert.equal(sent[0].method, 'GET');
-    assert.equal(sent.at(-1).method, 'GET');
-    assert.ok(sent.every(({ status }) => status === 200), JSON.stringify(sent));
+    // Unknown at first, taught, known.
+    const seen = sent.map(({ method, status }) => `${method} ${status}`);
+    assert.equal(seen.length, 3, seen.join(', '));
+    assert.match(seen[0], /^GET (200|400)$/);
+    assert.match(seen[1], / 200$/);
+    assert.equal(seen[2], 'GET 200');
+    return seen.join(', ');
   });
 
   await check('authExchange refreshes an expired token, and the query goes on (14)', async () => {

@@ -148,7 +148,7 @@ export default async function ({ check, site }) {
   await check('a subscription writes into the cache', async () => {
     const socket = createClient({ url: home.socket, webSocketImpl: WebSocket, connectionParams: bearer(tokens.accessToken) });
     const { client } = apollo(home, { client: { link: new GraphQLWsLink(socket) } });
-    const query = gql`subscription Week { boardChanged(board: {window: WEEK}, first: 3) { totalCount board { id window } } }`;
+    const query = gql`subscription Week { boardChanged(board: {everything: WEEK}, first: 3) { totalCount board { id window } } }`;
     const first = await new Promise((done, failed) => client.subscribe({ query }).subscribe({ next: done, error: failed }));
     const board = first.data.boardChanged.board;
     assert.equal(client.cache.extract()[`Board:${board.id}`].window, 'WEEK');
@@ -157,7 +157,7 @@ export default async function ({ check, site }) {
 
   await check('a subscription over multipart HTTP is read', async () => {
     const { client } = apollo(home, { token: tokens.accessToken });
-    const query = gql`subscription Week { boardChanged(board: {window: WEEK}, first: 3) { totalCount } }`;
+    const query = gql`subscription Week { boardChanged(board: {everything: WEEK}, first: 3) { totalCount } }`;
     const first = await new Promise((done, failed) => {
       const following = client.subscribe({ query }).subscribe({
         next: result => {

@@ -18,6 +18,12 @@ export function tell(passed, name, about = '') {
   console.log(`${word.padEnd(5)} ${name}${about ? `: ${about}` : ''}`);
 }
 
+/** What was thrown: an error, the errors of an answer, or how a socket was closed. */
+function told(error) {
+  if (error?.message) return error.message;
+  return error?.code ? `closed with ${error.code} ${error.reason}` : JSON.stringify(error);
+}
+
 /** Sites that several clients share, started when the first one needs it. */
 const sites = new Map();
 function site(kind = 'development') {
@@ -38,7 +44,7 @@ for (const client of CLIENTS) {
       const about = await Promise.race([Promise.resolve().then(work), within]);
       tell(true, `${client}: ${name}`, about);
     } catch (error) {
-      tell(false, `${client}: ${name}`, String(error?.message ?? error).replaceAll('\n', ' ').slice(0, 400));
+      tell(false, `${client}: ${name}`, told(error).replaceAll('\n', ' ').slice(0, 400));
     } finally {
       late.abort();
     }

@@ -215,7 +215,7 @@ export default async function ({ check, site }) {
     const first = await new Promise((done, failed) => {
       const following = requestSubscription(environment, {
         subscription: compiled.made('WatchBoardSubscription'),
-        variables: { board: { window: 'WEEK' }, first: 3 },
+        variables: { board: { everything: 'WEEK' }, first: 3 },
         onNext: data => {
           done(data);
           setTimeout(() => following.dispose());

@@ -127,7 +127,7 @@ export default async function ({ check, site }) {
       }),
     });
     const { client } = urql({ token: tokens.accessToken, exchanges: [cacheExchange({ schema, keys }), fetchExchange, forward] });
-    const query = gql`subscription { boardChanged(board: {window: WEEK}, first: 3) { asOf totalCount board { id window } } }`;
+    const query = gql`subscription { boardChanged(board: {everything: WEEK}, first: 3) { asOf totalCount board { id window } } }`;
     const first = await new Promise(done => {
       const { unsubscribe } = client.subscription(query, {}).subscribe(result => {
         done(result);
@@ -141,7 +141,7 @@ export default async function ({ check, site }) {
 
   await check('a subscription over server-sent events is read', async () => {
     const { client } = urql({ token: tokens.accessToken, exchanges: [documentCache, fetchExchange], fetchSubscriptions: true });
-    const query = gql`subscription { boardChanged(board: {window: WEEK}, first: 3) { asOf totalCount } }`;
+    const query = gql`subscription { boardChanged(board: {everything: WEEK}, first: 3) { asOf totalCount } }`;
     const first = await new Promise(done => {
       const { unsubscribe } = client.subscription(query, {}).subscribe(result => {
         done(result);

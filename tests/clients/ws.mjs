@@ -7,7 +7,7 @@ import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 import { bearer, expired, lasting } from './site.mjs';
 
-const BOARD = 'subscription { boardChanged(board: {window: WEEK}, first: 3) { asOf totalCount board { id } } }';
+const BOARD = 'subscription { boardChanged(board: {everything: WEEK}, first: 3) { asOf totalCount board { id } } }';
 
 /** A socket that is spoken to by hand. */
 class Wire {

@@ -12,7 +12,7 @@ from gql.transport.websockets import WebsocketsTransport
 
 URL, SOCKET, TOKEN, EXPIRED = (os.environ[key] for key in ("URL", "SOCKET", "TOKEN", "EXPIRED"))
 AUTHORIZATION = {"authorization": f"Bearer {TOKEN}"}
-BOARD = gql("subscription { boardChanged(board: {window: WEEK}, first: 3) { asOf totalCount board { id } } }")
+BOARD = gql("subscription { boardChanged(board: {everything: WEEK}, first: 3) { asOf totalCount board { id } } }")
 SOCKETS = {"websockets": WebsocketsTransport, "aiohttp": AIOHTTPWebsocketsTransport}
 CHECKS = []
 

@@ -68,11 +68,11 @@ export async function days(): Promise<string[]> {
 }
 
 export const staff = () => ask(StaffQueryDocument, { first: 5, state: 'DEAD', audit: { from: new Date().toISOString() } });
-export const week = () => ask(WatchBoardSubscriptionDocument, { board: { window: 'WEEK' satisfies BoardWindow } });
+export const week = () => ask(WatchBoardSubscriptionDocument, { board: { everything: 'WEEK' satisfies BoardWindow } });
 export const bank = (content: string) =>
   ask(ImportBankMutationDocument, { input: { content, fileName: 'bank.csv', quizTitle: 'Cells', subject: 'Biology' } });
 
 // @ts-expect-error: a time is no number
 export const wrong = () => ask(StaffQueryDocument, { first: 5, audit: { from: 7 } });
 // @ts-expect-error: there is no such window
-export const never = () => ask(WatchBoardSubscriptionDocument, { board: { window: 'YEAR' } });
+export const never = () => ask(WatchBoardSubscriptionDocument, { board: { everything: 'YEAR' } });

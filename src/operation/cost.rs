@@ -184,7 +184,7 @@ impl Size {
 /// Properties of a document, besides its data.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Requested {
-    /// Whether it selects the schema itself.
+    /// Whether it selects the schema as a whole.
     pub introspection: bool,
 }
 
@@ -284,7 +284,7 @@ impl<'d> Walk<'d> {
         size.fields = 1;
         size.depth += 1;
         size.aliases = size.aliases.saturating_add(u64::from(field.alias.is_some()));
-        size.introspects |= matches!(field.name.node.as_str(), "__schema" | "__type");
+        size.introspects |= field.name.node == "__schema";
         Ok(size)
     }
 

@@ -128,7 +128,8 @@ fn read(
     let name = request.operation_name.as_deref();
     let mut document = document::choose(document::parse(&request.query).map_err(one)?, name).map_err(one)?;
     let asks = cost::measure(&document, &operations.bounds).map_err(one)?;
-    if asks.introspection && !operations.open_introspection && !staff {
+    let is_open = operations.open_introspection || staff;
+    if asks.introspection && !is_open {
         return Err(vec![of_request(Error::Forbidden)]);
     }
     document::show_directives(&mut document);
@@ -138,7 +139,7 @@ fn read(
     judged.operation_name.clone_from(&request.operation_name);
     judged.set_parsed_query(document.clone());
     validate(judged)?;
-    let normal = normalise(types, &document, operation, &values).map_err(one)?;
+    let normal = normalise(types, &document, operation, &values, is_open).map_err(one)?;
     if operation.ty == OperationType::Subscription && normal.form.fields.len() != 1 {
         let message = "A subscription selects one field at its root. Subscribe to each by itself.";
         return Err(vec![ServerError::new(message, None)]);

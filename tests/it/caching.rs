@@ -244,7 +244,7 @@ on_both_databases! {
         let cases: Vec<(&str, &str, Value, &str)> = vec![
             ("a quiz's face", "query($id: ID!) { quiz(id: $id) { title ...Face } } fragment Face on Quiz { ... on Node { id } ... on Quiz { marking { right } } ... { publishedAt } }", id.clone(), ANYONE),
             ("the viewer's part of a quiz", "query($id: ID!) { quiz(id: $id) { title unrankedReason } }", id.clone(), NOBODY),
-            ("the same, left out", "query($id: ID!) { quiz(id: $id) { title unrankedReason @skip(if: true) } }", id.clone(), NOBODY),
+            ("the same, left out", "query($id: ID!) { quiz(id: $id) { title unrankedReason @skip(if: true) } }", id.clone(), ANYONE),
             ("in a fragment", "query($id: ID!) { quiz(id: $id) { title ...Mine } } fragment Mine on Quiz { unrankedReason }", id.clone(), NOBODY),
             ("beside it", "query($id: ID!) { quiz(id: $id) { title } viewer { id } }", id.clone(), NOBODY),
             ("a quiz's board, which changes", "query($id: ID!) { quiz(id: $id) { board { id } } }", id.clone(), NOBODY),
@@ -258,7 +258,7 @@ on_both_databases! {
             ("a window that goes on", "query($id: ID!) { board(id: $id) { standings(first: 5) { nodes { rank } } } }", json!({"id": open}), NOBODY),
             ("the window that holds now", "{ board(window: WEEK) { previous { closed } } }", json!({}), NOBODY),
             ("one's own standing", "query($id: ID!) { board(id: $id) { viewerStanding { rank } } }", json!({"id": board}), NOBODY),
-            ("ones around", "query($id: ID!) { board(id: $id) { aroundViewer { nodes { rank } } } }", json!({"id": board}), NOBODY),
+            ("ones around", "query($id: ID!) { board(id: $id) { aroundViewer { standings { rank } } } }", json!({"id": board}), NOBODY),
         ];
         for (what, query, variables, expected) in cases {
             let reply = persisted(&app, query, &variables, &credential(Some(ada))).await;

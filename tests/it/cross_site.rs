@@ -144,7 +144,7 @@ on_both_databases! {
         let app = app.restarted_with(|config| config.server.allowed_origins = vec![SITE.into()]).await;
         let cookies = cookies_of(&app, SITE).await;
         let (cookie, _) = cookies[0].split_once(';').expect("attributes");
-        let query = json!({"query": "subscription { boardChanged(board: {}) { asOf } }"}).to_string();
+        let query = json!({"query": "subscription { boardChanged(board: {everything: WEEK}) { asOf } }"}).to_string();
         for (origin, expected) in [(SITE, StatusCode::OK), ("https://evil.example", StatusCode::FORBIDDEN)] {
             let request = Request::post("/graphql")
                 .header("accept", "text/event-stream")

@@ -161,6 +161,7 @@ on_both_databases! {
 
     async fn the_schema_is_shown_to_staff_alone_in_production(app: TestApp) {
         let (introspect, misspelt) = ("{ __schema { queryType { name } } }", "{ subjcts { totalCount } }");
+        let of_type = "query($name: String!) { ...T __typename } fragment T on Query { t: __type(name: $name) { name } }";
         let development = app.anyone();
         development.ask(introspect, json!({})).await;
         let (_, body) = development.send(misspelt, json!({})).await;
@@ -169,12 +170,15 @@ on_both_databases! {
         for actor in [app.anyone(), app.student().await] {
             let (_, body) = actor.send(introspect, json!({})).await;
             assert_eq!(code(&body), "FORBIDDEN");
+            // To them there is no type, as there is none of another name.
+            assert_eq!(actor.ask(of_type, json!({"name": "User"})).await, json!({"t": null, "__typename": "Query"}));
             let (_, body) = actor.send(misspelt, json!({})).await;
             assert_eq!(code(&body), "BAD_USER_INPUT");
             assert!(!body.to_string().contains("subjects"), "{body}");
         }
         let editor = app.actor(Role::Editor).await;
         editor.ask(introspect, json!({})).await;
+        assert_eq!(editor.ask(of_type, json!({"name": "User"})).await["t"], json!({"name": "User"}));
         let (_, body) = editor.send(misspelt, json!({})).await;
         assert!(body.to_string().contains("Did you mean"), "{body}");
     }

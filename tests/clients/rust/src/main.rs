@@ -146,6 +146,7 @@ fn sign_in(site: &Site) -> Result<(), String> {
         password: env::var("PASSWORD").map_err(|error| error.to_string())?,
         client: Some(sign_in_mutation::SessionClient::NATIVE),
         device_token: None,
+        staff_only: None,
     };
     let answer = site.send(SignInMutation, sign_in_mutation::Variables { input })?;
     is(

@@ -307,7 +307,9 @@ mod tests {
         let (times, mut promised) = ([None, Some(NOON - HOUR), Some(NOON + HOUR), Some(NOON + 3 * HOUR)], 0);
         for opens_at in times {
             for closes_at in times {
-                for (max_attempts, cooldown, submitted) in [(None, 0, 2), (Some(2), 0, 2), (None, 2, 1), (Some(2), 3, 1)] {
+                for (max_attempts, cooldown, submitted) in
+                    [(None, 0, 2), (Some(2), 0, 2), (None, 2, 1), (Some(2), 3, 1)]
+                {
                     let quiz = quiz::Model {
                         opens_at,
                         closes_at,
@@ -325,7 +327,10 @@ mod tests {
                         }
                         Some((obstacle, Some(from))) => {
                             let before = from - Duration::from_micros(1);
-                            assert!(starts(from) && !starts(before) && !starts(NOON), "{obstacle:?}: {quiz:?}");
+                            assert!(
+                                starts(from) && !starts(before) && !starts(NOON),
+                                "{obstacle:?}: {quiz:?}"
+                            );
                             promised += 1;
                         }
                     }

@@ -121,6 +121,7 @@ on_both_databases! {
         let later = app.quiz(1, |quiz| quiz.opens_at = Some(opens)).await;
         let closes = app.app.now().at + 2 * HOUR;
         let spaced = app.quiz(1, |quiz| {
+            quiz.duration = Duration::from_secs(60);
             quiz.cooldown = HOUR;
             quiz.closes_at = Some(closes);
         }).await;

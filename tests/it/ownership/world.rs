@@ -694,7 +694,7 @@ impl World {
         case(
             "startAttempt",
             "a quiz",
-            format!("quiz: {{id: {:?}}}", self.id("quiz")),
+            format!("quizId: {:?}", self.id("quiz")),
             errors,
             anything(),
         );

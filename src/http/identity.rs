@@ -129,8 +129,8 @@ pub(super) fn cookies_are_lost(app: &App, headers: &HeaderMap) -> Option<String>
         false => "serve both under one domain",
     };
     Some(format!(
-        "A browser keeps no cookies for a page of another site: the page is of {page}, the API at {host}. To sign in, \
-         {advice}."
+        "A browser keeps no cookies for a page of another site: the page is at {page}, the API at {host}. To sign \
+         in, {advice}."
     ))
 }
 

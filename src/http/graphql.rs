@@ -17,12 +17,12 @@
 
 use std::pin::pin;
 
-use async_graphql::{ServerError, Value, parser::types::OperationType};
+use async_graphql::parser::types::OperationType;
 use axum::{
     body::HttpBody,
     extract::{Extension, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use futures_util::StreamExt;
 use tracing::Span;
@@ -32,6 +32,7 @@ use super::{
     identity::{Identity, Server, asks_cost, cookies_are_lost, device, end_of, origin_is_allowed},
     kept::keep,
     peer::{Peer, in_span},
+    reply::{Reply, plain, request_error, status_of},
     request::{self, PREFLIGHTED, Sender},
     stream,
 };
@@ -261,65 +262,4 @@ fn is_deliberate(identity: &Identity, headers: &HeaderMap) -> bool {
         || is(HeaderName::from_static("sec-fetch-site"), "same-origin")
         || is(header::CONTENT_TYPE, JSON)
         || PREFLIGHTED.iter().any(|name| headers.contains_key(*name))
-}
-
-/// The serialized form of a single result.
-pub(super) struct Reply<'a> {
-    media_type: &'static str,
-    request_id: &'a str,
-}
-
-impl Reply<'_> {
-    pub(super) fn with(&self, status: StatusCode, answer: &Answer) -> Response {
-        let mut http = (status, [(header::CONTENT_TYPE, self.media_type)], answer.json()).into_response();
-        if let Some(seconds) = retry_after(answer) {
-            http.headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        http
-    }
-
-    pub(super) fn bad(&self, status: StatusCode, message: String) -> Response {
-        let answer = Answer::refusal(vec![ServerError::new(message, None)]);
-        self.with(status, &operation::error::finish(answer, self.request_id))
-    }
-
-    pub(super) fn refusal(&self, error: Error) -> Answer {
-        let answer = Answer::refusal(vec![operation::error::of_request(error)]);
-        operation::error::finish(answer, self.request_id)
-    }
-}
-
-/// Without data an error is the request's: a status of its own for clients that know the new media type.
-fn status_of(answer: &Answer, media_type: &str) -> StatusCode {
-    if retry_after(answer).is_some() {
-        StatusCode::TOO_MANY_REQUESTS
-    } else if answer.data.is_none() {
-        request_error(media_type)
-    } else {
-        StatusCode::OK
-    }
-}
-
-fn request_error(media_type: &str) -> StatusCode {
-    if media_type == GRAPHQL_RESPONSE {
-        StatusCode::BAD_REQUEST
-    } else {
-        StatusCode::OK
-    }
-}
-
-/// If an answer is nothing but refusals by limiters: how long to wait until all would be let through.
-fn retry_after(answer: &Answer) -> Option<u64> {
-    let wait = |error: &ServerError| match error.extensions.as_ref()?.get("retryAfter")? {
-        Value::Number(seconds) => seconds.as_u64(),
-        _ => None,
-    };
-    let waits: Option<Vec<u64>> = answer.errors.iter().map(wait).collect();
-    waits.filter(|_| answer.is_nothing)?.into_iter().max()
-}
-
-/// A refusal before there is anything to do with GraphQL.
-pub(super) fn plain(status: StatusCode, message: &str) -> Response {
-    (status, format!("{message}\n")).into_response()
 }

@@ -10,6 +10,7 @@ mod kept;
 mod name;
 mod peer;
 mod refresh;
+mod reply;
 mod request;
 pub mod scrape;
 mod socket;

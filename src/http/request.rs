@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::{
     accept::JSON,
-    graphql::{Reply, plain},
+    reply::{Reply, plain},
 };
 use crate::{error::Error, import::background::MAX_BYTES, operation::persisted};
 

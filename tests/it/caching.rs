@@ -241,7 +241,7 @@ on_both_databases! {
             assert_eq!((kept.status, kept.lifetime().as_str()), (StatusCode::OK, ANYONE), "{query}: {}", kept.body);
         }
         let id = json!({"id": quiz});
-        let cases: Vec<(&str, &str, Value, &str)> = vec![
+        let cases = [
             ("a quiz's face", "query($id: ID!) { quiz(id: $id) { title ...Face } } fragment Face on Quiz { ... on Node { id } ... on Quiz { marking { right } } ... { publishedAt } }", id.clone(), ANYONE),
             ("the viewer's part of a quiz", "query($id: ID!) { quiz(id: $id) { title unrankedReason } }", id.clone(), NOBODY),
             ("the same, left out", "query($id: ID!) { quiz(id: $id) { title unrankedReason @skip(if: true) } }", id.clone(), ANYONE),

@@ -222,7 +222,7 @@ on_both_databases! {
         assert_eq!(post(&app, &[("authorization", &bearer)], vaster).await.0, 413);
 
         // What a form of any page can send runs nothing, with or without somebody's cookie.
-        let query = upload(&json!({"query": "{ __typename }"}), &json!({}), b"")[..].to_vec();
+        let query = upload(&json!({"query": "{ __typename }"}), &json!({}), b"");
         for (headers, expected) in [
             (&[][..], 403),
             (&[("cookie", "access_token=nonsense")], 403),

@@ -456,12 +456,12 @@ impl World {
         add("ada's session", "Session", Owner::Is(Ada), &|| Box::new(of_ada_alone));
         add("invented session", "Session", Owner::None, &|| Box::new(missing));
         // What is staff's by its kind says so, whether or not it is there.
-        for (name, ty, rule) in [
-            ("job", "Job", staff as fn(Person) -> Option<&'static str>),
-            ("import", "BankImport", staff),
-            ("audit entry", "AuditEntry", admins),
+        for (name, ty, owner, rule) in [
+            ("job", "Job", Owner::None, staff as fn(Person) -> Option<&'static str>),
+            ("import", "BankImport", Owner::Is(Person::Editor), staff),
+            ("audit entry", "AuditEntry", Owner::None, admins),
         ] {
-            add(name, ty, Owner::None, &boxed(rule));
+            add(name, ty, owner, &boxed(rule));
             let nothing = move |who: Person| rule(who).or(Some("NOT_FOUND"));
             add(&format!("invented {name}"), ty, Owner::None, &|| Box::new(nothing));
         }

@@ -33,7 +33,7 @@ use super::{
     json::json,
     kept::keep,
     peer::{Peer, in_span},
-    request::{self, PREFLIGHTED, Sender},
+    request::{self, PREFLIGHTED, Sender, Unread},
     stream,
 };
 use crate::{
@@ -226,7 +226,7 @@ async fn read(
     };
     let graphql = request::read(method, headers, &sender, request)
         .await
-        .map_err(|unread| unread.into_response(reply))?;
+        .map_err(|unread| reply.unread(unread))?;
     operation::admit(&app.operations, identity.as_viewer(), graphql)
         .await
         .map_err(|error| {
@@ -265,13 +265,13 @@ fn is_deliberate(identity: &Identity, headers: &HeaderMap) -> bool {
 }
 
 /// The serialized form of a single result.
-pub(super) struct Reply<'a> {
+struct Reply<'a> {
     media_type: &'static str,
     request_id: &'a str,
 }
 
 impl Reply<'_> {
-    pub(super) fn with(&self, status: StatusCode, response: &GraphQLResponse) -> Response {
+    fn with(&self, status: StatusCode, response: &GraphQLResponse) -> Response {
         let mut http = (status, [(header::CONTENT_TYPE, self.media_type)], json(response)).into_response();
         if let Some(seconds) = retry_after(response) {
             http.headers_mut()
@@ -280,12 +280,27 @@ impl Reply<'_> {
         http
     }
 
-    pub(super) fn bad(&self, status: StatusCode, message: String) -> Response {
+    fn bad(&self, status: StatusCode, message: String) -> Response {
         let response = GraphQLResponse::from_errors(vec![ServerError::new(message, None)]);
         self.with(status, &operation::error::finish(response, self.request_id))
     }
 
-    pub(super) fn refusal(&self, error: Error) -> GraphQLResponse {
+    fn unread(&self, unread: Unread) -> Response {
+        match unread {
+            Unread::Foreign(status, message) => {
+                let mut response = plain(status, message);
+                if status == StatusCode::METHOD_NOT_ALLOWED {
+                    let allow = HeaderValue::from_static("GET, POST");
+                    response.headers_mut().insert(header::ALLOW, allow);
+                }
+                response
+            }
+            Unread::Bad(status, message) => self.bad(status, message),
+            Unread::Refused(error) => self.with(StatusCode::FORBIDDEN, &self.refusal(error)),
+        }
+    }
+
+    fn refusal(&self, error: Error) -> GraphQLResponse {
         operation::error::finish(
             GraphQLResponse::from_errors(vec![operation::error::of_request(error)]),
             self.request_id,
@@ -331,6 +346,6 @@ fn retry_after(response: &GraphQLResponse) -> Option<u64> {
 }
 
 /// A refusal before there is anything to do with GraphQL.
-pub(super) fn plain(status: StatusCode, message: &str) -> Response {
+fn plain(status: StatusCode, message: &str) -> Response {
     (status, format!("{message}\n")).into_response()
 }

@@ -227,7 +227,7 @@ async fn read(
     };
     let graphql = request::read(method, headers, &sender, request)
         .await
-        .map_err(|unread| unread.into_response(reply))?;
+        .map_err(|unread| reply.unread(unread))?;
     let admitted = server.schema.admit(&server.app, identity.as_viewer(), graphql).await;
     admitted.map_err(|errors| {
         let answer = operation::error::finish(Answer::refusal(errors), reply.request_id);

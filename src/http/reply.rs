@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::accept::GRAPHQL_RESPONSE;
+use super::{accept::GRAPHQL_RESPONSE, request::Unread};
 use crate::{
     error::Error,
     operation::{self, Answer},
@@ -31,6 +31,21 @@ impl Reply<'_> {
     pub(super) fn bad(&self, status: StatusCode, message: String) -> Response {
         let answer = Answer::refusal(vec![ServerError::new(message, None)]);
         self.with(status, &operation::error::finish(answer, self.request_id))
+    }
+
+    pub(super) fn unread(&self, unread: Unread) -> Response {
+        match unread {
+            Unread::Foreign(status, message) => {
+                let mut response = plain(status, message);
+                if status == StatusCode::METHOD_NOT_ALLOWED {
+                    let allow = HeaderValue::from_static("GET, POST");
+                    response.headers_mut().insert(header::ALLOW, allow);
+                }
+                response
+            }
+            Unread::Bad(status, message) => self.bad(status, message),
+            Unread::Refused(error) => self.with(StatusCode::FORBIDDEN, &self.refusal(error)),
+        }
     }
 
     pub(super) fn refusal(&self, error: Error) -> Answer {

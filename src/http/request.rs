@@ -7,15 +7,11 @@ use axum::{
     body::Bytes,
     extract::{DefaultBodyLimit, FromRequest, Multipart, Query, Request, multipart::MultipartError},
     http::{HeaderMap, Method, StatusCode, header},
-    response::Response,
 };
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{
-    accept::JSON,
-    reply::{Reply, plain},
-};
+use super::accept::JSON;
 use crate::{error::Error, import::background::MAX_BYTES, operation::persisted};
 
 /// A request with 200 answers takes 30 KiB.
@@ -84,10 +80,8 @@ pub(super) async fn read(
             return parameters.parse().map_err(bad)?.into_request();
         }
         _ => {
-            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Use POST, or GET for queries.");
-            let allow = header::HeaderValue::from_static("GET, POST");
-            response.headers_mut().insert(header::ALLOW, allow);
-            return Err(Unread::Foreign(response));
+            let message = "Use POST, or GET for queries.";
+            return Err(Unread::Foreign(StatusCode::METHOD_NOT_ALLOWED, message));
         }
     }
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -99,7 +93,7 @@ pub(super) async fn read(
     // Nothing that a form could send: that is half of what keeps other sites' pages out.
     if !is_form && !media_type.eq_ignore_ascii_case(JSON) {
         let message = "Send the request as application/json, or with files as multipart/form-data.";
-        return Err(Unread::Foreign(plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)));
+        return Err(Unread::Foreign(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
     if is_form && !sender.is_deliberate {
         return Err(Unread::Refused(Error::CsrfRefused));
@@ -249,9 +243,10 @@ impl Parameters {
 /// The reason a request's parameters could not be read.
 pub(super) enum Unread {
     /// It is not GraphQL over HTTP at all.
-    Foreign(Response),
+    Foreign(StatusCode, &'static str),
     /// It is, but for this.
     Bad(StatusCode, String),
+    /// It may have been sent by a page that may not.
     Refused(Error),
 }
 
@@ -268,13 +263,5 @@ impl Unread {
             "This request has at most {bytes} bytes. Send less at once; larger files are for staff, as multipart/form-data."
         );
         Self::Bad(status, message)
-    }
-
-    pub(super) fn into_response(self, reply: &Reply<'_>) -> Response {
-        match self {
-            Self::Foreign(response) => response,
-            Self::Bad(status, message) => reply.bad(status, message),
-            Self::Refused(error) => reply.with(StatusCode::FORBIDDEN, &reply.refusal(error)),
-        }
     }
 }

@@ -90,8 +90,8 @@ on_both_databases! {
         }
         // Nor does another account become readable by it.
         let bob = app.register("bob").await;
-        let query = format!("mutation {{ signIn(input: {{email: \"ada@example.com\", password: \"correct horse\", client: NATIVE}}) {{
-            viewer {{ email }} }} changed: updateAccount(input: {{}}) {{ user {{ id email }} }} }}");
+        let query = "mutation { signIn(input: {email: \"ada@example.com\", password: \"correct horse\", client: NATIVE}) {
+            viewer { email } } changed: updateAccount(input: {}) { user { id email } } }";
         let reply = bob.ask(&query, json!({})).await;
         assert_eq!(reply["changed"]["user"]["id"], bob.id().encode());
         let wrong = "mutation { signIn(input: {email: \"ada@example.com\", password: \"wrong horse\"}) { viewer { id } errors { code } } }";

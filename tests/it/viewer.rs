@@ -92,7 +92,7 @@ on_both_databases! {
         let bob = app.register("bob").await;
         let query = "mutation { signIn(input: {email: \"ada@example.com\", password: \"correct horse\", client: NATIVE}) {
             viewer { email } } changed: updateAccount(input: {}) { user { id email } } }";
-        let reply = bob.ask(&query, json!({})).await;
+        let reply = bob.ask(query, json!({})).await;
         assert_eq!(reply["changed"]["user"]["id"], bob.id().encode());
         let wrong = "mutation { signIn(input: {email: \"ada@example.com\", password: \"wrong horse\"}) { viewer { id } errors { code } } }";
         let refused = app.anyone().ask(wrong, json!({})).await["signIn"].take();

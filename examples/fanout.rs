@@ -92,7 +92,7 @@ pub struct Size {
     pub server: Option<PathBuf>,
 }
 
-const SUBSCRIPTION: &str = "subscription { standingChanged(board: {window: ALL_TIME}) { asOf standing { rank points user { handle avatar } } } }";
+const SUBSCRIPTION: &str = "subscription { standingChanged(board: {everything: ALL_TIME}) { asOf standing { rank points user { handle avatar } } } }";
 pub const SUBMIT: &str = "mutation($input: SubmitAttemptInput!) { submitAttempt(input: $input) { errors { message } attempt { result { points } } } }";
 
 /// Thousandths of a point that a right answer of its quiz is worth.

@@ -276,7 +276,7 @@ impl Operation {
                 "query($window: BoardWindow!) { board(window: $window) { endsAt
                     viewerStanding { rank points movement percentile }
                     standings(first: 20) { totalCount asOf nodes { rank points user { id handle avatar } } }
-                    aroundViewer(above: 5, below: 5) { nodes { rank points user { id handle avatar } } } } }"
+                    aroundViewer(above: 5, below: 5) { standings { rank points user { id handle avatar } } } } }"
             }
         }
     }

@@ -68,7 +68,7 @@ pub async fn play(server: &str, quiz: Option<String>, mut tell: impl FnMut(Strin
     tell(format!("{name} has signed up."));
 
     let (quiz, title) = choose(&student, quiz).await?;
-    let mut ranks = watch(server, &token).await?;
+    let mut ranks = watch(&student, server, &token).await?;
     tell(format!(
         "Watching the board of the week: {}",
         next_rank(&mut ranks).await?
@@ -147,17 +147,18 @@ async fn choose(student: &Student, id: Option<String>) -> Result<(String, String
 
 type Socket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
-/// Follows the own rank on the board of the week.
-async fn watch(server: &str, token: &str) -> Result<Socket> {
+/// Follows the own rank on the board of the week: by its id, which the release before this one takes, too.
+async fn watch(student: &Student, server: &str, token: &str) -> Result<Socket> {
+    let board = student.ask("{ board(window: WEEK) { id } }", json!({})).await?["board"]["id"].take();
     let mut request = format!("{}/graphql/ws", server.replacen("http", "ws", 1)).into_client_request()?;
     let protocol = HeaderValue::from_static("graphql-transport-ws");
     request.headers_mut().insert("sec-websocket-protocol", protocol);
     let (mut socket, _) = connect_async(request).await?;
     let init = json!({"type": "connection_init", "payload": {"authorization": format!("Bearer {token}")}});
     socket.send(Message::text(init.to_string())).await?;
-    let query = "subscription { standingChanged(board: {window: WEEK}) { asOf totalCount standing { rank points } } }";
+    let query = "subscription($board: ID!) { standingChanged(board: {id: $board}) { asOf totalCount standing { rank points } } }";
     let _ack = next_message(&mut socket, "connection_ack").await?;
-    let subscribe = json!({"id": "1", "type": "subscribe", "payload": {"query": query}});
+    let subscribe = json!({"id": "1", "type": "subscribe", "payload": {"query": query, "variables": {"board": board}}});
     socket.send(Message::text(subscribe.to_string())).await?;
     Ok(socket)
 }

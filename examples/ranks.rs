@@ -71,7 +71,7 @@ const QUESTIONS: [(&str, &str); 3] = [
     ),
     (
         "ten around the viewer",
-        "{ board { aroundViewer(above: 5, below: 5) { nodes { rank points user { handle } } } } }",
+        "{ board { aroundViewer(above: 5, below: 5) { standings { rank points user { handle } } } } }",
     ),
 ];
 

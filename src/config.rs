@@ -6,7 +6,12 @@
 pub(crate) mod server;
 pub(crate) mod site;
 
-use std::{collections::BTreeMap, io::ErrorKind, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use confique::{
     Config as _, Layer as _,
@@ -98,7 +103,7 @@ impl Config {
             self.site.demo = self.site.mode == Mode::Development;
         }
         if !is_given("MARMALADE_SITE_URL") {
-            self.site.url = format!("http://{listen}");
+            self.site.url = url_of(listen);
         }
         self
     }
@@ -122,6 +127,20 @@ impl Config {
             secure: !self.speaks_plainly(),
         }
     }
+}
+
+/// The URL at which this machine's browsers reach a server on that address. There is one name for it: to a browser
+/// `localhost` and `127.0.0.1` are two sites, and neither sees the other's cookies.
+pub fn url_of(listen: SocketAddr) -> String {
+    match has_name(listen) {
+        true => format!("http://localhost:{}", listen.port()),
+        false => format!("http://{listen}"),
+    }
+}
+
+/// Whether an address has the name `localhost`.
+pub(crate) fn has_name(listen: SocketAddr) -> bool {
+    [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].contains(&listen.ip())
 }
 
 /// A key of the configuration.
@@ -235,7 +254,14 @@ fn reason(message: &str) -> String {
     words.map_or(message, |(_, words)| words).to_owned()
 }
 
+/// Keys of earlier releases, as in the file, and why they are gone.
+const REMOVED: [(&str, &str); 1] = [("limit_reviews", "Reading reviews uses up no limit any more. Delete it.")];
+
 fn unknown(name: &str, known: impl Iterator<Item = String>) -> String {
+    let in_file = name.trim_start_matches("MARMALADE_").to_lowercase();
+    if let Some((_, why)) = REMOVED.iter().find(|(key, _)| *key == in_file) {
+        return format!("{name} is not a key of the configuration any more. {why}");
+    }
     let near = known.map(|key| (strsim::jaro(name, &key), key));
     let nearest = near
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
@@ -285,7 +311,9 @@ mod tests {
         let toml = "database_url = 'postgres://db/x'\nmode = 'development'";
         assert_eq!(read(toml).expect("valid").site.mode, Mode::Development);
         let elsewhere = read("listen = '127.0.0.1:9090'").expect("valid");
-        assert_eq!(elsewhere.site.url, "http://127.0.0.1:9090");
+        assert_eq!(elsewhere.site.url, "http://localhost:9090");
+        let own = read("listen = '127.0.0.2:9090'").expect("valid");
+        assert_eq!(own.site.url, "http://127.0.0.2:9090", "not localhost's address");
     }
 
     #[test]
@@ -311,6 +339,7 @@ mod tests {
             ),
             ("databse_url = 'x'", ["databse_url", "marmalade config"]),
             ("databse_url = 'x'", ["databse_url", "Did you mean database_url?"]),
+            ("limit_reviews = '10/1h'", ["limit_reviews", "Delete it."]),
             ("max_depth = 'deep'", ["MARMALADE_MAX_DEPTH: ", "\"deep\""]),
             ("demo = 'maybe'", ["MARMALADE_DEMO: ", "\"maybe\""]),
             (

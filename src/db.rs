@@ -12,7 +12,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ColumnTrait, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     EntityTrait, ExprTrait, QuerySelect, Select, Statement, TryGetable, Value,
-    sea_query::{Expr, Func, LikeExpr},
+    sea_query::{Expr, LikeExpr},
 };
 
 use self::pooler::options;
@@ -510,15 +510,11 @@ pub(crate) async fn advisory_lock(tx: &impl ConnectionTrait, lock: AdvisoryLock)
     Ok(())
 }
 
-/// Whether a text holds a word, whatever the case. `%` and `_` stand for themselves.
-pub(crate) fn contains(column: impl ColumnTrait, word: &str) -> Expr {
-    let word = word
-        .to_lowercase()
-        .replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_");
-    let text = Func::lower(Expr::col(column.as_column_ref()));
-    Expr::expr(text).like(LikeExpr::new(format!("%{word}%")).escape('\\'))
+/// Whether a text holds a word; both are folded before, since each database ignores the case of other letters. `%` and `_`
+/// stand for themselves.
+pub(crate) fn contains(text: Expr, word: &str) -> Expr {
+    let word = word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    text.like(LikeExpr::new(format!("%{word}%")).escape('\\'))
 }
 
 /// Skips the rows that another transaction is just claiming.

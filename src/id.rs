@@ -61,6 +61,35 @@ ids! {
     RegistrationId = "registration",
 }
 
+/// An answer: there is one for each attempt and question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AnswerId {
+    pub attempt: AttemptId,
+    pub question: QuestionId,
+}
+
+impl AnswerId {
+    /// The prefix of the object's id in the API.
+    pub const PREFIX: &str = "answer";
+
+    /// The opaque id that the API shows.
+    pub fn encode(self) -> String {
+        let (attempt, question) = (self.attempt.0.as_bytes(), self.question.0.as_bytes());
+        encode(Self::PREFIX, &[*attempt, *question].concat())
+    }
+
+    /// Reads an id of the API. One that can't be read, or is of another type, is one that nothing has.
+    pub fn decode(id: &str) -> Result<Self> {
+        let bytes = decode(Self::PREFIX, id).ok_or(Error::NotFound)?;
+        let (attempt, question) = bytes.split_at_checked(16).ok_or(Error::NotFound)?;
+        let id = |bytes| Uuid::from_slice(bytes).map_err(|_| Error::NotFound);
+        Ok(Self {
+            attempt: AttemptId(id(attempt)?),
+            question: QuestionId(id(question)?),
+        })
+    }
+}
+
 /// `prefix_` and the bytes in URL-safe base64.
 pub(crate) fn encode(prefix: &str, bytes: &[u8]) -> String {
     format!("{prefix}_{}", URL_SAFE_NO_PAD.encode(bytes))
@@ -75,6 +104,23 @@ pub(crate) fn decode(prefix: &str, id: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answers_id_is_read_back_and_no_other_length_is() {
+        let answer = AnswerId {
+            attempt: AttemptId(Uuid::from_u128(7)),
+            question: QuestionId(Uuid::from_u128(8)),
+        };
+        assert!(AnswerId::decode(&answer.encode()).is_ok_and(|read| read == answer));
+        for bytes in [&[][..], &[0; 16], &[0; 31], &[0; 33]] {
+            let id = encode(AnswerId::PREFIX, bytes);
+            assert!(matches!(AnswerId::decode(&id), Err(Error::NotFound)), "{id}");
+        }
+        assert!(matches!(
+            AnswerId::decode(&answer.attempt.encode()),
+            Err(Error::NotFound)
+        ));
+    }
 
     #[test]
     fn an_id_is_read_back_and_another_types_id_is_not() {

@@ -37,6 +37,8 @@
 //! | | [`clock`], [`error`], [`setting`], [`secret`], [`sync`] | time and randomness, the error type, readers of settings, secrets, locks |
 
 #![deny(unreachable_pub)]
+// The futures of all root fields lie inside each other.
+#![recursion_limit = "256"]
 #![expect(
     rustdoc::private_intra_doc_links,
     reason = "the map names private modules, too; the documentation is built with them"

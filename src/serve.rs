@@ -14,7 +14,7 @@ use std::{
 use axum::{
     Router,
     extract::ConnectInfo,
-    http::{Request, Version},
+    http::{Request, StatusCode, Version, header},
 };
 use hyper::body::Incoming;
 use hyper_util::{
@@ -35,7 +35,7 @@ use self::lock::ServerLock;
 use crate::{
     app::App,
     background,
-    config::{Config, Mode},
+    config::{Config, Mode, url_of},
     db::Db,
     demo,
     error::{Error, Result},
@@ -286,7 +286,10 @@ async fn accept(listener: TcpListener, router: Router, app: App) {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(BUFFER_BYTES);
+        .max_buf_size(BUFFER_BYTES)
+        // Names of headers have no case; some clients look for `Sec-WebSocket-Protocol` as they wrote it all the same.
+        .title_case_headers(true)
+        .preserve_header_case(true);
     protocol
         .http2()
         .timer(TokioTimer::new())
@@ -328,11 +331,17 @@ async fn accept(listener: TcpListener, router: Router, app: App) {
         let followed = unread.clone();
         let service = tower::service_fn(move |mut request: Request<Incoming>| {
             seen.cancel();
+            // How the client wrote its headers is known to hyper alone, which looks for it in the response, too.
+            let is_upgrade = request.headers().contains_key(header::UPGRADE);
+            let as_written = is_upgrade.then(|| request.extensions().clone());
             request.extensions_mut().insert(ConnectInfo(address));
             let followed = (request.version() == Version::HTTP_2).then(|| followed.clone());
             let responding = router.clone().oneshot(request);
             async move {
-                let response = responding.await?;
+                let mut response = responding.await?;
+                if let Some(as_written) = as_written.filter(|_| response.status() == StatusCode::SWITCHING_PROTOCOLS) {
+                    response.extensions_mut().extend(as_written);
+                }
                 Ok::<_, Infallible>(match followed {
                     Some(followed) => followed.follow(response),
                     None => response,
@@ -365,9 +374,13 @@ async fn accept(listener: TcpListener, router: Router, app: App) {
 }
 
 async fn announce(app: &App, address: SocketAddr) -> Result<()> {
-    println!("Marmalade serves on http://{address}");
-    println!("  GraphQL    http://{address}/graphql    WebSocket ws://{address}/graphql/ws");
-    println!("  GraphiQL   http://{address}/graphiql   for staff");
+    let url = url_of(address);
+    println!("Marmalade serves on {url}");
+    println!(
+        "  GraphQL    {url}/graphql    WebSocket {}/graphql/ws",
+        url.replacen("http", "ws", 1)
+    );
+    println!("  GraphiQL   {url}/graphiql   for staff");
     if demo::is_present(app.db.read()).await? {
         println!("Demo accounts, all with the password {}:", demo::PASSWORD);
         for (email, who) in demo::ACCOUNTS {

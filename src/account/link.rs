@@ -188,7 +188,7 @@ pub async fn send_password_reset(
 pub(crate) async fn reset_password(site: &Site, token: &str, password: String, cause: &Cause) -> Result<()> {
     // An invented token is refused before a hash is computed for it.
     must_be_good(site.db.read(), token, Purpose::PasswordReset, &cause.now).await?;
-    let password_hash = hash_of("newPassword", password, &cause.now).await?;
+    let password_hash = hash_of("newPassword", &password, &cause.now).await?;
     let mut change = Change::begin(site, &cause.by_credential()).await?;
     let (account, _) = redeem(&change, token, Purpose::PasswordReset).await?;
     store(&mut change, &account, |account| {

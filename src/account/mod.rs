@@ -55,7 +55,7 @@ impl Registration {
     pub fn check(&self) -> Result<()> {
         text::email("email", &self.email)?;
         text::handle("handle", &self.handle)?;
-        text::password("password", self.password.clone()).map(drop)
+        text::password("password", &self.password).map(drop)
     }
 }
 
@@ -67,7 +67,7 @@ pub async fn create(site: &Site, registration: Registration, role: Role, cause: 
         text::handle("handle", &registration.handle)?,
     );
     // Hashing takes long: not in a transaction.
-    let password_hash = hash_of("password", registration.password, now).await?;
+    let password_hash = hash_of("password", &registration.password, now).await?;
     let change = Change::begin(site, cause).await?;
     let account = user::ActiveModel {
         role: Set(role),
@@ -91,6 +91,7 @@ pub(crate) async fn sign_in(
     site: &Site,
     email: &str,
     password: String,
+    staff_only: bool,
     client: Client,
     device: Device,
     cause: &Cause,
@@ -101,6 +102,12 @@ pub(crate) async fn sign_in(
     let guess = Guess::at(site, &email, account, &device, cause.now.at).await?;
     let hash = account.map(|account| account.password_hash.clone());
     let matches = password::verify(password, hash).await?;
+    if let Some(account) = account.filter(|account| matches && staff_only && !account.role.is_staff()) {
+        // The password was right: it is no guess.
+        guess.was_right(site, account, &cause.now).await;
+        let message = "This account is not a staff account. Sign in with one that is.";
+        return Err(Error::refused(UserErrorCode::BadUserInput, message));
+    }
     // Hashing took long: the session is opened only if the account is still what was checked.
     let opened = match account {
         Some(account) if matches => {
@@ -213,7 +220,7 @@ async fn store(
     Ok(after)
 }
 
-async fn hash_of(argument: &str, password: String, now: &Moment) -> Result<String> {
+async fn hash_of(argument: &str, password: &str, now: &Moment) -> Result<String> {
     password::hash(text::password(argument, password)?, now.random()).await
 }
 

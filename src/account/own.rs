@@ -73,9 +73,9 @@ pub(crate) async fn change_password(
     new: String,
     cause: &Cause,
 ) -> Result<usize> {
-    let new = text::password("newPassword", new)?;
+    let new = text::password("newPassword", &new)?;
     let checked = with_password(site, viewer, old, cause).await?;
-    let password_hash = hash_of("newPassword", new, &cause.now).await?;
+    let password_hash = hash_of("newPassword", &new, &cause.now).await?;
     let (mut change, account) = hold(site, &checked, cause).await?;
     store(&mut change, &account, |account| account.password_hash = password_hash).await?;
     let changed = Entry::of(Action::PasswordChanged, account.id.encode());

@@ -1,7 +1,10 @@
 //! Administration of accounts. Every change goes through `alter`: the account is held together with the admin's, a closure
 //! changes it or refuses, the change is recorded, and it takes effect at once on tokens and streams.
 
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, PaginatorTrait, QueryFilter, Select};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, PaginatorTrait, QueryFilter, Select,
+    sea_query::{Expr, Func},
+};
 use serde_json::{Value, json};
 
 use super::{RESTORABLE, store};
@@ -22,8 +25,8 @@ use crate::{
 /// Conditions for accounts. Omitted fields match everything.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
-    /// Search terms, each in the handle or the email address.
-    pub text: Option<String>,
+    /// Words, each in the handle or the email address.
+    pub words: Vec<String>,
     pub role: Option<Role>,
     pub state: Option<State>,
 }
@@ -31,12 +34,16 @@ pub(crate) struct Filter {
 impl Filter {
     fn apply(&self) -> Select<user::Entity> {
         let mut all = Condition::all().add_option(self.role.map(|role| user::Column::Role.eq(role)));
-        for word in self.text.iter().flat_map(|text| text.split_whitespace()) {
-            let holds = |column| db::contains(column, word);
+        for word in &self.words {
+            // Both are ASCII, and so folded once they are in lower case; but for addresses of the first release.
+            let lower = |column: user::Column| Expr::expr(Func::lower(Expr::col(column.as_column_ref())));
+            let (handle, email) = (lower(user::Column::Handle), lower(user::Column::Email));
+            let folded = text::folded(word);
             all = all.add(
                 Condition::any()
-                    .add(holds(user::Column::Handle))
-                    .add(holds(user::Column::Email)),
+                    .add(db::contains(handle, &folded))
+                    .add(db::contains(email.clone(), &folded))
+                    .add(db::contains(email, &text::email_key(word))),
             );
         }
         match self.state {

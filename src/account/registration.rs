@@ -76,7 +76,7 @@ pub(crate) async fn register(
         text::email("email", &registration.email)?,
         text::own_handle("handle", &registration.handle)?,
     );
-    let password = text::password("password", registration.password)?;
+    let password = text::password("password", &registration.password)?;
     // Handles are public: that one is taken costs nothing to hear. That an email address has an account does.
     if user::Entity::alike(&handle).one(site.db.read()).await?.is_some() {
         return Err(taken_handle());
@@ -88,7 +88,7 @@ pub(crate) async fn register(
     ];
     let counted = site.limiter.reserve_all(keys.into_iter().flatten(), now.at).await?;
     counted.turn().await;
-    let password_hash = hash_of("password", password, now).await?;
+    let password_hash = hash_of("password", &password, now).await?;
     if !confirm {
         let account = user::ActiveModel::student(now.id(), email, handle, password_hash, now.at);
         let mut change = Change::begin(site, &cause.by_credential()).await?;

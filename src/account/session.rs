@@ -146,8 +146,8 @@ pub async fn open(
 }
 
 /// Exchanges a refresh token for its successor. The first use rotates it. Until the successor is used, whoever repeats
-/// the exchange gets the same one: another tab, or a client that did not receive the reply. Afterwards it means that the
-/// token was stolen, and revokes the whole family.
+/// the exchange gets the same one, for as long as that is good: another tab, or a client that did not receive the reply.
+/// Afterwards it means that the token was stolen, and revokes the whole family.
 pub(crate) async fn refresh(site: &Site, refresh_token: &str, client: Client, cause: &Cause) -> Result<Tokens> {
     let hash = token::hash(refresh_token);
     let mut change = Change::begin(site, &cause.by_credential()).await?;
@@ -156,8 +156,11 @@ pub(crate) async fn refresh(site: &Site, refresh_token: &str, client: Client, ca
     let account = held.filter(user::Model::is_active).ok_or(Error::Unauthenticated)?;
     let first_use = refresh_token::Entity::update_many()
         .col_expr(refresh_token::Column::UsedAt, Expr::value(Some(now.at)))
+        // As long as its successor.
+        .col_expr(refresh_token::Column::ExpiresAt, Expr::value(now.at + REFRESH_LIFETIME))
         .filter(refresh_token::Column::Hash.eq(hash.clone()))
         .filter(refresh_token::Column::UsedAt.is_null())
+        .filter(refresh_token::Column::ExpiresAt.gt(now.at))
         .exec(&change)
         .await?
         .rows_affected

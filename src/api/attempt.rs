@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
-use chrono::{DateTime, Utc};
 
 use crate::{
     api::payload::{as_payload, if_there},
     api::{
+        answer::{
+            Answer, AnswerInput, SaveAnswerInput, SaveAnswerPayload, SaveAnswersInput, SaveAnswersPayload, SaveOutcome,
+            SavedAnswer, outcome_of, save_of,
+        },
         context::RequestContext,
         cost::{charge, charge_below},
         guard::Needs,
         loader::{Answers, Attempts, PaperOf, PapersOf, QuizzesOfAttempts, Results, ReviewOf, Reviews, Sizes},
         payload::{UserError, UserErrorCode, date_time, points},
-        quiz::{Choice, Question, Quiz, questions},
-        scalar::{IdempotencyKey, Markdown},
+        question::{Choice, Question, questions},
+        quiz::Quiz,
+        scalar::{DateTime, IdempotencyKey, Markdown},
         user::{User, user},
     },
     attempt::{
@@ -25,13 +29,12 @@ use crate::{
     dashboard::Recent,
     db::with_retries,
     entity::{
-        answer,
         attempt::{self, State},
         result,
         reviews::Shown,
     },
     error::{Error, Result},
-    id::{AttemptId, ChoiceId, QuestionId, QuizId},
+    id::{AttemptId, QuizId},
     limit::Limit,
     quiz::paper::Published,
 };
@@ -109,6 +112,14 @@ impl From<Recent> for Attempt {
 }
 
 impl Attempt {
+    /// An attempt whose result was loaded with it.
+    pub(super) fn with_result(attempt: attempt::Model, result: Shown) -> Self {
+        Self {
+            result: Some(result),
+            ..attempt.into()
+        }
+    }
+
     /// The number of questions.
     async fn size(&self, ctx: &Context<'_>) -> Result<usize> {
         let size = ctx.loader::<Sizes>()?.load_one(self.attempt.revision_id).await?;
@@ -166,22 +177,22 @@ impl Attempt {
     }
 
     /// The time of the start.
-    async fn started_at(&self) -> DateTime<Utc> {
+    async fn started_at(&self) -> DateTime {
         date_time(self.attempt.started_at)
     }
 
     /// The deadline, by the server's clock. Saves and submits up to 3 seconds later are accepted and flagged as late.
-    async fn deadline_at(&self) -> DateTime<Utc> {
+    async fn deadline_at(&self) -> DateTime {
         date_time(self.attempt.deadline_at)
     }
 
     /// The current time of the server's clock, as the base of a countdown.
-    async fn server_time(&self, ctx: &Context<'_>) -> DateTime<Utc> {
+    async fn server_time(&self, ctx: &Context<'_>) -> DateTime {
         date_time(ctx.now().at)
     }
 
     /// The time of the submit; the deadline if the clock submitted it.
-    async fn submitted_at(&self) -> Option<DateTime<Utc>> {
+    async fn submitted_at(&self) -> Option<DateTime> {
         self.attempt.submitted_at.map(date_time)
     }
 
@@ -238,11 +249,9 @@ impl Attempt {
         Ok(self.shown(ctx).await?.map(|shown| shown.visibility().into()))
     }
 
-    /// The right answers and explanations; `null` until the attempt is submitted and the quiz opens its reviews. A
-    /// student may read 10 reviews an hour; one that was read within the hour, or is still closed, does not count. Each
-    /// question counts towards the cost of the operation.
+    /// The right answers and explanations; `null` until the attempt is submitted and the quiz opens its reviews. Reading
+    /// it uses up no limit but that of requests. Each question counts towards the cost of the operation.
     async fn review(&self, ctx: &Context<'_>) -> Result<Option<ReviewOfAttempt>> {
-        let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         if self.attempt.state == State::InProgress {
             return Ok(None);
         }
@@ -251,42 +260,7 @@ impl Attempt {
             .loader::<Reviews>()?
             .load_one(ReviewOf(self.attempt.clone()))
             .await?;
-        if review.is_some() && !viewer.role().is_staff() {
-            let this = self.attempt.id.0.to_string();
-            let _counted = app
-                .limiter
-                .allowance(Limit::Review, viewer)
-                .reserve_for(this, now.at)
-                .await?;
-        }
         Ok(review.map(ReviewOfAttempt))
-    }
-}
-
-/// A saved answer.
-#[derive(Clone, SimpleObject)]
-pub(crate) struct Answer {
-    /// The question it answers.
-    question_id: ID,
-    /// The chosen choice; `null` if the answer was cleared.
-    choice_id: Option<ID>,
-    /// The sequence number of the stored save. The next save of this question must have a higher one.
-    seq: i64,
-    /// The time of the save.
-    answered_at: DateTime<Utc>,
-    /// Whether it was saved after the deadline, within the grace period.
-    late: bool,
-}
-
-impl From<answer::Model> for Answer {
-    fn from(answer: answer::Model) -> Self {
-        Self {
-            question_id: answer.question_id.encode().into(),
-            choice_id: answer.choice_id.map(|choice| choice.encode().into()),
-            seq: answer.seq,
-            answered_at: date_time(answer.answered_at),
-            late: answer.late,
-        }
     }
 }
 
@@ -308,7 +282,7 @@ pub(crate) struct AttemptResult {
     /// The number of the answer key's correction used for scoring; 0 is the key as published.
     correction: i32,
     /// The time of the submit.
-    submitted_at: DateTime<Utc>,
+    submitted_at: DateTime,
 }
 
 impl AttemptResult {
@@ -419,84 +393,6 @@ pub(crate) struct StartAttemptPayload {
     errors: Vec<UserError>,
 }
 
-/// Input of `saveAnswer`.
-#[derive(InputObject)]
-pub(crate) struct SaveAnswerInput {
-    /// The attempt.
-    attempt_id: ID,
-    /// The question.
-    question_id: ID,
-    /// The choice; `null` clears the answer.
-    choice_id: Option<ID>,
-    /// The sequence number: one more than the highest `seq` the client has received for this question; 1 for the first
-    /// save.
-    seq: i64,
-}
-
-/// The outcome of a save.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-pub enum SaveOutcome {
-    /// The answer is stored and will be scored.
-    Saved,
-    /// A save with the same or a higher `seq` is stored already. Nothing was changed; the payload has the stored
-    /// answer.
-    Stale,
-    /// The question is not part of this attempt, or the choice not part of the question. Only in a batch.
-    NotFound,
-}
-
-/// The outcome of `saveAnswer`.
-#[derive(SimpleObject)]
-pub(crate) struct SaveAnswerPayload {
-    /// The outcome of the save; `null` if the attempt accepts no answers, see `errors`.
-    outcome: Option<SaveOutcome>,
-    /// The stored answer to the question.
-    answer: Option<Answer>,
-    /// Errors that the person can act on; empty on success.
-    errors: Vec<UserError>,
-}
-
-/// One answer of a batch.
-#[derive(InputObject)]
-pub(crate) struct AnswerInput {
-    /// The question.
-    question_id: ID,
-    /// The choice; `null` clears the answer.
-    choice_id: Option<ID>,
-    /// The sequence number: one more than the highest `seq` the client has received for this question; 1 for the first
-    /// save.
-    seq: i64,
-}
-
-/// Input of `saveAnswers`.
-#[derive(InputObject)]
-pub(crate) struct SaveAnswersInput {
-    /// The attempt.
-    attempt_id: ID,
-    /// The answers, 1 to 200. Of several answers to one question, the one with the highest `seq` is saved.
-    answers: Vec<AnswerInput>,
-}
-
-/// The outcome of one answer of a batch.
-#[derive(SimpleObject)]
-pub(crate) struct SavedAnswer {
-    /// The question, as it was sent.
-    question_id: ID,
-    /// The outcome of the save.
-    outcome: SaveOutcome,
-    /// The stored answer to the question.
-    answer: Option<Answer>,
-}
-
-/// The outcome of `saveAnswers`.
-#[derive(SimpleObject)]
-pub(crate) struct SaveAnswersPayload {
-    /// One entry per answer, in the same order; `null` if the attempt accepts no answers, see `errors`.
-    results: Option<Vec<SavedAnswer>>,
-    /// Errors that the person can act on; empty on success.
-    errors: Vec<UserError>,
-}
-
 /// Input of `submitAttempt`.
 #[derive(InputObject)]
 pub(crate) struct SubmitAttemptInput {
@@ -576,6 +472,7 @@ impl AttemptMutation {
             return Err(Error::NotFound);
         }
         Ok(Some(SaveAnswerPayload {
+            of: attempt,
             outcome,
             answer: answer.flatten(),
             errors,
@@ -612,7 +509,11 @@ impl AttemptMutation {
             };
             input.answers.into_iter().zip(sent).map(result).collect()
         });
-        Ok(Some(SaveAnswersPayload { results, errors }))
+        Ok(Some(SaveAnswersPayload {
+            of: attempt,
+            results: results.unwrap_or_default(),
+            errors,
+        }))
     }
 
     /// Submits an attempt, exactly once. Repeating the idempotency key returns the same result and does not count
@@ -640,21 +541,5 @@ impl AttemptMutation {
             None => None,
         };
         Ok(Some(SubmitAttemptPayload { attempt, errors }))
-    }
-}
-
-fn save_of(question: &str, choice: Option<&ID>, seq: i64) -> Result<Save> {
-    Ok(Save {
-        question: QuestionId::decode(question)?,
-        choice: choice.map(|choice| ChoiceId::decode(choice)).transpose()?,
-        seq,
-    })
-}
-
-fn outcome_of(saved: Saved) -> (SaveOutcome, Option<Answer>) {
-    match saved {
-        Saved::Saved(answer) => (SaveOutcome::Saved, Some(answer.into())),
-        Saved::Stale(answer) => (SaveOutcome::Stale, Some(answer.into())),
-        Saved::NoSuchChoice => (SaveOutcome::NotFound, None),
     }
 }

@@ -1,7 +1,6 @@
 //! The audit log in the API.
 
-use async_graphql::{Context, Enum, ID, InputObject, Json, Object, OutputType, connection::ConnectionNameType};
-use chrono::{DateTime, Utc};
+use async_graphql::{Context, Enum, ID, InputObject, Object, OutputType, connection::ConnectionNameType};
 
 use crate::{
     api::payload::if_there,
@@ -9,12 +8,14 @@ use crate::{
         connection::{Connection, Total, connection},
         context::RequestContext,
         guard::Needs,
+        loader::AuditEntries,
         payload::date_time,
+        scalar::{DateTime, Json},
         user::{User, user},
     },
     audit::Filter,
     entity::audit_entry::Model,
-    error::Result,
+    error::{Error, Result},
     id::{AuditEntryId, UserId},
     page::Page,
 };
@@ -73,9 +74,9 @@ pub(crate) struct AuditFilter {
     /// Matches actions on the object with this id.
     object_id: Option<ID>,
     /// Matches entries at or after this time.
-    from: Option<DateTime<Utc>>,
+    from: Option<DateTime>,
     /// Matches entries before this time.
-    until: Option<DateTime<Utc>>,
+    until: Option<DateTime>,
 }
 
 impl AuditFilter {
@@ -97,7 +98,7 @@ pub(crate) struct AuditEntry(pub(super) Model);
 #[Object]
 impl AuditEntry {
     /// The opaque id.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         self.0.id.encode().into()
     }
 
@@ -120,12 +121,12 @@ impl AuditEntry {
     }
 
     /// The changed values before the action.
-    async fn before(&self) -> Option<Json<serde_json::Value>> {
+    async fn before(&self) -> Option<Json> {
         json(self.0.was.as_deref())
     }
 
     /// The changed values after the action.
-    async fn after(&self) -> Option<Json<serde_json::Value>> {
+    async fn after(&self) -> Option<Json> {
         json(self.0.became.as_deref())
     }
 
@@ -135,7 +136,7 @@ impl AuditEntry {
     }
 
     /// The time of the action.
-    async fn at(&self) -> DateTime<Utc> {
+    async fn at(&self) -> DateTime {
         date_time(self.0.at)
     }
 
@@ -150,7 +151,7 @@ impl AuditEntry {
     }
 }
 
-fn json(text: Option<&str>) -> Option<Json<serde_json::Value>> {
+fn json(text: Option<&str>) -> Option<Json> {
     text.and_then(|text| serde_json::from_str(text).ok()).map(Json)
 }
 
@@ -164,6 +165,13 @@ impl ConnectionNameType for Name {
     fn type_name<T: OutputType>() -> String {
         "AuditConnection".into()
     }
+}
+
+/// The entry with this id, for admins.
+pub(crate) async fn audit_entry(ctx: &Context<'_>, id: AuditEntryId) -> Result<AuditEntry> {
+    Needs::Admin.of(ctx)?;
+    let found = ctx.loader::<AuditEntries>()?.load_one(id).await?;
+    found.map(AuditEntry).ok_or(Error::NotFound)
 }
 
 /// The audit log: queries.

@@ -1,7 +1,6 @@
 //! Boards in the API.
 
-use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject, Subscription};
-use chrono::{DateTime, Utc};
+use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, OneofObject, SimpleObject, Subscription};
 use futures_util::{Stream, StreamExt};
 use uuid::Uuid;
 
@@ -12,9 +11,10 @@ use crate::{
         context::RequestContext,
         cost::charge,
         guard::Needs,
-        loader::{OwnStandings, RanksThisMorning, ScopesOfBoards, StandingsOf},
+        loader::{OwnStandings, Places, RanksThisMorning, ScopesOfBoards, StandingsOf},
         payload::{date_time, points},
         quiz::{Quiz, Subject, quiz, subject},
+        scalar::DateTime,
         user::User,
     },
     clock::Time,
@@ -22,7 +22,7 @@ use crate::{
     id::{self, QuizId, SubjectId},
     leaderboard::{
         live::{self, Followed, Snapshot, Watched},
-        query::{self, OwnStanding, Part, Standings},
+        query::{self, OwnStanding, Part, Place, Standings},
         row::Row,
     },
     page::Page,
@@ -93,12 +93,12 @@ impl Board {
     }
 
     /// The start of the window; `null` for all time.
-    async fn starts_at(&self, ctx: &Context<'_>) -> Option<DateTime<Utc>> {
+    async fn starts_at(&self, ctx: &Context<'_>) -> Option<DateTime> {
         self.0.window.starts_at(ctx.app().zone).map(date_time)
     }
 
     /// The end of the window, exclusive; `null` for all time.
-    async fn ends_at(&self, ctx: &Context<'_>) -> Option<DateTime<Utc>> {
+    async fn ends_at(&self, ctx: &Context<'_>) -> Option<DateTime> {
         self.0.window.ends_at(ctx.app().zone).map(date_time)
     }
 
@@ -181,13 +181,13 @@ impl Board {
         Ok(own.map(|own| Standing::own(self.0, own)))
     }
 
-    /// The standings around the viewer's own; empty if the viewer is not on the board.
+    /// The standings around the viewer's own.
     async fn around_viewer(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The number of standings above the viewer's, 0 to 50. Defaults to 5.")] above: Option<i32>,
         #[graphql(desc = "The number of standings below the viewer's, 0 to 50. Defaults to 5.")] below: Option<i32>,
-    ) -> Result<Connection<Standing, AsOf>> {
+    ) -> Result<StandingsAroundViewer> {
         let count = |given: Option<i32>| {
             let bad = || Error::BadInput("`above` and `below` are 0 to 50.".into());
             usize::try_from(given.unwrap_or(5))
@@ -196,7 +196,38 @@ impl Board {
                 .ok_or_else(bad)
         };
         let (above, below) = (count(above)?, count(below)?);
-        Ok(rows(self.0, part(ctx, self.0, Part::Around { above, below }).await?))
+        let around = part(ctx, self.0, Part::Around { above, below }).await?;
+        Ok(StandingsAroundViewer::of(self.0, around))
+    }
+}
+
+/// The standings around the viewer's own, at one time.
+#[derive(SimpleObject)]
+pub(crate) struct StandingsAroundViewer {
+    /// Includes every submit committed before this time.
+    as_of: DateTime,
+    /// The number of students ranked by the board.
+    total_count: u64,
+    /// The standings, best first, with the viewer's own among them; empty if the viewer is not on the board.
+    standings: Vec<Standing>,
+    /// The cursor of the first: `Board.standings(last: …, before: …)` continues above it. `null` if there is none.
+    start_cursor: Option<String>,
+    /// The cursor of the last: `Board.standings(first: …, after: …)` continues below it. `null` if there is none.
+    end_cursor: Option<String>,
+}
+
+impl StandingsAroundViewer {
+    fn of(board: board::Board, around: Standings) -> Self {
+        let rows = around.slice.rows;
+        let cursor = |row: &Row| cursor(&row.entry.standing);
+        let total = around.total;
+        Self {
+            as_of: date_time(around.as_of),
+            total_count: total,
+            start_cursor: rows.first().map(cursor),
+            end_cursor: rows.last().map(cursor),
+            standings: rows.into_iter().map(|row| Standing::of(board, total, row)).collect(),
+        }
     }
 }
 
@@ -204,7 +235,7 @@ impl Board {
 #[derive(SimpleObject)]
 pub(crate) struct AsOf {
     /// Includes every submit committed before this time.
-    as_of: DateTime<Utc>,
+    as_of: DateTime,
     /// The number of students ranked by the board.
     total_count: u64,
 }
@@ -276,6 +307,14 @@ impl Standing {
             profile: own.profile,
         }
     }
+
+    /// Where the points stand on the board, if they do.
+    async fn place(&self, ctx: &Context<'_>) -> Result<Option<Place>> {
+        match self.rank {
+            Some(_) => ctx.loader::<Places>()?.load_one((self.board, self.score)).await,
+            None => Ok(None),
+        }
+    }
 }
 
 /// The standing of a student on a board.
@@ -292,7 +331,7 @@ impl Standing {
     }
 
     /// The time the points were reached. Within a tie, earlier ones are listed first.
-    async fn reached_at(&self) -> DateTime<Utc> {
+    async fn reached_at(&self) -> DateTime {
         date_time(self.reached_at)
     }
 
@@ -301,6 +340,19 @@ impl Standing {
     async fn percentile(&self) -> Option<f64> {
         let not_above = (self.total + 1).checked_sub(self.rank?)?;
         (self.total > 0).then(|| 100.0 * not_above as f64 / self.total as f64)
+    }
+
+    /// The points that the student lacks to the next higher rank. `null` at the top, if the account is not ranked, and while
+    /// the board's index is unavailable. A change of it alone sends no event to a stream.
+    async fn points_to_next_rank(&self, ctx: &Context<'_>) -> Result<Option<f64>> {
+        let next = self.place(ctx).await?.and_then(|place| place.next);
+        Ok(next.map(|next| points(next - self.score)))
+    }
+
+    /// The number of students who share the rank, with this one: 1 if nobody else has as many points. `null` if the
+    /// account is not ranked, and while the board's index is unavailable. A change of it alone sends no event to a stream.
+    async fn shared_by(&self, ctx: &Context<'_>) -> Result<Option<u64>> {
+        Ok(self.place(ctx).await?.map(|place| place.shared_by))
     }
 
     /// The number of ranks gained since the start of the day; negative if lost. `null` for students who had no rank
@@ -323,40 +375,63 @@ impl Standing {
     }
 }
 
-/// The board a stream follows: a concrete one by its id, or the current one of a scope and kind of window.
-#[derive(InputObject)]
-pub(crate) struct BoardInput {
-    /// The id of a concrete board; excludes all other fields. Its stream does not continue into the next window.
-    id: Option<ID>,
-    /// The kind of window. Defaults to all time. At the end of the window the stream continues with the next board.
-    window: Option<BoardWindow>,
-    /// The id of the subject, for its board.
-    subject_id: Option<ID>,
-    /// The id of the quiz, for its board.
-    quiz_id: Option<ID>,
+/// A board: a concrete one, or the current one of a scope and kind of window. A stream on a current board continues with
+/// the next one at the end of the window.
+#[derive(OneofObject)]
+pub(crate) enum BoardInput {
+    /// The id of a concrete board. Its stream does not continue into the next window.
+    Id(ID),
+    /// The board over everything, with this kind of window.
+    Everything(BoardWindow),
+    /// The board of a subject.
+    Subject(BoardOfSubjectInput),
+    /// The board of a quiz.
+    Quiz(BoardOfQuizInput),
 }
 
-/// The board that the arguments name, still to be followed or already concrete.
-async fn choose(ctx: &Context<'_>, input: BoardInput) -> Result<Followed> {
-    let BoardInput {
-        id,
-        window,
-        subject_id,
-        quiz_id,
-    } = input;
-    let (app, now) = (ctx.app(), ctx.now());
-    if let Some(id) = id {
-        if window.is_some() || subject_id.is_some() || quiz_id.is_some() {
-            return Err(Error::BadInput("`id` names a board; it goes with nothing else.".into()));
+/// The current board of a subject.
+#[derive(InputObject)]
+pub(crate) struct BoardOfSubjectInput {
+    /// The id of the subject.
+    id: ID,
+    /// The kind of window. Defaults to all time.
+    window: Option<BoardWindow>,
+}
+
+/// The current board of a quiz.
+#[derive(InputObject)]
+pub(crate) struct BoardOfQuizInput {
+    /// The id of the quiz.
+    id: ID,
+    /// The kind of window. Defaults to all time.
+    window: Option<BoardWindow>,
+}
+
+impl BoardInput {
+    /// As the arguments of a field name it.
+    fn of(id: Option<ID>, window: Option<BoardWindow>, subject_id: Option<ID>, quiz_id: Option<ID>) -> Result<Self> {
+        match (id, subject_id, quiz_id) {
+            (Some(id), None, None) if window.is_none() => Ok(Self::Id(id)),
+            (Some(_), ..) => Err(Error::BadInput("`id` names a board; it goes with nothing else.".into())),
+            (None, None, None) => Ok(Self::Everything(window.unwrap_or(BoardWindow::AllTime))),
+            (None, Some(id), None) => Ok(Self::Subject(BoardOfSubjectInput { id, window })),
+            (None, None, Some(id)) => Ok(Self::Quiz(BoardOfQuizInput { id, window })),
+            (None, Some(_), Some(_)) => Err(Error::BadInput("Give `subjectId` or `quizId`, not both.".into())),
         }
-        let board = board::Board::decode(&id).ok_or(Error::NotFound)?;
-        return query::existing(&app.boards, board, &now).await.map(Followed::Concrete);
     }
-    let scope = match (subject_id, quiz_id) {
-        (None, None) => Scope::Everything,
-        (Some(id), None) => Scope::Subject(SubjectId::decode(&id)?),
-        (None, Some(id)) => Scope::Quiz(QuizId::decode(&id)?),
-        (Some(_), Some(_)) => return Err(Error::BadInput("Give `subjectId` or `quizId`, not both.".into())),
+}
+
+/// The board that an input names, still to be followed or already concrete.
+async fn choose(ctx: &Context<'_>, input: BoardInput) -> Result<Followed> {
+    let (app, now) = (ctx.app(), ctx.now());
+    let (scope, window) = match input {
+        BoardInput::Id(id) => {
+            let board = board::Board::decode(&id).ok_or(Error::NotFound)?;
+            return query::existing(&app.boards, board, &now).await.map(Followed::Concrete);
+        }
+        BoardInput::Everything(window) => (Scope::Everything, Some(window)),
+        BoardInput::Subject(BoardOfSubjectInput { id, window }) => (Scope::Subject(SubjectId::decode(&id)?), window),
+        BoardInput::Quiz(BoardOfQuizInput { id, window }) => (Scope::Quiz(QuizId::decode(&id)?), window),
     };
     let span = window.map_or(Span::AllTime, Span::from);
     query::present(&app.boards, scope, span, &now).await?;
@@ -380,12 +455,7 @@ impl BoardQuery {
         subject_id: Option<ID>,
         #[graphql(desc = "The id of the quiz, for its board.")] quiz_id: Option<ID>,
     ) -> Result<Option<Board>> {
-        let input = BoardInput {
-            id,
-            window,
-            subject_id,
-            quiz_id,
-        };
+        let input = BoardInput::of(id, window, subject_id, quiz_id)?;
         let board = match choose(ctx, input).await? {
             Followed::Concrete(board) => board,
             Followed::Present(scope, span) => query::present(&ctx.app().boards, scope, span, &ctx.now()).await?,
@@ -401,7 +471,7 @@ pub(crate) struct StandingChanged {
     /// The board. It changes when the followed window ends.
     board: Board,
     /// Includes every submit committed before this time.
-    as_of: DateTime<Utc>,
+    as_of: DateTime,
     /// The viewer's standing; `null` if there is none.
     standing: Option<Standing>,
     #[graphql(skip)]
@@ -445,7 +515,7 @@ pub(crate) struct BoardChanged {
     /// The board. It changes when the followed window ends.
     board: Board,
     /// Includes every submit committed before this time.
-    as_of: DateTime<Utc>,
+    as_of: DateTime,
     #[graphql(skip)]
     rows: Vec<Row>,
     /// The number of students ranked by the board.

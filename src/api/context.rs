@@ -23,8 +23,10 @@ pub struct Caller {
     /// The request's id, as the client sees it in `x-request-id` and with errors: for logs and for the audit.
     pub request_id: String,
     pub device: crate::account::session::Device,
-    /// Whether the response can carry cookies: over HTTP it can, over a WebSocket not.
-    pub takes_cookies: bool,
+    /// The reason that cookies of the response would be lost, as over a WebSocket, for whoever signs in.
+    pub loses_cookies: Option<String>,
+    /// Whether the client asks for the cost of its operations.
+    pub asks_cost: bool,
     /// The remaining requests of the client.
     pub requests: Option<Budget>,
 }

@@ -1,7 +1,6 @@
 //! The dashboard in the API.
 
 use async_graphql::{ComplexObject, Context, Object, SimpleObject};
-use chrono::NaiveDate;
 
 use crate::{
     api::{
@@ -11,6 +10,7 @@ use crate::{
         guard::Needs,
         payload::points,
         quiz::{Chapter, Subject},
+        scalar::Date,
     },
     dashboard::{Dashboard, OfChapter, OfDay, OfSubject, Recent, Sums, daily},
     entity::daily_metric,
@@ -21,7 +21,7 @@ use crate::{
 #[derive(SimpleObject)]
 pub(crate) struct DailyMetrics {
     /// The day, in the site's time zone.
-    day: NaiveDate,
+    day: Date,
     /// The number of accounts created.
     new_accounts: i64,
     /// The number of students who started an attempt.
@@ -36,7 +36,7 @@ impl From<daily_metric::Model> for DailyMetrics {
     fn from(row: daily_metric::Model) -> Self {
         Self {
             // Written by us, as a date.
-            day: row.day.parse().unwrap_or_default(),
+            day: Date(row.day.parse().unwrap_or_default()),
             new_accounts: row.new_accounts,
             active_students: row.active_students,
             attempts_started: row.attempts_started,
@@ -130,7 +130,7 @@ impl DashboardOfViewer {
     async fn days(&self, ctx: &Context<'_>) -> Result<Vec<DayProgress>> {
         charge(ctx, self.lists.days.len())?;
         let day = |of: &OfDay| DayProgress {
-            day: of.day,
+            day: Date(of.day),
             progress: of.sums.into(),
         };
         Ok(self.lists.days.iter().map(day).collect())
@@ -165,7 +165,7 @@ pub(crate) struct ChapterProgress {
 #[derive(SimpleObject)]
 pub(crate) struct DayProgress {
     /// The day, in the site's time zone.
-    day: NaiveDate,
+    day: Date,
     /// The totals.
     progress: Progress,
 }
@@ -196,9 +196,10 @@ impl DashboardQuery {
     async fn daily_metrics(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first day, in the site's time zone.")] from: NaiveDate,
-        #[graphql(desc = "The last day, at most a year after `from`.")] until: NaiveDate,
+        #[graphql(desc = "The first day, in the site's time zone.")] from: Date,
+        #[graphql(desc = "The last day, at most a year after `from`.")] until: Date,
     ) -> Result<Option<Vec<DailyMetrics>>> {
+        let (Date(from), Date(until)) = (from, until);
         if (until - from).num_days() > 366 {
             return Err(Error::BadInput("Request at most 366 days.".into()));
         }

@@ -89,7 +89,7 @@ impl Schema {
     ) -> impl Stream<Item = Answer> + Send + use<> {
         let (kind, field) = (admitted.kind(), admitted.fields().next().unwrap_or("none").to_owned());
         let (cost, depth) = (cost::of(admitted.selection()), cost::depth(admitted.selection()));
-        let maximum = app.config.operations.bounds.complexity;
+        let (maximum, asks_cost) = (app.config.operations.bounds.complexity, caller.asks_cost);
         let meter = Arc::new(Meter::new(cost, maximum));
         let batches = Batches::default();
         let loads = batches.loads();
@@ -110,8 +110,10 @@ impl Schema {
                 Some(refusal) => Answer::refusal(vec![of_request(refusal)]),
                 None => form.answer(response),
             };
-            let cost = value!({ "requested": meter.spent(), "maximum": maximum, "depth": depth });
-            answer.extensions.insert("cost".into(), cost);
+            if asks_cost {
+                let cost = value!({ "requested": meter.spent(), "maximum": maximum, "depth": depth });
+                answer.extensions.insert("cost".into(), cost);
+            }
             meter.restart();
             answer
         });

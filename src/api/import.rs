@@ -2,7 +2,6 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use chrono::{DateTime, Utc};
 
 use crate::{
     api::payload::{as_payload, if_there},
@@ -11,8 +10,10 @@ use crate::{
         context::RequestContext,
         cost::charge,
         guard::Needs,
+        loader::BankImports,
         payload::{UserError, date_time},
         quiz::{Quiz, quiz},
+        scalar::{DateTime, Upload},
         user::{User, user},
     },
     error::{Error, Result},
@@ -31,7 +32,7 @@ pub(crate) struct BankImport(pub(super) Model);
 #[Object]
 impl BankImport {
     /// The opaque id.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         self.0.id.encode().into()
     }
 
@@ -46,20 +47,20 @@ impl BankImport {
     }
 
     /// The time of the upload.
-    async fn created_at(&self) -> DateTime<Utc> {
+    async fn created_at(&self) -> DateTime {
         date_time(self.0.created_at)
     }
 
     /// The time the import finished; `null` until then.
-    async fn finished_at(&self) -> Option<DateTime<Utc>> {
+    async fn finished_at(&self) -> Option<DateTime> {
         self.0.finished_at.map(date_time)
     }
 
-    /// The report of each sheet; `null` until the file has been read, and if nothing could be imported.
-    async fn sheets(&self, ctx: &Context<'_>) -> Result<Option<Vec<ImportedSheet>>> {
-        let Some(sheets) = self.0.sheets() else { return Ok(None) };
+    /// The report of each sheet; empty until the import has finished, and if nothing could be imported: see `error`.
+    async fn sheets(&self, ctx: &Context<'_>) -> Result<Vec<ImportedSheet>> {
+        let sheets = self.0.sheets().unwrap_or_default();
         charge(ctx, sheets.len())?;
-        Ok(Some(sheets.into_iter().map(ImportedSheet::from).collect()))
+        Ok(sheets.into_iter().map(ImportedSheet::from).collect())
     }
 
     /// The reason nothing was imported from the file, and how to fix it.
@@ -131,10 +132,58 @@ impl ImportedSheet {
 pub(crate) struct ImportProblem {
     /// The cell in spreadsheet notation, e.g. `B7`.
     cell: String,
-    /// The kind of problem, e.g. `FORMULA`.
-    code: String,
+    /// The kind of problem.
+    code: ImportFindingCode,
     /// The problem, and how to fix it.
     message: String,
+}
+
+/// The kind of a finding. The list is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "ImportFindingCode", remote = "Code")]
+pub(crate) enum ImportFindingCode {
+    /// An error: no column has the questions. Nothing of the sheet was imported.
+    NoQuestionColumn,
+    /// An error: fewer than two columns have choices. Nothing of the sheet was imported.
+    NoChoiceColumns,
+    /// An error: no column has the answers. Nothing of the sheet was imported.
+    NoAnswerColumn,
+    /// An error: two columns have the same meaning. Nothing of the sheet was imported.
+    DuplicateColumn,
+    /// An error: the cell holds a formula; only values are read.
+    Formula,
+    /// An error: the spreadsheet has turned the text into a date.
+    DateCell,
+    /// An error: the cell holds an error of the spreadsheet.
+    ErrorCell,
+    /// An error: the text holds characters that no one types.
+    UnsafeText,
+    /// An error: the path of the picture leads outside of the pictures' folder.
+    UnsafeImage,
+    /// An error: the text is too long.
+    TooLong,
+    /// An error: the row has no question.
+    NoQuestion,
+    /// An error: a choice is missing between two others.
+    MissingChoice,
+    /// An error: the question has fewer than two choices.
+    TooFewChoices,
+    /// An error: the question has more choices than are allowed.
+    TooManyChoices,
+    /// An error: two choices of the question are the same.
+    DuplicateChoice,
+    /// An error: the row names no right answer.
+    NoAnswer,
+    /// An error: the answer is none of the choices.
+    AnswerNotAChoice,
+    /// An error: the answer may mean two of the choices.
+    AmbiguousAnswer,
+    /// A warning: the sheet is empty.
+    EmptySheet,
+    /// A warning: the question repeats an earlier one, and was skipped.
+    DuplicateQuestion,
+    /// A warning: the text is that of an earlier question with other choices.
+    SameText,
 }
 
 /// The weight of a finding.
@@ -157,8 +206,8 @@ impl From<Code> for ImportFindingSeverity {
 pub(crate) struct ImportFinding {
     /// The cell in spreadsheet notation, e.g. `B7`.
     cell: String,
-    /// The kind of finding, e.g. `FORMULA`.
-    code: String,
+    /// The kind of finding.
+    code: ImportFindingCode,
     /// Whether it kept content from being imported.
     severity: ImportFindingSeverity,
     /// What was found, and how to fix it.
@@ -169,7 +218,7 @@ impl From<&Problem> for ImportFinding {
     fn from(problem: &Problem) -> Self {
         Self {
             cell: problem.cell.clone(),
-            code: problem.code.to_string(),
+            code: problem.code.into(),
             severity: problem.code.into(),
             message: problem.message.to_string(),
         }
@@ -179,8 +228,8 @@ impl From<&Problem> for ImportFinding {
 /// The number of findings of one kind.
 #[derive(SimpleObject)]
 pub(crate) struct ImportFindingCount {
-    /// The kind of finding, e.g. `FORMULA`.
-    code: String,
+    /// The kind of finding.
+    code: ImportFindingCode,
     /// Whether they kept content from being imported.
     severity: ImportFindingSeverity,
     /// The number of cells it was found in.
@@ -191,12 +240,12 @@ impl From<Imported> for ImportedSheet {
     fn from(imported: Imported) -> Self {
         let problem = |problem: &Problem| ImportProblem {
             cell: problem.cell.clone(),
-            code: problem.code.to_string(),
+            code: problem.code.into(),
             message: problem.message.to_string(),
         };
         let report = imported.report;
         let count = |(code, count): (Code, usize)| ImportFindingCount {
-            code: code.to_string(),
+            code: code.into(),
             severity: code.into(),
             count: i32::try_from(count).unwrap_or(i32::MAX),
         };
@@ -217,11 +266,13 @@ impl From<Imported> for ImportedSheet {
 /// Input of `importBank`.
 #[derive(InputObject)]
 pub(crate) struct ImportBankInput {
-    /// The name of the file. Its extension determines the format: `.xlsx` or `.csv`.
-    file_name: String,
-    /// The content of the file in base64 (RFC 4648, section 4), at most 700 KiB before encoding. Import larger files
-    /// with the command line.
-    content: String,
+    /// The name of the file. Its extension determines the format: `.xlsx` or `.csv`. Defaults to the name of the uploaded
+    /// `file`.
+    file_name: Option<String>,
+    /// The file, at most 5 MiB. Import larger ones with the command line. Exactly one of `file` and `content` is required.
+    file: Option<Upload>,
+    /// The content of the file in base64 (RFC 4648, section 4), at most 700 KiB before encoding.
+    content: Option<String>,
     /// The title of the quiz. If several sheets have questions, the name of the sheet is appended.
     quiz_title: String,
     /// The name of the subject; created if it does not exist.
@@ -241,6 +292,13 @@ pub(crate) struct ImportBankPayload {
     errors: Vec<UserError>,
 }
 
+/// The import with this id, for staff.
+pub(crate) async fn bank_import(ctx: &Context<'_>, id: BankImportId) -> Result<BankImport> {
+    Needs::Staff.of(ctx)?;
+    let found = ctx.loader::<BankImports>()?.load_one(id).await?;
+    found.map(BankImport).ok_or(Error::NotFound)
+}
+
 /// Imports: queries.
 #[derive(Default)]
 pub(crate) struct ImportQuery;
@@ -254,10 +312,7 @@ impl ImportQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The id of the import.")] id: ID,
     ) -> Result<Option<BankImport>> {
-        let id = BankImportId::decode(&id)?;
-        background::find(ctx.app().db.read(), id)
-            .await
-            .map(|found| Some(BankImport(found)))
+        Box::pin(bank_import(ctx, BankImportId::decode(&id)?)).await.map(Some)
     }
 }
 
@@ -281,15 +336,9 @@ impl ImportMutation {
             sheet: input.sheet,
             publish: input.publish.unwrap_or(false),
         };
-        let requested = match STANDARD.decode(input.content.as_bytes()) {
-            Ok(content) => {
-                let cause = ctx.cause();
-                background::request(app, viewer, &input.file_name, content, &order, &cause).await
-            }
-            Err(_) => Err(Error::input(
-                "content",
-                "This is not base64. Send the file's bytes in base64.",
-            )),
+        let requested = match sent(input.file_name, input.file, input.content) {
+            Ok((name, content)) => background::request(app, viewer, &name, content, &order, &ctx.cause()).await,
+            Err(error) => Err(error),
         };
         let (import, errors) = as_payload(requested)?;
         Ok(Some(ImportBankPayload {
@@ -297,4 +346,28 @@ impl ImportMutation {
             errors,
         }))
     }
+}
+
+/// The largest file in base64, in bytes before encoding, which fits into a request.
+const ENCODED_BYTES: usize = 700 * 1024;
+
+/// The name and the content of a file, in whichever way it was sent.
+fn sent(name: Option<String>, file: Option<Upload>, content: Option<String>) -> Result<(String, Vec<u8>)> {
+    let (own_name, content) = match (file, content) {
+        (Some(file), None) => (file.file_name, file.content.into()),
+        (None, Some(content)) => {
+            let message = "This is not base64. Send the file's bytes in base64.";
+            let content = STANDARD.decode(content).map_err(|_| Error::input("content", message))?;
+            if content.len() > ENCODED_BYTES {
+                let message = format!("At most {ENCODED_BYTES} bytes go in base64. Send the file as `file`.");
+                return Err(Error::input("content", message));
+            }
+            (None, content)
+        }
+        _ => return Err(Error::input("file", "Send the file as `file` or as `content`.")),
+    };
+    let name = name
+        .or(own_name)
+        .ok_or_else(|| Error::input("fileName", "Send the name of the file."))?;
+    Ok((name, content))
 }

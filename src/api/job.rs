@@ -8,7 +8,6 @@ use async_graphql::{
     parser::types::Field,
     registry::{Deprecation, MetaEnumValue, MetaType, MetaTypeId, Registry},
 };
-use chrono::{DateTime, Utc};
 use futures_util::Stream;
 
 use crate::{
@@ -17,14 +16,16 @@ use crate::{
         connection::{Connection, Total, connection},
         context::RequestContext,
         guard::Needs,
+        loader::Jobs,
         payload::{UserError, date_time},
+        scalar::DateTime,
     },
     app::{
         self,
         jobs::{KINDS, kind},
     },
     entity::job,
-    error::Result,
+    error::{Error, Result},
     id::JobId,
     jobs::{self, Filter},
     page::Page,
@@ -38,7 +39,7 @@ pub(crate) struct Job(pub(super) job::Model);
 #[Object]
 impl Job {
     /// The opaque id.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         self.0.id.encode().into()
     }
 
@@ -63,17 +64,17 @@ impl Job {
     }
 
     /// The time the job was requested.
-    async fn wanted_at(&self) -> DateTime<Utc> {
+    async fn wanted_at(&self) -> DateTime {
         date_time(self.0.wanted_at)
     }
 
     /// The time of the last attempt's start.
-    async fn started_at(&self) -> Option<DateTime<Utc>> {
+    async fn started_at(&self) -> Option<DateTime> {
         self.0.started_at.map(date_time)
     }
 
     /// The time the job was done or became dead.
-    async fn finished_at(&self) -> Option<DateTime<Utc>> {
+    async fn finished_at(&self) -> Option<DateTime> {
         self.0.finished_at.map(date_time)
     }
 
@@ -134,6 +135,13 @@ impl OutputType for JobKind {
     async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
         Ok(Value::Enum(Name::new(self.0.to_uppercase())))
     }
+}
+
+/// The job with this id, for staff.
+pub(crate) async fn job(ctx: &Context<'_>, id: JobId) -> Result<Job> {
+    Needs::Staff.of(ctx)?;
+    let found = ctx.loader::<Jobs>()?.load_one(id).await?;
+    found.map(Job).ok_or(Error::NotFound)
 }
 
 /// Jobs: queries.

@@ -1,10 +1,9 @@
 //! The limits of the caller, and their remaining budgets.
 
 use async_graphql::{Context, Object, SimpleObject};
-use chrono::{DateTime, Utc};
 
 use crate::{
-    api::{context::RequestContext, payload::date_time},
+    api::{context::RequestContext, payload::date_time, scalar::DateTime},
     limit::{Budget, Limit, limits},
 };
 
@@ -19,7 +18,7 @@ pub(crate) struct RateLimitBudget {
     /// The number of uses left now.
     remaining: i32,
     /// The time at which the full budget is available again, without further uses.
-    reset_at: DateTime<Utc>,
+    reset_at: DateTime,
 }
 
 impl From<Budget> for RateLimitBudget {

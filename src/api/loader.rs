@@ -18,20 +18,27 @@ use crate::{
     attempt::{
         Filter,
         review::{self, Review},
-        terms::UnrankedReason,
+        terms::Outlook,
     },
     auth::Viewer,
     calendar::{day_of, midnight},
     db::{Db, Reader},
-    entity::{answer, attempt, chapter, quiz, reviews::Shown, revision, session, subject, user},
+    entity::{
+        answer, attempt, audit_entry, chapter, choice, job, question, quiz, reviews::Shown, revision, session, subject,
+        user,
+    },
     error::{Error, Result},
-    id::{AttemptId, ChapterId, QuizId, RevisionId, SessionId, SubjectId, UserId},
-    leaderboard::query::{self, OwnStanding, Part, Standings},
+    id::{
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, QuestionId, QuizId, RevisionId,
+        SessionId, SubjectId, UserId,
+    },
+    import::background::{self, BankImport},
+    leaderboard::query::{self, OwnStanding, Part, Place, Standings},
     page::{Page, Slice},
-    quiz::paper::{Paper, Published},
+    quiz::paper::{Paper, Published, Question},
     ranks::{
         board::{Board, Scope},
-        question::Question,
+        question::Question as AskedOfBoard,
     },
 };
 
@@ -120,6 +127,38 @@ loader! {
     |attempt| Some((attempt.id, attempt))
 }
 
+loader! {
+    /// Loads choices of questions that a viewer may read.
+    ReadableChoices: ChoiceId => choice::Model,
+    Viewer = |ctx| ctx.viewer()?.clone(),
+    |viewer, ids| choice::Entity::readable_by(viewer).filter(choice::Column::Id.is_in(ids)),
+    |choice| Some((choice.id, choice))
+}
+
+loader! {
+    /// Loads answers of attempts that a viewer may read.
+    ReadableAnswers: AnswerId => answer::Model,
+    Viewer = |ctx| ctx.viewer()?.clone(),
+    |viewer, ids| answer::Entity::readable_by(viewer, ids),
+    |answer| Some((answer.id(), answer))
+}
+
+loader! {
+    /// Loads jobs, for staff.
+    Jobs: JobId => job::Model,
+    () = |_| (),
+    |_, ids| job::Entity::log().filter(job::Column::Id.is_in(ids)),
+    |job| Some((job.id, job))
+}
+
+loader! {
+    /// Loads entries of the audit log, for admins.
+    AuditEntries: AuditEntryId => audit_entry::Model,
+    () = |_| (),
+    |_, ids| audit_entry::Entity::log().filter(audit_entry::Column::Id.is_in(ids)),
+    |entry| Some((entry.id, entry))
+}
+
 /// Loads the results of attempts, as far as a viewer may see them.
 pub(crate) struct Results(App, Viewer);
 
@@ -136,25 +175,6 @@ impl Loader<AttemptId> for Results {
     async fn load(&self, ids: &[AttemptId]) -> Loaded<AttemptId, Shown> {
         let (app, ids) = (&self.0, ids.iter().copied());
         Ok(crate::attempt::results(app.db.read(), &self.1, ids, &app.now()).await?)
-    }
-}
-
-/// Loads why attempts of the viewer at quizzes would not be ranked. Quizzes at which they would have no entry.
-pub(crate) struct Unranked(App, Viewer);
-
-impl OfOperation for Unranked {
-    fn of(ctx: &Context<'_>) -> Result<Self> {
-        Ok(Self(ctx.app().clone(), ctx.viewer()?.clone()))
-    }
-}
-
-impl Loader<QuizId> for Unranked {
-    type Value = UnrankedReason;
-    type Error = Arc<DbErr>;
-
-    async fn load(&self, ids: &[QuizId]) -> Loaded<QuizId, UnrankedReason> {
-        let (app, ids) = (&self.0, ids.iter().copied());
-        Ok(crate::attempt::unranked(app, &self.1, ids, &app.now()).await?)
     }
 }
 
@@ -287,6 +307,78 @@ rule! {
 }
 
 rule! {
+    /// Loads questions that the viewer may read.
+    ReadableQuestions: QuestionId => Arc<Question>,
+    |ctx, keys| {
+        let readable = question::Entity::readable_by(ctx.viewer()?).filter(question::Column::Id.is_in(keys.to_vec()));
+        let rows: Vec<question::Model> = readable.all(ctx.db()).await?;
+        let revisions = rows.iter().map(|row| (row.revision_id, None)).collect();
+        let papers = ctx.app.papers.papers(ctx.db(), revisions).await?;
+        let found = rows.iter().filter_map(|row| {
+            let mut questions = papers.get(&row.revision_id)?.questions.iter();
+            Some((row.id, questions.find(|question| question.id == row.id)?.clone()))
+        });
+        Ok(found.collect())
+    }
+}
+
+rule! {
+    /// Loads what attempts of the viewer at quizzes that start now would come to.
+    Outlooks: QuizId => Outlook,
+    |ctx, keys| {
+        let viewer = ctx.viewer()?;
+        Ok(crate::attempt::outlooks(&ctx.app, viewer, keys.iter().copied(), &ctx.app.now()).await?)
+    }
+}
+
+rule! {
+    /// Loads pages of the viewer's own attempts at quizzes.
+    OwnAttemptsAt: (QuizId, Page<AttemptId>) => Slice<attempt::Model>,
+    |ctx, keys| {
+        let mut found = HashMap::new();
+        for (page, quizzes) in by_request(keys) {
+            let slices = crate::attempt::own_at(ctx.db(), ctx.viewer()?, &quizzes, &page).await?;
+            found.extend(slices.into_iter().map(|(quiz, slice)| ((quiz, page.clone()), slice)));
+        }
+        Ok(found)
+    }
+}
+
+rule! {
+    /// Counts the viewer's own attempts at quizzes.
+    OwnAttemptCounts: QuizId => u64,
+    |ctx, keys| crate::attempt::own_counts(ctx.db(), ctx.viewer()?, keys).await
+}
+
+rule! {
+    /// Loads the viewer's best attempts at quizzes, among those whose points the viewer may see.
+    OwnBests: QuizId => (attempt::Model, Shown),
+    |ctx, keys| {
+        let viewer = ctx.viewer()?;
+        Ok(crate::attempt::own_bests(ctx.db(), viewer, keys.iter().copied(), &ctx.app.now()).await?)
+    }
+}
+
+rule! {
+    /// Loads those of these sessions that are the viewer's own.
+    OwnSessionsById: SessionId => session::Model,
+    |ctx, keys| {
+        let own = session::Entity::of(ctx.viewer()?, ctx.app.clock.now());
+        let found = own.filter(session::Column::Id.is_in(keys.to_vec())).all(ctx.db()).await?;
+        Ok(found.into_iter().map(|session: session::Model| (session.id, session)).collect())
+    }
+}
+
+rule! {
+    /// Loads imports, for staff.
+    BankImports: BankImportId => BankImport,
+    |ctx, keys| {
+        let found = background::find(ctx.db(), keys).await?;
+        Ok(found.into_iter().map(|import| (import.id, import)).collect())
+    }
+}
+
+rule! {
     /// Loads pages of the viewer's own sessions.
     OwnSessions: Page<SessionId> => Slice<session::Model>,
     |ctx, keys| {
@@ -387,6 +479,12 @@ rule! {
 }
 
 rule! {
+    /// Loads the places of scores on boards.
+    Places: (Board, i64) => Place,
+    |ctx, keys| query::places(&ctx.app.boards, keys).await
+}
+
+rule! {
     /// Loads the viewer's standings on boards.
     OwnStandings: Board => OwnStanding,
     |ctx, keys| query::own(&ctx.app.boards, ctx.viewer()?, keys).await
@@ -421,7 +519,7 @@ impl Loader<(Board, UserId)> for RanksThisMorning {
         let questions = |students: &Vec<UserId>| {
             students
                 .iter()
-                .map(|student| Question::Around(student.0, 0, 0))
+                .map(|student| AskedOfBoard::Around(student.0, 0, 0))
                 .collect()
         };
         let asked = boards.iter().copied().zip(students.iter().map(questions)).collect();

@@ -1,6 +1,6 @@
 //! Changes of one's own account.
 
-use async_graphql::{Context, InputObject, Json, MaybeUndefined, Object, SimpleObject};
+use async_graphql::{Context, InputObject, MaybeUndefined, Object, SimpleObject};
 
 use super::user::User;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         context::RequestContext,
         guard::Needs,
         payload::UserError,
-        scalar::{EmailAddress, Handle, Password, PictureUrl},
+        scalar::{EmailAddress, Handle, Json, Password, PictureUrl},
     },
     error::Result,
     limit::Limit,
@@ -96,18 +96,38 @@ pub(crate) struct DeleteAccountInput {
     password: Password,
 }
 
-/// The outcome of a mutation on the viewer's account that returns no object.
-#[derive(SimpleObject)]
-pub(crate) struct AccountPayload {
-    /// Errors that the person can act on; empty on success.
-    errors: Vec<UserError>,
+/// The payloads of mutations on the viewer's account that return no object.
+macro_rules! payloads {
+    ($($(#[doc = $doc:literal])* $Name:ident)*) => {$(
+        $(#[doc = $doc])*
+        #[derive(SimpleObject)]
+        pub(crate) struct $Name {
+            /// Errors that the person can act on; empty on success.
+            errors: Vec<UserError>,
+        }
+
+        impl $Name {
+            fn of(result: Result<()>) -> Result<Option<Self>> {
+                let (_, errors) = as_payload(result)?;
+                Ok(Some(Self { errors }))
+            }
+        }
+    )*};
 }
 
-impl AccountPayload {
-    fn of(result: Result<()>) -> Result<Self> {
-        let (_, errors) = as_payload(result)?;
-        Ok(Self { errors })
-    }
+payloads! {
+    /// The outcome of `requestPasswordReset`.
+    RequestPasswordResetPayload
+    /// The outcome of `resetPassword`.
+    ResetPasswordPayload
+    /// The outcome of `requestEmailConfirmation`.
+    RequestEmailConfirmationPayload
+    /// The outcome of `requestEmailChange`.
+    RequestEmailChangePayload
+    /// The outcome of `confirmEmailChange`.
+    ConfirmEmailChangePayload
+    /// The outcome of `deleteAccount`.
+    DeleteAccountPayload
 }
 
 /// One's own account: queries.
@@ -119,7 +139,7 @@ impl OwnAccountQuery {
     /// All stored data of the viewer, as JSON: the account, its sessions, attempts with answers and results, and
     /// standings. At most 5 times an hour.
     #[graphql(guard = "Needs::SignedIn")]
-    async fn account_export(&self, ctx: &Context<'_>) -> Result<Option<Json<serde_json::Value>>> {
+    async fn account_export(&self, ctx: &Context<'_>) -> Result<Option<Json>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let reserved = app.limiter.reserve(Limit::Export, viewer, now.at).await?;
         let exported = own::export(app, viewer, &now).await;
@@ -150,7 +170,7 @@ impl OwnAccountMutation {
         };
         let (account, errors) = as_payload(own::update(ctx.app(), ctx.viewer()?, changes, &ctx.cause()).await)?;
         Ok(Some(UpdateAccountPayload {
-            user: account.map(|account| User(account.into())),
+            user: account.map(User::from),
             errors,
         }))
     }
@@ -177,9 +197,11 @@ impl OwnAccountMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The email address of the account.")] input: RequestPasswordResetInput,
-    ) -> Result<AccountPayload> {
+    ) -> Result<Option<RequestPasswordResetPayload>> {
         let address = ctx.caller().device.address;
-        AccountPayload::of(link::request_password_reset(ctx.app(), &input.email.0, address, &ctx.cause()).await)
+        RequestPasswordResetPayload::of(
+            link::request_password_reset(ctx.app(), &input.email.0, address, &ctx.cause()).await,
+        )
     }
 
     /// Sets a new password with the token of a link, and revokes all sessions.
@@ -187,17 +209,20 @@ impl OwnAccountMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The token of the link and the new password.")] input: ResetPasswordInput,
-    ) -> Result<AccountPayload> {
-        AccountPayload::of(link::reset_password(ctx.app(), &input.token, input.new_password.0, &ctx.cause()).await)
+    ) -> Result<Option<ResetPasswordPayload>> {
+        ResetPasswordPayload::of(
+            link::reset_password(ctx.app(), &input.token, input.new_password.0, &ctx.cause()).await,
+        )
     }
 
     /// Emails a link that confirms the account's present address, valid once and for a day; `confirmEmailChange` takes its
     /// token.
     #[graphql(guard = "Needs::SignedIn")]
-    async fn request_email_confirmation(&self, ctx: &Context<'_>) -> Result<Option<AccountPayload>> {
+    async fn request_email_confirmation(&self, ctx: &Context<'_>) -> Result<Option<RequestEmailConfirmationPayload>> {
         let (app, viewer) = (ctx.app(), ctx.viewer()?);
         let address = ctx.caller().device.address;
-        AccountPayload::of(link::request_email_confirmation(app, viewer, address, &ctx.cause()).await).map(Some)
+        let requested = link::request_email_confirmation(app, viewer, address, &ctx.cause()).await;
+        RequestEmailConfirmationPayload::of(requested)
     }
 
     /// Emails a confirmation link to a new address, valid once and for a day, and a warning to the current address.
@@ -206,11 +231,11 @@ impl OwnAccountMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The new address and the account's password.")] input: RequestEmailChangeInput,
-    ) -> Result<Option<AccountPayload>> {
+    ) -> Result<Option<RequestEmailChangePayload>> {
         let (app, viewer, address) = (ctx.app(), ctx.viewer()?, ctx.caller().device.address);
         let (password, email, cause) = (input.password.0, &input.email.0, &ctx.cause());
         let requested = link::request_email_change(app, viewer, password, email, address, cause).await;
-        AccountPayload::of(requested).map(Some)
+        RequestEmailChangePayload::of(requested)
     }
 
     /// Confirms an email address with the token of a confirmation link: the account's present one, or a new one, which
@@ -219,8 +244,8 @@ impl OwnAccountMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The token of the link in the email.")] input: ConfirmEmailChangeInput,
-    ) -> Result<AccountPayload> {
-        AccountPayload::of(link::confirm_email_change(ctx.app(), &input.token, &ctx.cause()).await)
+    ) -> Result<Option<ConfirmEmailChangePayload>> {
+        ConfirmEmailChangePayload::of(link::confirm_email_change(ctx.app(), &input.token, &ctx.cause()).await)
     }
 
     /// Deletes the viewer's account and revokes all its sessions. Staff can restore it for 30 days; then its personal
@@ -230,8 +255,8 @@ impl OwnAccountMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The password.")] input: DeleteAccountInput,
-    ) -> Result<Option<AccountPayload>> {
+    ) -> Result<Option<DeleteAccountPayload>> {
         let deleted = own::delete(ctx.app(), ctx.viewer()?, input.password.0, &ctx.cause()).await;
-        AccountPayload::of(deleted).map(Some)
+        DeleteAccountPayload::of(deleted)
     }
 }

@@ -2,6 +2,7 @@
 
 use async_graphql::{Enum, SimpleObject};
 
+use super::scalar::DateTime;
 use crate::{
     clock::Time,
     error::{self, Error, Result},
@@ -28,8 +29,8 @@ pub enum UserErrorCode {
 }
 
 /// The time as the API shows it.
-pub(crate) fn date_time(at: Time) -> chrono::DateTime<chrono::Utc> {
-    at.to_utc()
+pub(crate) fn date_time(at: Time) -> DateTime {
+    DateTime(at.to_utc())
 }
 
 /// Points from thousandths of a point.

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 
-use super::{session::RevokeSessionPayload, user::User};
+use super::{session::RevokeUserSessionsPayload, user::User};
 use crate::{
     account::people::{self, Filter},
     api::payload::as_payload,
@@ -36,7 +36,7 @@ pub enum UserState {
 /// Conditions for accounts. Omitted fields match everything.
 #[derive(InputObject)]
 pub(crate) struct UserFilter {
-    /// Matches accounts with all of these words in the handle or the email address, ignoring case.
+    /// Matches accounts with all of these words in the handle or the email address, ignoring case and accents.
     text: Option<SearchText>,
     /// Matches accounts with this role.
     role: Option<Role>,
@@ -47,10 +47,11 @@ pub(crate) struct UserFilter {
 impl UserFilter {
     fn decode(self) -> Result<Filter> {
         Ok(Filter {
-            text: self
+            words: self
                 .text
-                .map(|SearchText(words)| text::search("text", words))
-                .transpose()?,
+                .map(|SearchText(words)| text::search("text", &words))
+                .transpose()?
+                .unwrap_or_default(),
             role: self.role.map(Into::into),
             state: self.state.map(Into::into),
         })
@@ -96,23 +97,37 @@ pub(crate) struct RevokeUserSessionsInput {
     user_id: ID,
 }
 
-/// The outcome of a mutation on an account.
-#[derive(SimpleObject)]
-pub(crate) struct UserPayload {
-    /// The updated account.
-    user: Option<User>,
-    /// Errors that the person can act on; empty on success.
-    errors: Vec<UserError>,
+/// The payloads of mutations on an account.
+macro_rules! account_payloads {
+    ($($(#[doc = $doc:literal])* $Name:ident)*) => {$(
+        $(#[doc = $doc])*
+        #[derive(SimpleObject)]
+        pub(crate) struct $Name {
+            /// The updated account.
+            user: Option<User>,
+            /// Errors that the person can act on; empty on success.
+            errors: Vec<UserError>,
+        }
+
+        impl $Name {
+            fn of(changed: Result<user::Model>) -> Result<Option<Self>> {
+                let (account, errors) = as_payload(changed)?;
+                let user = account.map(User::from);
+                Ok(Some(Self { user, errors }))
+            }
+        }
+    )*};
 }
 
-impl UserPayload {
-    fn of(changed: Result<user::Model>) -> Result<Option<Self>> {
-        let (account, errors) = as_payload(changed)?;
-        Ok(Some(Self {
-            user: account.map(|account| User(account.into())),
-            errors,
-        }))
-    }
+account_payloads! {
+    /// The outcome of `setUserRole`.
+    SetUserRolePayload
+    /// The outcome of `suspendUser`.
+    SuspendUserPayload
+    /// The outcome of `reinstateUser`.
+    ReinstateUserPayload
+    /// The outcome of `restoreUser`.
+    RestoreUserPayload
 }
 
 /// People: queries.
@@ -143,7 +158,7 @@ impl PeopleQuery {
             slice,
             total,
             |account| account.id.encode(),
-            |account| User(account.into()),
+            User::from,
         )))
     }
 }
@@ -160,9 +175,9 @@ impl PeopleMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The account and its new role.")] input: SetUserRoleInput,
-    ) -> Result<Option<UserPayload>> {
+    ) -> Result<Option<SetUserRolePayload>> {
         let id = UserId::decode(&input.user_id)?;
-        UserPayload::of(people::set_role(ctx.app(), id, input.role.into(), &ctx.cause()).await)
+        SetUserRolePayload::of(people::set_role(ctx.app(), id, input.role.into(), &ctx.cause()).await)
     }
 
     /// Suspends an account: its sessions are revoked, its streams end, and it leaves every live board. For admins.
@@ -171,9 +186,9 @@ impl PeopleMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The account and the reason.")] input: SuspendUserInput,
-    ) -> Result<Option<UserPayload>> {
+    ) -> Result<Option<SuspendUserPayload>> {
         let id = UserId::decode(&input.user_id)?;
-        UserPayload::of(people::suspend(ctx.app(), id, &input.reason.0, &ctx.cause()).await)
+        SuspendUserPayload::of(people::suspend(ctx.app(), id, &input.reason.0, &ctx.cause()).await)
     }
 
     /// Reinstates a suspended account. Its sessions stay revoked. For admins.
@@ -182,9 +197,9 @@ impl PeopleMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The account.")] input: ReinstateUserInput,
-    ) -> Result<Option<UserPayload>> {
+    ) -> Result<Option<ReinstateUserPayload>> {
         let id = UserId::decode(&input.user_id)?;
-        UserPayload::of(people::reinstate(ctx.app(), id, &ctx.cause()).await)
+        ReinstateUserPayload::of(people::reinstate(ctx.app(), id, &ctx.cause()).await)
     }
 
     /// Restores a deleted account within 30 days of its deletion. Its sessions stay revoked. For admins.
@@ -193,9 +208,9 @@ impl PeopleMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The account.")] input: RestoreUserInput,
-    ) -> Result<Option<UserPayload>> {
+    ) -> Result<Option<RestoreUserPayload>> {
         let id = UserId::decode(&input.user_id)?;
-        UserPayload::of(people::restore(ctx.app(), id, &ctx.cause()).await)
+        RestoreUserPayload::of(people::restore(ctx.app(), id, &ctx.cause()).await)
     }
 
     /// Revokes all sessions of an account, at once and with their streams. For admins.
@@ -204,9 +219,9 @@ impl PeopleMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The account.")] input: RevokeUserSessionsInput,
-    ) -> Result<Option<RevokeSessionPayload>> {
+    ) -> Result<Option<RevokeUserSessionsPayload>> {
         let id = UserId::decode(&input.user_id)?;
         let revoked = people::revoke_sessions(ctx.app(), id, &ctx.cause()).await?;
-        Ok(Some(RevokeSessionPayload::of(revoked)))
+        Ok(Some(RevokeUserSessionsPayload::of(revoked)))
     }
 }

@@ -1,30 +1,30 @@
 //! The catalogue in the API. Nothing here knows a right answer.
 
-use std::sync::Arc;
-
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
-use chrono::{DateTime, Utc};
 
 use crate::{
     api::payload::{as_payload, if_there},
     api::{
+        attempt::Attempt,
         board::{Board, BoardWindow, present_board},
         connection::{Connection, Total, connection},
         context::RequestContext,
         cost::charge,
         guard::Needs,
-        loader::{Catalogue, ChapterCounts, Chapters, ChaptersOf, PaperOf, PapersOf, Subjects, Unranked},
+        loader::{
+            Catalogue, ChapterCounts, Chapters, ChaptersOf, Outlooks, OwnAttemptCounts, OwnAttemptsAt, OwnBests,
+            PaperOf, PapersOf, Subjects,
+        },
         payload::{UserError, date_time, points},
-        scalar::{Markdown, Reason, SearchText},
+        question::{Question, questions},
+        scalar::{DateTime, Reason, SearchText},
     },
-    entity::{chapter, subject},
+    attempt::terms::Outlook,
+    entity::{attempt, chapter, revision::Model as Revision, subject},
     error::{Error, Result},
-    id::{ChapterId, ChoiceId, QuestionId, QuizId, SubjectId},
+    id::{AttemptId, ChapterId, ChoiceId, QuestionId, QuizId, SubjectId},
     page::Page,
-    quiz::{
-        Filter, Marking, author,
-        paper::{self, Paper, Published},
-    },
+    quiz::{Filter, Marking, author, paper::Published},
     ranks::board::Scope,
     text,
 };
@@ -62,6 +62,22 @@ pub enum UnrankedReason {
     ResultSeen,
     /// The site ranks only students who have confirmed their email address; see `requestEmailConfirmation`.
     EmailUnconfirmed,
+}
+
+/// The reason that the viewer can't start a quiz now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "StartObstacle", remote = "crate::attempt::terms::Obstacle")]
+pub enum StartObstacle {
+    /// The quiz was removed from the catalogue.
+    Deleted,
+    /// The quiz is not open yet.
+    NotOpenYet,
+    /// The quiz has closed.
+    Closed,
+    /// The viewer has used all attempts that the quiz allows.
+    AttemptsExhausted,
+    /// The quiz requires a pause after the last submit.
+    Cooldown,
 }
 
 /// A subject of the catalogue.
@@ -127,8 +143,8 @@ impl Subject {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<BoardWindow>,
-    ) -> Result<Board> {
-        present_board(ctx, Scope::Subject(self.id), window).await
+    ) -> Result<Option<Board>> {
+        present_board(ctx, Scope::Subject(self.id), window).await.map(Some)
     }
 }
 
@@ -194,6 +210,14 @@ pub(crate) async fn quiz(ctx: &Context<'_>, id: QuizId) -> Result<Quiz> {
     found.map(Quiz).ok_or(Error::NotFound)
 }
 
+impl Quiz {
+    /// What an attempt of the viewer that starts now would come to.
+    async fn outlook(&self, ctx: &Context<'_>) -> Result<Outlook> {
+        let outlook = ctx.loader::<Outlooks>()?.load_one(self.0.quiz.id).await?;
+        outlook.ok_or(Error::NotFound)
+    }
+}
+
 /// A quiz with a time limit. Students can read the questions after they have started an attempt.
 #[Object]
 impl Quiz {
@@ -247,12 +271,12 @@ impl Quiz {
     }
 
     /// The time from which it can be started; `null` if it has been open since it was published.
-    async fn opens_at(&self) -> Option<DateTime<Utc>> {
+    async fn opens_at(&self) -> Option<DateTime> {
         self.0.quiz.opens_at.map(date_time)
     }
 
     /// The time until which it can be started and answered; `null` if it stays open.
-    async fn closes_at(&self) -> Option<DateTime<Utc>> {
+    async fn closes_at(&self) -> Option<DateTime> {
         self.0.quiz.closes_at.map(date_time)
     }
 
@@ -270,13 +294,68 @@ impl Quiz {
     /// The reason that an attempt which the viewer starts now would not count on boards; `null` if it would.
     #[graphql(guard = "Needs::SignedIn")]
     async fn unranked_reason(&self, ctx: &Context<'_>) -> Result<Option<UnrankedReason>> {
-        let reason = ctx.loader::<Unranked>()?.load_one(self.0.quiz.id).await?;
-        Ok(reason.map(Into::into))
+        Ok(self.outlook(ctx).await?.unranked.map(Into::into))
+    }
+
+    /// Whether the viewer can start an attempt now, or resume the open one. The limit of starts an hour is apart from it:
+    /// see `Query.rateLimit`.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn viewer_can_start(&self, ctx: &Context<'_>) -> Result<Option<bool>> {
+        Ok(Some(self.outlook(ctx).await?.obstacle.is_none()))
+    }
+
+    /// The reason that the viewer can't start an attempt now; `null` if the viewer can.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn viewer_start_obstacle(&self, ctx: &Context<'_>) -> Result<Option<StartObstacle>> {
+        let obstacle = self.outlook(ctx).await?.obstacle;
+        Ok(obstacle.map(|(obstacle, _)| obstacle.into()))
+    }
+
+    /// The time from which the viewer can start an attempt; `null` if the viewer can already, or never will by the present
+    /// rules of the quiz.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn viewer_can_start_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
+        let obstacle = self.outlook(ctx).await?.obstacle;
+        Ok(obstacle.and_then(|(_, until)| until).map(date_time))
+    }
+
+    /// The viewer's attempts at the quiz, newest first.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn viewer_attempts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
+        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
+    ) -> Result<Option<Connection<Attempt>>> {
+        let page = Page::of((first, last), (after, before), |cursor| AttemptId::decode(cursor).ok())?;
+        let quiz = self.0.quiz.id;
+        let slice = ctx.loader::<OwnAttemptsAt>()?.load_one((quiz, page)).await?;
+        let slice = slice.ok_or(Error::NotFound)?;
+        let total = Total::of(move |ctx| {
+            Box::pin(async move { Ok(ctx.loader::<OwnAttemptCounts>()?.load_one(quiz).await?.unwrap_or(0)) })
+        });
+        let cursor = |attempt: &attempt::Model| attempt.id.encode();
+        Ok(Some(connection(slice, total, cursor, Attempt::from)))
+    }
+
+    /// The viewer's attempt with the most points, the first of equals, among those whose points the viewer can see at
+    /// present; `null` if there is none.
+    #[graphql(guard = "Needs::SignedIn")]
+    async fn viewer_best_attempt(&self, ctx: &Context<'_>) -> Result<Option<Attempt>> {
+        let best = ctx.loader::<OwnBests>()?.load_one(self.0.quiz.id).await?;
+        Ok(best.map(|(attempt, result)| Attempt::with_result(attempt, result)))
     }
 
     /// The time the current revision was published.
-    async fn published_at(&self) -> Option<DateTime<Utc>> {
-        self.0.revision.published_at.map(date_time)
+    async fn published_at(&self) -> DateTime {
+        let Revision {
+            published_at,
+            created_at,
+            ..
+        } = &self.0.revision;
+        date_time(published_at.unwrap_or(*created_at))
     }
 
     /// The questions of the current revision, without their answers. For staff only: students read the questions of
@@ -325,70 +404,6 @@ impl From<Marking> for MarkingScheme {
     }
 }
 
-/// A question without its answer.
-#[derive(Clone)]
-pub(crate) struct Question(pub Arc<paper::Question>);
-
-/// The questions of a paper.
-pub(crate) fn questions(paper: &Paper) -> Vec<Question> {
-    paper.questions.iter().cloned().map(Question).collect()
-}
-
-/// A question. It does not reveal the right answer, which is only in the review of a submitted attempt.
-#[Object]
-impl Question {
-    /// The opaque id.
-    pub async fn id(&self) -> ID {
-        self.0.id.encode().into()
-    }
-
-    /// Position in the quiz, starting at 1.
-    async fn number(&self) -> i32 {
-        self.0.position + 1
-    }
-
-    /// The question.
-    async fn text(&self) -> Markdown {
-        Markdown(self.0.text.clone())
-    }
-
-    /// The path of the question's picture.
-    async fn image(&self) -> Option<&str> {
-        self.0.image.as_deref()
-    }
-
-    /// The chapter.
-    async fn chapter(&self, ctx: &Context<'_>) -> Result<Option<Chapter>> {
-        match self.0.chapter {
-            Some(id) => chapter(ctx, id).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// The choices, 2 to 6. Exactly one is right.
-    async fn choices(&self) -> Vec<Choice> {
-        self.0.choices.iter().cloned().map(Choice::from).collect()
-    }
-}
-
-/// A choice of a question. It does not reveal whether it is right.
-#[derive(SimpleObject)]
-pub(crate) struct Choice {
-    /// The opaque id.
-    id: ID,
-    /// The text of the choice.
-    text: Markdown,
-}
-
-impl From<paper::Choice> for Choice {
-    fn from(choice: paper::Choice) -> Self {
-        Self {
-            id: choice.id.encode().into(),
-            text: Markdown(choice.text),
-        }
-    }
-}
-
 /// Conditions for quizzes. Omitted fields match everything.
 #[derive(InputObject)]
 pub(crate) struct QuizFilter {
@@ -396,7 +411,7 @@ pub(crate) struct QuizFilter {
     subject_id: Option<ID>,
     /// Matches quizzes with a question of this chapter.
     chapter_id: Option<ID>,
-    /// Matches quizzes with all of these words in the title, ignoring case.
+    /// Matches quizzes with all of these words in the title, ignoring case and accents.
     text: Option<SearchText>,
     /// Matches quizzes with at least this many questions.
     min_questions: Option<i32>,
@@ -413,10 +428,11 @@ impl QuizFilter {
         Ok(Filter {
             subject: self.subject_id.map(|id| SubjectId::decode(&id)).transpose()?,
             chapter: self.chapter_id.map(|id| ChapterId::decode(&id)).transpose()?,
-            text: self
+            words: self
                 .text
-                .map(|SearchText(text)| text::search("text", text))
-                .transpose()?,
+                .map(|SearchText(words)| text::search("text", &words))
+                .transpose()?
+                .unwrap_or_default(),
             questions: (self.min_questions, self.max_questions),
             minutes: (self.min_minutes, self.max_minutes),
         })

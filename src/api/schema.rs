@@ -6,23 +6,28 @@ use async_graphql::{
 
 use crate::{
     api::{
+        answer::Answer,
         attempt::{Attempt, AttemptMutation, AttemptQuery},
-        audit::{AuditConnection, AuditQuery},
+        audit::{AuditConnection, AuditEntry, AuditQuery},
         board::{AsOf, Board, BoardQuery, BoardSubscription, Standing},
         connection::Connection,
         dashboard::DashboardQuery,
-        import::{ImportFinding, ImportMutation, ImportQuery},
+        import::{BankImport, ImportFinding, ImportMutation, ImportQuery},
         integrity::IntegrityQuery,
         job::{Job, JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
         own_account::{OwnAccountMutation, OwnAccountQuery},
         people::{PeopleMutation, PeopleQuery},
+        question::{Choice, Question},
         quiz::{CatalogueQuery, Chapter, Quiz, QuizMutation, Subject},
         session::{Session, SessionMutation},
         user::{User, ViewerQuery},
     },
     error::{Error, Result},
-    id::{AttemptId, ChapterId, QuizId, SubjectId, UserId},
+    id::{
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, QuestionId, QuizId, SessionId,
+        SubjectId, UserId,
+    },
 };
 
 /// The root of all queries.
@@ -81,7 +86,8 @@ pub fn sdl() -> String {
         async_graphql::SDLExportOptions::new()
             .sorted_fields()
             .sorted_arguments()
-            .sorted_enum_items(),
+            .sorted_enum_items()
+            .include_specified_by(),
     )
 }
 
@@ -95,7 +101,14 @@ pub(crate) enum Node {
     Chapter(Chapter),
     Quiz(Quiz),
     Attempt(Attempt),
+    Answer(Answer),
+    Question(Question),
+    Choice(Choice),
     Board(Board),
+    Session(Session),
+    AuditEntry(AuditEntry),
+    Job(Job),
+    BankImport(BankImport),
 }
 
 /// Objects by id.
@@ -106,7 +119,7 @@ pub(crate) struct NodeQuery;
 impl NodeQuery {
     /// The object with this id. An object that does not exist and one that the viewer may not see get the same reply.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The id of the object.")] id: ID) -> Result<Option<Node>> {
-        node(ctx, &id).await.map(Some)
+        Box::pin(node(ctx, &id)).await.map(Some)
     }
 
     /// The objects with these ids, in order; `null` with an error for each that is not found. At most 100.
@@ -119,7 +132,7 @@ impl NodeQuery {
             return Err(Error::BadInput("Request at most 100 nodes.".into()));
         }
         // All at once, so that the loaders make one statement per kind of object.
-        let found = futures_util::future::join_all(ids.iter().map(|id| node(ctx, id))).await;
+        let found = futures_util::future::join_all(ids.iter().map(|id| Box::pin(node(ctx, id)))).await;
         let nodes = found.into_iter().enumerate().map(|(index, found)| match found {
             Ok(node) => Some(node),
             Err(error) => {
@@ -146,6 +159,13 @@ async fn node(ctx: &Context<'_>, id: &str) -> Result<Node> {
         ChapterId::PREFIX => super::quiz::chapter(ctx, ChapterId::decode(id)?).await?.into(),
         QuizId::PREFIX => super::quiz::quiz(ctx, QuizId::decode(id)?).await?.into(),
         AttemptId::PREFIX => super::attempt::attempt(ctx, AttemptId::decode(id)?).await?.into(),
+        AnswerId::PREFIX => super::answer::answer(ctx, AnswerId::decode(id)?).await?.into(),
+        QuestionId::PREFIX => super::question::question(ctx, QuestionId::decode(id)?).await?.into(),
+        ChoiceId::PREFIX => super::question::choice(ctx, ChoiceId::decode(id)?).await?.into(),
+        SessionId::PREFIX => super::session::own_session(ctx, SessionId::decode(id)?).await?.into(),
+        AuditEntryId::PREFIX => super::audit::audit_entry(ctx, AuditEntryId::decode(id)?).await?.into(),
+        JobId::PREFIX => super::job::job(ctx, JobId::decode(id)?).await?.into(),
+        BankImportId::PREFIX => super::import::bank_import(ctx, BankImportId::decode(id)?).await?.into(),
         crate::ranks::board::Board::PREFIX => super::board::board_by_id(ctx, id).await?.into(),
         _ => return Err(Error::NotFound),
     })

@@ -2,7 +2,6 @@
 
 use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, SimpleObject};
 use axum::http::header::SET_COOKIE;
-use chrono::{DateTime, Utc};
 
 use crate::{
     account::{
@@ -14,16 +13,15 @@ use crate::{
     api::{
         context::RequestContext,
         guard::Needs,
-        loader::Accounts,
+        loader::{Accounts, OwnSessionsById},
         payload::{UserError, date_time},
-        scalar::{EmailAddress, Handle, Password},
+        scalar::{DateTime, EmailAddress, Handle, Password},
+        user::User,
     },
-    entity::{
-        session::{Client, Model},
-        user,
-    },
+    auth::Viewer,
+    entity::session::{Client, Model},
     error::{Error, Result},
-    id::{SessionId, UserId},
+    id::SessionId,
 };
 
 /// The role of an account, which determines its permissions.
@@ -67,7 +65,7 @@ pub(crate) struct RegisterInput {
 #[graphql(complex)]
 pub(crate) struct RegisterPayload {
     #[graphql(skip)]
-    user: Option<UserId>,
+    viewer: Option<Viewer>,
     /// The tokens, for native clients only. Browsers receive cookies.
     tokens: Option<SessionTokens>,
     /// Whether an email was sent instead, because this site creates accounts only once their address is confirmed. Its
@@ -80,9 +78,9 @@ pub(crate) struct RegisterPayload {
 
 #[ComplexObject]
 impl RegisterPayload {
-    /// The new account, signed in; `null` if an email was sent instead.
-    async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<Viewer>> {
-        viewer(ctx, self.user).await
+    /// The new account, signed in; `null` if an email was sent instead. Its lists need a request of the new session.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        account_of(ctx, self.viewer.as_ref()).await
     }
 }
 
@@ -109,6 +107,8 @@ pub(crate) struct SignInInput {
     /// The device token of an earlier sign-in to this account, for native clients. Attempts on a known device are not
     /// limited by the failures of others. Browsers send it as a cookie.
     device_token: Option<String>,
+    /// Whether to refuse accounts that are not staff's: no session is created for them. Defaults to false.
+    staff_only: Option<bool>,
 }
 
 /// Input of `refreshSession`.
@@ -126,51 +126,57 @@ pub(crate) struct SessionTokens {
     /// The token for one use of `refreshSession`; valid for 30 days.
     refresh_token: String,
     /// The expiry time of the access token.
-    access_token_expires_at: DateTime<Utc>,
+    access_token_expires_at: DateTime,
     /// The token to keep after signing out and to send with the next `signIn` to this account. Valid until the password
     /// changes. `null` when refreshing a session.
     device_token: Option<String>,
 }
 
-/// The outcome of signing in, refreshing a session or confirming a registration.
-#[derive(SimpleObject)]
-#[graphql(complex)]
-pub(crate) struct SessionPayload {
-    #[graphql(skip)]
-    user: Option<UserId>,
-    /// The tokens, for native clients only. Browsers receive cookies.
+/// What came of beginning or refreshing a session.
+struct Begun {
+    viewer: Option<Viewer>,
     tokens: Option<SessionTokens>,
-    /// Errors that the person can act on; empty on success.
     errors: Vec<UserError>,
 }
 
-#[ComplexObject]
-impl SessionPayload {
-    /// The signed-in account.
-    async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<Viewer>> {
-        viewer(ctx, self.user).await
-    }
-}
-
-/// The account that has just signed in.
-#[derive(SimpleObject)]
-pub(crate) struct Viewer {
-    /// The opaque id of the account.
-    id: ID,
-    /// The name shown on boards.
-    handle: Handle,
-    /// The role, which determines the permissions.
-    role: Role,
-}
-
-impl From<user::Model> for Viewer {
-    fn from(account: user::Model) -> Self {
-        Self {
-            id: account.id.encode().into(),
-            handle: Handle(account.handle),
-            role: account.role.into(),
+/// The payloads of mutations that begin or refresh a session.
+macro_rules! session_payloads {
+    ($($(#[doc = $doc:literal])* $Name:ident)*) => {$(
+        $(#[doc = $doc])*
+        #[derive(SimpleObject)]
+        #[graphql(complex)]
+        pub(crate) struct $Name {
+            #[graphql(skip)]
+            viewer: Option<Viewer>,
+            /// The tokens, for native clients only. Browsers receive cookies.
+            tokens: Option<SessionTokens>,
+            /// Errors that the person can act on; empty on success.
+            errors: Vec<UserError>,
         }
-    }
+
+        #[ComplexObject]
+        impl $Name {
+            /// The signed-in account. Its lists need a request of the new session.
+            async fn viewer(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+                account_of(ctx, self.viewer.as_ref()).await
+            }
+        }
+
+        impl From<Begun> for $Name {
+            fn from(Begun { viewer, tokens, errors }: Begun) -> Self {
+                Self { viewer, tokens, errors }
+            }
+        }
+    )*};
+}
+
+session_payloads! {
+    /// The outcome of `signIn`.
+    SignInPayload
+    /// The outcome of `confirmRegistration`.
+    ConfirmRegistrationPayload
+    /// The outcome of `refreshSession`.
+    RefreshSessionPayload
 }
 
 /// The outcome of `signOut`.
@@ -187,22 +193,36 @@ pub(crate) struct RevokeSessionInput {
     session_id: ID,
 }
 
-/// The outcome of revoking sessions.
-#[derive(SimpleObject)]
-pub(crate) struct RevokeSessionPayload {
-    /// The number of revoked sessions.
-    revoked_count: i32,
-    /// Errors that the person can act on; empty on success.
-    errors: Vec<UserError>,
+/// The payloads of mutations that revoke sessions.
+macro_rules! revocation_payloads {
+    ($($(#[doc = $doc:literal])* $Name:ident)*) => {$(
+        $(#[doc = $doc])*
+        #[derive(SimpleObject)]
+        pub(crate) struct $Name {
+            /// The number of revoked sessions.
+            revoked_count: i32,
+            /// Errors that the person can act on; empty on success.
+            errors: Vec<UserError>,
+        }
+
+        impl $Name {
+            pub(super) fn of(revoked: usize) -> Self {
+                Self {
+                    revoked_count: i32::try_from(revoked).unwrap_or(i32::MAX),
+                    errors: Vec::new(),
+                }
+            }
+        }
+    )*};
 }
 
-impl RevokeSessionPayload {
-    pub(super) fn of(revoked: usize) -> Self {
-        Self {
-            revoked_count: i32::try_from(revoked).unwrap_or(i32::MAX),
-            errors: Vec::new(),
-        }
-    }
+revocation_payloads! {
+    /// The outcome of `revokeSession`.
+    RevokeSessionPayload
+    /// The outcome of `revokeOtherSessions`.
+    RevokeOtherSessionsPayload
+    /// The outcome of `revokeUserSessions`.
+    RevokeUserSessionsPayload
 }
 
 /// An active session: a sign-in of a browser or an app.
@@ -212,7 +232,7 @@ pub(crate) struct Session(pub Model);
 #[Object]
 impl Session {
     /// The opaque id, for use with `revokeSession`.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         self.0.id.encode().into()
     }
 
@@ -237,17 +257,17 @@ impl Session {
     }
 
     /// The time of the sign-in.
-    async fn created_at(&self) -> DateTime<Utc> {
+    async fn created_at(&self) -> DateTime {
         date_time(self.0.created_at)
     }
 
     /// The time of the last refresh. A client in use refreshes every 15 minutes.
-    async fn used_at(&self) -> DateTime<Utc> {
+    async fn used_at(&self) -> DateTime {
         date_time(self.0.used_at)
     }
 
     /// The expiry time, unless the session is refreshed before.
-    async fn expires_at(&self) -> DateTime<Utc> {
+    async fn expires_at(&self) -> DateTime {
         date_time(self.0.expires_at)
     }
 }
@@ -264,7 +284,7 @@ impl SessionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The new account.")] input: RegisterInput,
-    ) -> Result<RegisterPayload> {
+    ) -> Result<Option<RegisterPayload>> {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
         let registration = Registration {
             email: input.email.0,
@@ -279,12 +299,12 @@ impl SessionMutation {
             Registered::SignedIn(tokens) => Some(tokens),
             Registered::Emailed => None,
         });
-        Ok(RegisterPayload {
-            user: tokens.as_ref().map(|tokens| tokens.viewer.user()),
+        Ok(Some(RegisterPayload {
+            viewer: tokens.as_ref().map(|tokens| tokens.viewer.clone()),
             tokens: tokens.and_then(|tokens| hand_over(ctx, tokens)),
             confirmation_sent,
             errors,
-        })
+        }))
     }
 
     /// Completes a registration with the token of the link in its email: creates the account and signs in.
@@ -292,11 +312,11 @@ impl SessionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The token of the link in the email.")] input: ConfirmRegistrationInput,
-    ) -> Result<SessionPayload> {
+    ) -> Result<Option<ConfirmRegistrationPayload>> {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
         let (handle, device) = (input.handle.map(|Handle(handle)| handle), ctx.caller().device.clone());
         let confirmed = registration::confirm(app, &input.token, handle, client, device, &ctx.cause()).await;
-        signed_in(ctx, confirmed)
+        signed_in(ctx, confirmed).map(Some)
     }
 
     /// Signs in with email address and password.
@@ -304,14 +324,13 @@ impl SessionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The credentials.")] input: SignInInput,
-    ) -> Result<SessionPayload> {
+    ) -> Result<Option<SignInPayload>> {
         let (client, app) = (client_of(ctx, input.client)?, ctx.app());
         let mut device = ctx.caller().device.clone();
         device.token = input.device_token.or(device.token);
-        signed_in(
-            ctx,
-            account::sign_in(app, &input.email.0, input.password.0, client, device, &ctx.cause()).await,
-        )
+        let (password, staff_only) = (input.password.0, input.staff_only.unwrap_or(false));
+        let tokens = account::sign_in(app, &input.email.0, password, staff_only, client, device, &ctx.cause()).await;
+        signed_in(ctx, tokens).map(Some)
     }
 
     /// Exchanges a native app's refresh token for new tokens. A token works once; reuse of an old one revokes the
@@ -320,22 +339,22 @@ impl SessionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The refresh token.")] input: RefreshSessionInput,
-    ) -> Result<SessionPayload> {
+    ) -> Result<Option<RefreshSessionPayload>> {
         let (address, now) = (ctx.caller().device.address, ctx.now().at);
         admission::refresh(ctx.app(), Some(&input.refresh_token), address, now).await?;
         let refreshed = session::refresh(ctx.app(), &input.refresh_token, Client::Native, &ctx.cause()).await;
-        signed_in(ctx, refreshed)
+        signed_in(ctx, refreshed).map(Some)
     }
 
     /// Revokes the viewer's session: its tokens are refused from now on, and its streams end.
     #[graphql(guard = "Needs::SignedIn")]
-    async fn sign_out(&self, ctx: &Context<'_>) -> Result<SignOutPayload> {
+    async fn sign_out(&self, ctx: &Context<'_>) -> Result<Option<SignOutPayload>> {
         let viewer = ctx.viewer()?;
         session::revoke(ctx.app(), viewer, Ending::One(viewer.session()), &ctx.cause()).await?;
         for cookie in ctx.app().config.cookies().cleared() {
             ctx.append_http_header(SET_COOKIE, cookie);
         }
-        Ok(SignOutPayload { errors: Vec::new() })
+        Ok(Some(SignOutPayload { errors: Vec::new() }))
     }
 
     /// Revokes one of the viewer's sessions, at once and with its streams.
@@ -354,32 +373,33 @@ impl SessionMutation {
 
     /// Revokes all of the viewer's sessions except the current one, at once and with their streams.
     #[graphql(guard = "Needs::SignedIn")]
-    async fn revoke_other_sessions(&self, ctx: &Context<'_>) -> Result<Option<RevokeSessionPayload>> {
+    async fn revoke_other_sessions(&self, ctx: &Context<'_>) -> Result<Option<RevokeOtherSessionsPayload>> {
         let viewer = ctx.viewer()?;
         let ending = Ending::Others(viewer.session());
         let revoked = session::revoke(ctx.app(), viewer, ending, &ctx.cause()).await?;
-        Ok(Some(RevokeSessionPayload::of(revoked)))
+        Ok(Some(RevokeOtherSessionsPayload::of(revoked)))
     }
 }
 
-/// The transport of the session's tokens. Cookies can't be set over a WebSocket.
+/// The transport of the session's tokens. Cookies that would be lost are not set.
 fn client_of(ctx: &Context<'_>, client: Option<SessionClient>) -> Result<Client> {
-    let client = client.map_or(Client::Browser, Client::from);
-    if client == Client::Browser && !ctx.caller().takes_cookies {
-        return Err(Error::BadInput(
-            "Cookies can't be set over a WebSocket: sign in over HTTP.".into(),
-        ));
+    match (
+        client.map_or(Client::Browser, Client::from),
+        &ctx.caller().loses_cookies,
+    ) {
+        (Client::Browser, Some(reason)) => Err(Error::BadInput(reason.clone())),
+        (client, _) => Ok(client),
     }
-    Ok(client)
 }
 
-fn signed_in(ctx: &Context<'_>, tokens: Result<Tokens>) -> Result<SessionPayload> {
+fn signed_in<P: From<Begun>>(ctx: &Context<'_>, tokens: Result<Tokens>) -> Result<P> {
     let (tokens, errors) = as_payload(tokens)?;
-    Ok(SessionPayload {
-        user: tokens.as_ref().map(|tokens| tokens.viewer.user()),
+    let begun = Begun {
+        viewer: tokens.as_ref().map(|tokens| tokens.viewer.clone()),
         tokens: tokens.and_then(|tokens| hand_over(ctx, tokens)),
         errors,
-    })
+    };
+    Ok(begun.into())
 }
 
 /// A browser gets its tokens as cookies and nowhere else; a native client in the payload.
@@ -404,8 +424,16 @@ fn hand_over(ctx: &Context<'_>, tokens: Tokens) -> Option<SessionTokens> {
     }
 }
 
-async fn viewer(ctx: &Context<'_>, user: Option<UserId>) -> Result<Option<Viewer>> {
-    let Some(id) = user else { return Ok(None) };
-    let found = ctx.loader::<Accounts>()?.load_one(id).await?;
-    Ok(found.map(Viewer::from))
+/// The account that this very operation has signed in.
+async fn account_of(ctx: &Context<'_>, viewer: Option<&Viewer>) -> Result<Option<User>> {
+    let Some(viewer) = viewer else { return Ok(None) };
+    let found = ctx.loader::<Accounts>()?.load_one(viewer.user()).await?;
+    Ok(found.map(|account| User::signed_in(account, viewer.clone())))
+}
+
+/// The viewer's session with this id.
+pub(crate) async fn own_session(ctx: &Context<'_>, id: SessionId) -> Result<Session> {
+    ctx.viewer()?;
+    let found = ctx.loader::<OwnSessionsById>()?.load_one(id).await?;
+    found.map(Session).ok_or(Error::NotFound)
 }

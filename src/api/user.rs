@@ -1,7 +1,6 @@
 //! Accounts in the API.
 
 use async_graphql::{Context, ID, Object};
-use chrono::{DateTime, Utc};
 
 use crate::{
     account::Profile,
@@ -12,9 +11,10 @@ use crate::{
         guard::Needs,
         loader::{Accounts, AttemptCounts, AttemptsOf, OwnSessionCount, OwnSessions},
         payload::date_time,
-        scalar::{EmailAddress, Handle, PictureUrl},
+        scalar::{DateTime, EmailAddress, Handle, PictureUrl},
         session::{Role, Session},
     },
+    auth::Viewer,
     entity::user,
     error::{Error, Result},
     id::{AttemptId, SessionId, UserId},
@@ -24,11 +24,25 @@ use crate::{
 
 /// An account, as others see it. What is only its owner's and staff's is `null` with an error for others.
 #[derive(Clone)]
-pub(crate) struct User(pub(super) Profile);
+pub(crate) struct User {
+    profile: Profile,
+    /// Who reads it, if the operation itself has signed the account in: its request may have come without a session, or
+    /// with another's.
+    signed_in: Option<Viewer>,
+}
 
 impl From<Profile> for User {
     fn from(profile: Profile) -> Self {
-        Self(profile)
+        Self {
+            profile,
+            signed_in: None,
+        }
+    }
+}
+
+impl From<user::Model> for User {
+    fn from(account: user::Model) -> Self {
+        Profile::from(account).into()
     }
 }
 
@@ -36,19 +50,30 @@ impl From<Profile> for User {
 pub(crate) async fn user(ctx: &Context<'_>, id: UserId) -> Result<User> {
     ctx.viewer()?;
     let found = ctx.loader::<Accounts>()?.load_one(id).await?;
-    found.map(|account| User(account.into())).ok_or(Error::NotFound)
+    found.map(User::from).ok_or(Error::NotFound)
 }
 
 impl User {
+    /// An account that this operation has just signed in.
+    pub(super) fn signed_in(account: user::Model, viewer: Viewer) -> Self {
+        Self {
+            signed_in: Some(viewer),
+            ..account.into()
+        }
+    }
+
     /// The whole account, for its owner and for staff.
     async fn private(&self, ctx: &Context<'_>) -> Result<user::Model> {
-        self.must_be_readable(ctx)?;
-        let found = ctx.loader::<Accounts>()?.load_one(self.0.id).await?;
+        match &self.signed_in {
+            Some(viewer) => self.must_be_readable(viewer)?,
+            None => self.must_be_readable(ctx.viewer()?)?,
+        }
+        let found = ctx.loader::<Accounts>()?.load_one(self.profile.id).await?;
         found.ok_or(Error::NotFound)
     }
 
-    fn must_be_readable(&self, ctx: &Context<'_>) -> Result<()> {
-        let allowed = ctx.viewer()?.is_owner_or_staff(self.0.id);
+    fn must_be_readable(&self, viewer: &Viewer) -> Result<()> {
+        let allowed = viewer.is_owner_or_staff(self.profile.id);
         if allowed { Ok(()) } else { Err(Error::Forbidden) }
     }
 }
@@ -58,18 +83,22 @@ impl User {
 impl User {
     /// The opaque id.
     pub async fn id(&self) -> ID {
-        self.0.id.encode().into()
+        self.profile.id.encode().into()
     }
 
     /// The name shown on boards.
     async fn handle(&self) -> Handle {
-        Handle(self.0.handle.clone())
+        Handle(self.profile.handle.clone())
     }
 
     /// The URL of a picture, on a host that the site allows.
     async fn avatar(&self, ctx: &Context<'_>) -> Option<PictureUrl> {
         let hosts = &ctx.app().config.site.avatar_hosts;
-        let avatar = self.0.avatar.as_ref().filter(|url| text::is_picture_of(url, hosts));
+        let avatar = self
+            .profile
+            .avatar
+            .as_ref()
+            .filter(|url| text::is_picture_of(url, hosts));
         avatar.cloned().map(PictureUrl)
     }
 
@@ -80,7 +109,7 @@ impl User {
 
     /// The time the email address was confirmed; `null` if it never was. A site may rank only accounts with a confirmed
     /// address. Only for the account's owner and staff.
-    async fn email_confirmed_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+    async fn email_confirmed_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
         self.private(ctx)
             .await
             .map(|account| account.email_confirmed_at.map(date_time))
@@ -92,7 +121,7 @@ impl User {
     }
 
     /// The creation time. Only for the account's owner and staff.
-    async fn created_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+    async fn created_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
         self.private(ctx)
             .await
             .map(|account| Some(date_time(account.created_at)))
@@ -105,7 +134,7 @@ impl User {
 
     /// The time of the suspension; `null` if it is not suspended. Only for admins.
     #[graphql(guard = "Needs::Admin")]
-    async fn suspended_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+    async fn suspended_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
         self.private(ctx)
             .await
             .map(|account| account.suspended_at.map(date_time))
@@ -119,7 +148,7 @@ impl User {
 
     /// The deletion time; `null` if it is not deleted. It can be restored for 30 days. Only for admins.
     #[graphql(guard = "Needs::Admin")]
-    async fn deleted_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+    async fn deleted_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
         self.private(ctx).await.map(|account| account.deleted_at.map(date_time))
     }
 
@@ -133,7 +162,7 @@ impl User {
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Session>>> {
         let viewer = ctx.viewer()?;
-        if viewer.user() != self.0.id {
+        if viewer.user() != self.profile.id {
             return Err(Error::Forbidden);
         }
         let page = Page::of((first, last), (after, before), |cursor| SessionId::decode(cursor).ok())?;
@@ -157,10 +186,10 @@ impl User {
         #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<Attempt>>> {
-        self.must_be_readable(ctx)?;
+        self.must_be_readable(ctx.viewer()?)?;
         let filter = filter.map(AttemptFilter::decode).transpose()?.unwrap_or_default();
         let page = Page::of((first, last), (after, before), |cursor| AttemptId::decode(cursor).ok())?;
-        let student = self.0.id;
+        let student = self.profile.id;
         let slice = ctx.loader::<AttemptsOf>()?.load_one((student, (filter, page))).await?;
         let slice = slice.ok_or(Error::NotFound)?;
         let total = Total::of(move |ctx| {

@@ -9,7 +9,7 @@ mod student;
 pub mod submit;
 pub(crate) mod terms;
 
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter,
@@ -17,7 +17,7 @@ use sea_orm::{
 };
 
 pub use self::submit::{submit, sweep};
-use self::terms::{History, UnrankedReason};
+use self::terms::{History, Outlook};
 use crate::{
     auth::Viewer,
     clock::Moment,
@@ -91,7 +91,7 @@ async fn begin(
         .ok_or(Error::NotFound)?;
     let revision = revision.ok_or(Error::NotFound)?;
     let history = histories(site.db.read(), viewer, [quiz.id]).await?.remove(&quiz.id);
-    let history = history.ok_or(Error::Unauthenticated)?;
+    let (_, history) = history.ok_or(Error::Unauthenticated)?;
     // One was begun after the look: it is to be resumed, whatever the terms and the limit say about another one.
     if history.taken > history.reviews.submitted {
         return Ok(None);
@@ -132,23 +132,26 @@ async fn begin(
 
 #[derive(FromQueryResult)]
 struct HistoryRow {
-    quiz_id: QuizId,
+    #[sea_orm(nested)]
+    quiz: quiz::Model,
     #[sea_orm(nested)]
     history: History,
 }
 
-/// The viewer's histories with these quizzes. One statement.
+/// These quizzes, deleted ones too, each with the viewer's history with it. One statement.
 async fn histories(
     conn: &impl ConnectionTrait,
     viewer: &Viewer,
     quizzes: impl IntoIterator<Item = QuizId>,
-) -> Result<HashMap<QuizId, History>, DbErr> {
+) -> Result<HashMap<QuizId, (quiz::Model, History)>, DbErr> {
     let (ids, values) = placeholders([viewer.user().into()], quizzes);
+    let own = "FROM attempts b WHERE b.student_id = u.id AND b.quiz_id = z.id";
     let text = format!(
-        "SELECT z.id AS quiz_id, {}, u.email_confirmed_at, \
-           (SELECT COUNT(*) FROM attempts b WHERE b.student_id = u.id AND b.quiz_id = z.id) AS taken, \
-           (SELECT MAX(b.submitted_at) FROM attempts b WHERE b.student_id = u.id AND b.quiz_id = z.id) \
-             AS last_submitted_at, \
+        "SELECT z.id, z.subject_id, z.title, z.description, z.cooldown_ms, z.opens_at, z.result_opens, z.created_at, \
+           z.deleted_at, {}, u.email_confirmed_at, \
+           (SELECT COUNT(*) {own}) AS taken, \
+           (SELECT MAX(b.submitted_at) {own}) AS last_submitted_at, \
+           (SELECT MAX(b.deadline_at) {own} AND b.state = 'IN_PROGRESS') AS open_deadline, \
            (SELECT COUNT(*) FROM results r \
             WHERE r.student_id = u.id AND r.quiz_id = z.id AND r.visibility <> 'HIDDEN') AS seen \
          FROM quizzes z JOIN users u ON u.id = $1 WHERE z.id IN ({ids})",
@@ -156,20 +159,25 @@ async fn histories(
     );
     let select = Statement::from_sql_and_values(conn.get_database_backend(), text, values);
     let rows = HistoryRow::find_by_statement(select).all(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.quiz_id, row.history)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.quiz.id, (row.quiz, row.history)))
+        .collect())
 }
 
-/// Of these quizzes, those in which an attempt of the viewer that starts now would not be ranked, and why. One statement.
-pub(crate) async fn unranked(
+/// What attempts of the viewer at these quizzes that start now would come to. One statement.
+pub(crate) async fn outlooks(
     site: &Site,
     viewer: &Viewer,
     quizzes: impl IntoIterator<Item = QuizId>,
     now: &Moment,
-) -> Result<HashMap<QuizId, UnrankedReason>, DbErr> {
+) -> Result<HashMap<QuizId, Outlook>, DbErr> {
     let confirmed_only = site.config.site.ranks_confirmed_only;
-    let histories = histories(site.db.read(), viewer, quizzes).await?;
-    let reason = |(quiz, history): (QuizId, History)| Some((quiz, history.unranked(confirmed_only, now.at)?));
-    Ok(histories.into_iter().filter_map(reason).collect())
+    let histories = histories(site.db.read(), viewer, quizzes).await?.into_iter();
+    let outlook = |(id, (quiz, history)): (QuizId, (quiz::Model, History))| {
+        (id, terms::outlook(&quiz, &history, confirmed_only, now.at))
+    };
+    Ok(histories.map(outlook).collect())
 }
 
 #[derive(FromQueryResult)]
@@ -277,4 +285,77 @@ pub async fn counts(
     let column = attempt::Column::StudentId;
     let attempts = filter.of(viewer).filter(column.is_in(students.iter().copied()));
     Ok(db::counts(conn, attempts, column, attempt::Column::Id).await?)
+}
+
+/// The same page of the viewer's own attempts at each of these quizzes, the newest first. One statement.
+pub(crate) async fn own_at(
+    conn: &impl ConnectionTrait,
+    viewer: &Viewer,
+    quizzes: &[QuizId],
+    page: &Page<AttemptId>,
+) -> Result<HashMap<QuizId, Slice<attempt::Model>>> {
+    let lists = quizzes.iter().map(|quiz| {
+        let list = attempt::Entity::of(viewer).filter(attempt::Column::QuizId.eq(*quiz));
+        (*quiz, list)
+    });
+    let order = (attempt::Column::Id, Order::Descending);
+    let place = |attempt: &attempt::Model| (attempt.quiz_id, attempt.id);
+    Ok(page.of_each(conn, lists, order, place).await?)
+}
+
+/// The number of the viewer's own attempts at each of these quizzes; a quiz without any has no entry. One statement.
+pub(crate) async fn own_counts(
+    conn: &impl ConnectionTrait,
+    viewer: &Viewer,
+    quizzes: &[QuizId],
+) -> Result<HashMap<QuizId, u64>> {
+    let column = attempt::Column::QuizId;
+    let attempts = attempt::Entity::of(viewer).filter(column.is_in(quizzes.iter().copied()));
+    Ok(db::counts(conn, attempts, column, attempt::Column::Id).await?)
+}
+
+#[derive(FromQueryResult)]
+struct BestRow {
+    #[sea_orm(nested)]
+    attempt: attempt::Model,
+    #[sea_orm(nested)]
+    result: result::Model,
+    #[sea_orm(nested)]
+    reviews: Reviews,
+}
+
+/// The viewer's own attempts with the most points at each of these quizzes, the first of equals, among those whose points
+/// the viewer may see; a quiz without any has no entry. One statement.
+pub(crate) async fn own_bests(
+    conn: &impl ConnectionTrait,
+    viewer: &Viewer,
+    quizzes: impl IntoIterator<Item = QuizId>,
+    now: &Moment,
+) -> Result<HashMap<QuizId, (attempt::Model, Shown)>, DbErr> {
+    let (ids, values) = placeholders([viewer.user().into()], quizzes);
+    // Which one is the best of the hidden ones would tell something of them: they are put in an order of their own.
+    let text = format!(
+        "SELECT a.*, best.*, {} \
+         FROM (SELECT r.*, ROW_NUMBER() OVER (PARTITION BY r.quiz_id, CASE WHEN r.visibility = 'HIDDEN' THEN 1 ELSE 0 END \
+                 ORDER BY r.score DESC, r.submitted_at, r.attempt_id) AS place \
+               FROM results r WHERE r.student_id = $1 AND r.quiz_id IN ({ids})) AS best \
+         JOIN attempts a ON a.id = best.attempt_id \
+         JOIN quizzes z ON z.id = best.quiz_id \
+         WHERE best.place = 1",
+        reviews::columns("z", "z.id", "best.student_id")
+    );
+    let select = Statement::from_sql_and_values(conn.get_database_backend(), text, values);
+    let mut bests: HashMap<QuizId, (attempt::Model, Shown)> = HashMap::new();
+    for row in BestRow::find_by_statement(select).all(conn).await? {
+        let shown = Shown::of(row.result, Some(&row.reviews), viewer, now.at);
+        let order = |result: &result::Model| (Reverse(result.score), result.submitted_at);
+        let Some(points) = shown.points().map(order) else {
+            continue;
+        };
+        let known = bests.get(&row.attempt.quiz_id).and_then(|(_, known)| known.points());
+        if known.is_none_or(|known| points < order(known)) {
+            bests.insert(row.attempt.quiz_id, (row.attempt, shown));
+        }
+    }
+    Ok(bests)
 }

@@ -4,7 +4,7 @@ use sea_orm::FromQueryResult;
 
 use crate::{
     clock::Time,
-    entity::{quiz, reviews::Reviews},
+    entity::{attempt::GRACE, quiz, reviews::Reviews},
     error::{Error, Result, UserErrorCode},
     id::RevisionId,
 };
@@ -18,6 +18,8 @@ pub(crate) struct History {
     pub taken: i64,
     /// The time of the most recent submit.
     pub last_submitted_at: Option<Time>,
+    /// The deadline of the attempt in progress, if there is one.
+    pub open_deadline: Option<Time>,
     /// The number of results of which the student has seen anything.
     pub seen: i64,
     /// The time the student confirmed the email address.
@@ -60,7 +62,68 @@ pub(crate) struct Start {
     pub ranked: bool,
 }
 
-/// Whether a student with this history may start the quiz now, and if so, on which terms.
+/// Why a student can't start a quiz now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The quiz was deleted.
+    Deleted,
+    /// The quiz is not open yet.
+    NotOpenYet,
+    /// The quiz has closed.
+    Closed,
+    /// The student has used all attempts that the quiz allows.
+    AttemptsExhausted,
+    /// The quiz requires a pause after the last submit.
+    Cooldown,
+}
+
+/// What an attempt that starts now would come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outlook {
+    /// Why it can't be started, and the time from which it can, if there is one.
+    pub obstacle: Option<(Obstacle, Option<Time>)>,
+    /// Why it would count on no board.
+    pub unranked: Option<UnrankedReason>,
+}
+
+/// What an attempt of a student with this history that starts now would come to. One that is in progress is resumed.
+pub(crate) fn outlook(quiz: &quiz::Model, history: &History, needs_confirmed_email: bool, now: Time) -> Outlook {
+    let is_resumed = history.open_deadline.is_some_and(|deadline| now <= deadline + GRACE);
+    // One that is overdue is submitted before another is started, as of its deadline.
+    let last = history.last_submitted_at.max(history.open_deadline);
+    Outlook {
+        obstacle: if quiz.deleted_at.is_some() {
+            Some((Obstacle::Deleted, None))
+        } else if is_resumed {
+            None
+        } else {
+            obstacle(quiz, history.taken, last, now)
+        },
+        unranked: history.unranked(needs_confirmed_email, now),
+    }
+}
+
+/// What keeps a student who has taken so many attempts, and submitted the last one then, from another one.
+fn obstacle(quiz: &quiz::Model, taken: i64, last: Option<Time>, now: Time) -> Option<(Obstacle, Option<Time>)> {
+    let (closes, rested) = (quiz.closes_at, last.map(|last| last + quiz.cooldown()));
+    let until = |time: Time| Some(time).filter(|time| closes.is_none_or(|closes| *time < closes));
+    if closes.is_some_and(|closes| now >= closes) {
+        return Some((Obstacle::Closed, None));
+    }
+    if quiz.max_attempts.is_some_and(|most| taken >= i64::from(most)) {
+        return Some((Obstacle::AttemptsExhausted, None));
+    }
+    if let Some(opens) = quiz.opens_at.filter(|opens| now < *opens) {
+        return Some((
+            Obstacle::NotOpenYet,
+            until(rested.map_or(opens, |rested| rested.max(opens))),
+        ));
+    }
+    let rested = rested.filter(|rested| now < *rested)?;
+    Some((Obstacle::Cooldown, until(rested)))
+}
+
+/// The terms on which a student with this history may start the quiz now.
 pub(crate) fn start(
     quiz: &quiz::Model,
     revision: &crate::entity::revision::Model,
@@ -68,28 +131,9 @@ pub(crate) fn start(
     needs_confirmed_email: bool,
     now: Time,
 ) -> Result<Start> {
-    if quiz.opens_at.is_some_and(|opens| now < opens) {
-        let message = format!("This quiz opens at {}.", rfc3339(quiz.opens_at));
-        return Err(Error::refused(UserErrorCode::QuizNotOpen, message));
-    }
-    if quiz.closes_at.is_some_and(|closes| now >= closes) {
-        let message = format!("This quiz closed at {}.", rfc3339(quiz.closes_at));
-        return Err(Error::refused(UserErrorCode::QuizNotOpen, message));
-    }
-    if let Some(most) = quiz.max_attempts
-        && history.taken >= i64::from(most)
-    {
-        let message = format!("You have taken this quiz {most} times, which is all that it allows.");
-        return Err(Error::refused(UserErrorCode::AttemptsExhausted, message));
-    }
-    if let Some(last) = history.last_submitted_at
-        && now < last + quiz.cooldown()
-    {
-        let message = format!(
-            "You can take this quiz again at {}.",
-            rfc3339(Some(last + quiz.cooldown()))
-        );
-        return Err(Error::refused(UserErrorCode::Cooldown, message));
+    let last = history.last_submitted_at;
+    if let Some((obstacle, _)) = obstacle(quiz, history.taken, last, now) {
+        return Err(refusal(quiz, obstacle, last));
     }
     let full = now + revision.duration();
     Ok(Start {
@@ -99,6 +143,32 @@ pub(crate) fn start(
         deadline: quiz.closes_at.map_or(full, |closes| full.min(closes)),
         ranked: history.unranked(needs_confirmed_email, now).is_none(),
     })
+}
+
+/// The refusal of a start, for the student.
+fn refusal(quiz: &quiz::Model, obstacle: Obstacle, last: Option<Time>) -> Error {
+    let (code, message) = match obstacle {
+        Obstacle::Deleted => return Error::NotFound,
+        Obstacle::NotOpenYet => (
+            UserErrorCode::QuizNotOpen,
+            format!("This quiz opens at {}.", rfc3339(quiz.opens_at)),
+        ),
+        Obstacle::Closed => (
+            UserErrorCode::QuizNotOpen,
+            format!("This quiz closed at {}.", rfc3339(quiz.closes_at)),
+        ),
+        Obstacle::AttemptsExhausted => {
+            let most = quiz.max_attempts.unwrap_or_default();
+            let message = format!("You have taken this quiz {most} times, which is all that it allows.");
+            (UserErrorCode::AttemptsExhausted, message)
+        }
+        Obstacle::Cooldown => {
+            let again = last.map(|last| last + quiz.cooldown());
+            let message = format!("You can take this quiz again at {}.", rfc3339(again));
+            (UserErrorCode::Cooldown, message)
+        }
+    };
+    Error::refused(code, message)
 }
 
 fn rfc3339(at: Option<Time>) -> String {
@@ -129,6 +199,7 @@ mod tests {
             id: QuizId(Uuid::nil()),
             subject_id: SubjectId(Uuid::nil()),
             title: "Cells".into(),
+            title_folded: None,
             description: None,
             max_attempts: None,
             cooldown_ms: 0,
@@ -182,6 +253,7 @@ mod tests {
             },
             taken: submitted,
             last_submitted_at: (submitted > 0).then_some(NOON - HOUR),
+            open_deadline: None,
             seen: 0,
             email_confirmed_at: None,
         }
@@ -229,6 +301,68 @@ mod tests {
         };
         assert_eq!(code(&spaced, &taken(1), NOON), Some(UserErrorCode::Cooldown));
         assert_eq!(code(&spaced, &taken(1), NOON + HOUR), None);
+    }
+
+    #[test]
+    fn the_outlook_is_what_a_start_finds() {
+        let (times, mut promised) = ([None, Some(NOON - HOUR), Some(NOON + HOUR), Some(NOON + 3 * HOUR)], 0);
+        for opens_at in times {
+            for closes_at in times {
+                for (max_attempts, cooldown, submitted) in
+                    [(None, 0, 2), (Some(2), 0, 2), (None, 2, 1), (Some(2), 3, 1)]
+                {
+                    let quiz = quiz::Model {
+                        opens_at,
+                        closes_at,
+                        max_attempts,
+                        cooldown_ms: cooldown * 3_600_000,
+                        ..quiz()
+                    };
+                    let history = taken(submitted);
+                    let starts = |at| start(&quiz, &hour_long(), &history, false, at).is_ok();
+                    match outlook(&quiz, &history, false, NOON).obstacle {
+                        None => assert!(starts(NOON), "{quiz:?}"),
+                        Some((obstacle, None)) => {
+                            let later = (0..10).any(|hours| starts(NOON + hours * HOUR));
+                            assert!(!later, "{obstacle:?}: {quiz:?}");
+                        }
+                        Some((obstacle, Some(from))) => {
+                            let before = from - Duration::from_micros(1);
+                            assert!(
+                                starts(from) && !starts(before) && !starts(NOON),
+                                "{obstacle:?}: {quiz:?}"
+                            );
+                            promised += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(promised > 10, "{promised}");
+    }
+
+    #[test]
+    fn an_attempt_in_progress_is_resumed_until_its_grace_is_over_and_then_counts_as_submitted() {
+        let spaced = quiz::Model {
+            max_attempts: Some(2),
+            cooldown_ms: 3_600_000,
+            ..quiz()
+        };
+        let under_way = |deadline| History {
+            taken: 1,
+            open_deadline: Some(deadline),
+            ..taken(0)
+        };
+        let obstacle = |quiz: &quiz::Model, history: History| outlook(quiz, &history, false, NOON).obstacle;
+        assert_eq!(obstacle(&spaced, under_way(NOON - GRACE)), None);
+        let overdue = NOON - GRACE - Duration::from_micros(1);
+        let again = Some((Obstacle::Cooldown, Some(overdue + HOUR)));
+        assert_eq!(obstacle(&spaced, under_way(overdue)), again);
+        let deleted = quiz::Model {
+            deleted_at: Some(NOON),
+            ..spaced
+        };
+        assert_eq!(obstacle(&deleted, under_way(NOON)), Some((Obstacle::Deleted, None)));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     error::{Error, Result},
     telemetry,
+    text::forms_of_password,
 };
 
 /// A hash takes tens of milliseconds of a core and 19 MiB.
@@ -76,7 +77,7 @@ impl Queue {
     }
 }
 
-/// The PHC string to store for a password.
+/// The PHC string to store for a password that [`text::password`](crate::text) has read.
 pub async fn hash(password: String, salt: [u8; 16]) -> Result<String> {
     let hashed = QUEUE.run(move || {
         Argon2::default()
@@ -86,13 +87,16 @@ pub async fn hash(password: String, salt: [u8; 16]) -> Result<String> {
     hashed.await?.map_err(|error| Error::internal(error.to_string()))
 }
 
-/// Whether the password is the one of the hash. Without a hash (there is no such account) it takes the same time.
+/// Whether the password, in any of its forms, is the one of the hash. Without a hash (there is no such account) it takes
+/// the same time.
 pub(crate) async fn verify(password: String, hash: Option<String>) -> Result<bool> {
     let verified = QUEUE.run(move || {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| DUMMY_HASH.to_owned());
-        let matches = PasswordHash::new(&hash)
-            .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
+        let is_of =
+            |hash: &PasswordHash, form: &String| Argon2::default().verify_password(form.as_bytes(), hash).is_ok();
+        let forms = forms_of_password(password);
+        let matches = PasswordHash::new(&hash).is_ok_and(|hash| forms.iter().any(|form| is_of(&hash, form)));
         matches && known
     });
     verified.await

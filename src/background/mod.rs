@@ -15,10 +15,14 @@ use crate::{
     attempt, audit,
     calendar::day_of,
     error::{Error, Result},
+    quiz::title,
 };
 
 /// Polling interval for jobs of the previous release.
 const CARRY_OVER_EVERY: Duration = Duration::from_secs(2);
+
+/// Polling interval for titles of the previous release.
+const FOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Starts the background tasks of a server.
 pub fn serve(app: &App, tasks: &TaskTracker) {
@@ -61,6 +65,9 @@ pub fn run_jobs(app: &App, tasks: &TaskTracker) {
         schedule::fire(&app, &app.now()).await
     });
     every(app, tasks, CARRY_OVER_EVERY, carry_over);
+    every(app, tasks, FOLD_EVERY, |app| async move {
+        title::fold(&app.db).await.map(drop)
+    });
 }
 
 /// Takes over jobs of servers of the previous release, which may run beside this one during a rollout.

@@ -32,8 +32,8 @@ pub struct Settings {
     /// IANA name of the time zone of the boards' days, weeks and months, stored at the first start. Defaults to UTC.
     #[config(env = "MARMALADE_TIME_ZONE", deserialize_with = parsed)]
     pub time_zone: Option<Tz>,
-    /// Address of the site's pages, for links in emails, e.g. `https://exam.example`; without one, http:// and LISTEN.
-    #[config(env = "MARMALADE_SITE_URL", default = "http://127.0.0.1:8080", deserialize_with = site_url)]
+    /// Address of the site's pages, for links in emails, e.g. `https://exam.example`; without one, http:// and LISTEN, or localhost with its port.
+    #[config(env = "MARMALADE_SITE_URL", default = "http://localhost:8080", deserialize_with = site_url)]
     pub url: String,
     /// Hosts of the pictures that accounts may show, separated by commas, e.g. `www.gravatar.com`. Whoever runs such a host
     /// learns the network address of everybody who sees a board; without any, accounts show no picture.

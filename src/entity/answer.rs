@@ -1,10 +1,12 @@
 //! Answers of an attempt: the newest per question.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{Condition, ExprTrait, QuerySelect, QueryTrait, entity::prelude::*};
 
+use super::attempt;
 use crate::{
+    auth::Viewer,
     clock::Time,
-    id::{AttemptId, ChoiceId, QuestionId},
+    id::{AnswerId, AttemptId, ChoiceId, QuestionId},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -21,12 +23,34 @@ pub struct Model {
     pub late: bool,
 }
 
+impl Model {
+    /// Its id in the API.
+    pub fn id(&self) -> AnswerId {
+        AnswerId {
+            attempt: self.attempt_id,
+            question: self.question_id,
+        }
+    }
+}
+
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
+    /// Those of these answers that are of attempts which `viewer` may read.
+    pub fn readable_by(viewer: &Viewer, ids: impl IntoIterator<Item = AnswerId>) -> Select<Self> {
+        let attempt = attempt::Entity::readable_by(viewer)
+            .filter(Expr::col((attempt::Entity, attempt::Column::Id)).equals((Self, Column::AttemptId)))
+            .select_only()
+            .column(attempt::Column::Id)
+            .into_query();
+        let one = |id: AnswerId| Column::AttemptId.eq(id.attempt).and(Column::QuestionId.eq(id.question));
+        let these = ids.into_iter().map(one).fold(Condition::any(), Condition::add);
+        Self::find().filter(these).filter(Expr::exists(attempt))
+    }
+
     /// The answers of attempts that a scoped finder has loaded.
     pub fn of_attempts(attempts: impl IntoIterator<Item = AttemptId>) -> Select<Self> {
         Self::find().filter(Column::AttemptId.is_in(attempts))

@@ -1,9 +1,12 @@
 //! Choices of a question.
 
-use sea_orm::{QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
+use sea_orm::{ExprTrait, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
 use super::question;
-use crate::id::{ChoiceId, QuestionId, RevisionId};
+use crate::{
+    auth::Viewer,
+    id::{ChoiceId, QuestionId, RevisionId},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "choices")]
@@ -21,6 +24,16 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
+    /// The choices of the questions that `viewer` may read.
+    pub fn readable_by(viewer: &Viewer) -> Select<Self> {
+        let question = question::Entity::readable_by(viewer)
+            .filter(Expr::col((question::Entity, question::Column::Id)).equals((Self, Column::QuestionId)))
+            .select_only()
+            .column(question::Column::Id)
+            .into_query();
+        Self::find().filter(Expr::exists(question))
+    }
+
     /// The choices of all questions of a revision, each question's in their order.
     pub fn of_revision(revision: RevisionId) -> Select<Self> {
         Self::of_revisions([revision])

@@ -1,8 +1,12 @@
 //! Questions of a revision, with the key.
 
-use sea_orm::{QueryOrder, entity::prelude::*};
+use sea_orm::{ExprTrait, JoinType, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
-use crate::id::{ChapterId, QuestionId, RevisionId};
+use super::{attempt, revision};
+use crate::{
+    auth::Viewer,
+    id::{ChapterId, QuestionId, RevisionId},
+};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "questions")]
@@ -19,11 +23,40 @@ pub struct Model {
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    #[sea_orm(
+        belongs_to = "revision::Entity",
+        from = "Column::RevisionId",
+        to = "revision::Column::Id"
+    )]
+    Revision,
+}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
+    /// The questions that `viewer` may read, without their answers: those of the own attempts; staff may read all that were
+    /// published.
+    pub fn readable_by(viewer: &Viewer) -> Select<Self> {
+        let published = Self::find()
+            .join(JoinType::InnerJoin, Relation::Revision.def())
+            .filter(revision::Column::State.eq(revision::State::Published));
+        if viewer.role().is_staff() {
+            return published;
+        }
+        let of_revision = |column: attempt::Column, other: revision::Column| {
+            Expr::col((attempt::Entity, column)).equals((revision::Entity, other))
+        };
+        // By the quiz, too: that has an index.
+        let taken = attempt::Entity::of(viewer)
+            .filter(of_revision(attempt::Column::QuizId, revision::Column::QuizId))
+            .filter(of_revision(attempt::Column::RevisionId, revision::Column::Id))
+            .select_only()
+            .column(attempt::Column::Id)
+            .into_query();
+        published.filter(Expr::exists(taken))
+    }
+
     /// The questions of a revision in their order.
     pub fn of_revision(revision: RevisionId) -> Select<Self> {
         Self::of_revisions([revision])

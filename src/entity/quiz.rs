@@ -18,6 +18,8 @@ pub struct Model {
     pub id: QuizId,
     pub subject_id: SubjectId,
     pub title: String,
+    /// The title as it is looked for (`text::folded`); without it, by a server of the previous release.
+    pub title_folded: Option<String>,
     pub description: Option<String>,
     pub max_attempts: Option<i32>,
     pub cooldown_ms: i64,

@@ -35,11 +35,18 @@ impl Accepted {
             .collect();
         let accept = lines.ok()?.join(",").to_ascii_lowercase();
         let ranges: Vec<_> = MediaTypeList::new(&accept).flatten().map(weighed).collect();
-        let single = [JSON, GRAPHQL_RESPONSE].map(|name| (weight(name, &ranges), name));
-        // Of equals the last one, which is ours to prefer.
-        let single = single
+        // Of equals the first one. Whoever does not name the new media type may not know it: many clients read a response
+        // only if it is called application/json, and accept anything besides.
+        let is_named = ranges.iter().any(|(name, _)| name == GRAPHQL_RESPONSE);
+        let by_preference = match is_named {
+            true => [GRAPHQL_RESPONSE, JSON],
+            false => [JSON, GRAPHQL_RESPONSE],
+        };
+        let single = by_preference
+            .map(|name| (weight(name, &ranges), name))
             .into_iter()
             .filter(|(weight, _)| *weight > 0)
+            .rev()
             .max_by_key(|(weight, _)| *weight);
         let forms = ranges
             .iter()
@@ -87,10 +94,10 @@ mod tests {
         const EVENTS: Option<Form> = Some(Form::EventStream);
         const PARTS: Option<Form> = Some(Form::Multipart);
         for (accept, single, stream) in [
-            ("*/*", NEW, None),
-            ("application/*", NEW, None),
-            ("application/json, */*", NEW, None),
-            ("application/json, text/plain, */*", NEW, None),
+            ("*/*", OLD, None),
+            ("application/*", OLD, None),
+            ("application/json, */*", OLD, None),
+            ("application/json, text/plain, */*", OLD, None),
             ("application/json, application/graphql-response+json", NEW, None),
             ("application/json", OLD, None),
             ("Application/JSON; charset=utf-8", OLD, None),
@@ -115,16 +122,20 @@ mod tests {
             ("application/graphql-response+json;q=0, */*;q=0.1", OLD, None),
             ("application/json , */*;q=0.1", OLD, None),
             ("application/*;q=0.2, application/json;q=0.1", NEW, None),
+            ("application/json;q=0.5, */*", NEW, None),
+            ("application/graphql-response+json, */*", NEW, None),
+            ("application/graphql-response+json;q=0.9, */*;q=0.9", NEW, None),
+            ("application/graphql-response+json;q=0.1, */*", OLD, None),
             ("application/json;q=1;profile=\"a, b;q=0\"", OLD, None),
             ("application/json;q=much", OLD, None),
-            ("text/html, nonsense, *;q=.2, */*;q=.2", NEW, None),
+            ("text/html, nonsense, *;q=.2, */*;q=.2", OLD, None),
             ("text/event-stream", None, EVENTS),
             ("text/event-stream, application/json;q=0.5", OLD, EVENTS),
             ("multipart/mixed;subscriptionSpec=1.0, application/json", OLD, PARTS),
             ("multipart/mixed;boundary=\"graphql\", text/event-stream", None, PARTS),
             ("multipart/mixed;q=0.5, text/event-stream", None, EVENTS),
             ("multipart/mixed;q=0, text/event-stream;q=0.1", None, EVENTS),
-            ("text/event-stream;q=0, */*", NEW, None),
+            ("text/event-stream;q=0, */*", OLD, None),
         ] {
             let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
             let accepted = Accepted::by(&headers).map(|accepted| (accepted.single, accepted.stream));

@@ -3,60 +3,46 @@
 //! | request | answer |
 //! |---|---|
 //! | `POST` with `application/json` | 200 with the response |
-//! | `GET` with `query`, `variables`, `operationName` | the same, but 405 for a mutation |
+//! | `GET` with `query` or `documentId`, `variables`, `operationName` | the same, but 405 for a mutation; what is the same for everybody may be kept, see `api/caching.rs` |
 //! | a `GET` that a link or a form of any page could send | 403 |
 //! | a client that accepts neither media type of responses, see `accept.rs` | 406 |
+//! | `POST` with `multipart/form-data`: files, see `request.rs` | the same, but 403 without a header that no form sends |
 //! | a body of another type, as forms send them | 415 |
 //! | a body that is compressed | 415 |
 //! | a body that is too large, or takes too long to come | 413, 408 |
 //! | a request that can't be parsed, is not valid or costs too much | 400 with `application/graphql-response+json`, else 200 |
-//! | a bearer token that is bad or expired | 401 |
+//! | a bearer token that is bad or expired | 401, but for signing in and the like |
 //! | nothing but refusals by a limiter, or a stream too many | 429 with `Retry-After`; a bad bearer token is told so (401) all the same |
 //! | a subscription, or a client that accepts nothing else | 200 with results one after the other, see `stream.rs` |
 
 use std::pin::pin;
 
-use async_graphql::{ServerError, Value, parser::types::OperationType};
+use async_graphql::parser::types::OperationType;
 use axum::{
-    body::Bytes,
-    extract::{Extension, FromRequest, Query, Request, State},
+    body::HttpBody,
+    extract::{Extension, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use futures_util::StreamExt;
-use serde::Deserialize;
-use tokio::time::timeout;
 use tracing::Span;
 
 use super::{
-    BODY_BYTES, BODY_TIME,
     accept::{Accepted, GRAPHQL_RESPONSE, JSON},
-    identity::{Identity, Server, device, end_of, origin_is_allowed},
+    identity::{Identity, Server, asks_cost, cookies_are_lost, device, end_of, origin_is_allowed},
+    kept::keep,
     peer::{Peer, in_span},
+    reply::{Reply, plain, request_error, status_of},
+    request::{self, PREFLIGHTED, Sender},
     stream,
 };
 use crate::{
-    api::context::Caller,
+    api::{caching, context::Caller},
     app::App,
     error::Error,
     limit::{Budget, Refused, Who},
     operation::{self, Admitted, Answer},
 };
-
-/// Headers that clients of the field send with a GET, to show that no form did.
-pub(super) const PREFLIGHTED: [&str; 2] = ["apollo-require-preflight", "x-apollo-operation-name"];
-
-/// The parameters of a request, in a body or in the URL.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Parameters {
-    query: Option<String>,
-    operation_name: Option<String>,
-    #[serde(default)]
-    variables: Option<serde_json::Value>,
-    #[serde(default)]
-    extensions: Option<serde_json::Value>,
-}
 
 /// Answers `/graphql`.
 pub(super) async fn handle(
@@ -82,12 +68,23 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     };
     let (method, headers) = (request.method().clone(), request.headers().clone());
     let identity = Identity::of(app, &headers).await;
-    let counted = count(app, &identity, peer, &method, &headers).await;
-    if matches!(identity, Identity::BadBearer) {
+    let is_short = method == Method::POST
+        && request
+            .body()
+            .size_hint()
+            .upper()
+            .is_some_and(|most| most <= ENTRY_BYTES);
+    let counted = count(app, &identity, peer, is_short).await;
+    let challenge = || {
         let mut response = reply.with(StatusCode::UNAUTHORIZED, &reply.refusal(Error::Unauthenticated));
         let challenge = HeaderValue::from_static(r#"Bearer error="invalid_token""#);
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-        return Err(response);
+        response
+    };
+    // Told before anything is read, but for what may be the way to a new token.
+    let is_bad = matches!(identity, Identity::BadBearer);
+    if is_bad && (!is_short || matches!(counted, Counted::Exceeded(_))) {
+        return Err(challenge());
     }
     let refuse = |refused: Error| {
         let answer = reply.refusal(refused);
@@ -99,12 +96,17 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
         Counted::ByItsCredential(refused) => Err(refused),
     };
     let admitted = read(server, &identity, &method, &headers, request, &reply).await;
+    let is_of = |admitted: &Admitted, fields: &[&str]| {
+        admitted.kind() == OperationType::Mutation && admitted.fields().all(|field| fields.contains(&field))
+    };
+    if is_bad && !admitted.as_ref().is_ok_and(|admitted| is_of(admitted, &ENTRIES)) {
+        return Err(challenge());
+    }
     let admitted = match requests {
         Ok(_) => admitted?,
         Err(refused) => admitted
             .ok()
-            .filter(|admitted| admitted.kind() == OperationType::Mutation)
-            .filter(|admitted| admitted.fields().all(|field| EXCHANGES.contains(&field)))
+            .filter(|admitted| is_of(admitted, &EXCHANGES))
             .ok_or_else(|| refuse(refused.into()))?,
     };
     let kind = admitted.kind();
@@ -132,8 +134,16 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     let caller = Caller {
         request_id: peer.request_id.clone(),
         device: device(app, &headers, peer),
-        takes_cookies: form.is_none(),
+        loses_cookies: match form {
+            Some(_) => Some(STREAM_COOKIES.to_owned()),
+            None => cookies_are_lost(app, &headers),
+        },
+        asks_cost: asks_cost(&headers),
         requests: requests.ok(),
+    };
+    let kept = match method {
+        Method::GET if form.is_none() && !stale_cookie && !caller.asks_cost => caching::of(&admitted, app),
+        _ => None,
     };
     let viewer = identity.viewer();
     let ended = form.map(|form| (form, end_of(app, viewer.as_ref())));
@@ -156,15 +166,33 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
             http.headers_mut().append(header::SET_COOKIE, access);
         }
     }
-    Ok(http)
+    match kept {
+        Some(kept) if answer.errors.is_empty() => Ok(keep(http, kept, &headers).await),
+        _ => Ok(http),
+    }
 }
+
+/// The reason that a stream signs no browser in.
+const STREAM_COOKIES: &str = "Cookies can't be set by a stream: sign in by a request with one response.";
 
 /// The mutations that exchange a credential for a session. Each is counted by what it brings, see
 /// `account/admission.rs`.
 const EXCHANGES: [&str; 2] = ["signIn", "refreshSession"];
 
-/// Longer than any of [`EXCHANGES`] is.
-const EXCHANGE_BYTES: u64 = 16 * 1024;
+/// The mutations of those who have no credential yet, or none that is good any more: a bad one is not held against them.
+/// Clients send what they have with everything.
+const ENTRIES: [&str; 7] = [
+    "signIn",
+    "register",
+    "confirmRegistration",
+    "refreshSession",
+    "requestPasswordReset",
+    "resetPassword",
+    "__typename",
+];
+
+/// Longer than any of [`EXCHANGES`] or [`ENTRIES`] is.
+const ENTRY_BYTES: u64 = 16 * 1024;
 
 /// What the limit of requests says.
 enum Counted {
@@ -175,16 +203,11 @@ enum Counted {
 }
 
 /// Counts a request for its account, or for the address that it comes from.
-async fn count(app: &App, identity: &Identity, peer: &Peer, method: &Method, headers: &HeaderMap) -> Counted {
+async fn count(app: &App, identity: &Identity, peer: &Peer, is_short: bool) -> Counted {
     let who = Who::of(identity.as_viewer(), peer.address);
-    let length = headers.get(header::CONTENT_LENGTH);
-    let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let is_short = length.is_some_and(|length| length <= EXCHANGE_BYTES);
     match app.limiter.request(who).await {
         Ok(budget) => Counted::Within(budget),
-        Err(refused) if identity.as_viewer().is_none() && *method == Method::POST && is_short => {
-            Counted::ByItsCredential(refused)
-        }
+        Err(refused) if identity.as_viewer().is_none() && is_short => Counted::ByItsCredential(refused),
         Err(refused) => Counted::Exceeded(refused),
     }
 }
@@ -198,10 +221,13 @@ async fn read(
     request: Request,
     reply: &Reply<'_>,
 ) -> Result<Admitted, Response> {
-    let parameters = parameters(method, headers, request)
+    let sender = Sender {
+        is_deliberate: is_deliberate(identity, headers),
+        is_staff: identity.as_viewer().is_some_and(|viewer| viewer.role().is_staff()),
+    };
+    let graphql = request::read(method, headers, &sender, request)
         .await
-        .map_err(|refused| refused.into_response(reply))?;
-    let graphql = graphql_request(parameters).map_err(|message| reply.bad(StatusCode::BAD_REQUEST, message))?;
+        .map_err(|unread| reply.unread(unread))?;
     let admitted = server.schema.admit(&server.app, identity.as_viewer(), graphql).await;
     admitted.map_err(|errors| {
         let answer = operation::error::finish(Answer::refusal(errors), reply.request_id);
@@ -223,205 +249,17 @@ fn page_may(app: &App, identity: &Identity, method: &Method, headers: &HeaderMap
         // Browsers send the origin with every POST: with a cookie it is required; without one the client is not a
         // browser.
         (None, OperationType::Mutation) => !by_cookie,
-        (None, _) => posted || is_deliberate(headers),
+        (None, _) => posted || is_deliberate(identity, headers),
     }
 }
 
-/// Whether a GET is more than a link, an image or a form of any page could send: it comes from one of our pages, or has
-/// a header that browsers send only after a preflight
+/// Whether a request is more than a link, an image or a form of any page could send: it comes from one of our pages, or has
+/// a header that browsers send only after a preflight, such as a bearer token
 /// (<https://fetch.spec.whatwg.org/#cors-safelisted-request-header>).
-fn is_deliberate(headers: &HeaderMap) -> bool {
+fn is_deliberate(identity: &Identity, headers: &HeaderMap) -> bool {
     let is = |name: HeaderName, expected: &str| headers.get(name).is_some_and(|value| value == expected);
-    is(HeaderName::from_static("sec-fetch-site"), "same-origin")
+    matches!(identity, Identity::Bearer(_))
+        || is(HeaderName::from_static("sec-fetch-site"), "same-origin")
         || is(header::CONTENT_TYPE, JSON)
         || PREFLIGHTED.iter().any(|name| headers.contains_key(*name))
-}
-
-/// The serialized form of a single result.
-struct Reply<'a> {
-    media_type: &'static str,
-    request_id: &'a str,
-}
-
-impl Reply<'_> {
-    fn with(&self, status: StatusCode, answer: &Answer) -> Response {
-        let mut http = (status, [(header::CONTENT_TYPE, self.media_type)], answer.json()).into_response();
-        if let Some(seconds) = retry_after(answer) {
-            http.headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        http
-    }
-
-    fn bad(&self, status: StatusCode, message: String) -> Response {
-        let answer = Answer::refusal(vec![ServerError::new(message, None)]);
-        self.with(status, &operation::error::finish(answer, self.request_id))
-    }
-
-    fn refusal(&self, error: Error) -> Answer {
-        let answer = Answer::refusal(vec![operation::error::of_request(error)]);
-        operation::error::finish(answer, self.request_id)
-    }
-}
-
-async fn parameters(method: &Method, headers: &HeaderMap, request: Request) -> Result<Parameters, Unread> {
-    match *method {
-        Method::POST => {
-            let content_type = headers
-                .get(header::CONTENT_TYPE)
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or_default();
-            // Nothing that a form could send: that is half of what keeps other sites' pages out.
-            if !content_type
-                .split(';')
-                .next()
-                .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(JSON))
-            {
-                return Err(Unread::Foreign(plain(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "Send the request as application/json.",
-                )));
-            }
-            // Nothing is unpacked, so that nothing small can grow.
-            if headers
-                .get(header::CONTENT_ENCODING)
-                .is_some_and(|coding| coding != "identity")
-            {
-                let message = "Send the request without compression.".to_owned();
-                return Err(Unread::Bad(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
-            }
-            let body = match timeout(BODY_TIME, Bytes::from_request(request, &())).await {
-                Ok(Ok(body)) => body,
-                Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                    let message = format!("A request has at most {BODY_BYTES} bytes. Send less at once.");
-                    return Err(Unread::Bad(StatusCode::PAYLOAD_TOO_LARGE, message));
-                }
-                Ok(Err(_)) => return Err(Unread::bad("The body broke off.")),
-                Err(_) => {
-                    let message = "The body took too long to come.".to_owned();
-                    return Err(Unread::Bad(StatusCode::REQUEST_TIMEOUT, message));
-                }
-            };
-            if body.trim_ascii_start().starts_with(b"[") {
-                return Err(Unread::bad("Batches are not accepted: send one operation per request."));
-            }
-            serde_json::from_slice(&body)
-                .map_err(|error| Unread::bad(&format!("The body is not a GraphQL request in JSON: {error}.")))
-        }
-        Method::GET => {
-            let Query(parameters) = Query::<TextParameters>::try_from_uri(request.uri())
-                .map_err(|_| Unread::bad("The URL's parameters can't be read."))?;
-            let bad = |_| Unread::bad("`variables` and `extensions` must be JSON.");
-            parameters.parse().map_err(bad)
-        }
-        _ => {
-            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "Use POST, or GET for queries.");
-            response
-                .headers_mut()
-                .insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
-            Err(Unread::Foreign(response))
-        }
-    }
-}
-
-/// In a URL, variables and extensions are JSON as text.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TextParameters {
-    query: Option<String>,
-    operation_name: Option<String>,
-    variables: Option<String>,
-    extensions: Option<String>,
-}
-
-impl TextParameters {
-    fn parse(self) -> serde_json::Result<Parameters> {
-        let json = |text: Option<String>| {
-            let text = text.filter(|text| !text.is_empty());
-            text.map(|text| serde_json::from_str(&text)).transpose()
-        };
-        Ok(Parameters {
-            query: self.query,
-            operation_name: self.operation_name,
-            variables: json(self.variables)?,
-            extensions: json(self.extensions)?,
-        })
-    }
-}
-
-fn graphql_request(parameters: Parameters) -> Result<async_graphql::Request, String> {
-    let object = |value: Option<serde_json::Value>, name: &str| match value {
-        None | Some(serde_json::Value::Null) => Ok(None),
-        Some(value @ serde_json::Value::Object(_)) => Ok(Some(value)),
-        Some(_) => Err(format!("`{name}` must be an object.")),
-    };
-    let mut request = async_graphql::Request::new(parameters.query.unwrap_or_default());
-    if let Some(serde_json::Value::Object(extensions)) = object(parameters.extensions, "extensions")? {
-        for (name, value) in extensions {
-            let value = Value::from_json(value).map_err(|_| "`extensions` can't be read.")?;
-            request.extensions.insert(name, value);
-        }
-    }
-    if let Some(variables) = object(parameters.variables, "variables")? {
-        request = request.variables(async_graphql::Variables::from_json(variables));
-    }
-    if let Some(name) = parameters.operation_name.filter(|name| !name.is_empty()) {
-        request = request.operation_name(name);
-    }
-    Ok(request)
-}
-
-/// Without data an error is the request's: a status of its own for clients that know the new media type.
-fn status_of(answer: &Answer, media_type: &str) -> StatusCode {
-    if retry_after(answer).is_some() {
-        StatusCode::TOO_MANY_REQUESTS
-    } else if answer.data.is_none() {
-        request_error(media_type)
-    } else {
-        StatusCode::OK
-    }
-}
-
-fn request_error(media_type: &str) -> StatusCode {
-    if media_type == GRAPHQL_RESPONSE {
-        StatusCode::BAD_REQUEST
-    } else {
-        StatusCode::OK
-    }
-}
-
-/// If an answer is nothing but refusals by limiters: how long to wait until all would be let through.
-fn retry_after(answer: &Answer) -> Option<u64> {
-    let wait = |error: &ServerError| match error.extensions.as_ref()?.get("retryAfter")? {
-        Value::Number(seconds) => seconds.as_u64(),
-        _ => None,
-    };
-    let waits: Option<Vec<u64>> = answer.errors.iter().map(wait).collect();
-    waits.filter(|_| answer.is_nothing)?.into_iter().max()
-}
-
-/// The reason a request's parameters could not be read.
-enum Unread {
-    /// It is not GraphQL over HTTP at all.
-    Foreign(Response),
-    /// It is, but for this.
-    Bad(StatusCode, String),
-}
-
-impl Unread {
-    fn bad(message: &str) -> Self {
-        Self::Bad(StatusCode::BAD_REQUEST, message.to_owned())
-    }
-
-    fn into_response(self, reply: &Reply<'_>) -> Response {
-        match self {
-            Self::Foreign(response) => response,
-            Self::Bad(status, message) => reply.bad(status, message),
-        }
-    }
-}
-
-/// A refusal before there is anything to do with GraphQL.
-fn plain(status: StatusCode, message: &str) -> Response {
-    (status, format!("{message}\n")).into_response()
 }

@@ -103,6 +103,37 @@ pub(super) fn origin_is_allowed(app: &App, headers: &HeaderMap) -> Option<bool> 
     Some(own("https") || plainly || allowed.any(|allowed| allowed == page))
 }
 
+/// The header by which a client asks for `extensions.cost`.
+pub(super) const COST: &str = "x-marmalade-cost";
+
+/// Whether a client asks for the cost of its operation.
+pub(super) fn asks_cost(headers: &HeaderMap) -> bool {
+    headers.get(COST).is_some_and(|value| value == "true" || value == "1")
+}
+
+/// The reason that the browser would drop the cookies of a response, without a word: it keeps none that another site
+/// sets. `localhost` and `127.0.0.1` are two sites, whatever the ports.
+pub(super) fn cookies_are_lost(app: &App, headers: &HeaderMap) -> Option<String> {
+    if headers.get("sec-fetch-site").is_none_or(|site| site != "cross-site") {
+        return None;
+    }
+    let said = |name| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    let (page, host) = (said(header::ORIGIN), said(header::HOST));
+    let advice = match app.config.speaks_plainly() {
+        true => "use one name for both in the browser, localhost",
+        false => "serve both under one domain",
+    };
+    Some(format!(
+        "A browser keeps no cookies for a page of another site: the page is at {page}, the API at {host}. To sign \
+         in, {advice}."
+    ))
+}
+
 /// The token that a stream must watch: it is cancelled when the session that opened it ends.
 pub(super) fn end_of(app: &App, viewer: Option<&Viewer>) -> Arc<CancellationToken> {
     viewer.map_or_else(Arc::default, |viewer| app.revocations.end_of(viewer))

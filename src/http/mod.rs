@@ -1,12 +1,17 @@
 //! HTTP: routes, and who a request comes from.
 
 mod accept;
+mod files;
 mod graphiql;
 mod graphql;
 mod health;
 mod identity;
+mod kept;
+mod name;
 mod peer;
 mod refresh;
+mod reply;
+mod request;
 pub mod scrape;
 mod socket;
 mod stream;
@@ -34,12 +39,13 @@ use tower_http::{
 };
 
 use self::identity::Server;
-use crate::{api::execution::Schema, app::App, config::Config, error::Result};
+use crate::{
+    api::{execution::Schema, scalar::SPECIFICATION},
+    app::App,
+    config::Config,
+    error::Result,
+};
 
-/// A request with 200 answers takes 30 KiB.
-const BODY_BYTES: usize = 1024 * 1024;
-/// For the whole body of a request to come.
-const BODY_TIME: Duration = Duration::from_secs(10);
 /// Longer than any operation takes; streams are not bound by it.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 
@@ -62,16 +68,27 @@ pub fn router(app: App) -> Result<Router> {
         .merge(machine_routes())
         // Over HTTP/2 a WebSocket begins with CONNECT.
         .route("/graphql/ws", any(socket::handle))
-        .route("/", get(|| async { axum::response::Redirect::temporary("/graphiql") }))
-        .merge(graphiql::routes())
+        .merge(
+            graphiql::routes()
+                .route("/", get(|| async { axum::response::Redirect::temporary("/graphiql") }))
+                .layer(axum::middleware::from_fn_with_state(server.clone(), name::redirect)),
+        )
+        .merge(files::routes())
+        .route(SPECIFICATION, get(scalars))
         .with_state(server)
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(DefaultBodyLimit::max(request::BODY_BYTES))
         .layer(CompressionLayer::new().gzip(true).compress_when(compression))
         .layer(cross_origin)
         .layer(axum::middleware::from_fn(harden))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(peers);
     Ok(routes)
+}
+
+/// The specification of the scalars: `@specifiedBy` of those that are ours leads here.
+async fn scalars() -> impl IntoResponse {
+    let kind = [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")];
+    (kind, include_str!("../../docs/scalars.md"))
 }
 
 /// Routes of a worker: health and metrics.
@@ -90,6 +107,26 @@ fn machine_routes() -> Router<Server> {
         .route("/metrics", get(health::metrics))
 }
 
+/// Headers that scripts of allowed origins may send: what clients of the field, their tracing and their caches add.
+const ASKED_WITH: [&str; 16] = [
+    "accept",
+    "apollographql-client-name",
+    "apollographql-client-version",
+    "authorization",
+    "baggage",
+    "cache-control",
+    "content-type",
+    "graphql-client-name",
+    "graphql-client-version",
+    identity::COST,
+    "if-none-match",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "x-apollo-operation-id",
+    peer::REQUEST_ID,
+];
+
 /// The CORS headers for scripts of the allowed origins; absent without such an origin ([CORS protocol][cors]).
 ///
 /// [cors]: https://fetch.spec.whatwg.org/#http-cors-protocol
@@ -98,8 +135,8 @@ fn cross_origin(config: &Config) -> Option<CorsLayer> {
     let origins: Vec<_> = origins
         .filter_map(|origin| HeaderValue::from_str(origin).ok())
         .collect();
-    let mut headers = vec![header::CONTENT_TYPE, header::ACCEPT, header::AUTHORIZATION];
-    headers.extend(graphql::PREFLIGHTED.map(HeaderName::from_static));
+    let headers = [ASKED_WITH.as_slice(), &request::PREFLIGHTED].concat();
+    let headers: Vec<_> = headers.into_iter().map(HeaderName::from_static).collect();
     (!origins.is_empty()).then(|| {
         CorsLayer::new()
             .allow_origin(origins)

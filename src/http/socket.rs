@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
 use super::{
-    identity::{Identity, Server, bearer, device, end_of, origin_is_allowed, too_many_requests},
+    identity::{Identity, Server, asks_cost, bearer, device, end_of, origin_is_allowed, too_many_requests},
     peer::{Peer, in_span, new_request_id, request_span},
     ws::{self, Accepted, Close, Payload, Settings, Upgrade},
 };
@@ -29,6 +29,9 @@ use crate::{
 
 /// Queries and mutations of one socket that run at once; more wait. Each holds its result until the client has read it.
 const RUNNING: usize = 4;
+
+/// The reason that a socket signs no browser in.
+const SOCKET_COOKIES: &str = "Cookies can't be set over a WebSocket: sign in over HTTP.";
 
 /// Upgrades to a WebSocket, if the client offers a protocol of GraphQL at all. A browser comes with its cookie, and only from an allowed page; a native app sends its
 /// access token with `connection_init` as `{"authorization": "Bearer …"}`, or as a header.
@@ -61,7 +64,7 @@ pub(super) async fn handle(
         Err(Error::RateLimited(wait)) => return too_many_requests(wait),
         Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     };
-    let device = device(&server.app, &headers, &peer);
+    let (device, asks_cost) = (device(&server.app, &headers, &peer), asks_cost(&headers));
     upgrade.respond(Settings::default(), move |wire| async move {
         let _open = telemetry::Open::socket();
         let shutdown = server.app.shutdown.clone();
@@ -86,7 +89,8 @@ pub(super) async fn handle(
                 let mut caller = Caller {
                     request_id: request_id.clone(),
                     device: device.clone(),
-                    takes_cookies: false,
+                    loses_cookies: Some(SOCKET_COOKIES.to_owned()),
+                    asks_cost,
                     requests: None,
                 };
                 let (server, viewer, running) = (server.clone(), viewer.clone(), running.clone());
@@ -126,16 +130,16 @@ pub(super) async fn handle(
     })
 }
 
-/// The viewer of the socket, if any. An expired credential is refused, so that the client refreshes it first.
+/// The viewer of the socket, if any. An expired credential is refused, so that the client refreshes it and comes back.
 async fn viewer(server: &Server, identity: Identity, payload: &Payload) -> Result<Option<Viewer>, Close> {
     if let Some(authorization) = payload.get("authorization").or_else(|| payload.get("Authorization")) {
-        let token = authorization.as_str().and_then(bearer).ok_or(Close::UNAUTHORIZED)?;
+        let token = authorization.as_str().and_then(bearer).ok_or(Close::FORBIDDEN)?;
         let viewer = authenticate(&server.app, &server.app.revocations, token, server.app.clock.now()).await;
-        return viewer.map(Some).ok_or(Close::UNAUTHORIZED);
+        return viewer.map(Some).ok_or(Close::FORBIDDEN);
     }
     match identity {
         Identity::Cookie(viewer) | Identity::Bearer(viewer) => Ok(Some(viewer)),
         Identity::Anonymous { stale_cookie: false } => Ok(None),
-        Identity::Anonymous { stale_cookie: true } | Identity::BadBearer => Err(Close::UNAUTHORIZED),
+        Identity::Anonymous { stale_cookie: true } | Identity::BadBearer => Err(Close::FORBIDDEN),
     }
 }

@@ -24,8 +24,8 @@
 //! | 1013 | Too many open streams | the init function refuses | |
 //! | 4400 | what was wrong | binary frame, bad JSON, unknown type, missing member, bad id | Invalid message |
 //! | 4401 | Unauthorized | `Subscribe` before `ConnectionAck` | Subscribe |
-//! | 4401 | Session ended | [`Accepted::ended`] was cancelled | |
-//! | 4401, or another | Unauthorized | the init function refuses | |
+//! | 4403 | Session ended | [`Accepted::ended`] was cancelled | |
+//! | 4403, or another | Forbidden | the init function refuses | ConnectionInit |
 //! | 4406 | Subprotocol not acceptable | the client didn't offer `graphql-transport-ws` | |
 //! | 4408 | Connection initialisation timeout | no acknowledgement within [`Settings::init_timeout`] | ConnectionInit |
 //! | 4409 | Subscriber for … already exists | an id that is still active | Subscribe |
@@ -34,15 +34,17 @@
 //! | 4499 | Terminated | silent for [`Settings::pong_timeout`], or not reading for [`Settings::write_timeout`] | |
 //! | 4500 | Internal server error | a response can't be written as JSON | |
 //!
-//! The reference client reconnects by itself after 1001, 1013, 4403, 4408, 4499 and a broken socket; the other codes reach
-//! the application as errors. 4499 is this server's choice among the private codes.
+//! The reference client reconnects by itself after 1001, 1013, 4403, 4408, 4499 and a broken socket, and asks for its
+//! `connectionParams` anew; the other codes reach the application as errors (`shouldRetryConnectOrThrow` in its
+//! [`client.ts`][client]: 1002 to 1999 but for 1005, 1006 and 1012 to 1014, and 4004, 4005, 4400, 4401, 4406, 4409, 4429, 4500).
+//! So a credential that has expired is 4403, not 4401. 4499 is this server's choice among the private codes.
 //!
 //! ```text
 //! async fn subscribe(State(app): State<App>, upgrade: Upgrade) -> Response {
 //!     upgrade.respond(Settings::default(), move |wire| async move {
 //!         let shutdown = app.shutdown.clone();
 //!         ws::serve(wire, shutdown, async |payload| {
-//!             let viewer = app.viewer(&payload).await.ok_or(Close::UNAUTHORIZED)?;
+//!             let viewer = app.viewer(&payload).await.ok_or(Close::FORBIDDEN)?;
 //!             let ended = viewer.ended();
 //!             Ok(Accepted { execute: move |request: Request| app.schema.execute_stream(request.data(viewer.clone())), ended })
 //!         })
@@ -52,6 +54,7 @@
 //! ```
 //!
 //! [protocol]: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+//! [client]: https://github.com/enisdenjo/graphql-ws/blob/master/src/client.ts
 
 mod bounded;
 mod close;

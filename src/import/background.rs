@@ -22,8 +22,8 @@ use crate::{
     text,
 };
 
-/// The largest file, in bytes; as base64 it fits into a request. The command line takes larger ones.
-pub(crate) const MAX_BYTES: usize = 700 * 1024;
+/// The largest file, in bytes. The command line takes larger ones.
+pub(crate) const MAX_BYTES: usize = 5 * 1024 * 1024;
 
 /// One import at a time in each process: what a file unpacks to has a bound, and this bounds the sum.
 static TURN: Semaphore = Semaphore::const_new(1);
@@ -83,13 +83,7 @@ pub(crate) async fn request(
         return Err(Error::input("content", message));
     }
     let file_name = text::name("fileName", file_name, 200)?;
-    let title = text::name("quizTitle", &order.quiz, 120)?;
-    let subject = text::name("subject", &order.subject, 80)?;
-    let sheet = order
-        .sheet
-        .as_deref()
-        .map(|sheet| text::name("sheet", sheet, 200))
-        .transpose()?;
+    let order = order.read()?;
     sheet::check(&file_name, &content).map_err(|unreadable| Error::input("content", unreadable.to_string()))?;
     let _counted = site.limiter.reserve(Limit::Import, viewer, cause.now.at).await?;
     let (mut change, now) = (Change::begin(site, cause).await?, &cause.now);
@@ -107,9 +101,9 @@ pub(crate) async fn request(
         wanted_by: Set(import.wanted_by),
         file_name: Set(import.file_name.clone()),
         content: Set(Some(content)),
-        quiz_title: Set(title),
-        subject: Set(subject),
-        sheet: Set(sheet),
+        quiz_title: Set(order.quiz),
+        subject: Set(order.subject),
+        sheet: Set(order.sheet),
         publish: Set(order.publish),
         created_at: Set(import.created_at),
         request_id: Set(cause.source.request_id.clone()),
@@ -122,13 +116,13 @@ pub(crate) async fn request(
 }
 
 /// The import with this id.
-pub(crate) async fn find(conn: &impl ConnectionTrait, id: BankImportId) -> Result<BankImport> {
-    bank_import::Entity::all()
-        .filter(bank_import::Column::Id.eq(id))
+pub(crate) async fn find(conn: &impl ConnectionTrait, ids: &[BankImportId]) -> Result<Vec<BankImport>> {
+    let these = bank_import::Column::Id.is_in(ids.iter().copied());
+    Ok(bank_import::Entity::all()
+        .filter(these)
         .into_partial_model()
-        .one(conn)
-        .await?
-        .ok_or(Error::NotFound)
+        .all(conn)
+        .await?)
 }
 
 /// Imports a waiting file as quizzes that one transaction shows, so that it happens once however often the job runs.

@@ -22,6 +22,7 @@ use crate::{
     id::QuizId,
     quiz::author::{self, NewQuestion, NewQuiz},
     site::Site,
+    text,
 };
 
 /// As what a file is imported.
@@ -39,6 +40,19 @@ pub struct Order {
     /// Publish what was imported
     #[arg(long)]
     pub publish: bool,
+}
+
+impl Order {
+    /// The same as it will be stored, or what is wrong with it.
+    pub(crate) fn read(&self) -> Result<Self> {
+        let sheet = self.sheet.as_deref().map(|sheet| text::name("sheet", sheet, 200));
+        Ok(Self {
+            quiz: text::name("quizTitle", &self.quiz, 120)?,
+            subject: text::name("subject", &self.subject, 80)?,
+            sheet: sheet.transpose()?,
+            publish: self.publish,
+        })
+    }
 }
 
 /// The arguments of the `import` command.
@@ -79,14 +93,14 @@ pub struct Readable {
 impl File {
     /// Reads the file; it may need no database then.
     pub async fn read(self) -> Result<Readable> {
-        let path = self.file.display();
+        let (path, order) = (self.file.display(), self.order.read()?);
         let bytes = std::fs::read(&self.file).map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
         let name = self.file.file_name().map(|name| name.to_string_lossy().into_owned());
-        let sheets = read_in_child(name.unwrap_or_default(), bytes, self.order.sheet.clone()).await?;
+        let sheets = read_in_child(name.unwrap_or_default(), bytes, order.sheet.clone()).await?;
         let sheets = sheets.map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
         Ok(Readable {
             sheets,
-            order: self.order,
+            order,
             json: self.json,
         })
     }

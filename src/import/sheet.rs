@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::text::is_unsafe;
+use crate::text::{composed, is_unsafe};
 
 mod delimited;
 mod xlsx;
@@ -42,7 +42,7 @@ pub(super) struct Row {
 pub(super) enum Cell {
     Blank,
     /// Typed text, or a number or truth value as the spreadsheet shows it. Trimmed, never empty,
-    /// lines parted by LF alone.
+    /// lines parted by LF alone, in normalization form C.
     Text(String),
     Formula,
     /// A date, a time or a duration, by its number format.
@@ -124,18 +124,21 @@ fn locked_or_old(bytes: &[u8]) -> Unreadable {
 fn choose(there: Vec<String>, only: Option<&str>) -> Result<Vec<String>, Unreadable> {
     match only {
         None => Ok(there),
-        Some(requested) if there.iter().any(|name| name == requested) => Ok(vec![requested.to_owned()]),
-        Some(requested) => Err(Unreadable::NoSuchSheet {
-            requested: requested.to_owned(),
-            there: there.iter().map(|name| shown(name)).collect(),
-        }),
+        Some(requested) => {
+            let is_requested = |name: &&String| composed(name.to_string()) == requested;
+            let found = there.iter().find(is_requested).cloned();
+            found.map(|name| vec![name]).ok_or_else(|| Unreadable::NoSuchSheet {
+                requested: requested.to_owned(),
+                there: there.iter().map(|name| shown(name)).collect(),
+            })
+        }
     }
 }
 
 /// The name of a sheet as reports and titles show it. A spreadsheet program allows 31 characters; a file may claim more.
 fn shown(name: &str) -> String {
     let typed = |c: &char| !is_unsafe(*c) && !c.is_control();
-    name.chars().filter(typed).take(MAX_NAME).collect()
+    composed(name.chars().filter(typed).take(MAX_NAME).collect())
 }
 
 impl Grid {
@@ -172,7 +175,7 @@ impl Cell {
         let text = raw.replace("\r\n", "\n").replace('\r', "\n");
         match text.trim_matches(is_invisible_edge) {
             "" => Cell::Blank,
-            text => Cell::Text(text.to_owned()),
+            text => Cell::Text(composed(text.to_owned())),
         }
     }
 }
@@ -263,6 +266,7 @@ mod tests {
         let text = |raw| Cell::text(raw);
         assert_eq!(text(" a\r\nb\rc\u{A0}\n"), Cell::Text("a\nb\nc".to_owned()));
         assert_eq!(text("\u{FEFF}\u{200B} "), Cell::Blank);
+        assert_eq!(text("e\u{301}lan"), Cell::Text("\u{E9}lan".to_owned()));
     }
 
     #[test]
@@ -295,6 +299,7 @@ mod tests {
     #[test]
     fn a_missing_sheet_is_answered_with_those_there() {
         assert!(open("bank.csv", b"Question", Some("bank")).is_ok());
+        assert!(open("e\u{301}lan.csv", b"Question", Some("\u{E9}lan")).is_ok());
         let refused = open("bank.csv", b"Question", Some("Biology")).unwrap_err();
         assert_eq!(
             refused.to_string(),

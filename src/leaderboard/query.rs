@@ -236,6 +236,48 @@ fn all_of(answer: &Answer) -> Slice<RankedEntry> {
     }
 }
 
+/// The place of a score on a board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The number of students with this score.
+    pub shared_by: u64,
+    /// The next higher score that somebody has.
+    pub next: Option<i64>,
+}
+
+/// The places of scores on boards. While an index is away its scores have no entry, as the tables would take too long.
+pub(crate) async fn places(boards: &Boards, asked: &[(Board, i64)]) -> Result<HashMap<(Board, i64), Place>> {
+    let mut scores: HashMap<Board, Vec<i64>> = HashMap::new();
+    for (board, score) in asked {
+        scores.entry(*board).or_default().push(*score);
+    }
+    let (on, scores): (Vec<_>, Vec<_>) = scores.into_iter().unzip();
+    // Keys before and after everybody with that score, whoever that is.
+    let questions = |score: &i64| {
+        let first = Standing::of(Uuid::nil(), (*score, i64::MIN));
+        let last = Standing::of(Uuid::max(), (*score, i64::MAX));
+        [Question::Before(Some(first), 1), Question::After(Some(last), 1)]
+    };
+    let asks = on.iter().zip(&scores);
+    let asks = asks.map(|(board, scores)| (*board, scores.iter().flat_map(questions).collect()));
+    let answers = boards.ranks.ask_each(&boards.parts.db, None, asks.collect()).await;
+    let mut places = HashMap::new();
+    for ((board, scores), answers) in on.into_iter().zip(scores).zip(answers) {
+        for (score, around) in scores.iter().zip(answers.unwrap_or_default().chunks_exact(2)) {
+            let (above, below) = (around[0].entries.first(), around[1].entries.first());
+            let begins = above.map_or(0, |above| above.position + 1);
+            let ends = below.map_or(around[1].total, |below| below.position);
+            let place = Place {
+                // Who was asked about may have moved on meanwhile.
+                shared_by: ends.saturating_sub(begins).max(1),
+                next: above.map(|above| above.standing.score),
+            };
+            places.insert((board, *score), place);
+        }
+    }
+    Ok(places)
+}
+
 /// The viewer's standings on boards, as far as there are any. Whatever the number of boards, two statements at most
 /// beside the indexes.
 pub(crate) async fn own(boards: &Boards, viewer: &Viewer, asked: &[Board]) -> Result<HashMap<Board, OwnStanding>> {

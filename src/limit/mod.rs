@@ -58,8 +58,6 @@ macro_rules! limits {
                 Submit submits "MARMALADE_LIMIT_SUBMITS" "2/60s";
                 /// Starting attempts, per student; what is resumed or refused does not count.
                 Start starts "MARMALADE_LIMIT_STARTS" "10/1h";
-                /// Reading reviews (`Attempt.review`), per student; the same review again does not count.
-                Review reviews "MARMALADE_LIMIT_REVIEWS" "10/1h";
                 /// Exporting one's own data, per account.
                 Export exports "MARMALADE_LIMIT_EXPORTS" "5/1h";
                 /// Importing question banks through the API, per account; refused files do not count.

@@ -11,7 +11,7 @@ use async_graphql::{
 };
 use confique::Config;
 
-use crate::{error::Error, setting};
+use crate::{error::Error, setting, text::REPLACEMENT};
 
 /// Bounds of one operation. Exceeding one is refused with `QUERY_TOO_COMPLEX`. Each default is several times the need
 /// of a screen; GraphiQL's introspection is 13 deep.
@@ -184,7 +184,7 @@ impl Size {
 /// Properties of a document, besides its data.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Requested {
-    /// Whether it selects the schema itself.
+    /// Whether it selects the schema as a whole.
     pub introspection: bool,
 }
 
@@ -233,8 +233,8 @@ impl<'d> Walk<'d> {
         let mut size = self.selections(&operation.selection_set, 0)?;
         for variable in &operation.variable_definitions {
             let (name, default) = (&variable.node.name, &variable.node.default_value);
-            if default.as_ref().is_some_and(|default| holds_nul(&default.node)) {
-                return Err(nul("variable", &name.node, name.pos));
+            if let Some(refused) = default.as_ref().and_then(|default| refused_character(&default.node)) {
+                return Err(refused_text("variable", &name.node, refused, name.pos));
             }
         }
         let of_variables: usize = operation
@@ -272,8 +272,8 @@ impl<'d> Walk<'d> {
         for (name, value) in field.arguments.iter().chain(of_directives) {
             // Variables in it are looked at by themselves.
             let literal = value.node.clone().into_const_with(|_| Ok::<_, Infallible>(Value::Null));
-            if literal.is_ok_and(|literal| holds_nul(&literal)) {
-                return Err(nul("argument", &name.node, value.pos));
+            if let Some(refused) = literal.ok().as_ref().and_then(refused_character) {
+                return Err(refused_text("argument", &name.node, refused, value.pos));
             }
         }
         let mut size = if field.selection_set.node.items.is_empty() {
@@ -284,7 +284,7 @@ impl<'d> Walk<'d> {
         size.fields = 1;
         size.depth += 1;
         size.aliases = size.aliases.saturating_add(u64::from(field.alias.is_some()));
-        size.introspects |= matches!(field.name.node.as_str(), "__schema" | "__type");
+        size.introspects |= field.name.node == "__schema";
         Ok(size)
     }
 
@@ -328,29 +328,38 @@ fn count(of: usize) -> u64 {
     u64::try_from(of).unwrap_or(u64::MAX)
 }
 
-/// Refuses a value with the one character that PostgreSQL can't store: the same on both databases, for every string.
-pub(crate) fn refuse_nul(variables: &Variables) -> Result<(), ServerError> {
-    match variables.iter().find(|(_, value)| holds_nul(value)) {
-        Some((name, _)) => Err(nul("variable", name, None)),
+/// Refuses a value with a character that no text has: the same on both databases, for every string.
+pub(crate) fn refuse_characters(variables: &Variables) -> Result<(), ServerError> {
+    let refused = |(name, value)| Some((name, refused_character(value)?));
+    match variables.iter().find_map(refused) {
+        Some((name, refused)) => Err(refused_text("variable", name, refused, None)),
         None => Ok(()),
     }
 }
 
-fn nul(what: &str, name: &Name, at: impl Into<Option<Pos>>) -> ServerError {
-    let message = format!("The {what} `{name}` holds the character NUL (U+0000). Send the text without it.");
+fn refused_text(what: &str, name: &Name, refused: char, at: impl Into<Option<Pos>>) -> ServerError {
+    let message = match refused {
+        '\0' => format!("The {what} `{name}` holds the character NUL (U+0000). Send the text without it."),
+        _ => format!(
+            "The {what} `{name}` holds U+FFFD, which stands for what could not be read: the text was damaged before it \
+             was sent. Send it as it was typed, in UTF-8."
+        ),
+    };
     let mut error = crate::operation::error::of_request(Error::BadInput(message));
     error.locations.extend(at.into());
     error
 }
 
-fn holds_nul(value: &Value) -> bool {
+/// NUL, the one character that PostgreSQL can't store, or U+FFFD, which nobody types.
+fn refused_character(value: &Value) -> Option<char> {
+    let of_text = |text: &str| text.chars().find(|c| matches!(*c, '\0' | REPLACEMENT));
     match value {
-        Value::String(text) => text.contains('\0'),
-        Value::List(items) => items.iter().any(holds_nul),
+        Value::String(text) => of_text(text),
+        Value::List(items) => items.iter().find_map(refused_character),
         Value::Object(fields) => fields
             .iter()
-            .any(|(name, value)| name.contains('\0') || holds_nul(value)),
-        _ => false,
+            .find_map(|(name, value)| of_text(name).or_else(|| refused_character(value))),
+        _ => None,
     }
 }
 

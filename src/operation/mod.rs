@@ -28,6 +28,7 @@ use crate::{auth::Viewer, error::Error, operation::error::of_request};
 pub struct Admitted {
     request: Request,
     normal: Normal,
+    is_persisted: bool,
 }
 
 /// What the answers to an operation look like.
@@ -44,6 +45,16 @@ impl Admitted {
         self.normal.form.fields.iter().map(|field| field.name.as_str())
     }
 
+    /// Whether it went by an id.
+    pub(crate) fn is_persisted(&self) -> bool {
+        self.is_persisted
+    }
+
+    /// What its answers look like.
+    pub(crate) fn form(&self) -> &Object {
+        &self.normal.form
+    }
+
     /// What it selects, in normal form.
     pub(crate) fn selection(&self) -> &SelectionSet {
         &self.normal.operation.selection_set.node
@@ -51,7 +62,9 @@ impl Admitted {
 
     /// The request, its document in normal form, and the form of its answers.
     pub(crate) fn into_parts(self) -> (Request, Form) {
-        let Self { mut request, normal } = self;
+        let Self {
+            mut request, normal, ..
+        } = self;
         let pos = normal.operation.selection_set.pos;
         request.set_parsed_query(ExecutableDocument {
             operations: DocumentOperations::Single(async_graphql::Positioned::new(normal.operation, pos)),
@@ -84,9 +97,10 @@ pub(crate) async fn admit(
 ) -> Result<Admitted, Vec<ServerError>> {
     let staff = viewer.is_some_and(|viewer| viewer.role().is_staff());
     let refuse = |error| vec![of_request(error)];
+    let is_persisted = request.query.is_empty();
     let learn = operations.resolve(&mut request, staff).await.map_err(refuse)?;
     cost::scan(&request.query, &operations.bounds).map_err(refuse)?;
-    cost::refuse_nul(&request.variables).map_err(|error| vec![error])?;
+    cost::refuse_characters(&request.variables).map_err(|error| vec![error])?;
     let normal = read(operations, types, &validate, staff, &request)?;
     if let Some(hash) = learn {
         operations.learn(hash, &request.query).await;
@@ -95,7 +109,11 @@ pub(crate) async fn admit(
     request.query.clear();
     request.variables = Default::default();
     request.operation_name = None;
-    Ok(Admitted { request, normal })
+    Ok(Admitted {
+        request,
+        normal,
+        is_persisted,
+    })
 }
 
 /// Reads and judges the document of a request.
@@ -110,7 +128,8 @@ fn read(
     let name = request.operation_name.as_deref();
     let mut document = document::choose(document::parse(&request.query).map_err(one)?, name).map_err(one)?;
     let asks = cost::measure(&document, &operations.bounds).map_err(one)?;
-    if asks.introspection && !operations.open_introspection && !staff {
+    let is_open = operations.open_introspection || staff;
+    if asks.introspection && !is_open {
         return Err(vec![of_request(Error::Forbidden)]);
     }
     document::show_directives(&mut document);
@@ -120,7 +139,7 @@ fn read(
     judged.operation_name.clone_from(&request.operation_name);
     judged.set_parsed_query(document.clone());
     validate(judged)?;
-    let normal = normalise(types, &document, operation, &values).map_err(one)?;
+    let normal = normalise(types, &document, operation, &values, is_open).map_err(one)?;
     if operation.ty == OperationType::Subscription && normal.form.fields.len() != 1 {
         let message = "A subscription selects one field at its root. Subscribe to each by itself.";
         return Err(vec![ServerError::new(message, None)]);

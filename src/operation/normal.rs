@@ -61,19 +61,29 @@ pub(crate) struct Normal {
 }
 
 /// Brings an operation that the validator has passed into its normal form. Fields with one response name must be one
-/// field of the same arguments, also where they are skipped: the library's validator looks at them one by one.
+/// field of the same arguments, also where they are skipped: the library's validator looks at them one by one. Where the
+/// schema is not open, `__type` finds none: it is not run, and written as `null`.
 pub(crate) fn normalise(
     types: &Types,
     document: &ExecutableDocument,
     operation: &OperationDefinition,
     values: &Values<'_>,
+    is_open: bool,
 ) -> Result<Normal, ServerError> {
-    let mut all = Walk::new(types, document, values, true);
+    let walk = |takes_all| Walk {
+        types,
+        document,
+        values,
+        is_open,
+        takes_all,
+        is_conditional: false,
+    };
+    let mut all = walk(true);
     let (root, pos) = (root(operation.ty), operation.selection_set.pos);
     let sets = [(&root, &operation.selection_set.node)];
     let mut found = all.object(&root, &sets, pos)?;
     if all.is_conditional {
-        found = Walk::new(types, document, values, false).object(&root, &sets, pos)?;
+        found = walk(false).object(&root, &sets, pos)?;
     }
     let (form, selection_set) = found;
     let operation = OperationDefinition {
@@ -89,6 +99,7 @@ struct Walk<'d> {
     types: &'d Types,
     document: &'d ExecutableDocument,
     values: &'d Values<'d>,
+    is_open: bool,
     /// Whether what is skipped is selected all the same, to be checked.
     takes_all: bool,
     /// Whether anything could be skipped.
@@ -112,16 +123,6 @@ struct Groups<'d> {
 }
 
 impl<'d> Walk<'d> {
-    fn new(types: &'d Types, document: &'d ExecutableDocument, values: &'d Values<'d>, takes_all: bool) -> Self {
-        Self {
-            types,
-            document,
-            values,
-            takes_all,
-            is_conditional: false,
-        }
-    }
-
     /// What the sets select from an object of a type.
     fn object(
         &mut self,
@@ -137,7 +138,11 @@ impl<'d> Walk<'d> {
         for group in groups.groups {
             let (field, selected) = self.field(name, &group)?;
             let pos = field.pos;
+            let is_hidden = !self.is_open && field.name == "__type";
             fields.push(field);
+            if is_hidden {
+                continue;
+            }
             items.push(Positioned::new(Selection::Field(Positioned::new(selected, pos)), pos));
         }
         if items.is_empty() {

@@ -1,8 +1,17 @@
-//! Operations that go by the hash of their text: what clients have sent before (Apollo's automatic persisted queries,
-//! <https://www.apollographql.com/docs/apollo-server/performance/apq>), and a manifest of what may run at all.
+//! Operations that go by an id instead of their text: what clients have sent before goes by its hash (Apollo's automatic
+//! persisted queries, <https://www.apollographql.com/docs/apollo-server/performance/apq>), and what a manifest lists, which is
+//! all that may run at all, by the id that it has there.
+//!
+//! | a request carries | |
+//! |---|---|
+//! | `extensions.persistedQuery.sha256Hash` | the hash, or the id of a manifest |
+//! | `documentId: "sha256:…"` | the hash ([GraphQL over HTTP, appendix A][appendix]) |
+//! | `documentId`, anything else | the id of a manifest, as Relay and GraphQL Code Generator name documents |
+//!
+//! [appendix]: https://github.com/graphql/graphql-over-http/blob/main/spec/Appendix%20A%20--%20Persisted%20Documents.md
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,8 +27,9 @@ use crate::error::{Error, Result};
 /// The keys of operations.
 #[derive(Clone, Debug, confique::Config)]
 pub struct Settings {
-    /// Manifest (apollo-persisted-query-manifest, JSON) of the only operations that run, except for staff; without one, all
-    /// may.
+    /// Manifest of the only operations that run, except for staff, as JSON: apollo-persisted-query-manifest, or an object of
+    /// ids and documents (relay-compiler's persisted file, persisted-documents.json of GraphQL Code Generator); without one,
+    /// all may.
     #[config(env = "MARMALADE_OPERATIONS")]
     pub manifest: Option<PathBuf>,
     #[config(nested)]
@@ -53,9 +63,19 @@ struct Manifest {
     texts: HashSet<Arc<str>>,
 }
 
-/// The format `apollo-persisted-query-manifest`, as Apollo's, Relay's and Apollo iOS' generators write it.
+/// What generators write.
 #[derive(Deserialize)]
-struct File {
+#[serde(untagged)]
+enum File {
+    /// `apollo-persisted-query-manifest`, of Apollo's generators for the web, Kotlin and iOS.
+    Apollo(ApolloFile),
+    /// A document by its id: relay-compiler with `persistConfig.file`, and the client preset of GraphQL Code Generator with
+    /// `persistedDocuments`.
+    Ids(BTreeMap<String, String>),
+}
+
+#[derive(Deserialize)]
+struct ApolloFile {
     format: String,
     version: u32,
     operations: Vec<Entry>,
@@ -79,30 +99,26 @@ impl Operations {
         })
     }
 
-    /// Puts the text of the document into a request that came with its hash. Returns the hash if the text came along
-    /// and is to be remembered once it has proved good.
+    /// Puts the text of the document into a request that came without it. Returns the hash if the text came along and is
+    /// to be remembered once it has proved good.
     pub async fn resolve(&self, request: &mut Request, staff: bool) -> Result<Option<Hash>> {
-        let hash = match request.extensions.get("persistedQuery") {
-            None | Some(Value::Null) => None,
-            Some(Value::Object(about)) => match (about.get("version"), about.get("sha256Hash")) {
-                (Some(Value::Number(version)), Some(Value::String(hash))) if version.as_u64() == Some(1) => {
-                    Some(hash.to_ascii_lowercase())
-                }
-                _ => return Err(bad("`persistedQuery` needs `version` 1 and `sha256Hash`.")),
-            },
-            Some(_) => return Err(bad("`persistedQuery` must be an object.")),
-        };
+        let id = Id::of(request)?;
         let text = !request.query.is_empty();
-        if let Some(hash) = &hash
-            && text
-            && *hash != hex::encode(Sha256::digest(&request.query))
-        {
-            return Err(bad("`sha256Hash` is not the hash of `query`."));
+        match &id {
+            Some(Id::Hash(hash)) if text && *hash != hex::encode(Sha256::digest(&request.query)) => {
+                return Err(bad("`sha256Hash` is not the hash of `query`."));
+            }
+            Some(Id::Listed(_)) if text => {
+                return Err(bad(
+                    "Send `query` or `documentId`; both only if it is `sha256:` and the hash.",
+                ));
+            }
+            _ => {}
         }
         if let Some(manifest) = &self.manifest {
-            let listed = match &hash {
+            let listed = match &id {
                 _ if text => manifest.texts.contains(request.query.as_str()) || request.query == SIGN_IN,
-                Some(hash) => match manifest.by_id.get(hash) {
+                Some(Id::Hash(id) | Id::Listed(id)) => match manifest.by_id.get(id) {
                     Some(document) => {
                         request.query = document.to_string();
                         return Ok(None);
@@ -115,13 +131,14 @@ impl Operations {
                 return Err(Error::NotPersisted);
             }
         }
-        match hash {
-            Some(hash) if text => Ok(Some(hash).filter(|_| self.manifest.is_none() || staff)),
-            Some(hash) => {
+        match id {
+            Some(Id::Hash(hash)) if text => Ok(Some(hash).filter(|_| self.manifest.is_none() || staff)),
+            Some(Id::Hash(hash)) => {
                 let known = self.learnt.get(&hash).await.ok_or(Error::NotPersisted)?;
                 request.query = known.to_string();
                 Ok(None)
             }
+            Some(Id::Listed(_)) => Err(Error::NotPersisted),
             None if text => Ok(None),
             None => Err(bad("`query` is missing.")),
         }
@@ -137,18 +154,71 @@ impl Manifest {
     fn read(file: &Path) -> Result<Self> {
         let bad = |why: String| Error::internal(format!("MARMALADE_OPERATIONS: {}: {why}", file.display()));
         let text = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
-        let read: File = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
-        if read.format != "apollo-persisted-query-manifest" || read.version != 1 {
-            return Err(bad(
-                "expected the format apollo-persisted-query-manifest, version 1".into()
-            ));
+        let documents: Vec<(String, String)> = match serde_json::from_str(&text) {
+            Ok(File::Apollo(file)) if file.format == "apollo-persisted-query-manifest" && file.version == 1 => file
+                .operations
+                .into_iter()
+                .map(|entry| (entry.id, entry.body))
+                .collect(),
+            Ok(File::Ids(documents)) if !documents.is_empty() => documents.into_iter().collect(),
+            Ok(_) | Err(_) => {
+                return Err(bad(
+                    "expected the format apollo-persisted-query-manifest, version 1, or an object of ids and documents"
+                        .into(),
+                ));
+            }
+        };
+        let mut by_id = HashMap::new();
+        for (id, document) in documents {
+            let document: Arc<str> = document.into();
+            by_id.insert(hex::encode(Sha256::digest(&*document)), document.clone());
+            by_id.insert(id, document);
         }
-        let entries = read.operations.into_iter();
-        let by_id: HashMap<String, Arc<str>> = entries.map(|entry| (entry.id, entry.body.into())).collect();
         Ok(Self {
             texts: by_id.values().cloned().collect(),
             by_id,
         })
+    }
+}
+
+/// What a request calls its document.
+enum Id {
+    /// SHA-256 in lower-case hexadecimal, or what a manifest has in its place.
+    Hash(Hash),
+    /// A name that only a manifest can give.
+    Listed(String),
+}
+
+/// The extension that holds `documentId`, for which the library's request has no place.
+const DOCUMENT_ID: &str = "documentId";
+
+/// Has a request go by the id of its document.
+pub(crate) fn name(request: &mut Request, document_id: String) {
+    request.extensions.insert(DOCUMENT_ID.into(), document_id.into());
+}
+
+impl Id {
+    fn of(request: &Request) -> Result<Option<Self>> {
+        let document_id = match request.extensions.get(DOCUMENT_ID) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(id)) => Some(match id.strip_prefix("sha256:") {
+                Some(hash) => Self::Hash(hash.to_owned()),
+                None => Self::Listed(id.clone()),
+            }),
+            Some(_) => return Err(bad("`documentId` must be a string.")),
+        };
+        let hash = match request.extensions.get("persistedQuery") {
+            None | Some(Value::Null) => return Ok(document_id),
+            Some(Value::Object(about)) => match (about.get("version"), about.get("sha256Hash")) {
+                (Some(Value::Number(version)), Some(Value::String(hash))) if version.as_u64() == Some(1) => hash,
+                _ => return Err(bad("`persistedQuery` needs `version` 1 and `sha256Hash`.")),
+            },
+            Some(_) => return Err(bad("`persistedQuery` must be an object.")),
+        };
+        match document_id {
+            None => Ok(Some(Self::Hash(hash.to_ascii_lowercase()))),
+            Some(_) => Err(bad("Send `documentId` or `persistedQuery`, not both.")),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     },
     error::Result,
     id::{AttemptId, QuizId, SubjectId, UserId},
-    quiz::paper::right_position,
+    quiz::{paper::right_position, title},
     ranks::board::Window,
 };
 
@@ -132,6 +132,7 @@ pub async fn verify(app: &App) -> Result<Vec<String>> {
     compare("roll-up", &expected.shown, &stored.shown, &mut findings);
     compare("withheld roll-up", &expected.withheld, &stored.withheld, &mut findings);
     findings.extend(app.boards.ranks.differences(conn).await?);
+    findings.extend(title::differences(conn).await?);
     findings.extend(indexes::differences(&app.db).await?);
     findings.extend(unused_indexes(app).await?);
     findings.extend(audit::check(&app.db, &app.keys).await?);

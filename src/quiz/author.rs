@@ -90,13 +90,10 @@ pub struct NewQuestion {
 
 /// The subject with this name; created if it does not exist.
 pub async fn subject(conn: &impl ConnectionTrait, name: &str, now: &Moment) -> Result<SubjectId> {
-    let name = name.trim();
-    if name.is_empty() {
-        return Err(Error::input("subject", "A subject needs a name."));
-    }
+    let name = text::name("subject", name, 80)?;
     let row = subject::ActiveModel {
         id: Set(now.id()),
-        name: Set(name.to_owned()),
+        name: Set(name.clone()),
         created_at: Set(now.at),
         deleted_at: Set(None),
     };
@@ -108,7 +105,7 @@ pub async fn subject(conn: &impl ConnectionTrait, name: &str, now: &Moment) -> R
         .exec_without_returning(conn)
         .await?;
     let known = subject::Entity::present()
-        .filter(subject::Column::Name.eq(name))
+        .filter(subject::Column::Name.eq(&name))
         .one(conn)
         .await?;
     let deleted = || {
@@ -152,12 +149,14 @@ pub(crate) async fn begin_draft(
 ) -> Result<Draft> {
     let id: QuizId = now.id();
     let result_opens = quiz.result_opens();
+    let title = text::composed(quiz.title);
     let millis = |length: Duration| i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
     let row = quiz::ActiveModel {
         id: Set(id),
         subject_id: Set(subject),
-        title: Set(quiz.title),
-        description: Set(quiz.description),
+        title_folded: Set(Some(text::folded(&title))),
+        title: Set(title),
+        description: Set(quiz.description.map(text::composed)),
         max_attempts: Set(quiz.max_attempts),
         cooldown_ms: Set(millis(quiz.cooldown)),
         opens_at: Set(quiz.opens_at),

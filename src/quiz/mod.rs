@@ -3,6 +3,7 @@
 pub mod author;
 pub mod paper;
 pub(crate) mod score;
+pub mod title;
 
 use std::collections::HashMap;
 
@@ -15,6 +16,7 @@ use crate::{
     error::Result,
     id::{ChapterId, QuizId, SubjectId},
     page::{Order, Page, Slice},
+    text,
 };
 
 /// The points of each kind of answer, in thousandths.
@@ -42,8 +44,8 @@ pub(crate) struct Filter {
     pub subject: Option<SubjectId>,
     /// Quizzes with a question of this chapter.
     pub chapter: Option<ChapterId>,
-    /// Words of the title.
-    pub text: Option<String>,
+    /// Words, each in the title.
+    pub words: Vec<String>,
     pub questions: (Option<i32>, Option<i32>),
     pub minutes: (Option<i32>, Option<i32>),
 }
@@ -58,8 +60,8 @@ impl Filter {
             let with_chapter = question_revisions(chapter);
             all = all.add(revision::Column::Id.in_subquery(with_chapter));
         }
-        for word in self.text.iter().flat_map(|text| text.split_whitespace()) {
-            all = all.add(db::contains(quiz::Column::Title, word));
+        for word in &self.words {
+            all = all.add(db::contains(title::looked_for(), &text::folded(word)));
         }
         let minute = |minutes: i32| i64::from(minutes) * 60_000;
         all = all

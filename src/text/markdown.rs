@@ -31,10 +31,8 @@
 
 mod place;
 
-use std::borrow::Cow;
-
 use self::place::{Place, Places, look};
-use super::character::is_unsafe;
+use super::{character::is_unsafe, form::composed};
 
 /// Markdown that has been made safe: nothing else can make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,16 +40,18 @@ pub struct Markdown(String);
 
 impl Markdown {
     /// The text with whatever a reader could run or follow elsewhere written as text; without characters that no one
-    /// types. Made once more it stays the same, and so does text that holds nothing of the sort.
+    /// types, in normalization form C. Made once more it stays the same, and so does text that holds nothing of the sort.
     pub fn of(text: &str) -> Self {
         let typed = |text: &str| {
             let lines = text.replace("\r\n", "\n").replace('\r', "\n");
             lines.chars().filter(|c| !is_unsafe(*c)).collect()
         };
         let text = match text.contains(is_unsafe) {
-            true => Cow::Owned(typed(text)),
-            false => Cow::Borrowed(text),
+            true => typed(text),
+            false => text.to_owned(),
         };
+        // Before anything is looked at: `<` and a stroke over it are one character, and so no `<`.
+        let text = composed(text);
         if text.contains('<')
             || text.contains("](")
             || text.contains("[[")
@@ -60,7 +60,7 @@ impl Markdown {
         {
             Self(inert(&text))
         } else {
-            Self(text.into_owned())
+            Self(text)
         }
     }
 

@@ -31,7 +31,7 @@ class Server:
         self.log = open(pathlib.Path(self.folder.name, "log"), "w+")
         self.process = subprocess.Popen([program], env=env, cwd=self.folder.name, stdout=subprocess.PIPE, stderr=self.log, text=True)
         for line in self.process.stdout:
-            found = re.search(r"serves on http://127\.0\.0\.1:(\d+)", line)
+            found = re.search(r"serves on http://\S+:(\d+)", line)
             if found:
                 self.port = int(found.group(1))
                 break
@@ -291,7 +291,7 @@ def _(server):
         yield server.send('{"query": "query($n: Int) { quizzes(first: $n) { totalCount } }", "variables": {"n": %s}}' % number)
         save = 'attemptId: "x", questionId: "x", choiceId: "x", seq: %s' % number
         yield server.post("mutation { saveAnswer(input: {%s}) { errors { code } } }" % save)
-        yield server.post("{ board(window: WEEK) { aroundViewer(above: %s, below: %s) { rank } } }" % (number, number))
+        yield server.post("{ board(window: WEEK) { aroundViewer(above: %s, below: %s) { totalCount } } }" % (number, number))
 
 
 @attack("batches", (400, "-"), (400, "BAD_USER_INPUT"))

@@ -73,7 +73,7 @@ class Server:
         self.log = open(pathlib.Path(self.folder.name, "log"), "w+")
         self.process = subprocess.Popen([program], env=env, cwd=self.folder.name, stdout=subprocess.PIPE, stderr=self.log, text=True)
         for line in self.process.stdout:
-            if found := re.search(r"serves on http://127\.0\.0\.1:(\d+)", line):
+            if found := re.search(r"serves on http://\S+:(\d+)", line):
                 self.port = int(found.group(1))
                 break
         else:

@@ -16,7 +16,7 @@ use marmalade::{
     },
 };
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Statement};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -107,6 +107,56 @@ on_both_databases! {
         app.verify().await;
     }
 
+    async fn a_standing_has_the_points_to_the_next_rank_and_those_who_share_it(app: TestApp) {
+        let quiz = app.quiz(9, |_| {}).await;
+        let mut students = Vec::new();
+        for right in [7, 4, 4, 4, 1] {
+            let student = app.student().await;
+            student.take(quiz, right).await;
+            app.advance(Duration::from_secs(1));
+            students.push(student);
+        }
+        let row = |rank: u64, to_next: Option<f64>, shared: u64| json!({"rank": rank, "pointsToNextRank": to_next, "sharedBy": shared});
+        let expected = [row(1, None, 1), row(2, Some(3.0), 3), row(2, Some(3.0), 3), row(2, Some(3.0), 3), row(5, Some(3.0), 1)];
+        let query = "{ board { standings { nodes { rank pointsToNextRank sharedBy } }
+            viewerStanding { rank pointsToNextRank sharedBy }
+            aroundViewer(above: 1, below: 1) { totalCount startCursor endCursor standings { rank pointsToNextRank sharedBy } } } }";
+        let board = students[2].ask(query, json!({})).await["board"].take();
+        assert_eq!(board["standings"]["nodes"], json!(expected));
+        assert_eq!(board["viewerStanding"], expected[2]);
+        assert_eq!((&board["aroundViewer"]["standings"], &board["aroundViewer"]["totalCount"]), (&json!(expected[1..4]), &json!(5)));
+        // The cursors are those of the list.
+        let more = "query($start: String, $end: String) { board { above: standings(last: 5, before: $start) { nodes { rank } }
+            below: standings(first: 5, after: $end) { nodes { rank } } } }";
+        let more = students[2].ask(more, json!({"start": board["aroundViewer"]["startCursor"], "end": board["aroundViewer"]["endCursor"]})).await;
+        assert_eq!(more["board"], json!({"above": {"nodes": [{"rank": 1}]}, "below": {"nodes": [{"rank": 5}]}}));
+        // Who is not ranked has points, and no place.
+        let hide = "mutation { updateAccount(input: {hiddenFromBoards: true}) { errors { code } } }";
+        students[2].ask(hide, json!({})).await;
+        let board = students[2].ask(query, json!({})).await["board"].take();
+        assert_eq!(board["viewerStanding"], json!({"rank": null, "pointsToNextRank": null, "sharedBy": null}));
+        assert_eq!(board["aroundViewer"], json!({"totalCount": 4, "startCursor": null, "endCursor": null, "standings": []}));
+        assert_eq!(board["standings"]["nodes"][1], row(2, Some(3.0), 2));
+        app.verify().await;
+    }
+
+    async fn a_stream_follows_exactly_one_board(app: TestApp) {
+        let (ada, quiz) = (app.student().await, app.quiz(1, |_| {}).await);
+        let id = quiz.encode();
+        for (board, is_followed) in [
+            ("{everything: DAY}".to_owned(), true),
+            (format!("{{quiz: {{id: {id:?}}}}}"), true),
+            (format!("{{quiz: {{id: {id:?}, window: DAY}}}}"), true),
+            ("{}".to_owned(), false),
+            ("{everything: null}".to_owned(), false),
+            (format!("{{everything: DAY, quiz: {{id: {id:?}}}}}"), false),
+            (format!("{{everything: null, quiz: {{id: {id:?}}}}}"), false),
+        ] {
+            let event = ada.first_answer(&format!("subscription {{ boardChanged(board: {board}) {{ totalCount }} }}")).await;
+            assert_eq!(event["errors"].is_null(), is_followed, "{board}: {event}");
+        }
+    }
+
     async fn a_stream_names_who_has_overtaken(app: TestApp) {
         let (first, second) = (app.quiz(5, |_| {}).await, app.quiz(5, |_| {}).await);
         let (ada, bob, cyd, dan) = (app.student().await, app.student().await, app.student().await, app.student().await);
@@ -115,7 +165,7 @@ on_both_databases! {
         }
         let server = app.listen().await;
         let mut socket = Socket::open(server, &ada.token()).await;
-        let query = "subscription { standingChanged(board: {}) { standing { rank } overtakenBy { id } } }";
+        let query = "subscription { standingChanged(board: {everything: ALL_TIME}) { standing { rank } overtakenBy { id } } }";
         socket.subscribe("1", query).await;
         let event = |rank: u64, by: &[&Actor]| {
             let by: Vec<_> = by.iter().map(|student| json!({"id": student.id().encode()})).collect();
@@ -228,7 +278,7 @@ on_both_databases! {
         ada.take(quiz, 1).await;
         let server = app.listen().await;
         let mut socket = Socket::open(server, &ada.token()).await;
-        let query = "subscription { standingChanged(board: {window: WEEK}) { totalCount standing { rank points } } }";
+        let query = "subscription { standingChanged(board: {everything: WEEK}) { totalCount standing { rank points } } }";
         socket.subscribe("1", query).await;
         let event = |rank, total| json!({"standingChanged": {"totalCount": total, "standing": {"rank": rank, "points": 1.0}}});
         assert_eq!(socket.event().await, event(1, 1));
@@ -236,7 +286,7 @@ on_both_databases! {
         assert_eq!(socket.event().await, event(2, 2));
         let out = ada.ask("mutation { signOut { errors { code } } }", json!({})).await;
         assert_eq!(out["signOut"]["errors"], json!([]));
-        assert_eq!(socket.closed().await, (4401, "Session ended".to_owned()));
+        assert_eq!(socket.closed().await, (4403, "Session ended".to_owned()));
     }
 
     async fn whoever_follows_the_top_is_told_of_newcomers_and_whoever_follows_a_rank_is_not(app: TestApp) {
@@ -245,9 +295,9 @@ on_both_databases! {
         ada.take(quiz, 2).await;
         let server = app.listen().await;
         let (mut top, mut own) = (Socket::open(server, &cyd.token()).await, Socket::open(server, &ada.token()).await);
-        let query = "subscription { boardChanged(board: {}, first: 1) { totalCount standings { rank points } } }";
+        let query = "subscription { boardChanged(board: {everything: ALL_TIME}, first: 1) { totalCount standings { rank points } } }";
         top.subscribe("1", query).await;
-        own.subscribe("1", "subscription { standingChanged(board: {}) { totalCount standing { rank } } }").await;
+        own.subscribe("1", "subscription { standingChanged(board: {everything: ALL_TIME}) { totalCount standing { rank } } }").await;
         let of_top = |total, points| {
             json!({"boardChanged": {"totalCount": total, "standings": [{"rank": 1, "points": points}]}})
         };
@@ -309,7 +359,7 @@ on_both_databases! {
             let asked = [
                 "{ board { viewerStanding { rank user { handle } } } }",
                 "{ board { standings(first: 100) { nodes { rank user { handle } } } } }",
-                "{ board { aroundViewer { nodes { rank user { handle } } } } }",
+                "{ board { aroundViewer { standings { rank user { handle } } } } }",
             ];
             for query in asked {
                 let (statements, _) = app.statements(ada.ask(query, json!({}))).await;
@@ -324,7 +374,7 @@ on_both_databases! {
         let (ada, bob, quiz) = (app.student().await, app.student().await, app.quiz(1, |_| {}).await);
         ada.take(quiz, 1).await;
         let board = "{ board { standings { nodes { user { handle } } } } }";
-        let shown = |data: serde_json::Value| data["board"]["standings"]["nodes"][0]["user"]["handle"].clone();
+        let shown = |data: Value| data["board"]["standings"]["nodes"][0]["user"]["handle"].clone();
         assert_eq!(shown(bob.ask(board, json!({})).await), "actor0");
         let change = "mutation { updateAccount(input: {handle: \"countess\"}) { errors { code } } }";
         ada.ask(change, json!({})).await;

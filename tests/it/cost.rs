@@ -31,7 +31,7 @@ async fn attempts(app: &TestApp, quiz: QuizId, students: usize) -> Vec<String> {
 
 /// The status, the body and its length.
 async fn answer(actor: &Actor, query: &str, variables: Value) -> (StatusCode, Value, usize) {
-    let response = actor.post(query, variables).await;
+    let response = actor.post_with(&[("x-marmalade-cost", "true")], query, variables).await;
     let status = response.status();
     let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
     (status, serde_json::from_slice(&body).expect("JSON"), body.len())

@@ -76,6 +76,16 @@ on_both_databases! {
                 .header("access-control-request-method", "POST")
                 .header("access-control-request-headers", "content-type");
             let response = send(app, request, "").await;
+            // What Apollo's, urql's and Relay's clients, OpenTelemetry, Sentry and caches add.
+            let allowed = response.headers().get("access-control-allow-headers").map(|names| names.to_str().expect("ASCII").to_owned());
+            for name in [
+                "accept", "authorization", "content-type", "apollographql-client-name", "apollographql-client-version",
+                "apollo-require-preflight", "x-apollo-operation-name", "x-apollo-operation-id", "traceparent", "tracestate",
+                "baggage", "sentry-trace", "x-request-id", "cache-control", "if-none-match", "x-marmalade-cost",
+            ] {
+                let is_allowed = allowed.as_deref().is_some_and(|names| names.split(',').any(|allowed| allowed == name));
+                assert_eq!(is_allowed, !app.app.config.server.allowed_origins.is_empty(), "{name}");
+            }
             headers.map(|name| response.headers().get(name).map(|value| value.to_str().expect("ASCII").to_owned()))
         };
         assert_eq!(preflight(&app, SITE).await, [None, None], "closed unless configured");
@@ -134,7 +144,7 @@ on_both_databases! {
         let app = app.restarted_with(|config| config.server.allowed_origins = vec![SITE.into()]).await;
         let cookies = cookies_of(&app, SITE).await;
         let (cookie, _) = cookies[0].split_once(';').expect("attributes");
-        let query = json!({"query": "subscription { boardChanged(board: {}) { asOf } }"}).to_string();
+        let query = json!({"query": "subscription { boardChanged(board: {everything: WEEK}) { asOf } }"}).to_string();
         for (origin, expected) in [(SITE, StatusCode::OK), ("https://evil.example", StatusCode::FORBIDDEN)] {
             let request = Request::post("/graphql")
                 .header("accept", "text/event-stream")

@@ -64,8 +64,13 @@ on_both_databases! {
         assert_eq!(status, StatusCode::OK, "an honest client is served: {body}");
     }
 
-    async fn every_response_reports_its_cost(app: TestApp) {
-        let (_, body) = app.anyone().send("{ quizzes(first: 10) { nodes { id } } }", json!({})).await;
+    async fn whoever_asks_is_told_the_cost(app: TestApp) {
+        let query = json!({"query": "{ quizzes(first: 10) { nodes { id } } }"}).to_string();
+        for (name, value) in [("x-marmalade-cost", "false"), ("x-marmalade-client", "graphiql")] {
+            let (_, body) = post(&app, query.clone(), &[(name, value)]).await;
+            assert_eq!(body, json!({"data": {"quizzes": {"nodes": []}}}));
+        }
+        let (_, body) = post(&app, query, &[("x-marmalade-cost", "true")]).await;
         let cost = &body["extensions"]["cost"];
         assert!(cost["requested"].as_u64().is_some_and(|cost| cost > 10), "{body}");
         assert_eq!((&cost["maximum"], &cost["depth"]), (&json!(20_000), &json!(3)));
@@ -86,31 +91,77 @@ on_both_databases! {
         assert_eq!(body["data"], json!({"subjects": {"totalCount": 0}}));
     }
 
+    async fn an_operation_goes_by_the_id_of_its_document(app: TestApp) {
+        let query = "{ subjects { totalCount } }";
+        let id = format!("sha256:{}", hex::encode(Sha256::digest(query)));
+        let by_id = json!({"documentId": id});
+        let (_, body) = post(&app, by_id.to_string(), &[]).await;
+        assert_eq!(code(&body), "PERSISTED_QUERY_NOT_FOUND");
+        for (what, wrong) in [
+            ("another text", json!({"documentId": id, "query": "{ __typename }"})),
+            ("a name that only a manifest gives, and a text", json!({"documentId": "Subjects", "query": query})),
+            ("two ids", json!({"documentId": id, "extensions": {"persistedQuery": {"version": 1, "sha256Hash": &id[7..]}}})),
+            ("nothing", json!({"documentId": null})),
+            ("a number", json!({"documentId": 1})),
+        ] {
+            let (_, body) = post(&app, wrong.to_string(), &[]).await;
+            assert_eq!(code(&body), "BAD_USER_INPUT", "{what}: {body}");
+        }
+        let (_, body) = post(&app, json!({"documentId": id, "query": query}).to_string(), &[]).await;
+        assert_eq!(body["data"], json!({"subjects": {"totalCount": 0}}));
+        let (_, body) = post(&app, by_id.to_string(), &[]).await;
+        assert_eq!(body["data"], json!({"subjects": {"totalCount": 0}}));
+        let (_, body) = post(&app, json!({"documentId": "Subjects"}).to_string(), &[]).await;
+        assert_eq!(code(&body), "PERSISTED_QUERY_NOT_FOUND");
+        let get = Request::get(format!("/graphql?documentId={id}")).header("apollo-require-preflight", "true");
+        let response = app.router().oneshot(get.body(Body::empty()).expect("a request")).await.expect("a response");
+        let body = to_bytes(response.into_body(), usize::MAX).await.expect("a body");
+        assert_eq!(serde_json::from_slice::<Value>(&body).expect("JSON")["data"], json!({"subjects": {"totalCount": 0}}));
+    }
+
     async fn only_listed_operations_run_under_a_manifest(app: TestApp) {
         let listed = "{ subjects { totalCount } }";
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("manifest.json");
-        let manifest = json!({
-            "format": "apollo-persisted-query-manifest",
-            "version": 1,
-            "operations": [{"id": "subjects-1", "name": "Subjects", "type": "query", "body": listed}],
-        });
-        std::fs::write(&file, manifest.to_string()).expect("a file");
-        let app = app.restarted_with(|config| config.operations.manifest = Some(file)).await;
-        let anyone = app.anyone();
-        assert_eq!(anyone.ask(listed, json!({})).await, json!({"subjects": {"totalCount": 0}}));
-        let by_id = json!({"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "subjects-1"}}});
-        let (status, _) = post(&app, by_id.to_string(), &[]).await;
-        assert_eq!(status, StatusCode::OK);
-        let (_, body) = anyone.send("{ __typename }", json!({})).await;
-        assert_eq!(code(&body), "PERSISTED_QUERY_NOT_FOUND");
-        let (_, body) = app.student().await.send("{ __typename }", json!({})).await;
-        assert_eq!(code(&body), "PERSISTED_QUERY_NOT_FOUND");
-        app.actor(Role::Editor).await.ask("{ __typename }", json!({})).await;
+        // MD5 and SHA-1 are what relay-compiler and GraphQL Code Generator name documents by.
+        for (name, id, manifest) in [
+            ("apollo", "subjects-1", json!({
+                "format": "apollo-persisted-query-manifest",
+                "version": 1,
+                "operations": [{"id": "subjects-1", "name": "Subjects", "type": "query", "body": listed}],
+            })),
+            ("relay", "9cb6d2d6ec5ac4cd1ab1ae9a4e3ea4c7", json!({"9cb6d2d6ec5ac4cd1ab1ae9a4e3ea4c7": listed})),
+            ("codegen", "8f2b7f1a4e6f3f1d1f5a0c9fd1a5f9c1b0d2e3f4", json!({"8f2b7f1a4e6f3f1d1f5a0c9fd1a5f9c1b0d2e3f4": listed})),
+        ] {
+            let file = folder.path().join(name);
+            std::fs::write(&file, manifest.to_string()).expect("a file");
+            let app = app.restarted_with(|config| config.operations.manifest = Some(file)).await;
+            let anyone = app.anyone();
+            assert_eq!(anyone.ask(listed, json!({})).await, json!({"subjects": {"totalCount": 0}}));
+            let hash = hex::encode(Sha256::digest(listed));
+            for by_id in [
+                json!({"extensions": {"persistedQuery": {"version": 1, "sha256Hash": id}}}),
+                json!({"extensions": {"persistedQuery": {"version": 1, "sha256Hash": hash}}}),
+                json!({"documentId": id}),
+                json!({"doc_id": id}),
+                json!({"documentId": format!("sha256:{hash}")}),
+            ] {
+                let (status, body) = post(&app, by_id.to_string(), &[]).await;
+                assert_eq!((status, &body["data"]["subjects"]["totalCount"]), (StatusCode::OK, &json!(0)), "{name} by {by_id}: {body}");
+            }
+            let unlisted = json!({"documentId": "9cb6d2d6ec5ac4cd1ab1ae9a4e3ea4c8"}).to_string();
+            let (_, body) = post(&app, unlisted, &[]).await;
+            assert_eq!(code(&body), "PERSISTED_QUERY_NOT_FOUND");
+            let (_, body) = anyone.send("{ __typename }", json!({})).await;
+            assert_eq!(code(&body), "PERSISTED_QUERY_NOT_FOUND");
+            let (_, body) = app.student().await.send("{ __typename }", json!({})).await;
+            assert_eq!(code(&body), "PERSISTED_QUERY_NOT_FOUND");
+            app.actor(Role::Editor).await.ask("{ __typename }", json!({})).await;
+        }
     }
 
     async fn the_schema_is_shown_to_staff_alone_in_production(app: TestApp) {
         let (introspect, misspelt) = ("{ __schema { queryType { name } } }", "{ subjcts { totalCount } }");
+        let of_type = "query($name: String!) { ...T __typename } fragment T on Query { t: __type(name: $name) { name } }";
         let development = app.anyone();
         development.ask(introspect, json!({})).await;
         let (_, body) = development.send(misspelt, json!({})).await;
@@ -119,12 +170,15 @@ on_both_databases! {
         for actor in [app.anyone(), app.student().await] {
             let (_, body) = actor.send(introspect, json!({})).await;
             assert_eq!(code(&body), "FORBIDDEN");
+            // To them there is no type, as there is none of another name.
+            assert_eq!(actor.ask(of_type, json!({"name": "User"})).await, json!({"t": null, "__typename": "Query"}));
             let (_, body) = actor.send(misspelt, json!({})).await;
             assert_eq!(code(&body), "BAD_USER_INPUT");
             assert!(!body.to_string().contains("subjects"), "{body}");
         }
         let editor = app.actor(Role::Editor).await;
         editor.ask(introspect, json!({})).await;
+        assert_eq!(editor.ask(of_type, json!({"name": "User"})).await["t"], json!({"name": "User"}));
         let (_, body) = editor.send(misspelt, json!({})).await;
         assert!(body.to_string().contains("Did you mean"), "{body}");
     }
@@ -141,29 +195,29 @@ on_both_databases! {
         }
     }
 
-    async fn ten_reviews_an_hour_and_rereading_them_or_closed_ones_costs_nothing(app: TestApp) {
-        let app = app.restarted_with(|config| config.limits.reviews = marmalade::limit::Limits::default().reviews).await;
+    async fn reading_reviews_costs_nothing_but_requests(app: TestApp) {
+        let app = app.restarted_with(|config| config.limits = marmalade::limit::Limits::default()).await;
         let (ada, quiz) = (app.student().await, app.quiz(1, |_| {}).await);
-        let open = ada.start(app.quiz(1, |_| {}).await).await;
         let mut papers = Vec::new();
-        for _ in 0..10 {
+        for _ in 0..12 {
             papers.push(ada.take(quiz, 1).await);
+            // The limit of starts is an hour's.
+            app.advance(std::time::Duration::from_secs(600));
         }
-        let taken = ada.take(quiz, 1).await;
         let query = "query($id: ID!) { attempt(id: $id) { review { correction } } }";
-        for _ in 0..20 {
-            ada.ask(query, json!({"id": open.attempt})).await;
-        }
         for paper in papers.iter().chain(&papers) {
+            let data = ada.ask(query, json!({"id": paper.attempt})).await;
+            assert_eq!(data["attempt"]["review"]["correction"], 0);
+        }
+        let budgets = "{ rateLimit { answers { limit remaining } batches { limit remaining } submits { limit remaining }
+            starts { limit remaining } exports { limit remaining } imports { limit remaining } } }";
+        app.advance(std::time::Duration::from_secs(3600));
+        let before = ada.ask(budgets, json!({})).await["rateLimit"].take();
+        for paper in &papers {
             ada.ask(query, json!({"id": paper.attempt})).await;
         }
-        let (_, body) = ada.send(query, json!({"id": taken.attempt})).await;
-        assert_eq!(code(&body), "RATE_LIMITED");
-        let editor = app.actor(Role::Editor).await;
-        for _ in 0..12 {
-            editor.ask(query, json!({"id": taken.attempt})).await;
-        }
-        app.advance(std::time::Duration::from_secs(3600));
-        ada.ask(query, json!({"id": taken.attempt})).await;
+        assert_eq!(ada.ask(budgets, json!({})).await["rateLimit"].take(), before);
+        let full = |budget: &Value| budget["limit"] == budget["remaining"];
+        assert!(before.as_object().is_some_and(|budgets| budgets.values().all(full)), "{before}");
     }
 }

@@ -77,7 +77,7 @@ on_both_databases! {
         for foreign in ["https://evil.example", "http://127.0.0.1:1", "null"] {
             assert_eq!(send("/graphql", foreign, json, REGISTER).await.status(), 403, "{foreign}");
             assert_eq!(send("/auth/refresh", foreign, json, "").await.status(), 403, "{foreign}");
-            let follow = send("/graphql", foreign, "text/event-stream", "subscription { boardChanged(board: {}) { asOf } }").await;
+            let follow = send("/graphql", foreign, "text/event-stream", "subscription { boardChanged(board: {everything: WEEK}) { asOf } }").await;
             assert_eq!(follow.status(), 403, "{foreign}");
         }
         let made = send("/graphql", &own, json, REGISTER).await;
@@ -87,7 +87,7 @@ on_both_databases! {
         let body: Value = made.json().await.expect("JSON");
         assert_eq!(body["data"], json!({"register": {"errors": []}}), "{body}");
         assert_eq!(send("/auth/refresh", &own, json, "").await.status(), 401, "no session, but no foreign page");
-        let follow = send("/graphql", &own, "text/event-stream", "subscription { boardChanged(board: {}) { asOf } }").await;
+        let follow = send("/graphql", &own, "text/event-stream", "subscription { boardChanged(board: {everything: WEEK}) { asOf } }").await;
         assert_eq!(follow.status(), 200);
 
         let (cookie, _) = cookie[0].split_once(';').expect("attributes");

@@ -79,7 +79,7 @@ on_both_databases! {
         let (ada, quiz) = (app.student().await, app.quiz(3, |_| {}).await);
         let query = "{ rateLimit {
             requests { limit windowSeconds remaining resetAt } answers { limit windowSeconds remaining resetAt }
-            batches { remaining } submits { remaining } starts { remaining } reviews { remaining } exports { remaining } } }";
+            batches { remaining } submits { remaining } starts { remaining } exports { remaining } } }";
         let left = |data: &Value, limit: &str| data["rateLimit"][limit]["remaining"].clone();
         let before = ada.ask(query, json!({})).await;
         let answers = json!({"limit": 30, "windowSeconds": 60, "remaining": 30, "resetAt": "2026-11-23T10:00:00+00:00"});

@@ -328,6 +328,12 @@ async fn import(app: &TestApp, editor: &Actor, quizzes: &[QuizId]) -> String {
     encoded
 }
 
+/// The argument `ids` with those of so many objects.
+fn ids_of<'v>(objects: impl IntoIterator<Item = &'v Value>, size: usize) -> String {
+    let ids = objects.into_iter().filter_map(|object| object["id"].as_str());
+    format!("(ids: {:?})", ids.take(size).collect::<Vec<_>>())
+}
+
 impl World {
     async fn new(app: &TestApp) -> Self {
         let most = SIZES[1];
@@ -337,6 +343,10 @@ impl World {
             let student = app.student().await;
             student.take(quizzes[i], 2).await;
             students.push(student);
+        }
+        // Two before anybody who asks: an asker among those that are listed would be one more to look up.
+        for (i, quiz) in quizzes.iter().enumerate() {
+            students[(i + 1) % most].take(*quiz, 2).await;
         }
         let mut world = Self {
             app: app.clone(),
@@ -362,6 +372,20 @@ impl World {
                     app.again(&actor).await;
                 }
                 let attempt = actor.take(long, size).await.attempt;
+                let query = "query($id: ID!) { attempt(id: $id) { answers { id } questions { id choices { id } } }
+                    viewer { sessions(first: 100) { nodes { id } } } }";
+                let own = actor.ask(query, json!({"id": attempt})).await;
+                let questions = flat(&own["attempt"]["questions"]);
+                let choices = questions.iter().flat_map(|question| flat(&question["choices"]));
+                world.add("Choice", size, role, ids_of(choices, size));
+                world.add("Question", size, role, ids_of(questions, size));
+                world.add("Answer", size, role, ids_of(flat(&own["attempt"]["answers"]), size));
+                world.add(
+                    "Session",
+                    size,
+                    role,
+                    ids_of(flat(&own["viewer"]["sessions"]["nodes"]), size),
+                );
                 world.add("attempt", size, role, format!("(id: {attempt:?})"));
                 world.add("Attempt", size, role, format!("(ids: {attempts:?})"));
                 world.actors.insert((size, name_of(role)), actor);
@@ -388,6 +412,7 @@ impl World {
             );
             let import = import(app, &editor, &quizzes[..size]).await;
             world.for_all("bankImport", size, format!("(id: {import:?})"));
+            world.for_all("BankImport", size, format!("(ids: {:?})", vec![import; size]));
             let days = format!("(from: \"2026-01-01\", until: \"2026-01-{size:02}\")");
             world.for_all("dailyMetrics", size, days);
         }
@@ -405,20 +430,17 @@ impl World {
         }
         let query = "{ subjects(first: 100) { nodes { id chapters { nodes { id } } } } }";
         let subjects = editor.ask(query, json!({})).await["subjects"]["nodes"].take();
-        let ids = |objects: Vec<&Value>, size| {
-            let ids: Vec<_> = objects
-                .iter()
-                .filter_map(|object| object["id"].as_str())
-                .take(size)
-                .collect();
-            format!("(ids: {ids:?})")
-        };
+        let query = "{ jobs(first: 100) { nodes { id } } auditLog(first: 100) { nodes { id actor { id } } } }";
+        let admin = world.actors[&(SIZES[0], name_of(Role::Admin))].clone();
+        let of_staff = admin.ask(query, json!({})).await;
         for size in SIZES {
+            world.for_all("Job", size, ids_of(flat(&of_staff["jobs"]["nodes"]), size));
+            world.for_all("AuditEntry", size, ids_of(flat(&of_staff["auditLog"]["nodes"]), size));
             let chapters = flat(&subjects)
                 .into_iter()
                 .flat_map(|subject| flat(&subject["chapters"]["nodes"]));
-            world.for_all("Chapter", size, ids(chapters.collect(), size));
-            world.for_all("Subject", size, ids(flat(&subjects), size));
+            world.for_all("Chapter", size, ids_of(chapters, size));
+            world.for_all("Subject", size, ids_of(flat(&subjects), size));
         }
         world
     }

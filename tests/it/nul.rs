@@ -1,4 +1,5 @@
-//! NUL, which PostgreSQL stores in no text: refused at the door, whatever string it is in and however it is written.
+//! NUL, which PostgreSQL stores in no text, and U+FFFD, which stands for what could not be read: refused at the door, whatever
+//! string they are in and however they are written.
 
 use std::collections::BTreeMap;
 
@@ -97,7 +98,7 @@ impl Schema {
             "Int" | "Float" => "1".to_owned(),
             "Boolean" => "true".to_owned(),
             "DateTime" => "\"2026-11-23T10:00:00Z\"".to_owned(),
-            "NaiveDate" => "\"2026-11-23\"".to_owned(),
+            "Date" => "\"2026-11-23\"".to_owned(),
             _ => match (self.enums.get(name), self.inputs.get(name)) {
                 (Some(value), _) => value.clone(),
                 (_, Some(fields)) => self.object(fields, None),
@@ -184,24 +185,32 @@ async fn refusal(actor: &Actor, query: &str, variables: Value) -> (u16, String, 
 }
 
 on_both_databases! {
-    async fn no_text_takes_nul_however_it_is_written(app: TestApp) {
+    async fn no_text_takes_what_nobody_types_however_it_is_written(app: TestApp) {
         let documents = Schema::read().documents();
         assert!(documents.len() > 60, "{}", documents.len());
         let mut wrong = Vec::new();
-        for actor in [app.anyone(), app.student().await, app.actor(Role::Admin).await] {
-            for (place, ty, document) in &documents {
+        for (actor, characters) in [
+            (app.anyone(), &["\0"][..]),
+            (app.student().await, &["\0", "\u{FFFD}"]),
+            (app.actor(Role::Admin).await, &["\0"]),
+        ] {
+            for (character, (place, ty, document)) in characters.iter().flat_map(|c| documents.iter().map(move |d| (c, d))) {
+                let (name, escaped) = match *character {
+                    "\0" => ("NUL", "\\u0000"),
+                    _ => ("U+FFFD", "\\ufffd"),
+                };
                 let literal = |text: &str| (document.replace("$X", text).replace("$V", ""), json!({}), "argument");
                 let variable = document.replace("$X", "$text").replace("$V", &format!("($text: {ty}!)"));
-                let defaulted = document.replace("$X", "$text").replace("$V", &format!("($text: {ty}! = \"a\\u0000b\")"));
+                let defaulted = document.replace("$X", "$text").replace("$V", &format!("($text: {ty}! = \"a{escaped}b\")"));
                 for (query, variables, what) in [
-                    literal("\"a\\u0000b\""),
-                    literal("\"a\0b\""),
-                    literal("\"\"\"a\0b\"\"\""),
-                    (variable, json!({"text": "a\0b"}), "variable"),
+                    literal(&format!("\"a{escaped}b\"")),
+                    literal(&format!("\"a{character}b\"")),
+                    literal(&format!("\"\"\"a{character}b\"\"\"")),
+                    (variable, json!({"text": format!("a{character}b")}), "variable"),
                     (defaulted, json!({}), "variable"),
                 ] {
                     let (status, code, message) = refusal(&actor, &query, variables).await;
-                    let says_which = message.starts_with(&format!("The {what} `")) && message.contains("NUL");
+                    let says_which = message.starts_with(&format!("The {what} `")) && message.contains(name);
                     if (status, code.as_str()) != (400, "BAD_USER_INPUT") || !says_which {
                         wrong.push(format!("{place}: {status} {code} {message}: {query:?}"));
                     }
@@ -232,6 +241,7 @@ on_both_databases! {
         for request in [
             get("query=%7B%20quiz(id%3A%20%22a%00b%22)%20%7B%20id%20%7D%20%7D"),
             get("query=query(%24a%3AID!)%7Bquiz(id%3A%24a)%7Bid%7D%7D&variables=%7B%22a%22%3A%22a%5Cu0000b%22%7D"),
+            get("query=query(%24a%3AID!)%7Bquiz(id%3A%24a)%7Bid%7D%7D&variables=%7B%22a%22%3A%22a%FFb%22%7D"),
             json(json!({"query": "query A { __typename }", "operationName": "a\0b"})),
             json(json!({"query": "{ __typename }", "extensions": about})),
             json(json!({"query": "{ __type\0name }"})),

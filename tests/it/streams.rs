@@ -13,7 +13,7 @@ use crate::{
 };
 
 const MULTIPART: &str = "multipart/mixed;boundary=\"graphql\";subscriptionSpec=1.0,application/json";
-const FOLLOW: &str = "subscription { standingChanged(board: {window: WEEK}) { totalCount standing { rank } } }";
+const FOLLOW: &str = "subscription { standingChanged(board: {everything: WEEK}) { totalCount standing { rank } } }";
 
 /// A response that is read as it comes.
 struct Reader {
@@ -234,6 +234,9 @@ on_both_databases! {
         socket.ask("2", json!({"query": query, "extensions": extensions})).await;
         let expected = json!({"subjects": {"totalCount": 0}});
         assert_eq!(socket.event().await, expected);
+        assert_eq!(socket.receive().await["type"], "complete");
+        socket.ask("3", json!({"documentId": format!("sha256:{hash}")})).await;
+        assert_eq!(socket.event().await, expected, "the other way to say it");
         let get = reqwest::Client::new()
             .get(format!("http://{server}/graphql"))
             .header("apollo-require-preflight", "true")

@@ -27,7 +27,6 @@ const SUBMIT: &str =
 const SAVE: &str = "mutation($input: SaveAnswerInput!) { saveAnswer(input: $input) { outcome errors { code } } }";
 const BATCH: &str =
     "mutation($input: SaveAnswersInput!) { saveAnswers(input: $input) { results { outcome } errors { code } } }";
-const REVIEW: &str = "query($id: ID!) { attempt(id: $id) { review { correction } } }";
 const EXPORT: &str = "{ accountExport }";
 const IMPORT: &str =
     "mutation($file: String!, $content: String!, $title: String!) { importBank(input: {fileName: $file,
@@ -244,22 +243,6 @@ async fn case(app: &TestApp, limit: Limit) -> Option<Case> {
                 shown: Some(if limit == Limit::Answer { "answers" } else { "batches" }),
             }
         }
-        Limit::Review => {
-            let open = ada.start(app.quiz(1, |_| {}).await).await.attempt;
-            let mut taken = Vec::new();
-            for _ in 0..MANY {
-                taken.push(ada.take(app.quiz(1, |_| {}).await, 1).await.attempt);
-            }
-            Case {
-                free: vec![
-                    of_ada(REVIEW, json!({"id": open}), "OK"),
-                    of_ada(REVIEW, json!({"id": no_attempt}), "NOT_FOUND"),
-                ],
-                again: Some(of_ada(REVIEW, json!({"id": taken[0]}), "OK")),
-                uses: taken.iter().map(|id| of_ada(REVIEW, json!({"id": id}), "OK")).collect(),
-                shown: Some("reviews"),
-            }
-        }
         Limit::Export => Case {
             free: Vec::new(),
             again: None,
@@ -373,7 +356,6 @@ fn alone(limits: &mut Limits, limit: Limit, uses: usize) {
         batches: of(Limit::Batch),
         submits: of(Limit::Submit),
         starts: of(Limit::Start),
-        reviews: of(Limit::Review),
         exports: of(Limit::Export),
         imports: of(Limit::Import),
         registers: of(Limit::Register),
@@ -435,7 +417,7 @@ on_both_databases! {
             app.advance(Duration::from_secs(900));
             assert_eq!(use_one().await, case.uses[0].expected, "{limit:?}: the window is over");
         }
-        assert_eq!(cases, 10);
+        assert_eq!(cases, 9);
     }
 
     async fn of_many_uses_at_once_exactly_as_many_as_allowed_pass(app: TestApp) {
@@ -475,7 +457,6 @@ async fn exactly(app: &TestApp, limited: impl AsyncFn(Limit) -> Vec<TestApp>) {
         Limit::Submit,
         Limit::Answer,
         Limit::Batch,
-        Limit::Review,
         Limit::Export,
         Limit::Import,
     ] {

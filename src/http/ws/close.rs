@@ -12,8 +12,8 @@ const MAX_REASON_BYTES: usize = 123;
 pub(crate) struct Close(pub(super) u16, pub(super) Cow<'static, str>);
 
 impl Close {
-    /// No credential, or an expired one: clients refresh it and reconnect.
-    pub(crate) const UNAUTHORIZED: Self = Self::new(4401, "Unauthorized");
+    /// A bad or expired credential: clients fetch a new one and come back. The reference client takes 4401 for the end.
+    pub(crate) const FORBIDDEN: Self = Self::new(4403, "Forbidden");
     /// The account has as many streams open as it may; clients try again.
     pub(crate) const TOO_MANY_STREAMS: Self = Self::new(1013, "Too many open streams");
 
@@ -23,7 +23,10 @@ impl Close {
     pub(super) const GOING_AWAY: Self = Self::new(1001, "Going away");
     pub(super) const UNREADABLE: Self = Self::new(1002, "Unreadable frame");
     pub(super) const TOO_BIG: Self = Self::new(1009, "Message too big");
-    pub(super) const SESSION_ENDED: Self = Self::new(4401, "Session ended");
+    /// The protocol's own: an operation before the acknowledgement.
+    pub(super) const UNAUTHORIZED: Self = Self::new(4401, "Unauthorized");
+    /// After a change of role a new credential is all that is missing; a session that is over shows when it is refreshed.
+    pub(super) const SESSION_ENDED: Self = Self::new(4403, "Session ended");
     pub(super) const SUBPROTOCOL: Self = Self::new(4406, "Subprotocol not acceptable");
     pub(super) const INIT_TIMEOUT: Self = Self::new(4408, "Connection initialisation timeout");
     pub(super) const TOO_MANY_INITS: Self = Self::new(4429, "Too many initialisation requests");

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, error::Category};
 
 use super::close::Close;
-use crate::operation::Answer;
+use crate::operation::{Answer, persisted};
 
 /// The payload of `ConnectionInit` or `Ping`.
 pub(crate) type Payload = Map<String, serde_json::Value>;
@@ -29,6 +29,7 @@ pub(super) enum ClientMessage {
     Subscribe {
         #[serde(deserialize_with = "operation_id")]
         id: Arc<str>,
+        #[serde(deserialize_with = "operation")]
         payload: Box<Request>,
     },
     Complete {
@@ -45,6 +46,25 @@ fn operation_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, 
     Ok(id.into())
 }
 
+/// A request, with the id of its document that the library does not know.
+fn operation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<Request>, D::Error> {
+    #[derive(Deserialize)]
+    struct Named {
+        #[serde(rename = "documentId", alias = "doc_id")]
+        document_id: Option<String>,
+        #[serde(flatten)]
+        request: Request,
+    }
+    let Named {
+        document_id,
+        mut request,
+    } = Named::deserialize(deserializer)?;
+    if let Some(id) = document_id {
+        persisted::name(&mut request, id);
+    }
+    Ok(Box::new(request))
+}
+
 /// Section "Invalid message": whatever doesn't fit closes the socket. The text is the client's own, or serde's.
 pub(super) fn parse(text: &str) -> Result<ClientMessage, Close> {
     // serde also reads such an enum from an array.
@@ -56,7 +76,7 @@ pub(super) fn parse(text: &str) -> Result<ClientMessage, Close> {
         Category::Io | Category::Syntax | Category::Eof => Close::bad_message("Invalid JSON"),
     })?;
     match message {
-        // A persisted operation goes by the hash in its extensions.
+        // A persisted operation goes by an id in its extensions.
         ClientMessage::Subscribe { payload, .. } if payload.query.is_empty() && payload.extensions.is_empty() => {
             Err(Close::bad_message("Invalid message: no query"))
         }

@@ -226,8 +226,6 @@ impl Ticks {
     }
 }
 
-const FORBIDDEN: Close = Close::new(4403, "Forbidden");
-
 /// A server on a free port, and what a test may do to it.
 struct Toy {
     url: String,
@@ -257,8 +255,8 @@ impl Toy {
                 let _served = Alive::new(&sockets);
                 serve(wire, shutdown, async |payload| {
                     match payload.get("token").and_then(Json::as_str) {
-                        Some("bad") => return Err(FORBIDDEN),
-                        Some("expired") => return Err(Close::UNAUTHORIZED),
+                        Some("expired") => return Err(Close::FORBIDDEN),
+                        Some("another") => return Err(Close::TOO_MANY_STREAMS),
                         Some("slow") => {
                             let _alive = Alive::new(&sockets);
                             future::pending().await
@@ -439,7 +437,7 @@ async fn the_handshake_keeps_its_order() {
     twice.say(init("good")).await;
     assert_eq!(twice.closed().await, is(Close::TOO_MANY_INITS));
 
-    for (token, close) in [("bad", FORBIDDEN), ("expired", Close::UNAUTHORIZED)] {
+    for (token, close) in [("expired", Close::FORBIDDEN), ("another", Close::TOO_MANY_STREAMS)] {
         let mut refused = toy.open(Some(SUBPROTOCOL)).await;
         refused.say(init(token)).await;
         assert_eq!(refused.closed().await, is(close));

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     import::sheet::{Cell, Row},
-    text::{Markdown, is_unsafe},
+    text::{Markdown, REPLACEMENT, is_unsafe},
 };
 
 // Lengths in characters.
@@ -139,6 +139,11 @@ impl<'a> Cells<'a> {
                 Code::UnsafeText,
                 "This cell holds an invisible character that can garble what is shown; delete the text and type it again.",
             );
+            return None;
+        }
+        if text.contains(REPLACEMENT) {
+            let message = "This cell holds U+FFFD (\u{FFFD}) for letters that could not be read; type them again.";
+            self.note(column, Code::UnsafeText, message);
             return None;
         }
         if length > limit {
@@ -318,7 +323,7 @@ fn is_safe_image(path: &str) -> bool {
     let is_picture = IMAGE_ENDINGS.contains(&ending.to_ascii_lowercase().as_str());
     // A colon makes a drive or a URL scheme; the others mean something to a shell or a URL.
     let is_plain = !path.contains(['\\', ':', '?', '*', '<', '>', '|', '"'])
-        && !path.contains(|c| is_unsafe(c) || matches!(c, '\n' | '\t'));
+        && !path.contains(|c| is_unsafe(c) || matches!(c, '\n' | '\t' | REPLACEMENT));
     // An empty segment is a leading or doubled slash; "." and ".." climb, and some systems also
     // overlook blanks and dots at a segment's end.
     let stays_inside = path

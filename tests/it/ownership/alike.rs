@@ -1,14 +1,10 @@
 //! What is another's, deleted or a draft looks like what never was: the same bytes, by as many statements.
 
 use axum::body::to_bytes;
-use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::world::{Person, World};
-use crate::{
-    on_both_databases,
-    support::{Actor, TestApp},
-};
+use crate::{on_both_databases, support::Actor};
 
 /// What somebody is answer: the status, the headers and the body, without the request's id and the remaining budget.
 async fn answer(actor: &Actor, query: &str) -> String {
@@ -37,15 +33,8 @@ fn without_budget(body: &str) -> String {
 }
 
 /// The first event of a stream.
-async fn event(app: &TestApp, actor: &Actor, query: &str) -> String {
-    let request = async_graphql::Request::new(query);
-    let schema = marmalade::api::execution::Schema::new().ok().expect("the schema");
-    let viewer = actor.let_in().await;
-    let admitted = schema.admit(&app.app, viewer.as_ref(), request).await;
-    let admitted = admitted.unwrap_or_else(|errors| panic!("{errors:?}"));
-    let stream = schema.run(admitted, &app.app, viewer, Default::default());
-    let first = Box::pin(stream).next().await.expect("an event");
-    without_budget(&super::parsed(&first).to_string())
+async fn event(actor: &Actor, query: &str) -> String {
+    without_budget(&actor.first_answer(query).await.to_string())
 }
 
 on_both_databases! {
@@ -59,7 +48,7 @@ on_both_databases! {
                 for id in [what].iter().chain(&hidden) {
                     let query = operation.replace("$ID", world.id(id));
                     let seen = if query.starts_with("subscription") {
-                        app.statements(event(&app, bob, &query)).await
+                        app.statements(event(bob, &query)).await
                     } else {
                         app.statements(answer(bob, &query)).await
                     };

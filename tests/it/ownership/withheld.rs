@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use futures_util::StreamExt;
 use marmalade::{attempt::release, entity::quiz::ReviewOpens, id::QuizId};
 use serde_json::{Value, json};
 
@@ -96,9 +95,12 @@ impl Student {
         }
         let export = self.actor.ask("{ accountExport }", json!({})).await;
         read.push(("{ accountExport }".to_owned(), export));
-        for board in ["window: ALL_TIME".to_owned(), format!("quizId: {:?}", quiz.encode())] {
+        for board in [
+            "everything: ALL_TIME".to_owned(),
+            format!("quiz: {{id: {:?}}}", quiz.encode()),
+        ] {
             for selection in [
-                "standingChanged(board: {$B}) { totalCount standing { rank points percentile } overtakenBy { id } }",
+                "standingChanged(board: {$B}) { totalCount standing { rank points percentile pointsToNextRank sharedBy } overtakenBy { id } }",
                 "boardChanged(board: {$B}) { totalCount standings { rank points user { id } } }",
             ] {
                 let query = format!("subscription {{ {} }}", selection.replace("$B", &board));
@@ -118,27 +120,15 @@ impl Student {
     }
 
     async fn first_event(&self, query: &str) -> Value {
-        let app = &self.actor.app.app;
-        let viewer = self.actor.let_in().await;
-        let request = async_graphql::Request::new(query);
-        let schema = marmalade::api::execution::Schema::new().ok().expect("the schema");
-        let admitted = schema
-            .admit(app, viewer.as_ref(), request)
-            .await
-            .expect("a good request");
-        let mut stream = Box::pin(schema.run(admitted, app, viewer, Default::default()));
-        stream
-            .next()
-            .await
-            .map(|answer| super::parsed(&answer)["data"].take())
-            .unwrap_or_default()
+        self.actor.first_answer(query).await["data"].take()
     }
 }
 
 /// Takes out who it is about, and which choices were made.
 fn neutral(value: &mut Value, own: &impl Fn(&str) -> bool) {
     match value {
-        Value::String(text) if own(text) => *text = "OWN".to_owned(),
+        // The id of an answer has that of its attempt in it.
+        Value::String(text) if own(text) || text.starts_with("answer_") => *text = "OWN".to_owned(),
         Value::Array(items) => items.iter_mut().for_each(|item| neutral(item, own)),
         Value::Object(fields) => {
             for (field, value) in fields {

@@ -7,7 +7,10 @@ use marmalade::{
     account::own::Purge,
     auth::{revocation::AccountChanged, role::Role},
     clock::Time,
-    id::{AttemptId, BankImportId, ChapterId, JobId, QuestionId, QuizId, SessionId, SubjectId, UserId},
+    id::{
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, QuestionId, QuizId, SessionId,
+        SubjectId, UserId,
+    },
     import::background,
     outbox::{Event, Topic},
     quiz::paper::QuizChanged,
@@ -180,7 +183,66 @@ impl World {
             .encode()
         };
         let invented = Uuid::now_v7();
+        let of_staff = "{ jobs(first: 1) { nodes { id } } auditLog(first: 1) { nodes { id } } }";
+        let of_staff = admin.ask(of_staff, json!({})).await;
+        let newest = |list: &str| {
+            of_staff[list]["nodes"][0]["id"]
+                .as_str()
+                .expect("there is one")
+                .to_owned()
+        };
+        let in_draft = |what: &str| {
+            format!(
+                "SELECT {what} AS id FROM questions q JOIN revisions r ON r.id = q.revision_id \
+                 JOIN choices c ON c.question_id = q.id WHERE r.quiz_id = {} AND r.state = 'DRAFT' LIMIT 1",
+                app.literal(draft.0)
+            )
+        };
+        let untaken = |what: &str| {
+            format!(
+                "SELECT {what} AS id FROM questions q JOIN revisions r ON r.id = q.revision_id \
+                 JOIN choices c ON c.question_id = q.id WHERE r.state = 'PUBLISHED' \
+                 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.quiz_id = r.quiz_id) LIMIT 1"
+            )
+        };
+        let answer = |paper: &Paper| {
+            let attempt = AttemptId::decode(&paper.attempt).unwrap_or_else(|_| panic!("an attempt"));
+            let question = QuestionId::decode(&paper.questions[0].0).unwrap_or_else(|_| panic!("a question"));
+            AnswerId { attempt, question }.encode()
+        };
+        let question = |paper: &Paper| paper.questions[0].0.clone();
+        let choice = |paper: &Paper| paper.questions[0].1[0].clone();
+        let invented_answer = AnswerId {
+            attempt: AttemptId::decode(&own.attempt).unwrap_or_else(|_| panic!("an attempt")),
+            question: QuestionId(invented),
+        };
         let ids = BTreeMap::from([
+            ("shared question", question(&taken)),
+            ("ada's question", question(&in_progress)),
+            ("question of a deleted quiz", question(&of_deleted_quiz)),
+            (
+                "untaken question",
+                QuestionId(first(app, &untaken("q.id")).await).encode(),
+            ),
+            (
+                "draft's question",
+                QuestionId(first(app, &in_draft("q.id")).await).encode(),
+            ),
+            ("invented question", QuestionId(invented).encode()),
+            ("shared choice", choice(&taken)),
+            ("ada's choice", choice(&in_progress)),
+            ("choice of a deleted quiz", choice(&of_deleted_quiz)),
+            ("untaken choice", ChoiceId(first(app, &untaken("c.id")).await).encode()),
+            ("draft's choice", ChoiceId(first(app, &in_draft("c.id")).await).encode()),
+            ("invented choice", ChoiceId(invented).encode()),
+            ("own answer", answer(&own)),
+            ("another's answer", answer(&taken)),
+            ("answer of a deleted account", answer(&of_deleted_account)),
+            ("answer that was not given", answer(&in_progress)),
+            ("invented answer", invented_answer.encode()),
+            ("job", newest("jobs")),
+            ("audit entry", newest("auditLog")),
+            ("invented audit entry", AuditEntryId(invented).encode()),
             ("ada", ada.id().encode()),
             ("bob", bob.id().encode()),
             ("deleted user", dee.id().encode()),
@@ -370,6 +432,38 @@ impl World {
             ("invented chapter", "Chapter"),
         ] {
             add(name, ty, Owner::None, &boxed(hidden));
+        }
+        for (suffix, ty) in [("question", "Question"), ("choice", "Choice")] {
+            let of_taken = |who: Person| signed_in(who);
+            add(&format!("shared {suffix}"), ty, Owner::None, &|| Box::new(of_taken));
+            for name in [format!("ada's {suffix}"), format!("{suffix} of a deleted quiz")] {
+                add(&name, ty, Owner::Is(Ada), &|| Box::new(readers(Ada)));
+            }
+            add(&format!("untaken {suffix}"), ty, Owner::None, &|| Box::new(staff_only));
+            for name in [format!("draft's {suffix}"), format!("invented {suffix}")] {
+                add(&name, ty, Owner::None, &|| Box::new(missing));
+            }
+        }
+        add("own answer", "Answer", Owner::Is(Ada), &|| Box::new(readers(Ada)));
+        add("another's answer", "Answer", Owner::Is(Bob), &|| Box::new(readers(Bob)));
+        add("answer of a deleted account", "Answer", Owner::None, &|| {
+            Box::new(staff_only)
+        });
+        for name in ["answer that was not given", "invented answer"] {
+            add(name, "Answer", Owner::None, &|| Box::new(missing));
+        }
+        let of_ada_alone = move |who: Person| missing(who).filter(|_| who != Ada);
+        add("ada's session", "Session", Owner::Is(Ada), &|| Box::new(of_ada_alone));
+        add("invented session", "Session", Owner::None, &|| Box::new(missing));
+        // What is staff's by its kind says so, whether or not it is there.
+        for (name, ty, owner, rule) in [
+            ("job", "Job", Owner::None, staff as fn(Person) -> Option<&'static str>),
+            ("import", "BankImport", Owner::Is(Person::Editor), staff),
+            ("audit entry", "AuditEntry", Owner::None, admins),
+        ] {
+            add(name, ty, owner, &boxed(rule));
+            let nothing = move |who: Person| rule(who).or(Some("NOT_FOUND"));
+            add(&format!("invented {name}"), ty, Owner::None, &|| Box::new(nothing));
         }
         for name in ["board", "subject's board", "quiz's board"] {
             add(name, "Board", Owner::None, &boxed(signed_in));
@@ -635,7 +729,7 @@ impl World {
                 ("boardChanged", "standings { rank }"),
             ]
             .map(|(field, selection)| {
-                format!("subscription {{ {field}(board: {{{argument}: \"$ID\"}}) {{ totalCount {selection} }} }}")
+                format!("subscription {{ {field}(board: {{{argument}}}) {{ totalCount {selection} }} }}")
             })
         };
         let board = |argument: &str| format!("{{ board({argument}: \"$ID\") {{ id }} }}");
@@ -645,7 +739,7 @@ impl World {
             format!("mutation {{ saveAnswers(input: {{attemptId: \"$ID\", answers: [{{{answer}}}]}}) {{ errors {{ code }} }} }}"),
             "mutation { submitAttempt(input: {attemptId: \"$ID\", idempotencyKey: \"a key of eight\"}) { errors { code } } }".to_owned(),
         ];
-        let [a, b] = streams("quizId");
+        let [a, b] = streams("quiz: {id: \"$ID\"}");
         let quizzes = [
             "{ quiz(id: \"$ID\") { id } }".to_owned(),
             "mutation { startAttempt(input: {quizId: \"$ID\"}) { errors { code } } }".to_owned(),
@@ -653,9 +747,9 @@ impl World {
             a,
             b,
         ];
-        let [a, b] = streams("subjectId");
+        let [a, b] = streams("subject: {id: \"$ID\"}");
         let subjects = [board("subjectId"), a, b];
-        let [a, b] = streams("id");
+        let [a, b] = streams("id: \"$ID\"");
         let boards = [board("id"), a, b];
         let session = "mutation { revokeSession(input: {sessionId: \"$ID\"}) { errors { code } } }".to_owned();
         vec![
@@ -678,26 +772,51 @@ impl World {
                 operations(&boards),
                 vec!["deleted quiz's board", "draft's board"],
             ),
-            ("invented session", vec![session], vec!["ada's session"]),
+            ("invented session", operations(&[session]), vec!["ada's session"]),
+            (
+                "invented question",
+                operations(&[]),
+                vec![
+                    "ada's question",
+                    "question of a deleted quiz",
+                    "untaken question",
+                    "draft's question",
+                ],
+            ),
+            (
+                "invented choice",
+                operations(&[]),
+                vec![
+                    "ada's choice",
+                    "choice of a deleted quiz",
+                    "untaken choice",
+                    "draft's choice",
+                ],
+            ),
+            (
+                "invented answer",
+                operations(&[]),
+                vec!["own answer", "answer of a deleted account", "answer that was not given"],
+            ),
         ]
     }
 
     pub fn subscriptions(&self) -> Vec<Case> {
         let mut cases = Vec::new();
         for (what, board, there) in [
-            ("everything", "window: WEEK".to_owned(), true),
-            ("a subject", format!("subjectId: {:?}", self.id("subject")), true),
-            ("a quiz", format!("quizId: {:?}", self.id("quiz")), true),
+            ("everything", "everything: WEEK".to_owned(), true),
+            ("a subject", format!("subject: {{id: {:?}}}", self.id("subject")), true),
+            ("a quiz", format!("quiz: {{id: {:?}}}", self.id("quiz")), true),
             ("a board", format!("id: {:?}", self.id("quiz's board")), true),
             (
                 "a deleted quiz",
-                format!("quizId: {:?}", self.id("deleted quiz")),
+                format!("quiz: {{id: {:?}}}", self.id("deleted quiz")),
                 false,
             ),
-            ("a draft", format!("quizId: {:?}", self.id("draft")), false),
+            ("a draft", format!("quiz: {{id: {:?}}}", self.id("draft")), false),
             (
                 "an invented quiz",
-                format!("quizId: {:?}", self.id("invented quiz")),
+                format!("quiz: {{id: {:?}}}", self.id("invented quiz")),
                 false,
             ),
             (
@@ -708,7 +827,7 @@ impl World {
             ("a draft's board", format!("id: {:?}", self.id("draft's board")), false),
             (
                 "a deleted subject",
-                format!("subjectId: {:?}", self.id("deleted subject")),
+                format!("subject: {{id: {:?}}}", self.id("deleted subject")),
                 false,
             ),
         ] {

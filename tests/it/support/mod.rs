@@ -22,8 +22,10 @@ use axum::{
     body::{Body, to_bytes},
     http::{Request, Response, StatusCode},
 };
+use futures_util::StreamExt;
 use marmalade::{
     account::session::{self, Device},
+    api::execution::Schema,
     app::App,
     auth::{Viewer, role::Role, token::Claims},
     background,
@@ -36,6 +38,7 @@ use marmalade::{
     id::{QuizId, SessionId, UserId},
     jobs::{self, Job},
     limit::{Limits, Rate},
+    operation::Answer,
     quiz::author::{self, NewQuestion, NewQuiz},
     secret::Secret,
 };
@@ -288,7 +291,6 @@ impl TestApp {
                 starts: Rate::new(1_000, Duration::from_secs(3600)),
                 submits: Rate::new(1_000, Duration::from_secs(60)),
                 answers: Rate::new(1_000, Duration::from_secs(60)),
-                reviews: Rate::new(1_000, Duration::from_secs(3600)),
                 ..Limits::default()
             },
             ..Config::default()
@@ -695,9 +697,17 @@ impl Actor {
     }
 
     pub async fn post(&self, query: &str, variables: Value) -> Response<Body> {
+        self.post_with(&[], query, variables).await
+    }
+
+    /// The same with more headers.
+    pub async fn post_with(&self, headers: &[(&str, &str)], query: &str, variables: Value) -> Response<Body> {
         let mut request = Request::post("/graphql")
             .header("content-type", "application/json")
             .header("accept", "application/graphql-response+json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if self.viewer.is_some() {
             request = request.header("authorization", format!("Bearer {}", self.token()));
         }
@@ -729,6 +739,22 @@ impl Actor {
             "{status}: {body:#}"
         );
         body["data"].take()
+    }
+
+    /// The first answer to an operation, or the first event of a stream, as a socket would send it.
+    pub async fn first_answer(&self, operation: &str) -> Value {
+        static SCHEMA: OnceLock<Schema> = OnceLock::new();
+        let schema = SCHEMA.get_or_init(|| Schema::new().ok().expect("the schema"));
+        let (app, viewer) = (&self.app.app, self.let_in().await);
+        let request = async_graphql::Request::new(operation);
+        let answer = match schema.admit(app, viewer.as_ref(), request).await {
+            Ok(admitted) => {
+                let mut answers = Box::pin(schema.run(admitted, app, viewer, Default::default()));
+                answers.next().await.expect("an answer")
+            }
+            Err(errors) => Answer::refusal(errors),
+        };
+        serde_json::from_slice(&answer.json()).expect("an answer is JSON")
     }
 
     pub async fn start(&self, quiz: QuizId) -> Paper {

@@ -31,8 +31,13 @@ impl Socket {
     /// Connects as nobody; what the server makes of it is to be heard.
     pub async fn anonymous(server: SocketAddr) -> Self {
         let mut socket = Self::upgrade(server, &[]).await.expect("an upgrade");
-        socket.say(json!({"type": "connection_init"})).await;
+        socket.begin().await;
         socket
+    }
+
+    /// Says no more than the headers of the upgrade.
+    pub async fn begin(&mut self) {
+        self.say(json!({"type": "connection_init"})).await;
     }
 
     /// A socket that nothing was said on yet, or the status that it was refused with.

@@ -17,6 +17,8 @@ async function post(params, headers) {
     credentials: 'same-origin',
     headers: {
       accept: 'application/graphql-response+json, application/json',
+      // GraphiQL shows `extensions.cost` beside each response.
+      'x-marmalade-cost': 'true',
       ...headers,
       ...CLIENT_HEADER,
       'content-type': 'application/json',
@@ -38,6 +40,7 @@ export async function execute(params, headers) {
   return post(params, headers);
 }
 
+// 4401 is what releases before this one closed with.
 const sessionCloseCodes = new Set([4401, 4403]);
 const isCloseEvent = error => typeof error?.code === 'number' && typeof error.reason === 'string';
 const endedSession = error =>
@@ -47,7 +50,7 @@ const socket = createClient({
   url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/graphql/ws`,
   retryAttempts: 10,
   // A socket closed over its session comes back only after a refresh, which
-  // `subscribe` below does; graphql-ws would give up on 4401 and repeat 4403.
+  // `subscribe` below does; graphql-ws by itself would repeat 4403 with the same cookie.
   shouldRetry: error => isCloseEvent(error) && !sessionCloseCodes.has(error.code),
 });
 

@@ -97,14 +97,14 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     let requests = match counted {
         Counted::Within(budget) => Ok(budget),
         Counted::Exceeded(refused) => return Err(refuse(refused.into())),
-        Counted::ByItsCredential(refused) => Err(refused),
+        Counted::Otherwise(refused, mutations) => Err((refused, mutations)),
     };
     let admitted = read(app, &identity, &method, &headers, request, &reply).await;
     let admitted = match requests {
         Ok(_) => admitted?,
-        Err(refused) => admitted
+        Err((refused, mutations)) => admitted
             .ok()
-            .filter(|admitted| admitted.kind() == OperationType::Mutation && admitted.has_only(&EXCHANGES))
+            .filter(|admitted| admitted.kind() == OperationType::Mutation && admitted.has_only(mutations))
             .ok_or_else(|| refuse(refused.into()))?,
     };
     let kind = admitted.kind();
@@ -163,29 +163,39 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
 /// `account/admission.rs`.
 const EXCHANGES: [&str; 2] = ["signIn", "refreshSession"];
 
-/// Longer than any of [`EXCHANGES`] is.
-const EXCHANGE_BYTES: u64 = 16 * 1024;
+/// The mutations by which the owner of an account throws out whoever has come in.
+const DEFENCES: [&str; 2] = ["changePassword", "revokeOtherSessions"];
+
+/// Longer than any of [`EXCHANGES`] and [`DEFENCES`] is.
+const SHORT_BYTES: u64 = 16 * 1024;
 
 /// What the limit of requests says.
 enum Counted {
     Within(Budget),
     Exceeded(Refused),
-    /// The address has none left, but this may be an exchange of a credential, for whose owner others must not answer.
-    ByItsCredential(Refused),
+    /// There are none left, but others may have used them up; so one of these mutations, alone, counts for something else.
+    Otherwise(Refused, &'static [&'static str]),
 }
 
-/// Counts a request for its account, or for the address that it comes from.
+/// Counts a request for its account, or for the address that it comes from. An exchange of a credential is not refused
+/// for what others at the address do, nor a defence for what another session of the account does.
 async fn count(app: &App, identity: &Identity, peer: &Peer, method: &Method, headers: &HeaderMap) -> Counted {
-    let who = Who::of(identity.as_viewer(), peer.address);
+    let viewer = identity.as_viewer();
+    let refused = match app.limiter.request(Who::of(viewer, peer.address)).await {
+        Ok(budget) => return Counted::Within(budget),
+        Err(refused) => refused,
+    };
     let length = headers.get(header::CONTENT_LENGTH);
     let length: Option<u64> = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let is_short = length.is_some_and(|length| length <= EXCHANGE_BYTES);
-    match app.limiter.request(who).await {
-        Ok(budget) => Counted::Within(budget),
-        Err(refused) if identity.as_viewer().is_none() && *method == Method::POST && is_short => {
-            Counted::ByItsCredential(refused)
-        }
-        Err(refused) => Counted::Exceeded(refused),
+    if *method != Method::POST || length.is_none_or(|length| length > SHORT_BYTES) {
+        return Counted::Exceeded(refused);
+    }
+    match viewer {
+        None => Counted::Otherwise(refused, &EXCHANGES),
+        Some(viewer) => match app.limiter.request(Who::session(viewer)).await {
+            Ok(_) => Counted::Otherwise(refused, &DEFENCES),
+            Err(_) => Counted::Exceeded(refused),
+        },
     }
 }
 

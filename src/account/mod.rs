@@ -25,7 +25,7 @@ use crate::{
     clock::Moment,
     entity::{session::Client, user},
     error::{Error, Result, UserErrorCode},
-    limit::Limit,
+    limit::{Limit, Who},
     site::Site,
     text,
 };
@@ -142,10 +142,12 @@ pub async fn own(conn: &impl ConnectionTrait, viewer: &Viewer) -> Result<user::M
 }
 
 /// The viewer's account, if the password is right. Required for irreversible changes. Counts against the sign-in limit,
-/// so a stolen session allows no more guesses than a sign-in. Followed by [`hold`]: this takes long.
+/// so a stolen session allows no more guesses than a sign-in; for that session alone, so that its guesses don't keep the
+/// owner from changing the password. Followed by [`hold`]: this takes long.
 async fn with_password(site: &Site, viewer: &Viewer, password: String, cause: &Cause) -> Result<user::Model> {
     let account = own(site.db.read(), viewer).await?;
-    let guess = site.limiter.reserve(Limit::SignInFailure, viewer, cause.now.at).await?;
+    let who = Who::session(viewer);
+    let guess = site.limiter.reserve(Limit::SignInFailure, who, cause.now.at).await?;
     if password::verify(password, Some(account.password_hash.clone())).await? {
         guess.release().await;
         return Ok(account);

@@ -73,7 +73,7 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
             .body()
             .size_hint()
             .upper()
-            .is_some_and(|most| most <= ENTRY_BYTES);
+            .is_some_and(|most| most <= SHORT_BYTES);
     let counted = count(app, &identity, peer, is_short).await;
     let challenge = || {
         let mut response = reply.with(StatusCode::UNAUTHORIZED, &reply.refusal(Error::Unauthenticated));
@@ -93,7 +93,7 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     let requests = match counted {
         Counted::Within(budget) => Ok(budget),
         Counted::Exceeded(refused) => return Err(refuse(refused.into())),
-        Counted::ByItsCredential(refused) => Err(refused),
+        Counted::Otherwise(refused, mutations) => Err((refused, mutations)),
     };
     let admitted = read(server, &identity, &method, &headers, request, &reply).await;
     let is_of = |admitted: &Admitted, fields: &[&str]| {
@@ -104,9 +104,9 @@ async fn answer(server: &Server, peer: &Peer, request: Request) -> Result<Respon
     }
     let admitted = match requests {
         Ok(_) => admitted?,
-        Err(refused) => admitted
+        Err((refused, mutations)) => admitted
             .ok()
-            .filter(|admitted| is_of(admitted, &EXCHANGES))
+            .filter(|admitted| is_of(admitted, mutations))
             .ok_or_else(|| refuse(refused.into()))?,
     };
     let kind = admitted.kind();
@@ -179,6 +179,9 @@ const STREAM_COOKIES: &str = "Cookies can't be set by a stream: sign in by a req
 /// `account/admission.rs`.
 const EXCHANGES: [&str; 2] = ["signIn", "refreshSession"];
 
+/// The mutations by which the owner of an account throws out whoever has come in.
+const DEFENCES: [&str; 2] = ["changePassword", "revokeOtherSessions"];
+
 /// The mutations of those who have no credential yet, or none that is good any more: a bad one is not held against them.
 /// Clients send what they have with everything.
 const ENTRIES: [&str; 7] = [
@@ -191,24 +194,34 @@ const ENTRIES: [&str; 7] = [
     "__typename",
 ];
 
-/// Longer than any of [`EXCHANGES`] or [`ENTRIES`] is.
-const ENTRY_BYTES: u64 = 16 * 1024;
+/// Longer than any of [`EXCHANGES`], [`DEFENCES`] and [`ENTRIES`] is.
+const SHORT_BYTES: u64 = 16 * 1024;
 
 /// What the limit of requests says.
 enum Counted {
     Within(Budget),
     Exceeded(Refused),
-    /// The address has none left, but this may be an exchange of a credential, for whose owner others must not answer.
-    ByItsCredential(Refused),
+    /// There are none left, but others may have used them up; so one of these mutations, alone, counts for something else.
+    Otherwise(Refused, &'static [&'static str]),
 }
 
-/// Counts a request for its account, or for the address that it comes from.
+/// Counts a request for its account, or for the address that it comes from. An exchange of a credential is not refused
+/// for what others at the address do, nor a defence for what another session of the account does.
 async fn count(app: &App, identity: &Identity, peer: &Peer, is_short: bool) -> Counted {
-    let who = Who::of(identity.as_viewer(), peer.address);
-    match app.limiter.request(who).await {
-        Ok(budget) => Counted::Within(budget),
-        Err(refused) if identity.as_viewer().is_none() && is_short => Counted::ByItsCredential(refused),
-        Err(refused) => Counted::Exceeded(refused),
+    let viewer = identity.as_viewer();
+    let refused = match app.limiter.request(Who::of(viewer, peer.address)).await {
+        Ok(budget) => return Counted::Within(budget),
+        Err(refused) => refused,
+    };
+    if !is_short {
+        return Counted::Exceeded(refused);
+    }
+    match viewer {
+        None => Counted::Otherwise(refused, &EXCHANGES),
+        Some(viewer) => match app.limiter.request(Who::session(viewer)).await {
+            Ok(_) => Counted::Otherwise(refused, &DEFENCES),
+            Err(_) => Counted::Exceeded(refused),
+        },
     }
 }
 

@@ -1,4 +1,4 @@
-//! Limits of a fleet: counted in Redis, by the clock of the calling server.
+//! Limits of a fleet: counted in Redis, by the clock of the server that is furthest ahead.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -30,11 +30,7 @@ pub(crate) async fn reserve(
     let this = this.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
     let mut commands = Pipeline::new();
     let call = commands.cmd("EVALSHA").arg(&HASHES[0]).arg(1).arg(name(fleet, key));
-    call.arg(now.0)
-        .arg((now - rate.per).0)
-        .arg(micros(rate.per))
-        .arg(rate.uses)
-        .arg(&this);
+    call.arg(now.0).arg(micros(rate.per)).arg(rate.uses).arg(&this);
     let (wait,): (i64,) = fleet.run(&commands).await?;
     Ok(u64::try_from(wait).map_or(Ok(this), |wait| Err(Duration::from_micros(wait))))
 }

@@ -7,7 +7,11 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use crate::{auth::Viewer, id::UserId, text};
+use crate::{
+    auth::Viewer,
+    id::{SessionId, UserId},
+    text,
+};
 
 /// The subject of a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +28,8 @@ pub enum Who {
     Device([u8; 16]),
     /// A refresh token that this site has issued.
     Token([u8; 32]),
+    /// A session: one of several people who are signed in to the same account, of whom one may be a thief.
+    Session(SessionId),
 }
 
 impl fmt::Display for Who {
@@ -35,6 +41,7 @@ impl fmt::Display for Who {
             Self::Email(email) => write!(f, "email:{}", hex::encode(email)),
             Self::Device(device) => write!(f, "device:{}", hex::encode(device)),
             Self::Token(token) => write!(f, "token:{}", hex::encode(token)),
+            Self::Session(session) => write!(f, "session:{}", session.0),
         }
     }
 }
@@ -49,6 +56,11 @@ impl Who {
     /// The sender of a request: the account, or the client's address without a session.
     pub fn of(viewer: Option<&Viewer>, address: Option<IpAddr>) -> Self {
         viewer.map_or_else(|| Self::address(address), Self::from)
+    }
+
+    /// The session of whoever is signed in.
+    pub fn session(viewer: &Viewer) -> Self {
+        Self::Session(viewer.session())
     }
 
     /// A client's address; clients without one are counted together.

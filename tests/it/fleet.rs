@@ -186,6 +186,48 @@ async fn limits_hold_over_all_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_whose_clocks_differ_refuse_nobody_for_the_difference() {
+    let minute = Duration::from_secs(60);
+    let limits = |config: &mut marmalade::config::Config| {
+        config.limits = Limits {
+            requests: Rate::new(20, minute),
+            submits: Rate::new(3, minute),
+            ..Limits::default()
+        }
+    };
+    let Some(fleet) = Fleet::with(&[minute, Duration::ZERO], limits).await else {
+        return;
+    };
+    let [ahead, behind] = [&fleet.servers[0].app, &fleet.servers[1].app];
+    let ada = behind.student().await;
+    ahead.at(&ada).ask("{ __typename }", json!({})).await;
+    let mut papers = Vec::new();
+    for _ in 0..4 {
+        papers.push(ada.start(behind.quiz(1, |_| {}).await).await);
+    }
+    let submit = async |server: &TestApp, n: usize| {
+        let query = "mutation($id: ID!) { submitAttempt(input: {attemptId: $id, idempotencyKey: \"a key of sixteen or more\"}) { errors { code } } }";
+        let (status, body) = server.at(&ada).send(query, json!({"id": papers[n].attempt})).await;
+        (status.as_u16(), body["errors"][0]["extensions"]["retryAfter"].as_u64())
+    };
+    // Three a minute over both; and who is refused is not told to wait for longer than a minute.
+    for (server, n) in [(ahead, 0), (behind, 1), (ahead, 2)] {
+        assert_eq!(submit(server, n).await.0, 200);
+    }
+    for server in [behind, ahead] {
+        assert_eq!(submit(server, 3).await, (429, Some(60)));
+    }
+    // Ten requests are left.
+    for n in 0..10 {
+        let server = if n % 3 == 0 { ahead } else { behind };
+        assert_eq!(server.at(&ada).send("{ __typename }", json!({})).await.0, 200, "{n}");
+    }
+    for server in [ahead, behind] {
+        assert_eq!(server.at(&ada).send("{ __typename }", json!({})).await.0, 429);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_ends_at_one_server_ends_at_all() {
     let Some(fleet) = Fleet::of(2).await else { return };
     let [here, there] = &fleet.servers[..] else {

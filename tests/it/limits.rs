@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     on_both_databases,
-    support::{TestApp, socket::Socket},
+    support::{Actor, TestApp, socket::Socket},
 };
 
 const HELLO: &str = "{ __typename }";
@@ -33,6 +33,16 @@ async fn forwarded(server: SocketAddr, path: &str, client: &str) -> (StatusCode,
         response.status(),
         wait.map(|wait| wait.to_str().expect("ASCII").to_owned()),
     )
+}
+
+/// How many of these are let through before one is refused.
+async fn passed(actor: &Actor, operation: &str) -> usize {
+    for n in 0..100 {
+        if actor.send(operation, json!({})).await.0 != StatusCode::OK {
+            return n;
+        }
+    }
+    100
 }
 
 on_both_databases! {
@@ -98,6 +108,48 @@ on_both_databases! {
         let anonymous = app.anyone().ask(query, json!({})).await;
         assert_eq!(left(&anonymous, "requests"), 599);
         assert!(anonymous["rateLimit"]["answers"].is_null());
+    }
+
+    async fn a_stolen_session_does_not_keep_the_owner_from_throwing_it_out(app: TestApp) {
+        let app = app.restarted_with(|config| config.limits.requests = Rate::new(20, Duration::from_secs(60))).await;
+        let revoke = "mutation { revokeOtherSessions { errors { code } } }";
+        let change = "mutation { changePassword(input: {password: \"correct horse\", newPassword: \"battery staple\"}) { errors { code } } }";
+        for (handle, defence) in [("ada", revoke), ("bob", change)] {
+            let owner = app.register(handle).await;
+            let thief = app.again(&owner).await;
+            assert!(passed(&thief, HELLO).await <= 20);
+            assert_eq!(owner.send(HELLO, json!({})).await.0, StatusCode::TOO_MANY_REQUESTS);
+            // Nothing else passes, not even beside it.
+            let beside = "mutation { revokeOtherSessions { errors { code } } updateAccount(input: {}) { errors { code } } }";
+            for other in [HELLO, "mutation { signOut { errors { code } } }", beside] {
+                assert_eq!(owner.send(other, json!({})).await.0, StatusCode::TOO_MANY_REQUESTS, "{other}");
+            }
+            let long = format!("{defence} #{}", "x".repeat(20_000));
+            assert_eq!(owner.send(&long, json!({})).await.0, StatusCode::TOO_MANY_REQUESTS);
+            let payload = owner.ask(defence, json!({})).await;
+            assert!(payload.as_object().is_some_and(|data| data.values().all(|payload| payload["errors"] == json!([]))), "{payload}");
+            assert_eq!(thief.send(HELLO, json!({})).await.0, StatusCode::UNAUTHORIZED);
+        }
+        // What counts for the session has a bound as well.
+        let eve = app.student().await;
+        passed(&eve, HELLO).await;
+        assert_eq!(passed(&eve, revoke).await, 19, "what was refused just before was one");
+    }
+
+    async fn wrong_passwords_of_a_stolen_session_count_for_it_alone(app: TestApp) {
+        let owner = app.register("ada").await;
+        let thief = app.again(&owner).await;
+        let change = |password: &str| format!("mutation {{ changePassword(input: {{password: \"{password}\", newPassword: \"battery staple\"}}) {{ errors {{ code }} }} }}");
+        for guess in 0..7 {
+            let (_, body) = thief.send(&change("wrong horse"), json!({})).await;
+            let code = &body["data"]["changePassword"]["errors"][0]["code"];
+            match guess < 5 {
+                true => assert_eq!(code, "BAD_USER_INPUT", "{body}"),
+                false => assert_eq!(body["errors"][0]["extensions"]["code"], "RATE_LIMITED", "{body}"),
+            }
+        }
+        assert_eq!(owner.ask(&change("correct horse"), json!({})).await["changePassword"]["errors"], json!([]));
+        assert_eq!(thief.send(HELLO, json!({})).await.0, StatusCode::UNAUTHORIZED);
     }
 
     async fn addresses_are_distinguished_behind_a_trusted_proxy_only(app: TestApp) {

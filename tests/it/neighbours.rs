@@ -209,6 +209,17 @@ on_both_databases! {
         assert_eq!(spray(&app, SCHOOL, 20).await["BAD_USER_INPUT"], 5 + 3);
     }
 
+    async fn a_slowed_guess_waits_for_its_turn(app: TestApp) {
+        let app = app.restarted_with(|config| {
+            config.limits.sign_in_failures_of_address = Rate::new(1, Duration::from_secs(900));
+            config.limits.slowed_sign_ins_of_address = Rate::new(3, Duration::from_millis(1500));
+        }).await;
+        assert_eq!(spray(&app, SCHOOL, 1).await["BAD_USER_INPUT"], 1);
+        let begun = std::time::Instant::now();
+        assert_eq!(spray(&app, SCHOOL, 3).await["BAD_USER_INPUT"], 3);
+        assert!(begun.elapsed() >= Duration::from_secs(1), "the third is two turns behind");
+    }
+
     async fn a_flood_by_nobody_refuses_no_good_credential(app: TestApp) {
         app.register("ada").await;
         let phone = sign_in(&app, SCHOOL, "ada@example.com", "correct horse", None).await;

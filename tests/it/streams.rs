@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -208,6 +209,36 @@ on_both_databases! {
         assert_eq!(native.receive().await["type"], "connection_ack");
         let next = Socket::upgrade(server, &[]).await.expect("the place is free again");
         drop((waiting, next));
+    }
+
+    async fn of_one_socket_four_operations_run_at_once_and_more_wait(app: TestApp) {
+        let ada = app.student().await;
+        let mut socket = Socket::open(app.listen().await, &ada.token()).await;
+        // Whoever changes an account waits for this.
+        let held = app.app.db.begin().await.ok().expect("a transaction");
+        held.execute_unprepared("UPDATE users SET version = version").await.expect("a statement");
+        for id in ["1", "2", "3", "4"] {
+            socket.subscribe(id, "mutation { updateAccount(input: {hiddenFromBoards: true}) { errors { code } } }").await;
+        }
+        let mut asked = 4;
+        let waits = loop {
+            asked += 1;
+            socket.subscribe(&asked.to_string(), "{ __typename }").await;
+            match tokio::time::timeout(Duration::from_millis(500), socket.receive()).await {
+                Ok(next) if asked < 20 => {
+                    assert_eq!((&next["type"], &socket.receive().await["type"]), (&json!("next"), &json!("complete")));
+                }
+                answered => break answered.is_err(),
+            }
+        };
+        assert!(waits, "all are answered while four run");
+        held.rollback().await.expect("let go");
+        let mut left = Vec::new();
+        for _ in 0..10 {
+            left.push(socket.receive().await["type"].as_str().expect("a type").to_owned());
+        }
+        left.sort();
+        assert_eq!(left, [["complete"; 5], ["next"; 5]].concat());
     }
 
     async fn who_offers_no_protocol_of_graphql_is_not_upgraded(app: TestApp) {

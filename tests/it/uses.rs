@@ -428,14 +428,10 @@ on_both_databases! {
     }
 
     async fn the_last_use_is_shared_by_those_who_do_the_same(app: TestApp) {
-        let quiz = app.quiz(1, |quiz| quiz.max_attempts = Some(1)).await;
-        let ada = app.student().await;
-        let ada = app.restarted_with(|config| alone(&mut config.limits, Limit::Start, 1)).await.at(&ada);
-        let started = join_all((0..20).map(|_| ada.start(quiz))).await;
-        assert!(started.iter().all(|paper| paper.attempt == started[0].attempt));
-        let ada = app.restarted_with(|config| alone(&mut config.limits, Limit::Submit, 1)).await.at(&ada);
-        let submitted = join_all((0..20).map(|_| ada.submit(&started[0], "the one key"))).await;
-        assert!(submitted.iter().all(|submitted| submitted["errors"] == json!([])), "{submitted:?}");
+        shared(&app, async |limit| {
+            vec![app.restarted_with(|config| alone(&mut config.limits, limit, 1)).await]
+        })
+        .await;
     }
 
     async fn a_save_that_is_not_a_use_takes_a_statement_more_only_if_nothing_is_left(app: TestApp) {
@@ -500,22 +496,49 @@ async fn exactly(app: &TestApp, limited: impl AsyncFn(Limit) -> Vec<TestApp>) {
     }
 }
 
+/// Many who start, or submit, one attempt at once, where one may.
+async fn shared(app: &TestApp, limited: impl AsyncFn(Limit) -> Vec<TestApp>) {
+    let quiz = app.quiz(1, |quiz| quiz.max_attempts = Some(1)).await;
+    let ada = app.student().await;
+    let everywhere =
+        |servers: Vec<TestApp>| -> Vec<Actor> { (0..20).map(|n| servers[n % servers.len()].at(&ada)).collect() };
+    let starts = everywhere(limited(Limit::Start).await);
+    let starts = starts.into_iter().map(|ada| async move { ada.start(quiz).await });
+    let started = join_all(starts).await;
+    assert!(started.iter().all(|paper| paper.attempt == started[0].attempt));
+    let paper = &started[0];
+    let submits = everywhere(limited(Limit::Submit).await);
+    let submits = submits
+        .into_iter()
+        .map(|ada| async move { ada.submit(paper, "the one key").await["errors"].clone() });
+    let submitted = join_all(submits).await;
+    assert!(submitted.iter().all(|errors| *errors == json!([])), "{submitted:?}");
+}
+
+/// The servers of a fleet that shares its counts, with so many uses of the limit.
+async fn limited(fleet: &Fleet, limit: Limit, uses: usize) -> Vec<TestApp> {
+    let mut servers = Vec::new();
+    for server in &fleet.servers {
+        let limited = server
+            .app
+            .restarted_with(|config| alone(&mut config.limits, limit, uses));
+        let app = limited.await;
+        let shared = app.app.fleet.clone().expect("a fleet");
+        tokio::spawn(background::keep_channel(app.app.clone()));
+        shared.until(Health::Connected).await;
+        servers.push(app);
+    }
+    servers
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_uses_at_two_servers_exactly_as_many_as_allowed_pass() {
     let Some(fleet) = Fleet::of(2).await else { return };
-    exactly(&fleet.servers[0].app, async |limit| {
-        let mut servers = Vec::new();
-        for server in &fleet.servers {
-            let app = server
-                .app
-                .restarted_with(|config| alone(&mut config.limits, limit, 3))
-                .await;
-            let shared = app.app.fleet.clone().expect("a fleet");
-            tokio::spawn(background::keep_channel(app.app.clone()));
-            shared.until(Health::Connected).await;
-            servers.push(app);
-        }
-        servers
-    })
-    .await;
+    exactly(&fleet.servers[0].app, async |limit| limited(&fleet, limit, 3).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_use_is_shared_at_two_servers() {
+    let Some(fleet) = Fleet::of(2).await else { return };
+    shared(&fleet.servers[0].app, async |limit| limited(&fleet, limit, 1).await).await;
 }

@@ -3,10 +3,11 @@
 
     tests/mutants/mutants.py [--list] [--only WORD] [--skip N] [--release] [--target DIR] [--report FILE]
 
-A copy of the sources is rewritten so that every guard and scope has a switch, the copy is built once, and the tests run
-once for each switch: first the matrix (`ownership`), and if that does not notice, all others, on SQLite. What nobody
-notices is a defect of the tests, and the script fails. The places are found by patterns, so a guard that is written
-tomorrow is taken away, too; a place that looks like a guard but can't be rewritten is an error.
+A copy of the sources is rewritten so that every guard and scope has a switch, and the copy is built once. Each test runs
+once by itself and says which switches it comes by. Then, for each switch, the tests that come by it run: first the matrix
+(`ownership`), and if that does not notice, the others, on SQLite. What nobody notices is a defect of the tests, and the
+script fails. The places are found by patterns, so a guard that is written tomorrow is taken away, too; a place that looks
+like a guard but can't be rewritten is an error.
 
 --list    only tell what would be taken away
 --only    only places whose description contains WORD; may be given more than once
@@ -15,7 +16,7 @@ tomorrow is taken away, too; a place that looks like a guard but can't be rewrit
 --target  build folder, kept between runs (default: a folder beside the copy)
 --report  where the table goes, beside standard output
 """
-import argparse, os, pathlib, re, shutil, subprocess, sys, tempfile, time
+import argparse, concurrent.futures, os, pathlib, re, shutil, subprocess, sys, tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What an operator runs by hand, in whose way no guard stands.
@@ -33,7 +34,24 @@ use std::{cell::Cell, collections::BTreeMap, sync::{LazyLock, Mutex}};
 static MUTANT: LazyLock<usize> = LazyLock::new(|| std::env::var("MUTANT").ok().and_then(|n| n.parse().ok()).unwrap_or(0));
 thread_local!(static UNSCOPED: Cell<bool> = const { Cell::new(false) });
 
-pub fn gone(n: usize) -> bool { *MUTANT == n }
+pub fn gone(n: usize) -> bool {
+    pass(n);
+    *MUTANT == n
+}
+
+/// Where those go that a test came by, each once.
+static PASSED: LazyLock<Option<Mutex<(std::fs::File, std::collections::BTreeSet<usize>)>>> = LazyLock::new(|| {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(std::env::var_os("MUTANTS_PASSED")?);
+    Some(Mutex::new((file.expect("a file"), std::collections::BTreeSet::new())))
+});
+fn pass(n: usize) {
+    if let Some(passed) = &*PASSED {
+        let (file, seen) = &mut *passed.lock().unwrap();
+        if seen.insert(n) {
+            std::io::Write::write_all(file, format!("{n}\n").as_bytes()).expect("written");
+        }
+    }
+}
 pub fn yes(n: usize, answer: bool) -> bool { gone(n) || answer }
 pub fn no(n: usize, answer: bool) -> bool { !gone(n) && answer }
 pub fn allowed(n: usize, answer: Option<bool>) -> Option<bool> { if gone(n) { Some(true) } else { answer } }
@@ -60,22 +78,22 @@ impl std::fmt::Display for Text {
 const GUARDED: &[(usize, &str)] = &[/*guarded*/];
 /// By application: the tests of a run have one each.
 static LATEST: Mutex<BTreeMap<usize, &'static crate::auth::Viewer>> = Mutex::new(BTreeMap::new());
-fn place(app: &crate::app::App) -> usize { std::ptr::from_ref(&**app) as usize }
-pub fn let_in(app: &crate::app::App, viewer: crate::auth::Viewer) -> crate::auth::Viewer {
-    if GUARDED.iter().any(|(n, _)| gone(*n)) {
-        LATEST.lock().unwrap().insert(place(app), Box::leak(Box::new(viewer.clone())));
+fn place(site: &crate::site::Site) -> usize { std::ptr::from_ref(site) as usize }
+pub fn let_in(site: &crate::site::Site, viewer: crate::auth::Viewer) -> crate::auth::Viewer {
+    if GUARDED.iter().any(|(n, _)| *n == *MUTANT) {
+        LATEST.lock().unwrap().insert(place(site), Box::leak(Box::new(viewer.clone())));
     }
     viewer
 }
 pub fn latest(ctx: &async_graphql::Context<'_>) -> Option<&'static crate::auth::Viewer> {
-    let (_, field) = GUARDED.iter().find(|(n, _)| gone(*n))?;
+    let (_, field) = GUARDED.iter().find(|(n, _)| *n == *MUTANT)?;
     let mut at = ctx.path_node.as_ref();
     let mut below = ctx.item.node.name.node == *field;
     while let Some(node) = at {
         below |= matches!(node.segment, async_graphql::QueryPathSegment::Name(name) if name == *field);
         at = node.parent;
     }
-    below.then(|| LATEST.lock().unwrap().get(&place(ctx.data_unchecked())).copied()).flatten()
+    below.then(|| LATEST.lock().unwrap().get(&place(ctx.data_unchecked::<crate::app::App>())).copied()).flatten()
 }
 
 pub fn filter(n: usize, filter: impl sea_orm::sea_query::IntoCondition) -> sea_orm::Condition {
@@ -276,8 +294,29 @@ class Mutants:
     def statements(self, file):
         """Conditions of statements about whose a row is and whether it is there."""
         fragment = re.compile(r"(?:\b\w+\.)?\b(?:(?:deleted_at|suspended_at|revoked_at|erased_at) IS NULL|(?:student_id|user_id) = \$\d+)")
+        # `const X: [&str; N] = […];` becomes a static beside it.
+        lists = []
+        for match in file.matches(r"^const (\w+): (\[&str; \d+\]) = (\[)"):
+            end = balanced(file.text, match.start(3))
+            if not fragment.search(file.text[match.start(3) : end]):
+                continue
+            lists.append((match.start(), end))
+            name, kind, elements = match.group(1), match.group(2), []
+            for literal in re.finditer(r'"(?:[^"\\]|\\.)*"', file.text[match.start(3) : end]):
+                text = literal.group()
+                without = [(self.add(file, match.start(3) + literal.start(), f"condition {part.group()}"),
+                            f"{text[: part.start()]}({part.group()} OR 1 = 1){text[part.end() :]}") for part in fragment.finditer(text)]
+                values = ", ".join(f"({n}, {changed})" for n, changed in without)
+                elements.append(f"crate::mutants::either({text}, [{values}])" if without else text)
+            file.wrap(match.start(), match.start(), f"static {name}: std::sync::LazyLock<{kind}> = std::sync::LazyLock::new(|| [{', '.join(elements)}]);\n#[allow(unused)]\n", "")
+            file.wrap(match.start(1), match.start(1), "UNUSED_", "")
+            for use in re.finditer(rf"\b{name}\b", file.text[: file.end]):
+                if not match.start() <= use.start() < end:
+                    file.wrap(use.start(), use.end(), "*", "")
         for match in file.matches(r'"(?:[^"\\]|\\.)*"'):
             literal = match.group()
+            if any(start <= match.start() < end for start, end in lists):
+                continue
             fragments = list(fragment.finditer(literal))
             if not fragments or not re.search(r"\b(WHERE|JOIN)\b", literal):
                 continue
@@ -331,7 +370,10 @@ def copy(mutants, to):
     (to / "src/mutants.rs").write_text(SWITCHES.replace("/*guarded*/", guarded))
     replace(to / "src/api/context.rs", "self.data_opt().ok_or(Error::Unauthenticated)",
             "self.data_opt().or_else(|| crate::mutants::latest(self)).ok_or(Error::Unauthenticated)")
-    replace(to / "src/account/session.rs", ".then_some(viewer)", ".then_some(viewer).map(|viewer| crate::mutants::let_in(app, viewer))")
+    # The tests of the program start it without their environment.
+    replace(to / "tests/it/support/site.rs", ".env_clear()",
+            '.env_clear().envs(std::env::vars().filter(|(name, _)| name.starts_with("MUTANT")))')
+    replace(to / "src/account/session.rs", "allowed.then_some(viewer)", "allowed.then_some(viewer).map(|viewer| crate::mutants::let_in(site, viewer))")
 
 
 def replace(path, old, new):
@@ -351,16 +393,42 @@ def build(at, target, release):
     return pathlib.Path(at, binary.group(1))
 
 
-def run(binary, at, mutant, arguments):
+def run(binary, at, mutant, arguments, **more):
     """The tests that fail, or none; a run that does not end is a failure as well."""
     env = {k: v for k, v in os.environ.items() if k not in ("TEST_DATABASE_URL", "TEST_REDIS_URL")}
-    env["MUTANT"] = str(mutant)
+    env.update(MUTANT=str(mutant), **more)
     try:
         done = subprocess.run([binary, *arguments], cwd=at, env=env, capture_output=True, text=True, timeout=600)
     except subprocess.TimeoutExpired:
         return ["(did not end)"]
     failed = sorted(set(re.findall(r"^test (\S+) \.\.\. FAILED", done.stdout, re.M)))
     return failed or (["(crashed)"] if done.returncode else [])
+
+
+def noticed(binary, at, mutant, names):
+    """Those of the tests that fail without this guard, and not only because the machine is busy."""
+    failed = run(binary, at, mutant, ["--exact", *names])
+    return [name for name in failed if name not in names or run(binary, at, mutant, ["--exact", name])]
+
+
+def passed(binary, at, folder):
+    """By test: the mutants that it comes by. Fails if a test fails before anything is taken away."""
+    listed = subprocess.run([binary, "--list", "--format=terse"], cwd=at, capture_output=True, text=True, check=True)
+    names = re.findall(r"^(\S+): test$", listed.stdout, re.M)
+    # Without its server a test on PostgreSQL or Redis does nothing; the examples are programs of their own.
+    names = [n for n in names if not n.startswith("examples::")]
+
+    def alone(name):
+        file = pathlib.Path(folder, name.replace(":", "_"))
+        once = lambda: run(binary, at, 0, ["--exact", name], MUTANTS_PASSED=str(file))
+        failing = once() and once()
+        return name, failing, {int(n) for n in file.read_text().split()} if file.exists() else set()
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = list(pool.map(alone, names))
+    if failing := [name for name, failing, _ in done if failing]:
+        sys.exit(f"the tests fail before anything is taken away: {failing}")
+    return {name: mutants for name, _, mutants in done}
 
 
 def main():
@@ -392,15 +460,13 @@ def main():
         at.mkdir()
         copy(mutants, at)
         binary = build(at, pathlib.Path(given.target or f"{folder}/target").resolve(), given.release)
-        others = ["--skip", "ownership", "--skip", "examples"]
-        for arguments in (["ownership"], others):
-            failing = run(binary, at, 0, arguments)
-            if failing:
-                sys.exit(f"the tests fail before anything is taken away: {failing}")
-        survivors = 0
+        tests, survivors = passed(binary, at, folder), 0
         for n, place, what in chosen:
-            began = time.monotonic()
-            failed = run(binary, at, n, ["ownership"]) or run(binary, at, n, others)
+            began, failed = time.monotonic(), []
+            by = [name for name, mutants in tests.items() if n in mutants]
+            matrix = [name for name in by if name.startswith("ownership")]
+            for names in (matrix, [name for name in by if name not in matrix]):
+                failed = failed or (names and noticed(binary, at, n, names))
             survivors += not failed
             by = ", ".join(name.removesuffix("::sqlite") for name in failed[:3]) or "NOBODY"
             tell(f"{n:4} {what:62} {place:60} {by} ({time.monotonic() - began:.0f} s)")

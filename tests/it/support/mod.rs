@@ -712,6 +712,7 @@ impl Actor {
             request = request.header("authorization", format!("Bearer {}", self.token()));
         }
         let body = json!({"query": query, "variables": variables}).to_string();
+        let request = request.header("content-length", body.len());
         let request = request.body(body).expect("a request");
         if let Some(servers) = &self.app.servers {
             return servers.send(request).await;

@@ -171,6 +171,7 @@ async fn given_up(polls: usize, future: impl Future) {
 }
 
 on_both_databases! {
+    #[expect(clippy::disallowed_methods, reason = "the beginning itself is what is given up")]
     async fn a_transaction_that_is_given_up_while_it_begins_is_nobody_elses(app: TestApp) {
         let db = &app.app.db;
         db.write().execute_unprepared("CREATE TABLE marks (mark INTEGER)").await.expect("a table");

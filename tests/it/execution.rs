@@ -180,6 +180,22 @@ on_both_databases! {
         assert_eq!(error["locations"], json!([{"line": 3, "column": 1}]));
     }
 
+    async fn a_subscription_has_one_field_at_its_root(app: TestApp) {
+        let ada = app.student().await;
+        let board = "(board: {everything: ALL_TIME}) { __typename }";
+        for (fields, fragments) in [
+            (format!("a: boardChanged{board} b: boardChanged{board}"), ""),
+            (format!("boardChanged{board} ...B"), "fragment B on Subscription { jobUpdated { id } }"),
+            (format!("boardChanged{} @skip(if: true) {{ __typename }}", board.trim_end_matches(" { __typename }")), ""),
+        ] {
+            let query = format!("subscription {{ {fields} }} {fragments}");
+            let said = refusal(&ada, &query, json!({})).await;
+            assert_eq!(said, "A subscription selects one field at its root. Subscribe to each by itself.", "{query}");
+        }
+        let twice = format!("subscription {{ boardChanged{board} ...B }} fragment B on Subscription {{ boardChanged{board} }}");
+        assert!(refusal(&ada, &twice, json!({})).await.starts_with("Follow a subscription"), "one field, as often as it is written");
+    }
+
     async fn staff_see_the_schema_in_order_too(app: TestApp) {
         let editor = app.actor(Role::Editor).await;
         let query = "{ __type(name: \"Role\") { kind name enumValues { name } ofType { name } } __schema { queryType { name } } }";

@@ -135,6 +135,7 @@ on_both_databases! {
             "{ quizzes(first: 1) { totalCount } ...A } fragment A on Query { quizzes(first: 2) { totalCount } }",
             "{ viewer { x: id x: handle @skip(if: true) } }",
             "{ node(id: \"x\") { ... on Quiz { x: title } ... on Attempt { x: late } } }",
+            "{ node(id: \"x\") { ... on Quiz { x: title } ... on Attempt { x: late @skip(if: true) } } }",
             "{ node(id: \"x\") { ... on Quiz { x: subject { id } } ... on Attempt { x: quiz { id: title } } } }",
         ] {
             assert!(refusal(&ada, query, json!({})).await.contains("conflict"), "{query}");

@@ -1,5 +1,7 @@
 //! The header row: which column holds what.
 
+use std::collections::BTreeSet;
+
 use super::{
     alike::folded,
     headings::{MAX_CHOICES, Role, WOULD_DO, role},
@@ -205,17 +207,16 @@ fn meaning(heading: &Cell) -> Option<(Role, usize)> {
 
 /// Names the columns that hold something and are not used.
 pub(super) fn unused(header: &Row, rows: &[Row], columns: &Columns) -> Vec<Problem> {
-    let mut found: Vec<u32> = Vec::new();
+    let mut found: BTreeSet<u32> = BTreeSet::new();
     for row in rows {
         // Of a row that is too long the surplus cell is named.
         let last = if row.is_delimited() { columns.last } else { u32::MAX };
         for (column, _) in row.filled().take_while(|(column, _)| *column <= last) {
-            if !columns.knows(column) && !found.contains(&column) {
-                found.push(column);
+            if !found.contains(&column) && !columns.knows(column) {
+                found.insert(column);
             }
         }
     }
-    found.sort_unstable();
     let named = |column: u32| {
         let cell = header.address(column);
         let message = match header.cell(column) {

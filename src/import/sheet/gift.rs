@@ -213,7 +213,7 @@ impl Building {
                 self.flaw(column::ANSWER, line, Flaw::Malformed(message.to_owned()));
             }
             [right] => {
-                let letter = u8::try_from(right).map_or('?', |right| char::from(b'A' + right));
+                let letter = ('A'..='Z').nth(right).unwrap_or('?');
                 self.cell(column::ANSWER, line, &letter.to_string());
             }
             _ => {

@@ -145,10 +145,15 @@ fn fill_merged(cells: &mut Cells, merged: &[(At, At)], allowance: &mut Allowance
             continue;
         }
         for row in rows.range(first.0..=end.0) {
+            // Ranges may overlap, and cost time wherever they do.
+            allowance.spend(&Cell::Blank)?;
             for column in first.1..=end.1.min(last) {
-                if let Entry::Vacant(blank) = cells.entry((*row, column)) {
-                    allowance.spend(&cell)?;
-                    blank.insert(cell.clone());
+                match cells.entry((*row, column)) {
+                    Entry::Vacant(blank) => {
+                        allowance.spend(&cell)?;
+                        blank.insert(cell.clone());
+                    }
+                    Entry::Occupied(_) => allowance.spend(&Cell::Blank)?,
                 }
             }
         }

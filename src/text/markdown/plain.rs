@@ -11,82 +11,87 @@ impl Markdown {
     pub fn plain(text: &str) -> Self {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         let text = lines.join("\n");
-        Self::of(&Escaping::default().escaped(text.trim_matches('\n')))
+        // A formula ends with its paragraph.
+        let paragraphs = text.trim_matches('\n').split("\n\n");
+        let escaped: Vec<String> = paragraphs.map(escaped).collect();
+        Self::of(&escaped.join("\n\n"))
     }
 }
 
-#[derive(Default)]
-struct Escaping {
-    formulas: Formulas,
-}
-
-impl Escaping {
-    fn escaped(&mut self, text: &str) -> String {
-        let mut escaped = String::with_capacity(text.len() + text.len() / 8);
-        let mut next = 0;
-        for (at, c) in text.char_indices() {
-            if at < next {
+/// A paragraph with what Markdown would read as a mark escaped.
+fn escaped(text: &str) -> String {
+    let mut formulas = Formulas::default();
+    let mut escaped = String::with_capacity(text.len() + text.len() / 8);
+    let mut next = 0;
+    for (at, c) in text.char_indices() {
+        if at < next {
+            continue;
+        }
+        let (before, rest) = text.split_at(at);
+        if matches!(c, '$' | '\\')
+            && let Some(end) = formulas.opened_at(text, at)
+        {
+            escaped.push_str(&text[at..end]);
+            next = end;
+            continue;
+        }
+        if before.is_empty() || before.ends_with('\n') {
+            let length = label_of_list(rest);
+            if length > 0 {
+                escaped.push_str(&rest[..length]);
+                escaped.push('\\');
+                escaped.push_str(&rest[length..=length]);
+                next = at + length + 1;
                 continue;
             }
-            let (before, rest) = text.split_at(at);
-            if matches!(c, '$' | '\\')
-                && let Some(end) = self.formulas.opened_at(text, at)
-            {
-                escaped.push_str(&text[at..end]);
-                next = end;
+            if begins_a_block(rest) {
+                escaped.push('\\');
+                escaped.push(c);
                 continue;
-            }
-            if before.is_empty() || before.ends_with('\n') {
-                let length = label_of_list(rest);
-                if length > 0 {
-                    escaped.push_str(&rest[..length]);
-                    escaped.push('\\');
-                    escaped.push_str(&rest[length..=length]);
-                    next = at + length + 1;
-                    continue;
-                }
-                if begins_a_block(rest) {
-                    escaped.push('\\');
-                    escaped.push(c);
-                    continue;
-                }
-            }
-            match c {
-                '\n' => {
-                    let is_broken = !rest[1..].starts_with('\n') && !before.ends_with('\n');
-                    escaped.push_str(if is_broken { "  \n" } else { "\n" });
-                }
-                '<' if begins_markup(&rest[1..]) => escaped.push_str("&lt;"),
-                c => {
-                    if is_mark(before, c, &rest[c.len_utf8()..]) {
-                        escaped.push('\\');
-                    }
-                    escaped.push(c);
-                }
             }
         }
-        escaped
+        match c {
+            '\n' => {
+                let is_broken = !before.is_empty();
+                escaped.push_str(if is_broken { "  \n" } else { "\n" });
+            }
+            '<' if begins_markup(&rest[1..]) => escaped.push_str("&lt;"),
+            '_' => {
+                let after = rest.trim_start_matches('_');
+                let run = &rest[..rest.len() - after.len()];
+                let mark = if is_emphasis(before, after) { "\\_" } else { "_" };
+                escaped.push_str(&mark.repeat(run.len()));
+                next = at + run.len();
+            }
+            c => {
+                if is_mark(c, &rest[c.len_utf8()..]) {
+                    escaped.push('\\');
+                }
+                escaped.push(c);
+            }
+        }
     }
+    escaped
 }
 
 /// Whether a character would be read as a mark where it stands, wherever that is on its line.
-fn is_mark(before: &str, c: char, rest: &str) -> bool {
+fn is_mark(c: char, rest: &str) -> bool {
     match c {
         '*' | '`' | '~' | '|' | '$' => true,
-        // Within a word it is none, and the blank of a sentence is left as it is.
-        '_' => {
-            let (run, before) = (rest.trim_start_matches('_'), before.trim_end_matches('_'));
-            let of_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-            let of_gap = |c: Option<char>| c.is_some_and(|c| c == ' ' || c == '\t');
-            let (left, right) = (before.chars().next_back(), run.chars().next());
-            !(of_word(left) && of_word(right) || of_gap(left) && of_gap(right))
-        }
         // Before any other character it is text.
         '\\' => rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_punctuation() || c == '\n'),
         ']' => rest.starts_with(['(', ':', '[']),
         '&' => is_entity(rest),
         _ => false,
     }
+}
+
+/// Whether underscores between these can be read as a mark: not within a word, nor as the gap of a sentence.
+fn is_emphasis(before: &str, after: &str) -> bool {
+    let of_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let of_gap = |c: Option<char>| c.is_some_and(|c| c == ' ' || c == '\t');
+    let (left, right) = (before.chars().next_back(), after.chars().next());
+    !(of_word(left) && of_word(right) || of_gap(left) && of_gap(right))
 }
 
 /// The length of the number of a list (`12`) that a line begins with, without its full stop or bracket.

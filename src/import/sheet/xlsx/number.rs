@@ -1,10 +1,16 @@
 //! Numbers as a spreadsheet shows them, by their format
 //! ([ECMA-376, part 1, section 18.8.31](https://ecma-international.org/publications-and-standards/standards/ecma-376/)).
 
+/// The longest format of a spreadsheet program.
+const MAX_FORMAT: usize = 255;
+
 /// A number as the spreadsheet shows it, or nothing if its format asks for more than is known here.
 pub(super) fn shown(number: f64, format: &str) -> Option<String> {
     if format.is_empty() || format.eq_ignore_ascii_case("general") || format == "@" {
         return Some(general(number));
+    }
+    if format.len() > MAX_FORMAT {
+        return None;
     }
     let sections = sections(format)?;
     let (section, number) = match (sections.as_slice(), number) {

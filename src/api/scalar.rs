@@ -64,15 +64,15 @@ scalars! {
 
 /// Text in Markdown ([CommonMark](https://spec.commonmark.org/) or [GitHub's](https://github.github.com/gfm/)) without
 /// raw HTML, and with links to https, http and mailto and within the site only: safe to render, whatever the renderer.
-/// Formulas are LaTeX between `$`, `$$`, `\(` and `\)`, or `\[` and `\]`; render them by a library that follows no links in
-/// them (KaTeX as it is, MathJax with its `safe` extension).
+/// Formulas are LaTeX between `$` or `$$`; render them by a library that follows no links in them (KaTeX as it is, MathJax
+/// with its `safe` extension).
 #[derive(Clone)]
 pub(crate) struct Markdown(pub text::Markdown);
 
 /// Text in Markdown ([CommonMark](https://spec.commonmark.org/) or [GitHub's](https://github.github.com/gfm/)) without
 /// raw HTML, and with links to https, http and mailto and within the site only: safe to render, whatever the renderer.
-/// Formulas are LaTeX between `$`, `$$`, `\(` and `\)`, or `\[` and `\]`; render them by a library that follows no links in
-/// them (KaTeX as it is, MathJax with its `safe` extension).
+/// Formulas are LaTeX between `$` or `$$`; render them by a library that follows no links in them (KaTeX as it is, MathJax
+/// with its `safe` extension).
 #[Scalar(specified_by_url = "https://spec.commonmark.org/")]
 impl ScalarType for Markdown {
     fn parse(value: Value) -> InputValueResult<Self> {

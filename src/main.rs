@@ -60,7 +60,7 @@ enum Command {
     Schema,
     /// Print every key of the configuration
     Config,
-    /// Import questions from a spreadsheet (XLSX or CSV) as a draft
+    /// Import questions from a file (XLSX, CSV, TSV, Aiken or GIFT) as a draft
     Import(import::File),
     /// Make accounts and change roles
     User {

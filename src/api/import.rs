@@ -130,7 +130,7 @@ impl ImportedSheet {
 /// A problem in one cell.
 #[derive(SimpleObject)]
 pub(crate) struct ImportProblem {
-    /// The cell in spreadsheet notation, e.g. `B7`.
+    /// The cell in spreadsheet notation, e.g. `B7`; of Aiken and GIFT the line, e.g. `line 7`.
     cell: String,
     /// The kind of problem.
     code: ImportFindingCode,
@@ -176,14 +176,38 @@ pub(crate) enum ImportFindingCode {
     NoAnswer,
     /// An error: the answer is none of the choices.
     AnswerNotAChoice,
-    /// An error: the answer may mean two of the choices.
+    /// An error: the answer may mean two of the choices, or is a number in a column whose numbers may be places or texts.
     AmbiguousAnswer,
+    /// An error: the answer names several choices, and the question has one right choice.
+    SeveralAnswers,
+    /// An error: the row has more values than there are headings, so that some may have shifted.
+    RowTooLong,
+    /// An error: the formatting of the cell carries meaning and can't be kept.
+    Formatting,
+    /// An error: a picture lies on the cell; pictures in a sheet are not imported.
+    Picture,
+    /// An error: the question breaks the rules of its format.
+    Malformed,
+    /// An error: the question is of a kind that can't be imported.
+    Unsupported,
     /// A warning: the sheet is empty.
     EmptySheet,
     /// A warning: the question repeats an earlier one, and was skipped.
     DuplicateQuestion,
     /// A warning: the text is that of an earlier question with other choices.
     SameText,
+    /// A warning: a part of the file that holds no question, such as a title above the headings, was passed over.
+    PassedOver,
+    /// A warning: nothing of the column was imported, for its heading means nothing here.
+    UnusedColumn,
+    /// A warning: hidden rows were left out.
+    HiddenRow,
+    /// A warning: the sheet is hidden and was left out.
+    HiddenSheet,
+    /// A warning: text that is struck out was left out.
+    StruckOut,
+    /// A warning: the text may have been read in a wrong encoding before it came here.
+    Mojibake,
 }
 
 /// The weight of a finding.
@@ -204,7 +228,7 @@ impl From<Code> for ImportFindingSeverity {
 /// A finding in one cell.
 #[derive(Clone, SimpleObject)]
 pub(crate) struct ImportFinding {
-    /// The cell in spreadsheet notation, e.g. `B7`.
+    /// The cell in spreadsheet notation, e.g. `B7`; of Aiken and GIFT the line, e.g. `line 7`.
     cell: String,
     /// The kind of finding.
     code: ImportFindingCode,
@@ -266,8 +290,8 @@ impl From<Imported> for ImportedSheet {
 /// Input of `importBank`.
 #[derive(InputObject)]
 pub(crate) struct ImportBankInput {
-    /// The name of the file. Its extension determines the format: `.xlsx` or `.csv`. Defaults to the name of the uploaded
-    /// `file`.
+    /// The name of the file. Its extension determines the format: `.xlsx`, `.csv`, `.tsv`, `.txt` or `.gift`. Defaults to the
+    /// name of the uploaded `file`.
     file_name: Option<String>,
     /// The file, at most 5 MiB. Import larger ones with the command line. Exactly one of `file` and `content` is required.
     file: Option<Upload>,

@@ -9,6 +9,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
     SqliteTransactionMode, Statement, StreamTrait, TransactionOptions, TransactionTrait,
 };
+use tracing::Instrument;
 
 use super::pooler::Pooler;
 
@@ -75,7 +76,13 @@ impl Pool {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
         };
-        let transaction = connections.begin_with_options(immediate).await?;
+        // In a task of its own, which ends whoever waits for it: of a `BEGIN` that is given up on its way the driver for
+        // PostgreSQL knows nothing (sqlx 0.9.0, https://github.com/transact-rs/sqlx/issues/4393). It lends the connection
+        // to others, who then write into that transaction, which nobody commits.
+        let connections = connections.clone();
+        let begins = async move { connections.begin_with_options(immediate).await };
+        let begun = tokio::spawn(begins.in_current_span()).await;
+        let transaction = begun.map_err(|died| DbErr::Custom(died.to_string()))??;
         if let Some(prelude) = &self.prelude {
             transaction.execute_unprepared(prelude).await?;
         }

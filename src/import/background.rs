@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use tokio::sync::Semaphore;
 
-use super::{Imported, Order, import, read_in_child, sheet, writing::Run as Writing};
+use super::{Imported, Order, Settings, import, read_in_child, sheet, writing::Run as Writing};
 use crate::{
     audit::Source,
     auth::Viewer,
@@ -150,6 +150,7 @@ pub async fn run_import(site: &Site, id: BankImportId, now: &Moment) -> Result<(
         waiting.file_name,
         waiting.content.unwrap_or_default(),
         order.sheet.clone(),
+        Settings::default(),
     )
     .await?
     {

@@ -3,21 +3,40 @@
 //! The rules are those of a careful editor. A row is imported whole or not at all, every cell that prevents it is
 //! named, and an ambiguous row is refused, not guessed.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use sha2::{Digest as _, Sha256};
 
-use super::sheet::{self, Grid, Row, Unreadable};
+use super::sheet::{self, Cell, Grid, Remark, Row, Unreadable};
 use crate::text::Markdown;
 
+mod alike;
+mod answer;
 mod columns;
+mod directions;
+mod headings;
+mod image;
+mod mojibake;
+mod one_cell;
 mod report;
 mod row;
 
-use columns::Columns;
+use alike::{as_named, as_seen};
+use answer::Convention;
+use columns::{Choices, Columns};
 use row::Reading;
 
+pub use answer::Numbers;
 pub(crate) use report::{Code, MAX_KEPT, Problem, SheetReport};
+
+/// What a file leaves open and the person who sends it may say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settings {
+    /// What the numbers among the answers are.
+    pub numbers: Numbers,
+    /// Whether hidden rows and sheets are read, too.
+    pub hidden: bool,
+}
 
 /// A question as a row gives it, with every rule of the import already kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,29 +62,63 @@ pub(crate) struct Sheet {
     pub questions: Vec<Question>,
 }
 
-/// Reads an uploaded XLSX workbook or CSV file into questions, sheet by sheet.
+/// Reads an uploaded file into questions, sheet by sheet: a workbook, values in columns, Aiken or GIFT.
 ///
 /// `file_name` is the name of the upload: it determines the format and names a CSV file's only sheet. With `only_sheet`
 /// just that sheet is read. A bad row or sheet is reported; the error is for files that cannot be read at all.
-pub(crate) fn read(file_name: &str, bytes: &[u8], only_sheet: Option<&str>) -> Result<Vec<Sheet>, Unreadable> {
-    let grids = sheet::open(file_name, bytes, only_sheet)?;
+pub(crate) fn read(
+    file_name: &str,
+    bytes: &[u8],
+    only_sheet: Option<&str>,
+    settings: Settings,
+) -> Result<Vec<Sheet>, Unreadable> {
+    let grids = sheet::open(file_name, bytes, only_sheet, settings.hidden)?;
     let mut room = MAX_KEPT;
-    Ok(grids.into_iter().map(|grid| Sheet::of(&grid, &mut room)).collect())
+    let mut sheets: Vec<Sheet> = grids
+        .into_iter()
+        .map(|grid| Sheet::of(&grid, settings, &mut room))
+        .collect();
+    one_name_a_chapter(&mut sheets);
+    Ok(sheets)
+}
+
+/// Chapters whose names differ by case and blanks only are one, by the name that comes first.
+fn one_name_a_chapter(sheets: &mut [Sheet]) {
+    let mut names: HashMap<String, String> = HashMap::new();
+    let questions = sheets.iter_mut().flat_map(|sheet| &mut sheet.questions);
+    for chapter in questions.filter_map(|question| question.chapter.as_mut()) {
+        let first = names.entry(as_named(chapter)).or_insert_with(|| chapter.clone());
+        chapter.clone_from(first);
+    }
 }
 
 impl Sheet {
     /// Reads a sheet. Of its findings as many are kept as there is room for.
-    fn of(grid: &Grid, room: &mut usize) -> Sheet {
+    fn of(grid: &Grid, settings: Settings, room: &mut usize) -> Sheet {
         let mut sheet = Sheet {
             report: SheetReport::of(grid.name.clone()),
             questions: Vec::new(),
         };
-        let Some((header, rows)) = grid.rows.split_first() else {
-            sheet.warn_empty("A1".to_owned(), room);
+        for remark in &grid.remarks {
+            sheet.report.note(remarked(remark), room);
+        }
+        if grid.rows.is_empty() {
+            if !grid.is_left_out() {
+                sheet.warn_empty("A1".to_owned(), room);
+            }
+            return sheet;
+        }
+        let (titles, rows) = grid.rows.split_at(columns::header(&grid.rows));
+        let Some((header, rows)) = rows.split_first() else {
             return sheet;
         };
         match Columns::of(header) {
-            Ok(columns) => sheet.take(header, rows, &columns, room),
+            Ok(columns) => {
+                titles.iter().for_each(|title| sheet.pass_over(title, room));
+                let unused = columns::unused(header, rows, &columns);
+                unused.into_iter().for_each(|problem| sheet.report.note(problem, room));
+                sheet.take(header, rows, &columns, settings, room);
+            }
             Err(problems) => problems
                 .into_iter()
                 .for_each(|problem| sheet.report.note(problem, room)),
@@ -73,23 +126,34 @@ impl Sheet {
         sheet
     }
 
-    fn take(&mut self, header: &Row, rows: &[Row], columns: &Columns, room: &mut usize) {
-        let rows: Vec<&Row> = rows.iter().filter(|row| columns.any_filled(row)).collect();
+    /// Says that a row above the header is no question.
+    fn pass_over(&mut self, title: &Row, room: &mut usize) {
+        let start = title.filled().next().map_or(0, |(column, _)| column);
+        let message = "This row stands above the headings and was passed over, with any picture on it.";
+        let warning = Problem::new(title.address(start), Code::PassedOver, message);
+        self.report.note(warning, room);
+    }
+
+    fn take(&mut self, header: &Row, rows: &[Row], columns: &Columns, settings: Settings, room: &mut usize) {
+        let is_taken = |row: &&Row| columns.any_filled(row) || !row.flaws().is_empty();
+        let rows: Vec<&Row> = rows.iter().filter(is_taken).collect();
         let Some(last) = rows.last() else {
             self.warn_empty(header.address(columns.question), room);
             return;
         };
-        self.report.blank = (last.number - header.number) as usize - rows.len();
+        self.report.blank = header.blanks_until(last, rows.len());
+        let answers = rows.iter().filter_map(|row| answer_of(row, columns));
+        let convention = Convention::of(settings.numbers, answers);
         let mut seen = Seen::default();
         for row in rows {
-            self.take_row(row, columns, &mut seen, room);
+            self.take_row(row, columns, convention, &mut seen, room);
         }
         self.report.imported = self.questions.len();
     }
 
-    fn take_row(&mut self, row: &Row, columns: &Columns, seen: &mut Seen, room: &mut usize) {
+    fn take_row(&mut self, row: &Row, columns: &Columns, convention: Convention, seen: &mut Seen, room: &mut usize) {
         let cell = row.address(columns.question);
-        let reading = Reading::of(row, columns);
+        let reading = Reading::of(row, columns, convention);
         match seen.compare(&cell, &reading) {
             Likeness::None => self.keep(reading, None, room),
             Likeness::SameText { first } => {
@@ -113,7 +177,9 @@ impl Sheet {
     }
 
     /// Takes a sound question in, with a warning if it has one; reports an unsound one.
-    fn keep(&mut self, reading: Reading, warning: Option<Problem>, room: &mut usize) {
+    fn keep(&mut self, mut reading: Reading, warning: Option<Problem>, room: &mut usize) {
+        let warnings = std::mem::take(&mut reading.warnings);
+        warnings.into_iter().for_each(|warning| self.report.note(warning, room));
         match reading.question() {
             Ok(question) => {
                 self.questions.push(question);
@@ -174,12 +240,12 @@ impl Seen {
         let Some(text) = reading.text() else {
             return Likeness::None;
         };
-        let text = folded(text).to_lowercase();
+        let text = as_seen(text).to_lowercase();
         if let Some(choices) = reading.choices() {
-            let mut choices: Vec<String> = choices.iter().map(|c| folded(c)).collect();
+            let mut choices: Vec<String> = choices.iter().map(|c| as_seen(c)).collect();
             choices.sort_unstable();
             let key = digest([text.as_str()].into_iter().chain(choices.iter().map(String::as_str)));
-            let right = reading.right_choice().map(|right| digest([folded(right).as_str()]));
+            let right = reading.right_choice().map(|right| digest([as_seen(right).as_str()]));
             if let Some(first) = self.questions.get(&key) {
                 return Likeness::Repetition {
                     first: first.cell.clone(),
@@ -200,9 +266,44 @@ impl Seen {
     }
 }
 
-/// Text as it is compared: every run of blanks and line breaks is one blank.
-fn folded(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// The answer of a row with the texts of its choices, as far as they are text.
+fn answer_of<'r>(row: &'r Row, columns: &Columns) -> Option<(&'r str, Vec<Cow<'r, str>>)> {
+    let text = |column: u32| match row.cell(column) {
+        Cell::Text(text) => Some(text.as_str()),
+        _ => None,
+    };
+    let choices = match &columns.choices {
+        Choices::Columns { columns, .. } => columns
+            .iter()
+            .filter_map(|column| Some(text(*column)?.into()))
+            .collect(),
+        Choices::OneCell(column) => one_cell::parted(text(*column)?).into_iter().map(Cow::from).collect(),
+        // The answer is the right choice itself.
+        Choices::Wrong(_) => return None,
+    };
+    Some((text(columns.answer)?, choices))
+}
+
+fn remarked(remark: &Remark) -> Problem {
+    match remark {
+        Remark::HiddenSheet => Problem::new(
+            "A1".to_owned(),
+            Code::HiddenSheet,
+            "This sheet is hidden and was left out; show it, or ask for it by its name.",
+        ),
+        Remark::HiddenRows(rows) => {
+            let named: Vec<String> = rows.iter().take(10).map(u32::to_string).collect();
+            let more = if rows.len() > named.len() { ", \u{2026}" } else { "" };
+            let message = format!(
+                "Hidden rows were left out ({}: {}{more}); show them if they are meant.",
+                rows.len(),
+                named.join(", ")
+            );
+            let first = rows.first().copied().unwrap_or(1);
+            Problem::new(format!("A{first}"), Code::HiddenRow, message)
+        }
+        Remark::PassedOver { cell, message } => Problem::new(cell.clone(), Code::PassedOver, message.clone()),
+    }
 }
 
 #[cfg(test)]

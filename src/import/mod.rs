@@ -2,6 +2,8 @@
 
 mod bank;
 mod sheet;
+#[cfg(test)]
+mod tests;
 mod writing;
 
 pub mod background;
@@ -10,9 +12,10 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::bank::Numbers;
 use self::writing::Run;
 pub(crate) use self::{
-    bank::{Code, MAX_KEPT, Problem, Question, Sheet, SheetReport, read},
+    bank::{Code, MAX_KEPT, Problem, Question, Settings, Sheet, SheetReport, read},
     sheet::Unreadable,
 };
 use crate::{
@@ -24,6 +27,9 @@ use crate::{
     site::Site,
     text,
 };
+
+/// The most cells of one kind of finding that the command line names.
+const CELLS_SHOWN: usize = 10;
 
 /// As what a file is imported.
 #[derive(Clone, Debug, clap::Args)]
@@ -58,10 +64,16 @@ impl Order {
 /// The arguments of the `import` command.
 #[derive(Clone, Debug, clap::Args)]
 pub struct File {
-    /// The spreadsheet: XLSX, or CSV in UTF-8
+    /// The bank: XLSX; CSV or TSV in UTF-8 or UTF-16; Aiken (.txt) or GIFT
     pub file: PathBuf,
     #[command(flatten)]
     pub order: Order,
+    /// What numbers among the answers are, if their column leaves it open
+    #[arg(long, value_enum, default_value_t)]
+    pub numbers: Numbers,
+    /// Also read hidden rows and sheets
+    #[arg(long)]
+    pub hidden: bool,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
@@ -96,7 +108,11 @@ impl File {
         let (path, order) = (self.file.display(), self.order.read()?);
         let bytes = std::fs::read(&self.file).map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
         let name = self.file.file_name().map(|name| name.to_string_lossy().into_owned());
-        let sheets = read_in_child(name.unwrap_or_default(), bytes, order.sheet.clone()).await?;
+        let settings = Settings {
+            numbers: self.numbers,
+            hidden: self.hidden,
+        };
+        let sheets = read_in_child(name.unwrap_or_default(), bytes, order.sheet.clone(), settings).await?;
         let sheets = sheets.map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
         Ok(Readable {
             sheets,
@@ -131,8 +147,13 @@ pub async fn run(site: &Site, file: Readable, cause: &Cause) -> Result<Report> {
 }
 
 /// Reads a file on a thread of its own, where it blocks no request.
-async fn read_in_child(name: String, bytes: Vec<u8>, sheet: Option<String>) -> Result<Result<Vec<Sheet>, Unreadable>> {
-    tokio::task::spawn_blocking(move || read(&name, &bytes, sheet.as_deref()))
+async fn read_in_child(
+    name: String,
+    bytes: Vec<u8>,
+    sheet: Option<String>,
+    settings: Settings,
+) -> Result<Result<Vec<Sheet>, Unreadable>> {
+    tokio::task::spawn_blocking(move || read(&name, &bytes, sheet.as_deref(), settings))
         .await
         .map_err(Error::internal)
 }
@@ -206,11 +227,10 @@ impl fmt::Display for Report {
                 "{}: {} questions imported, {} blank rows",
                 report.name, report.imported, report.blank
             )?;
-            for problem in &report.errors {
-                writeln!(f, "  refused {:<5} {}: {}", problem.cell, problem.code, problem.message)?;
-            }
-            for problem in &report.warnings {
-                writeln!(f, "  warning {:<5} {}: {}", problem.cell, problem.code, problem.message)?;
+            for (weight, problems) in [("refused", &report.errors), ("warning", &report.warnings)] {
+                for (cells, problem) in of_a_kind(problems) {
+                    writeln!(f, "  {weight} {cells:<5} {}: {}", problem.code, problem.message)?;
+                }
             }
             let kept = report.errors.len() + report.warnings.len();
             if report.findings() > kept {
@@ -226,4 +246,22 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
+}
+
+/// The problems in their order; those of one kind and message as one, with their cells.
+fn of_a_kind(problems: &[Problem]) -> Vec<(String, &Problem)> {
+    let mut kinds: Vec<(Vec<&str>, &Problem)> = Vec::new();
+    for problem in problems {
+        let same =
+            |(_, first): &&mut (Vec<&str>, &Problem)| first.code == problem.code && first.message == problem.message;
+        match kinds.iter_mut().find(same) {
+            Some((cells, _)) => cells.push(&problem.cell),
+            None => kinds.push((vec![&problem.cell], problem)),
+        }
+    }
+    let line = |(cells, problem): (Vec<&str>, _)| match cells.split_at_checked(CELLS_SHOWN) {
+        Some((shown, more)) if !more.is_empty() => (format!("{} and {} more", shown.join(", "), more.len()), problem),
+        _ => (cells.join(", "), problem),
+    };
+    kinds.into_iter().map(line).collect()
 }

@@ -8,7 +8,10 @@ use std::fmt;
 
 use crate::text::{composed, is_unsafe};
 
+mod aiken;
 mod delimited;
+mod encoding;
+mod gift;
 mod xlsx;
 
 /// The largest upload, in bytes as they arrive.
@@ -26,15 +29,57 @@ const MAX_NAME: usize = 100;
 pub(super) struct Grid {
     pub name: String,
     pub rows: Vec<Row>,
+    /// What there is to say of the sheet itself.
+    pub remarks: Vec<Remark>,
 }
 
-/// A row that holds at least one filled cell.
+/// A remark on a sheet.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Remark {
+    /// The sheet is hidden, and was not read.
+    HiddenSheet,
+    /// The numbers of hidden rows, which were not read.
+    HiddenRows(Vec<u32>),
+    /// A part of the file that is no question and was passed over.
+    PassedOver { cell: String, message: String },
+}
+
+/// A row that holds at least one filled cell, or a flaw.
 #[derive(Debug)]
 pub(super) struct Row {
     /// The row's number as the spreadsheet shows it, from 1.
     pub number: u32,
     /// The filled cells by column, from 0 for column A, in ascending order.
     cells: Vec<(u32, Cell)>,
+    /// What the file says about cells beside their content.
+    flaws: Vec<(u32, Flaw)>,
+    kind: Kind,
+}
+
+/// Where the cells of a row stand.
+#[derive(Debug)]
+enum Kind {
+    /// In a sheet, each in its place.
+    Sheet,
+    /// One after the other, so that one too many moves the others.
+    Delimited,
+    /// On lines of a text: the line of each column.
+    Lines(Vec<u32>),
+}
+
+/// What a file says about a cell beside its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// Text of it is struck out, and was left out.
+    Struck,
+    /// A picture lies on it.
+    Picture,
+    /// The question breaks the rules of its format.
+    Malformed(String),
+    /// The question is of a kind that there is not here.
+    Unsupported(String),
+    /// A part of the question that was left out.
+    NotUsed(String),
 }
 
 /// The content of a cell.
@@ -49,6 +94,8 @@ pub(super) enum Cell {
     Date,
     /// An error such as `#REF!`.
     Error,
+    /// Text or a number whose formatting carries meaning and can't be kept.
+    Formatted,
 }
 
 /// The reason a file could not be read at all. `Display` is written for the person who uploaded it.
@@ -65,6 +112,10 @@ pub(crate) enum Unreadable {
         sheet: String,
     },
     NotUtf8,
+    /// The text is in UTF-16, and breaks off or has half a character on this line.
+    BrokenUtf16 {
+        line: u32,
+    },
     UnclosedQuote {
         row: u32,
     },
@@ -76,16 +127,24 @@ pub(crate) enum Unreadable {
     Damaged(String),
 }
 
-/// Reads the sheets of an XLSX workbook or the one sheet of a CSV file.
+/// Reads the sheets of an XLSX workbook, or the one sheet of a text: values in columns, Aiken or GIFT.
 ///
-/// The content decides what a file is; the name only settles that plain text is meant as CSV, and
-/// gives a CSV sheet its name. With `only`, no other sheet is read.
-pub(super) fn open(file_name: &str, bytes: &[u8], only: Option<&str>) -> Result<Vec<Grid>, Unreadable> {
+/// The content decides what a file is; the name only settles that plain text is meant as one of these, and gives its sheet a
+/// name. With `only`, no other sheet is read. Hidden rows and sheets are read if `hidden` says so, and a hidden sheet if it
+/// is asked for by its name.
+pub(super) fn open(file_name: &str, bytes: &[u8], only: Option<&str>, hidden: bool) -> Result<Vec<Grid>, Unreadable> {
     let Some(name) = text_file(file_name, bytes)? else {
-        return xlsx::grids(bytes, only);
+        return xlsx::grids(bytes, only, hidden);
     };
     choose(vec![name.to_owned()], only)?;
-    Ok(vec![delimited::grid(name, bytes)?])
+    let text = encoding::decoded(bytes)?;
+    let grid = match delimited::ending(file_name) {
+        Some(ending) if ending.eq_ignore_ascii_case("gift") => gift::grid(name, &text)?,
+        Some(ending) if ending.eq_ignore_ascii_case("txt") && aiken::looks_like(&text) => aiken::grid(name, &text)?,
+        Some(ending) if ending.eq_ignore_ascii_case("txt") && gift::looks_like(&text) => gift::grid(name, &text)?,
+        _ => delimited::grid(name, &text)?,
+    };
+    Ok(vec![grid])
 }
 
 /// Refuses what is no file of a kind that [`open`] reads.
@@ -142,16 +201,80 @@ fn shown(name: &str) -> String {
 }
 
 impl Grid {
-    fn new(name: &str, rows: Vec<Row>) -> Result<Grid, Unreadable> {
+    fn new(name: &str, rows: Vec<Row>, remarks: Vec<Remark>) -> Result<Grid, Unreadable> {
         let name = shown(name);
         if rows.len() > MAX_ROWS + 1 {
             return Err(Unreadable::TooManyRows { sheet: name });
         }
-        Ok(Grid { name, rows })
+        Ok(Grid { name, rows, remarks })
+    }
+
+    /// Questions of a text as rows, under the headings that they would have in a sheet.
+    fn of_questions(name: &str, questions: Vec<Row>, remarks: Vec<Remark>) -> Result<Grid, Unreadable> {
+        const HEADINGS: [&str; 11] = [
+            "Question",
+            "A",
+            "B",
+            "C",
+            "D",
+            "E",
+            "F",
+            "G",
+            "Answer",
+            "Explanation",
+            "Chapter",
+        ];
+        let headings = (0..).zip(HEADINGS.map(|heading| Cell::Text(heading.to_owned())));
+        let header = Row {
+            number: 0,
+            cells: headings.collect(),
+            flaws: Vec::new(),
+            kind: Kind::Lines(Vec::new()),
+        };
+        let rows = std::iter::once(header).chain(questions).collect();
+        Grid::new(name, rows, remarks)
+    }
+
+    /// Whether the sheet was not read.
+    pub(super) fn is_left_out(&self) -> bool {
+        self.remarks.contains(&Remark::HiddenSheet)
     }
 }
 
+/// The columns of [`Grid::of_questions`].
+mod column {
+    pub(super) const QUESTION: u32 = 0;
+    pub(super) const CHOICES: std::ops::Range<u32> = 1..8;
+    pub(super) const ANSWER: u32 = 8;
+    pub(super) const EXPLANATION: u32 = 9;
+    pub(super) const CHAPTER: u32 = 10;
+    pub(super) const ALL: usize = 11;
+}
+
 impl Row {
+    /// What the file says about cells beside their content, with the columns.
+    pub(super) fn flaws(&self) -> &[(u32, Flaw)] {
+        &self.flaws
+    }
+
+    /// Whether one cell too many has moved others.
+    pub(super) fn is_delimited(&self) -> bool {
+        matches!(self.kind, Kind::Delimited)
+    }
+
+    /// Whether its cells are lines of a text.
+    pub(super) fn is_of_lines(&self) -> bool {
+        matches!(self.kind, Kind::Lines(_))
+    }
+
+    /// The number of rows without a question under this header, down to the last of so many that have one.
+    pub(super) fn blanks_until(&self, last: &Row, filled: usize) -> usize {
+        match last.kind {
+            Kind::Lines(_) => 0,
+            Kind::Sheet | Kind::Delimited => (last.number.saturating_sub(self.number) as usize).saturating_sub(filled),
+        }
+    }
+
     pub(super) fn cell(&self, column: u32) -> &Cell {
         match self.cells.binary_search_by_key(&column, |(at, _)| *at) {
             Ok(found) => &self.cells[found].1,
@@ -164,9 +287,15 @@ impl Row {
         self.cells.iter().map(|(column, cell)| (*column, cell))
     }
 
-    /// A column of this row as a person names the cell, for example `B9`.
+    /// A column of this row as a person names the cell, for example `B9`; in a text its line.
     pub(super) fn address(&self, column: u32) -> String {
-        format!("{}{}", column_letters(column), self.number)
+        match &self.kind {
+            Kind::Sheet | Kind::Delimited => format!("{}{}", column_letters(column), self.number),
+            Kind::Lines(lines) => {
+                let line = lines.get(column as usize).filter(|line| **line > 0);
+                format!("line {}", line.unwrap_or(&self.number))
+            }
+        }
     }
 }
 
@@ -201,7 +330,10 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unreadable::NotASpreadsheet => {
-                write!(f, "This is not a spreadsheet; upload an .xlsx or a .csv file.")
+                write!(
+                    f,
+                    "This is not a question bank that can be read; upload an .xlsx, .csv, .tsv, .txt (Aiken) or .gift file."
+                )
             }
             Unreadable::OldExcel => write!(f, "This is a file of an old Excel; open it there and save it as .xlsx."),
             Unreadable::Encrypted => write!(
@@ -228,6 +360,10 @@ impl fmt::Display for Unreadable {
             Unreadable::NotUtf8 => write!(
                 f,
                 "The file's letters are not in UTF-8; save it as \u{201C}CSV UTF-8\u{201D} or as .xlsx."
+            ),
+            Unreadable::BrokenUtf16 { line } => write!(
+                f,
+                "The file is in UTF-16 and broken on line {line}; save it again as \u{201C}CSV UTF-8\u{201D} or as .xlsx."
             ),
             Unreadable::UnclosedQuote { row } => write!(
                 f,
@@ -271,7 +407,7 @@ mod tests {
 
     #[test]
     fn what_is_no_spreadsheet_is_rejected() {
-        let refused = |name, bytes: &[u8]| open(name, bytes, None).unwrap_err();
+        let refused = |name, bytes: &[u8]| open(name, bytes, None, false).unwrap_err();
         let ole = b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1";
         let locked = [ole.as_slice(), b"E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e\0"].concat();
         assert_eq!(refused("a.pdf", b"%PDF-1.7"), Unreadable::NotASpreadsheet);
@@ -285,9 +421,9 @@ mod tests {
     #[test]
     fn a_sheet_has_an_end() {
         let rows = |count: usize| format!("Question\n{}", "q\n".repeat(count));
-        let grids = open("bank.csv", rows(MAX_ROWS).as_bytes(), None).unwrap();
+        let grids = open("bank.csv", rows(MAX_ROWS).as_bytes(), None, false).unwrap();
         assert_eq!(grids[0].rows.len(), MAX_ROWS + 1);
-        let refused = open("bank.csv", rows(MAX_ROWS + 1).as_bytes(), None).unwrap_err();
+        let refused = open("bank.csv", rows(MAX_ROWS + 1).as_bytes(), None, false).unwrap_err();
         assert_eq!(
             refused,
             Unreadable::TooManyRows {
@@ -298,9 +434,9 @@ mod tests {
 
     #[test]
     fn a_missing_sheet_is_answered_with_those_there() {
-        assert!(open("bank.csv", b"Question", Some("bank")).is_ok());
-        assert!(open("e\u{301}lan.csv", b"Question", Some("\u{E9}lan")).is_ok());
-        let refused = open("bank.csv", b"Question", Some("Biology")).unwrap_err();
+        assert!(open("bank.csv", b"Question", Some("bank"), false).is_ok());
+        assert!(open("e\u{301}lan.csv", b"Question", Some("\u{E9}lan"), false).is_ok());
+        let refused = open("bank.csv", b"Question", Some("Biology"), false).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "There is no sheet \u{201C}Biology\u{201D}; the file has: bank."

@@ -30,6 +30,7 @@
 //! `trust` of KaTeX, MathJax without `safe`) are the reader's to leave off; the scalar's description says so.
 
 mod place;
+mod plain;
 
 use self::place::{Place, Places, look};
 use super::{character::is_unsafe, form::composed};

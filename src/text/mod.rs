@@ -10,7 +10,7 @@ pub(crate) mod url;
 
 pub use self::markdown::Markdown;
 pub(crate) use self::{
-    character::is_unsafe,
+    character::{is_invisible, is_unsafe},
     email::{email, email_key},
     form::{REPLACEMENT, composed, folded, forms_of_password},
     handle::{handle, look, own_handle},

@@ -80,8 +80,8 @@ on_both_databases! {
             let allowed = response.headers().get("access-control-allow-headers").map(|names| names.to_str().expect("ASCII").to_owned());
             for name in [
                 "accept", "authorization", "content-type", "apollographql-client-name", "apollographql-client-version",
-                "apollo-require-preflight", "x-apollo-operation-name", "x-apollo-operation-id", "traceparent", "tracestate",
-                "baggage", "sentry-trace", "x-request-id", "cache-control", "if-none-match", "x-marmalade-cost",
+                "graphql-client-name", "graphql-client-version", "apollo-require-preflight", "x-apollo-operation-name",
+                "x-apollo-operation-id", "traceparent", "tracestate", "baggage", "sentry-trace", "x-request-id", "cache-control", "if-none-match", "x-marmalade-cost",
             ] {
                 let is_allowed = allowed.as_deref().is_some_and(|names| names.split(',').any(|allowed| allowed == name));
                 assert_eq!(is_allowed, !app.app.config.server.allowed_origins.is_empty(), "{name}");

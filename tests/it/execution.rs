@@ -135,6 +135,7 @@ on_both_databases! {
             "{ quizzes(first: 1) { totalCount } ...A } fragment A on Query { quizzes(first: 2) { totalCount } }",
             "{ viewer { x: id x: handle @skip(if: true) } }",
             "{ node(id: \"x\") { ... on Quiz { x: title } ... on Attempt { x: late } } }",
+            "{ node(id: \"x\") { ... on Quiz { x: title } ... on Attempt { x: late @skip(if: true) } } }",
             "{ node(id: \"x\") { ... on Quiz { x: subject { id } } ... on Attempt { x: quiz { id: title } } } }",
         ] {
             assert!(refusal(&ada, query, json!({})).await.contains("conflict"), "{query}");
@@ -178,6 +179,22 @@ on_both_databases! {
         let message = error["message"].as_str().expect("a message");
         assert!(message.starts_with("Syntax error: expected ") && message.ends_with('.') && !message.contains('\n'), "{message}");
         assert_eq!(error["locations"], json!([{"line": 3, "column": 1}]));
+    }
+
+    async fn a_subscription_has_one_field_at_its_root(app: TestApp) {
+        let ada = app.student().await;
+        let board = "(board: {everything: ALL_TIME}) { __typename }";
+        for (fields, fragments) in [
+            (format!("a: boardChanged{board} b: boardChanged{board}"), ""),
+            (format!("boardChanged{board} ...B"), "fragment B on Subscription { jobUpdated { id } }"),
+            (format!("boardChanged{} @skip(if: true) {{ __typename }}", board.trim_end_matches(" { __typename }")), ""),
+        ] {
+            let query = format!("subscription {{ {fields} }} {fragments}");
+            let said = refusal(&ada, &query, json!({})).await;
+            assert_eq!(said, "A subscription selects one field at its root. Subscribe to each by itself.", "{query}");
+        }
+        let twice = format!("subscription {{ boardChanged{board} ...B }} fragment B on Subscription {{ boardChanged{board} }}");
+        assert!(refusal(&ada, &twice, json!({})).await.starts_with("Follow a subscription"), "one field, as often as it is written");
     }
 
     async fn staff_see_the_schema_in_order_too(app: TestApp) {

@@ -1,12 +1,15 @@
 //! Fifty at once, behind a barrier. `ROUNDS` says how often; 200 is the measure, fewer are enough for every day.
 
-use std::sync::Arc;
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
+use futures_util::future::join_all;
+use marmalade::db::Db;
+use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
 use crate::{
-    on_two_servers_too,
+    on_both_databases, on_two_servers_too,
     support::{Actor, TestApp},
 };
 
@@ -151,5 +154,45 @@ on_two_servers_too! {
             assert_eq!(ada.rank("ALL_TIME").await["points"], 10.0);
         }
         app.verify().await;
+    }
+}
+
+/// Polls a future so often, and then gives it up.
+async fn given_up(polls: usize, future: impl Future) {
+    let (mut future, mut left) = (pin!(future), polls);
+    let so_often = poll_fn(|context| match left {
+        0 => Poll::Ready(()),
+        _ => {
+            left -= 1;
+            future.as_mut().poll(context).map(drop)
+        }
+    });
+    so_often.await;
+}
+
+on_both_databases! {
+    #[expect(clippy::disallowed_methods, reason = "the beginning itself is what is given up")]
+    async fn a_transaction_that_is_given_up_while_it_begins_is_nobody_elses(app: TestApp) {
+        let db = &app.app.db;
+        db.write().execute_unprepared("CREATE TABLE marks (mark INTEGER)").await.expect("a table");
+        for round in 0..5 {
+            for polls in 0..8 {
+                given_up(polls, db.begin()).await;
+            }
+            // Over all connections.
+            let marks = (0..16).map(|_| db.write().execute_unprepared("INSERT INTO marks VALUES (1)"));
+            assert!(join_all(marks).await.iter().all(Result::is_ok));
+            let other = match app.database_url() {
+                Some(url) => Db::postgres(&url, 1, None).await,
+                None => Db::existing_sqlite(&app.folder().join("marmalade.db")).await,
+            };
+            let other = other.unwrap_or_else(|_| panic!("a connection of its own"));
+            let select = Statement::from_string(other.write().get_database_backend(), "SELECT 1 FROM marks");
+            let seen = other.write().query_all_raw(select).await.expect("rows").len();
+            assert_eq!(seen, 16 * (round + 1), "what was written is there for everybody");
+            other.close().await.unwrap_or_else(|_| panic!("closes"));
+        }
+        let change = db.begin().await.unwrap_or_else(|_| panic!("begins"));
+        change.commit().await.expect("commits");
     }
 }

@@ -211,6 +211,7 @@ on_both_databases! {
         drop((waiting, next));
     }
 
+    #[expect(clippy::disallowed_methods, reason = "it holds a lock, and changes nothing")]
     async fn of_one_socket_four_operations_run_at_once_and_more_wait(app: TestApp) {
         let ada = app.student().await;
         let mut socket = Socket::open(app.listen().await, &ada.token()).await;

@@ -239,6 +239,8 @@ on_both_databases! {
                 sheet: None,
                 publish: true,
             },
+            numbers: Default::default(),
+            hidden: false,
             json: false,
         };
         let read = file("E\u{301}lan", "Franc\u{327}ais").read().await.unwrap_or_else(|_| panic!("it is read"));

@@ -220,6 +220,11 @@ on_both_databases! {
             socket.init(token).await;
             assert_eq!(socket.closed().await, forbidden);
         }
+        for wrong in [json!(ada.token()), json!("Basic YTpi"), json!(1), json!(null)] {
+            let mut socket = Socket::upgrade(server, &[]).await.expect("an upgrade");
+            socket.init_with(wrong.clone()).await;
+            assert_eq!(socket.closed().await, forbidden, "{wrong}");
+        }
         let origin = format!("http://{server}");
         for headers in [
             &[("authorization", format!("Bearer {expired}"))][..],

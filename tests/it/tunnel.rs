@@ -176,7 +176,8 @@ on_both_databases! {
         }
         phone.refreshed().await;
         assert_eq!(json!(phone.refresh), unused);
-        phone.ask("{ viewer { id } }", json!({})).await;
+        let sessions = phone.ask("{ viewer { sessions { totalCount } } }", json!({})).await;
+        assert_eq!(sessions["viewer"]["sessions"]["totalCount"], 1, "it lasts as long as its tokens");
         assert_eq!(suspicions(&app).await, 0);
 
         // Once the successor was used, who comes with the old one has a copy: neither goes on.

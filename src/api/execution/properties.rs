@@ -185,31 +185,33 @@ fn place_of_null(data: &Json, path: &[PathSegment]) -> Option<usize> {
     at.is_null().then_some(path.len())
 }
 
-/// Whether the place that each segment of a path leads to may be `null`.
+/// Whether the place that each segment of a path leads to may be `null`, of whichever type the objects on the way are.
 fn nullable(form: &Object, path: &[PathSegment]) -> Vec<bool> {
-    let (mut forms, mut list, mut found) = (vec![form], None, Vec::new());
+    let (mut forms, mut types, mut found) = (vec![form], Vec::<&Type>::new(), Vec::new());
     for segment in path {
-        let ty = match (segment, list) {
-            (PathSegment::Index(_), Some(item)) => item,
-            (PathSegment::Field(name), _) => {
-                let fields = forms.iter().flat_map(|form| &form.fields);
-                let Some(field) = fields.into_iter().find(|field| field.key == name.as_str()) else {
-                    return found;
-                };
-                forms = match &field.below {
-                    Below::Leaf => Vec::new(),
-                    Below::Object(object) => vec![object],
-                    Below::Several(objects) => objects.iter().collect(),
-                };
-                &*field.ty
+        match segment {
+            PathSegment::Index(_) => {
+                let items = types.iter().filter_map(|ty| match &ty.base {
+                    BaseType::List(item) => Some(&**item),
+                    BaseType::Named(_) => None,
+                });
+                types = items.collect();
             }
-            (PathSegment::Index(_), None) => return found,
-        };
-        found.push(ty.nullable);
-        list = match &ty.base {
-            BaseType::List(item) => Some(&**item),
-            BaseType::Named(_) => None,
-        };
+            PathSegment::Field(name) => {
+                let fields = forms.iter().flat_map(|form| &form.fields);
+                let fields: Vec<_> = fields.filter(|field| field.key == name.as_str()).collect();
+                forms = fields
+                    .iter()
+                    .flat_map(|field| match &field.below {
+                        Below::Leaf => &[],
+                        Below::Object(object) => std::slice::from_ref(object),
+                        Below::Several(objects) => &objects[..],
+                    })
+                    .collect();
+                types = fields.iter().map(|field| &*field.ty).collect();
+            }
+        }
+        found.push(types.iter().all(|ty| ty.nullable));
     }
     found
 }

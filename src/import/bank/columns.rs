@@ -1,140 +1,232 @@
 //! The header row: which column holds what.
 
-use super::report::{Code, Problem};
+use std::collections::BTreeSet;
+
+use super::{
+    alike::folded,
+    headings::{MAX_CHOICES, Role, WOULD_DO, role},
+    report::{Code, Problem},
+};
 use crate::import::sheet::{Cell, Row};
 
-/// The letters of choices, and so the maximum number of choices.
-const LETTERS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
-/// One more letter, so that a seventh choice is refused and not silently dropped.
-const SURPLUS: &str = "g";
+/// The most filled rows in which the header is looked for: titles and remarks may stand above it.
+const LOOKED_THROUGH: usize = 10;
 
-/// The columns of a sheet that matter, counted from 0. All others (exam centre, year, number) are
-/// ignored.
+/// The columns of a sheet that matter, counted from 0.
 #[derive(Debug)]
 pub(super) struct Columns {
     pub question: u32,
-    /// Two to six, in the order of their letters.
-    pub choices: Vec<u32>,
-    /// A seventh, where all six are there.
-    pub surplus_choice: Option<u32>,
+    pub choices: Choices,
     pub answer: u32,
     pub image: Option<u32>,
     pub explanation: Option<u32>,
     pub chapter: Option<u32>,
+    /// The last column that has a heading.
+    pub last: u32,
+    /// Columns that keep the bank in order; not used, and nobody misses them.
+    records: Vec<u32>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Question,
-    /// A choice by its index: 0 for A, and 6 for the surplus one.
-    Choice(usize),
-    Answer,
-    Image,
-    Explanation,
-    Chapter,
+/// How a sheet gives its choices.
+#[derive(Debug)]
+pub(super) enum Choices {
+    /// Two to six columns in the order of their letters, and a seventh where all six are there.
+    Columns { columns: Vec<u32>, surplus: Option<u32> },
+    /// One column for all of them.
+    OneCell(u32),
+    /// The answer's column has the right one, these the others.
+    Wrong(Vec<u32>),
+}
+
+/// Finds the row that names the columns: the first of the upper ones that names the question and either the answer or a
+/// choice, else the first filled one. Returns its index.
+pub(super) fn header(rows: &[Row]) -> usize {
+    let names = |row: &Row| {
+        let roles: Vec<Role> = row.filled().filter_map(|(_, cell)| Some(meaning(cell)?.0)).collect();
+        let is_other = |role: &Role| matches!(role, Role::Answer | Role::Choice(_) | Role::Choices | Role::Wrong);
+        roles.contains(&Role::Question) && roles.iter().any(is_other)
+    };
+    rows.iter().take(LOOKED_THROUGH).position(names).unwrap_or(0)
 }
 
 impl Columns {
     /// Finds the columns by their headings; otherwise says what the header lacks.
     pub(super) fn of(header: &Row) -> Result<Columns, Vec<Problem>> {
-        let roles: Vec<(u32, Role)> = header
-            .filled()
-            .filter_map(|(column, cell)| Some((column, role(cell)?)))
-            .collect();
-        let find = |role| {
-            let found = roles.iter().find(|(_, found)| *found == role);
-            found.map(|(column, _)| *column)
-        };
-        let start = header.filled().next().map_or(0, |(column, _)| column);
-        let lacks = |column, code, message: &'static str| Problem::new(header.address(column), code, message);
-
-        let Some(question) = find(Role::Question) else {
-            return Err(vec![lacks(
-                start,
+        let headings = Headings::of(header);
+        let mut problems = headings.repeated();
+        let Some(question) = headings.find(Role::Question) else {
+            return Err(vec![headings.lacks(
                 Code::NoQuestionColumn,
-                "This row has no heading \u{201C}Question\u{201D}; if the sheet holds questions, make its first filled row name the columns.",
+                "This row has no heading for the questions; if the sheet holds questions, let one of its first rows name the columns",
             )]);
         };
-        let mut problems = repeated(header, &roles);
-        let choice_columns: Vec<Option<u32>> = (0..=LETTERS.len()).map(|index| find(Role::Choice(index))).collect();
-        let (choices, surplus) = choice_columns.split_at(LETTERS.len());
-        let after_gap = choices.iter().skip_while(|c| c.is_some()).flatten().next();
-        let choices: Vec<u32> = choices.iter().map_while(|column| *column).collect();
-        if choices.len() < 2 || after_gap.is_some() {
-            problems.push(lacks(
-                after_gap.copied().unwrap_or(start),
-                Code::NoChoiceColumns,
-                "The columns of choices must start with A and B and leave no letter out; add the missing heading.",
-            ));
-        }
-        let answer = find(Role::Answer);
+        let choices = headings.choices(&mut problems);
+        let answer = headings.find(Role::Answer);
         if answer.is_none() {
-            problems.push(lacks(
-                start,
-                Code::NoAnswerColumn,
-                "This row has no heading \u{201C}Answer\u{201D}; add a column that names the right choice.",
-            ));
+            let message = "This row has no heading for the answers; add a column that names the right choice";
+            problems.push(headings.lacks(Code::NoAnswerColumn, message));
         }
-        match answer {
-            Some(answer) if problems.is_empty() => Ok(Columns {
+        match (choices, answer) {
+            (Some(choices), Some(answer)) if problems.is_empty() => Ok(Columns {
                 question,
-                surplus_choice: surplus[0].filter(|_| choices.len() == LETTERS.len()),
                 choices,
                 answer,
-                image: find(Role::Image),
-                explanation: find(Role::Explanation),
-                chapter: find(Role::Chapter),
+                image: headings.find(Role::Image),
+                explanation: headings.find(Role::Explanation),
+                chapter: headings.find(Role::Chapter),
+                last: header.filled().last().map_or(0, |(column, _)| column),
+                records: headings.all(Role::Record),
             }),
             _ => Err(problems),
         }
     }
 
+    fn used(&self) -> impl Iterator<Item = u32> {
+        let choices: &[u32] = match &self.choices {
+            Choices::Columns { columns, .. } => columns,
+            Choices::OneCell(column) => std::slice::from_ref(column),
+            Choices::Wrong(columns) => columns,
+        };
+        let surplus = match self.choices {
+            Choices::Columns { surplus, .. } => surplus,
+            Choices::OneCell(_) | Choices::Wrong(_) => None,
+        };
+        let optional = [surplus, self.image, self.explanation, self.chapter];
+        [self.question, self.answer]
+            .into_iter()
+            .chain(choices.iter().copied())
+            .chain(optional.into_iter().flatten())
+    }
+
     /// Whether a row says anything in a column that matters. Numbered but otherwise empty rows are
     /// common, for numbering a sheet to its end takes one drag of the mouse.
     pub(super) fn any_filled(&self, row: &Row) -> bool {
-        let optional = [self.surplus_choice, self.image, self.explanation, self.chapter];
-        [self.question, self.answer]
-            .into_iter()
-            .chain(self.choices.iter().copied())
-            .chain(optional.into_iter().flatten())
-            .any(|column| *row.cell(column) != Cell::Blank)
+        self.used().any(|column| *row.cell(column) != Cell::Blank)
+    }
+
+    /// Whether a column is used, or known to keep the bank in order.
+    pub(super) fn knows(&self, column: u32) -> bool {
+        self.records.contains(&column) || self.used().any(|used| used == column)
     }
 }
 
-fn repeated(header: &Row, roles: &[(u32, Role)]) -> Vec<Problem> {
-    let earlier = |at: usize| roles[..at].iter().find(|(_, role)| *role == roles[at].1);
-    (0..roles.len())
-        .filter_map(|at| {
-            let (first, _) = earlier(at)?;
-            let message = format!(
-                "This column has the same meaning as the one at {}; keep one of the two.",
-                header.address(*first)
-            );
-            let cell = header.address(roles[at].0);
-            Some(Problem::new(cell, Code::DuplicateColumn, message))
-        })
-        .collect()
+struct Headings<'r> {
+    header: &'r Row,
+    /// The columns that mean something, with their role and its preference.
+    roles: Vec<(u32, Role, usize)>,
 }
 
-/// The role of a heading, ignoring case and blanks between its words.
-fn role(heading: &Cell) -> Option<Role> {
-    let Cell::Text(text) = heading else {
-        return None;
-    };
-    let name = super::folded(text).to_lowercase();
-    match name.as_str() {
-        "question" => Some(Role::Question),
-        "answer" | "correct answer" | "correct" => Some(Role::Answer),
-        "image" => Some(Role::Image),
-        "explanation" => Some(Role::Explanation),
-        "chapter" => Some(Role::Chapter),
-        other => {
-            let letter = ["option ", "choice "]
-                .iter()
-                .find_map(|prefix| other.strip_prefix(prefix))
-                .unwrap_or(other);
-            let index = LETTERS.iter().chain([&SURPLUS]).position(|known| *known == letter)?;
-            Some(Role::Choice(index))
+impl<'r> Headings<'r> {
+    fn of(header: &'r Row) -> Self {
+        let roles = header
+            .filled()
+            .filter_map(|(column, cell)| meaning(cell).map(|(role, place)| (column, role, place)))
+            .collect();
+        Self { header, roles }
+    }
+
+    fn all(&self, role: Role) -> Vec<u32> {
+        let columns = self.roles.iter().filter(|(_, found, _)| *found == role);
+        columns.map(|(column, ..)| *column).collect()
+    }
+
+    /// The column of a role, in its preferred spelling.
+    fn find(&self, role: Role) -> Option<u32> {
+        let columns = self.roles.iter().filter(|(_, found, _)| *found == role);
+        let preferred = columns.min_by_key(|(_, _, place)| *place);
+        preferred.map(|(column, ..)| *column)
+    }
+
+    fn start(&self) -> u32 {
+        self.header.filled().next().map_or(0, |(column, _)| column)
+    }
+
+    fn lacks(&self, code: Code, message: &str) -> Problem {
+        let message = format!("{message}. These headings would do: {WOULD_DO}.");
+        Problem::new(self.header.address(self.start()), code, message)
+    }
+
+    fn choices(&self, problems: &mut Vec<Problem>) -> Option<Choices> {
+        let by_letter: Vec<Option<u32>> = (0..=MAX_CHOICES).map(|index| self.find(Role::Choice(index))).collect();
+        if by_letter.iter().all(Option::is_none) {
+            if let Some(column) = self.find(Role::Choices) {
+                return Some(Choices::OneCell(column));
+            }
+            let wrong = self.all(Role::Wrong);
+            if !wrong.is_empty() {
+                return Some(Choices::Wrong(wrong));
+            }
+        }
+        let (letters, surplus) = by_letter.split_at(MAX_CHOICES);
+        let after_gap = letters.iter().skip_while(|c| c.is_some()).flatten().next();
+        let columns: Vec<u32> = letters.iter().map_while(|column| *column).collect();
+        if columns.len() < 2 || after_gap.is_some() {
+            let message = format!(
+                "The columns of choices must start with A and B and leave no letter out; add the missing heading. These headings would do: {WOULD_DO}."
+            );
+            let cell = self.header.address(after_gap.copied().unwrap_or_else(|| self.start()));
+            problems.push(Problem::new(cell, Code::NoChoiceColumns, message));
+            return None;
+        }
+        let surplus = surplus[0].filter(|_| columns.len() == MAX_CHOICES);
+        Some(Choices::Columns { columns, surplus })
+    }
+
+    /// Columns that mean the same. Of two with an explanation or chapter the preferred one is read, and the other named as
+    /// not used: a "Topic" beside a "Chapter" is common.
+    fn repeated(&self) -> Vec<Problem> {
+        let same = |at: usize| {
+            let (_, role, place) = self.roles[at];
+            let may_differ = matches!(role, Role::Explanation | Role::Chapter);
+            let mut earlier = self.roles[..at].iter();
+            match role {
+                Role::Record | Role::Wrong => None,
+                _ => earlier.find(|(_, other, at)| *other == role && (!may_differ || *at == place)),
+            }
+        };
+        (0..self.roles.len())
+            .filter_map(|at| {
+                let (first, ..) = same(at)?;
+                let message = format!(
+                    "This column has the same meaning as the one at {}; keep one of the two.",
+                    self.header.address(*first)
+                );
+                let cell = self.header.address(self.roles[at].0);
+                Some(Problem::new(cell, Code::DuplicateColumn, message))
+            })
+            .collect()
+    }
+}
+
+fn meaning(heading: &Cell) -> Option<(Role, usize)> {
+    match heading {
+        Cell::Text(text) => role(text),
+        _ => None,
+    }
+}
+
+/// Names the columns that hold something and are not used.
+pub(super) fn unused(header: &Row, rows: &[Row], columns: &Columns) -> Vec<Problem> {
+    let mut found: BTreeSet<u32> = BTreeSet::new();
+    for row in rows {
+        // Of a row that is too long the surplus cell is named.
+        let last = if row.is_delimited() { columns.last } else { u32::MAX };
+        for (column, _) in row.filled().take_while(|(column, _)| *column <= last) {
+            if !found.contains(&column) && !columns.knows(column) {
+                found.insert(column);
+            }
         }
     }
+    let named = |column: u32| {
+        let cell = header.address(column);
+        let message = match header.cell(column) {
+            Cell::Text(heading) => format!(
+                "The column \u{201C}{}\u{201D} is not used; nothing of it was imported.",
+                folded(heading)
+            ),
+            _ => "This column has no heading and is not used; nothing of it was imported.".to_owned(),
+        };
+        Problem::new(cell, Code::UnusedColumn, message)
+    };
+    found.into_iter().map(named).collect()
 }

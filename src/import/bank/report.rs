@@ -37,9 +37,12 @@ impl SheetReport {
         }
     }
 
-    /// Counts a finding, and keeps it if there is room.
+    /// Counts a finding, and keeps it if there is room: an error in the place of the last warning.
     pub(super) fn note(&mut self, problem: Problem, room: &mut usize) {
         *self.counts.entry(problem.code).or_default() += 1;
+        if *room == 0 && !problem.code.is_warning() && self.warnings.pop().is_some() {
+            *room = 1;
+        }
         if let Some(left) = room.checked_sub(1) {
             *room = left;
             if problem.code.is_warning() {
@@ -113,10 +116,23 @@ pub(crate) enum Code {
     NoAnswer,
     AnswerNotAChoice,
     AmbiguousAnswer,
+    SeveralAnswers,
+    // Contents of a file that refuse their row.
+    RowTooLong,
+    Formatting,
+    Picture,
+    Malformed,
+    Unsupported,
     // Warnings.
     EmptySheet,
     DuplicateQuestion,
     SameText,
+    PassedOver,
+    UnusedColumn,
+    HiddenRow,
+    HiddenSheet,
+    StruckOut,
+    Mojibake,
 }
 
 impl Problem {
@@ -129,7 +145,18 @@ impl Problem {
 impl Code {
     /// Whether nothing was refused for it.
     pub(crate) fn is_warning(self) -> bool {
-        matches!(self, Code::EmptySheet | Code::DuplicateQuestion | Code::SameText)
+        matches!(
+            self,
+            Code::EmptySheet
+                | Code::DuplicateQuestion
+                | Code::SameText
+                | Code::PassedOver
+                | Code::UnusedColumn
+                | Code::HiddenRow
+                | Code::HiddenSheet
+                | Code::StruckOut
+                | Code::Mojibake
+        )
     }
 }
 

@@ -10,7 +10,9 @@ fn import(rows: &[&str]) -> Sheet {
 }
 
 fn import_text(csv: &str) -> Sheet {
-    read("bank.csv", csv.as_bytes(), None).unwrap().remove(0)
+    read("bank.csv", csv.as_bytes(), None, Settings::default())
+        .unwrap()
+        .remove(0)
 }
 
 fn marks(problems: &[Problem]) -> Vec<(&str, Code)> {
@@ -43,11 +45,11 @@ fn a_whole_row_becomes_a_question() {
     assert_eq!(
         sheet.questions,
         [Question {
-            text: "What is\nATP?".into(),
+            text: "What is  \nATP?".into(),
             image: Some("cells/atp.png".to_owned()),
             choices: vec!["a fuel".into(), "two lines".into()],
             right: 0,
-            explanation: Some("One.\nTwo.".into()),
+            explanation: Some("One.  \nTwo.".into()),
             chapter: Some("Energy".to_owned()),
         }]
     );
@@ -203,7 +205,13 @@ fn a_messy_workbook_is_reported_cell_by_cell() {
     let notes = workbook.add_worksheet().set_name("Notes").unwrap();
     notes.write(0, 0, "This sheet holds remarks").unwrap();
 
-    let sheets = read("messy.xlsx", &workbook.save_to_buffer().unwrap(), None).unwrap();
+    let sheets = read(
+        "messy.xlsx",
+        &workbook.save_to_buffer().unwrap(),
+        None,
+        Settings::default(),
+    )
+    .unwrap();
     let reports: Vec<&SheetReport> = sheets.iter().map(|sheet| &sheet.report).collect();
     let counts: Vec<_> = reports.iter().map(|r| (r.name.as_str(), r.imported, r.blank)).collect();
     assert_eq!(counts, [("Biology", 5, 1), ("Physics", 2, 0), ("Notes", 0, 0)]);
@@ -406,7 +414,7 @@ fn no_text_makes_it_panic_or_breaks_a_rule() {
         for _ in 0..draw(60) {
             csv.push_str(pieces[draw(pieces.len())]);
         }
-        let Ok(sheets) = read("bank.csv", csv.as_bytes(), None) else {
+        let Ok(sheets) = read("bank.csv", csv.as_bytes(), None, Settings::default()) else {
             continue;
         };
         for question in sheets.iter().flat_map(|sheet| &sheet.questions) {

@@ -1,37 +1,44 @@
 //! CSV files: values parted by comma, semicolon or tab.
 
-use super::{Cell, Grid, Row, Unreadable};
+use super::{Cell, Grid, Kind, Row, Unreadable};
+
+/// The lines in which the headings are looked for.
+const TITLES: usize = 10;
+
+/// The endings of texts that are read: values in columns, Aiken and GIFT.
+const ENDINGS: [&str; 4] = ["csv", "tsv", "txt", "gift"];
 
 /// The name a text file's only sheet goes by: the file's own, without folder and ending. `None`
-/// when the ending does not promise values in columns.
+/// when the ending does not promise questions.
 pub(super) fn sheet_name(file_name: &str) -> Option<&str> {
     let base = file_name.rsplit(['/', '\\']).next()?;
     let (stem, ending) = base.rsplit_once('.')?;
-    ["csv", "tsv", "txt"]
+    ENDINGS
         .iter()
         .any(|known| ending.eq_ignore_ascii_case(known))
         .then_some(stem)
 }
 
-pub(super) fn grid(name: &str, bytes: &[u8]) -> Result<Grid, Unreadable> {
-    let text = str::from_utf8(bytes).map_err(|_| Unreadable::NotUtf8)?;
-    // One kind of line end lets blank lines be counted below, and cells need no other.
-    let text = text
-        .trim_start_matches('\u{FEFF}')
-        .replace("\r\n", "\n")
-        .replace('\r', "\n");
-    Grid::new(name, rows(&text)?)
+/// The ending of a file's name.
+pub(super) fn ending(file_name: &str) -> Option<&str> {
+    file_name.rsplit_once('.').map(|(_, ending)| ending)
+}
+
+/// Reads values in columns. Lines end in LF.
+pub(super) fn grid(name: &str, text: &str) -> Result<Grid, Unreadable> {
+    Grid::new(name, rows(text)?, Vec::new())
 }
 
 fn rows(text: &str) -> Result<Vec<Row>, Unreadable> {
+    let (said, text) = said_delimiter(text);
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
-        .delimiter(delimiter(text))
+        .delimiter(said.unwrap_or_else(|| delimiter(text)))
         .from_reader(text.as_bytes());
     let mut record = csv::StringRecord::new();
     let mut rows = Vec::new();
-    let (mut number, mut end) = (0, 0);
+    let (mut number, mut end) = (u32::from(said.is_some()), 0);
     loop {
         let start = end;
         match reader.read_record(&mut record) {
@@ -48,7 +55,12 @@ fn rows(text: &str) -> Result<Vec<Row>, Unreadable> {
         }
         let cells = filled(&record);
         if !cells.is_empty() {
-            rows.push(Row { number, cells });
+            rows.push(Row {
+                number,
+                cells,
+                flaws: Vec::new(),
+                kind: Kind::Delimited,
+            });
         }
     }
 }
@@ -76,13 +88,32 @@ fn typed(raw: &str) -> Cell {
     }
 }
 
-/// The candidate that parts the header line most often, outside quotation marks; a comma when
-/// none does.
+/// The delimiter that a first line `sep=;` names for Excel, and the text below it.
+fn said_delimiter(text: &str) -> (Option<u8>, &str) {
+    let (first, below) = text.split_once('\n').unwrap_or((text, ""));
+    let first = first.trim_matches('"').to_ascii_lowercase();
+    match first.strip_prefix("sep=").map(str::as_bytes) {
+        Some([delimiter @ (b',' | b';' | b'\t' | b'|'), ..]) => (Some(*delimiter), below),
+        _ => (None, text),
+    }
+}
+
+/// The candidate that parts the first line of several values most often, outside quotation marks: a title above the
+/// headings has none. A comma when none does.
 fn delimiter(text: &str) -> u8 {
-    let header = text.lines().find(|line| !line.trim().is_empty());
+    let lines = text.lines().filter(|line| !line.trim().is_empty()).take(TITLES);
+    let parted = lines.map(most).collect::<Vec<_>>();
+    let first = parted.iter().find(|(_, count)| *count > 1).or(parted.first());
+    first
+        .filter(|(_, count)| *count > 0)
+        .map_or(b',', |(candidate, _)| *candidate)
+}
+
+/// The most frequent candidate of a line, and how often it is there.
+fn most(line: &str) -> (u8, usize) {
     let mut quoted = false;
     let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
-    for byte in header.unwrap_or_default().bytes() {
+    for byte in line.bytes() {
         if byte == b'"' {
             quoted = !quoted;
         }
@@ -93,18 +124,20 @@ fn delimiter(text: &str) -> u8 {
         }
     }
     let most = counts.iter().map(|(_, count)| *count).max();
-    counts
-        .iter()
-        .find(|(_, count)| Some(*count) == most)
-        .map_or(b',', |(candidate, _)| *candidate)
+    let first = counts.iter().find(|(_, count)| Some(*count) == most);
+    first.copied().unwrap_or((b',', 0))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::encoding, *};
+
+    fn open(name: &str, text: &str) -> Result<Grid, Unreadable> {
+        grid(name, &encoding::decoded(text.as_bytes())?)
+    }
 
     fn read(text: &str) -> Grid {
-        grid("bank", text.as_bytes()).unwrap()
+        open("bank.csv", text).unwrap()
     }
 
     fn texts(row: &Row) -> Vec<(String, &str)> {
@@ -134,6 +167,8 @@ mod tests {
             ("\"Question, or; its; text\",A,B", b','),
             ("Question", b','),
             ("", b','),
+            ("Biology, paper 1\nQuestion;A;B", b';'),
+            ("Biology\n\nQuestion\tA\tB", b'\t'),
         ] {
             assert_eq!(delimiter(text), expected, "{text}");
         }
@@ -164,23 +199,32 @@ mod tests {
     }
 
     #[test]
-    fn utf8_is_needed_and_its_mark_is_not() {
+    fn the_mark_of_utf8_is_not_needed() {
         assert_eq!(texts(&read("\u{FEFF}Question,A").rows[0])[0].1, "Question");
         assert_eq!(
             texts(&read("\u{6A9}\u{6CC}\u{627}").rows[0])[0].1,
             "\u{6A9}\u{6CC}\u{627}"
         );
-        let latin1 = grid("bank", b"Caf\xE9,A").unwrap_err();
-        assert_eq!(latin1, Unreadable::NotUtf8);
-        let utf16 = grid("bank", b"\xFF\xFEQ\0").unwrap_err();
-        assert_eq!(utf16, Unreadable::NotUtf8);
     }
 
     #[test]
     fn an_unclosed_quotation_mark_does_not_swallow_the_rest() {
         let text = "Question,Explanation\nQ1,\"open\nQ2,b\nQ3,c\n";
-        let refused = grid("bank", text.as_bytes()).unwrap_err();
+        let refused = open("bank", text).unwrap_err();
         assert_eq!(refused, Unreadable::UnclosedQuote { row: 2 });
         assert_eq!(read("Q1,\"two\nlines\"\nQ2,5\" pipe").rows.len(), 2);
+    }
+
+    #[test]
+    fn a_first_line_may_name_the_delimiter() {
+        for (text, numbers) in [
+            ("sep=;\nA;B,C\n", vec![2]),
+            ("\"sep=;\"\n\nA;B,C", vec![3]),
+            ("SEP=;\nA;B,C", vec![2]),
+        ] {
+            let grid = read(text);
+            assert_eq!(grid.rows.iter().map(|row| row.number).collect::<Vec<_>>(), numbers);
+            assert_eq!(texts(&grid.rows[0])[1].1, "B,C");
+        }
     }
 }

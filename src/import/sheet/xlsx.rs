@@ -1,13 +1,21 @@
 //! XLSX workbooks, read cell by cell and never unpacked further than an honest one needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry};
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::panic::catch_unwind;
 
-use calamine::{DataRef, Reader, SheetType, Style, Xlsx, XlsxError};
+use calamine::{DataRef, Reader, SheetType, SheetVisible, Style, Xlsx, XlsxError};
 use zip::ZipArchive;
 
-use super::{Cell, Grid, MAX_SHEETS, Row, Unreadable, choose};
+use super::{Cell, Flaw, Grid, Kind, MAX_SHEETS, Remark, Row, Unreadable, choose};
+
+mod marks;
+mod number;
+mod parts;
+mod script;
+
+use marks::{At, Book, Marks};
+use parts::Parts;
 
 /// Maximum unpacked size of all parts of a workbook, in bytes.
 const MAX_UNPACKED: u64 = 64 * 1024 * 1024;
@@ -18,37 +26,139 @@ const MAX_CELLS: usize = 2_000_000;
 const MAX_TEXT: usize = 64 * 1024 * 1024;
 
 type Workbook<'a> = Xlsx<Metered<'a>>;
-/// Filled cells by (row, column), both from 0.
-type Cells = BTreeMap<(u32, u32), Cell>;
+/// Filled cells.
+type Cells = BTreeMap<At, Cell>;
+/// What is to be said of cells.
+type Flaws = BTreeMap<At, Flaw>;
 
-pub(super) fn grids(bytes: &[u8], only: Option<&str>) -> Result<Vec<Grid>, Unreadable> {
+pub(super) fn grids(bytes: &[u8], only: Option<&str>, hidden: bool) -> Result<Vec<Grid>, Unreadable> {
     refuse_bombs(bytes)?;
     // calamine 0.38 trusts some numbers of the file: a shared formula over "B2:A1" underflows in a
     // debug build, an absurd count of strings overflows a capacity. That is the file's fault, so
     // it gets the file's answer.
-    catch_unwind(|| read_workbook(bytes, only))
+    catch_unwind(|| read_workbook(bytes, only, hidden))
         .unwrap_or_else(|_| Err(Unreadable::Damaged("numbers that cannot be".to_owned())))
 }
 
-fn read_workbook(bytes: &[u8], only: Option<&str>) -> Result<Vec<Grid>, Unreadable> {
+fn read_workbook(bytes: &[u8], only: Option<&str>, hidden: bool) -> Result<Vec<Grid>, Unreadable> {
     let mut workbook = Workbook::new(Metered::new(bytes)).map_err(refusal)?;
-    let worksheets: Vec<String> = workbook
-        .sheets_metadata()
-        .iter()
-        .filter(|sheet| sheet.typ == SheetType::WorkSheet)
-        .map(|sheet| sheet.name.clone())
-        .collect();
+    let (mut worksheets, mut left_out) = (Vec::new(), Vec::new());
+    for sheet in workbook.sheets_metadata() {
+        if sheet.typ == SheetType::WorkSheet {
+            worksheets.push(sheet.name.clone());
+            if sheet.visible != SheetVisible::Visible {
+                left_out.push(sheet.name.clone());
+            }
+        }
+    }
     if worksheets.is_empty() {
         return Err(Unreadable::NotASpreadsheet);
     }
     if worksheets.len() > MAX_SHEETS {
         return Err(Unreadable::TooManySheets);
     }
+    if hidden || only.is_some() {
+        left_out.clear();
+    }
+    let mut parts = Parts::of(bytes)?;
+    let mut book = Book::of(&mut parts)?;
     let mut allowance = Allowance::default();
-    choose(worksheets, only)?
-        .iter()
-        .map(|name| Grid::new(name, rows(cells(&mut workbook, name, &mut allowance)?)))
-        .collect()
+    let mut grids = Vec::new();
+    for name in choose(worksheets, only)? {
+        if left_out.contains(&name) {
+            grids.push(Grid::new(&name, Vec::new(), vec![Remark::HiddenSheet])?);
+            continue;
+        }
+        let cells = cells(&mut workbook, &name, &mut allowance)?;
+        let marks = book.marks(&mut parts, &name)?;
+        let (rows, remarks) = marked(cells, marks, hidden, &mut allowance)?;
+        grids.push(Grid::new(&name, rows, remarks)?);
+    }
+    Ok(grids)
+}
+
+/// The rows of a sheet with what is said of its cells.
+fn marked(
+    mut cells: Cells,
+    marks: Marks,
+    hidden: bool,
+    allowance: &mut Allowance,
+) -> Result<(Vec<Row>, Vec<Remark>), Unreadable> {
+    let mut flaws = Flaws::new();
+    write_out(&mut cells, &marks, &mut flaws);
+    fill_merged(&mut cells, &marks.merged, allowance)?;
+    for at in &marks.pictures {
+        flaws.insert(*at, Flaw::Picture);
+    }
+    let mut rows = rows(cells, flaws);
+    let mut left_out = Vec::new();
+    if !hidden {
+        let is_hidden: HashSet<u32> = marks.hidden.iter().map(|row| row.saturating_add(1)).collect();
+        rows.retain(|row| {
+            let is_hidden = is_hidden.contains(&row.number);
+            if is_hidden {
+                left_out.push(row.number);
+            }
+            !is_hidden
+        });
+    }
+    let remark = (!left_out.is_empty()).then_some(Remark::HiddenRows(left_out));
+    Ok((rows, remark.into_iter().collect()))
+}
+
+/// Writes super- and subscripts as characters, and leaves struck-out text out.
+fn write_out(cells: &mut Cells, marks: &Marks, flaws: &mut Flaws) {
+    let marked: BTreeSet<At> = marks.runs.keys().chain(marks.fonts.keys()).copied().collect();
+    for at in marked {
+        let Some(cell) = cells.get_mut(&at) else { continue };
+        let Cell::Text(text) = &*cell else { continue };
+        let own = marks.fonts.get(&at).copied().unwrap_or_default();
+        let whole = [(None, text.clone())];
+        let runs = marks.runs.get(&at).map_or(whole.as_slice(), |runs| runs);
+        let mut written = Some(String::new());
+        for (font, text) in runs {
+            let font = font.unwrap_or(own);
+            if font.struck {
+                if !text.trim().is_empty() {
+                    flaws.insert(at, Flaw::Struck);
+                }
+                continue;
+            }
+            written = written
+                .zip(font.script.written(text))
+                .map(|(before, text)| before + &text);
+        }
+        *cell = written.map_or(Cell::Formatted, |text| Cell::text(&text.replace("_x000D_", "")));
+    }
+    cells.retain(|_, cell| *cell != Cell::Blank);
+}
+
+/// Gives the cells of a merged range that are in rows with other cells the value of its first.
+fn fill_merged(cells: &mut Cells, merged: &[(At, At)], allowance: &mut Allowance) -> Result<(), Unreadable> {
+    let rows: BTreeSet<u32> = cells.keys().map(|(row, _)| *row).collect();
+    let last = cells.keys().map(|(_, column)| *column).max().unwrap_or(0);
+    for (first, end) in merged {
+        let Some(cell) = cells.get(first).cloned() else {
+            continue;
+        };
+        if first.0 > end.0 {
+            continue;
+        }
+        for row in rows.range(first.0..=end.0) {
+            // Ranges may overlap, and cost time wherever they do.
+            allowance.spend(&Cell::Blank)?;
+            for column in first.1..=end.1.min(last) {
+                match cells.entry((*row, column)) {
+                    Entry::Vacant(blank) => {
+                        allowance.spend(&cell)?;
+                        blank.insert(cell.clone());
+                    }
+                    Entry::Occupied(_) => allowance.spend(&Cell::Blank)?,
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn cells(workbook: &mut Workbook<'_>, sheet: &str, allowance: &mut Allowance) -> Result<Cells, Unreadable> {
@@ -86,19 +196,22 @@ fn formulas(workbook: &mut Workbook<'_>, sheet: &str) -> Result<Vec<(u32, u32)>,
     Ok(positions)
 }
 
-fn rows(cells: Cells) -> Vec<Row> {
-    let mut rows: Vec<Row> = Vec::new();
+/// Cells as rows; a row may have nothing but a flaw.
+fn rows(cells: Cells, flaws: Flaws) -> Vec<Row> {
+    let mut rows: BTreeMap<u32, Row> = BTreeMap::new();
+    let empty = |row: u32| Row {
+        number: row.saturating_add(1),
+        cells: Vec::new(),
+        flaws: Vec::new(),
+        kind: Kind::Sheet,
+    };
     for ((row, column), cell) in cells {
-        let number = row.saturating_add(1);
-        match rows.last_mut() {
-            Some(last) if last.number == number => last.cells.push((column, cell)),
-            _ => rows.push(Row {
-                number,
-                cells: vec![(column, cell)],
-            }),
-        }
+        rows.entry(row).or_insert_with(|| empty(row)).cells.push((column, cell));
     }
-    rows
+    for ((row, column), flaw) in flaws {
+        rows.entry(row).or_insert_with(|| empty(row)).flaws.push((column, flaw));
+    }
+    rows.into_values().collect()
 }
 
 fn typed(value: &DataRef<'_>, style: Option<&Style>) -> Cell {
@@ -109,57 +222,13 @@ fn typed(value: &DataRef<'_>, style: Option<&Style>) -> Cell {
         DataRef::Int(whole) => Cell::text(&whole.to_string()),
         DataRef::Float(number) => {
             let format = style.and_then(|style| style.number_format.as_ref());
-            Cell::text(&shown(*number, format.map_or("", |f| &f.format_code)))
+            let shown = number::shown(*number, format.map_or("", |f| &f.format_code));
+            shown.map_or(Cell::Formatted, |shown| Cell::text(&shown))
         }
         DataRef::Bool(true) => Cell::text("TRUE"),
         DataRef::Bool(false) => Cell::text("FALSE"),
         DataRef::DateTime(_) | DataRef::DateTimeIso(_) | DataRef::DurationIso(_) => Cell::Date,
         DataRef::Error(_) => Cell::Error,
-    }
-}
-
-/// A number as the spreadsheet shows it. A typed "25%" is stored as 0.25 and only its format knows
-/// better, so formats of fixed decimals and per cent are followed; all others read as General.
-fn shown(number: f64, format: &str) -> String {
-    let positive = format.split(';').next().unwrap_or_default();
-    let (digits, factor, sign) = match positive.strip_suffix('%') {
-        Some(digits) => (digits, 100.0, "%"),
-        None => (positive, 1.0, ""),
-    };
-    match fixed_decimals(digits) {
-        Some(decimals) if number.abs() < 1e9 => {
-            // Spreadsheets round halves away from zero; `format!` alone rounds them to even.
-            let scale = 10_f64.powi(decimals as i32);
-            let rounded = (number * factor * scale).round() / scale;
-            format!("{rounded:.decimals$}{sign}")
-        }
-        _ => general(number),
-    }
-}
-
-/// 0 for "0", 2 for "0.00"; `None` for any other format, and for more decimals than a number has.
-fn fixed_decimals(format: &str) -> Option<usize> {
-    let decimals = match format.strip_prefix('0')? {
-        "" => 0,
-        rest => rest.strip_prefix('.').filter(|rest| !rest.is_empty())?.len(),
-    };
-    let only_zeros = format.bytes().all(|byte| matches!(byte, b'0' | b'.'));
-    (only_zeros && format.matches('.').count() <= 1 && decimals <= 9).then_some(decimals)
-}
-
-/// 3 and not 3.0, and 0.3 for 0.1 + 0.2: a spreadsheet shows fifteen digits at most.
-fn general(number: f64) -> String {
-    let rounded: f64 = format!("{number:.14e}").parse().unwrap_or(number);
-    if rounded == 0.0 {
-        return "0".to_owned();
-    }
-    if (1e-9..1e21).contains(&rounded.abs()) {
-        return rounded.to_string();
-    }
-    let scientific = format!("{rounded:E}");
-    match scientific.split_once('E') {
-        Some((digits, power)) if !power.starts_with('-') => format!("{digits}E+{power}"),
-        _ => scientific,
     }
 }
 

@@ -201,13 +201,13 @@ impl Run {
 
 /// Finds the ends of formulas. What was not found once is not looked for again.
 #[derive(Default)]
-struct Formulas {
+pub(super) struct Formulas {
     missing: Vec<&'static str>,
 }
 
 impl Formulas {
     /// The end of the formula that opens at `at`, if one does.
-    fn opened_at(&mut self, text: &str, at: usize) -> Option<usize> {
+    pub(super) fn opened_at(&mut self, text: &str, at: usize) -> Option<usize> {
         let rest = &text[at..];
         let close = [("$$", "$$"), ("\\(", "\\)"), ("\\[", "\\]")]
             .into_iter()

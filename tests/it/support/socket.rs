@@ -61,7 +61,12 @@ impl Socket {
 
     /// Says who it is.
     pub async fn init(&mut self, token: &str) {
-        let payload = json!({"authorization": format!("Bearer {token}")});
+        self.init_with(json!(format!("Bearer {token}"))).await;
+    }
+
+    /// Says who it is, however a client gets that wrong.
+    pub async fn init_with(&mut self, authorization: Value) {
+        let payload = json!({"authorization": authorization});
         self.say(json!({"type": "connection_init", "payload": payload})).await;
     }
 

@@ -7,7 +7,7 @@ fn text(text: &str) -> Cell {
 }
 
 fn read(bytes: &[u8]) -> Result<Vec<Grid>, Unreadable> {
-    grids(bytes, None)
+    grids(bytes, None, false)
 }
 
 /// A workbook of one sheet from its cells' XML, stored without compression, so that it may
@@ -132,30 +132,6 @@ fn errors_and_every_kind_of_formula_are_seen() {
 }
 
 #[test]
-fn numbers_look_as_they_do_in_the_spreadsheet() {
-    for (number, format, expected) in [
-        (3.0, "", "3"),
-        (-0.0, "", "0"),
-        (0.5, "General", "0.5"),
-        (0.1 + 0.2, "General", "0.3"),
-        (-1234567.25, "General", "-1234567.25"),
-        (6.02e23, "General", "6.02E+23"),
-        (1.6e-19, "General", "1.6E-19"),
-        (0.25, "0%", "25%"),
-        (0.125, "0%", "13%"),
-        (0.125, "0.0%", "12.5%"),
-        (2.5, "0", "3"),
-        (2.5, "0.00", "2.50"),
-        (2.5, "0.00;[Red]-0.00", "2.50"),
-        (2.5, "#,##0.00", "2.5"),
-        (2.5, "0.", "2.5"),
-        (2.5, "0.0.0", "2.5"),
-    ] {
-        assert_eq!(shown(number, format), expected, "{number} as {format}");
-    }
-}
-
-#[test]
 fn sheets_are_read_by_name_and_counted() {
     let mut writer = Writer::new();
     for name in ["Biology", "Physics"] {
@@ -164,7 +140,7 @@ fn sheets_are_read_by_name_and_counted() {
     }
     let bytes = writer.save_to_buffer().unwrap();
     let names = |only| {
-        let grids = grids(&bytes, only)?;
+        let grids = grids(&bytes, only, false)?;
         Ok(grids.iter().map(|grid| grid.name.clone()).collect())
     };
     assert_eq!(names(None), Ok(vec!["Biology".to_owned(), "Physics".to_owned()]));

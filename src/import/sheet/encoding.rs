@@ -1,0 +1,66 @@
+//! The letters of a text file: UTF-8, or UTF-16 with its mark.
+
+use super::Unreadable;
+
+/// The text of a file without its mark. Its lines end in LF: one kind of line end lets blank lines be counted, and cells need
+/// no other.
+pub(super) fn decoded(bytes: &[u8]) -> Result<String, Unreadable> {
+    let text = match bytes {
+        [0xFF, 0xFE, units @ ..] => utf16(units, u16::from_le_bytes)?,
+        [0xFE, 0xFF, units @ ..] => utf16(units, u16::from_be_bytes)?,
+        bytes => str::from_utf8(bytes).map_err(|_| Unreadable::NotUtf8)?.to_owned(),
+    };
+    let text = text.trim_start_matches('\u{FEFF}');
+    Ok(text.replace("\r\n", "\n").replace('\r', "\n"))
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, Unreadable> {
+    let (units, odd) = bytes.as_chunks::<2>();
+    let mut text = String::with_capacity(bytes.len());
+    let broken = |text: &str| Unreadable::BrokenUtf16 {
+        line: 1 + text.matches('\n').count() as u32,
+    };
+    for decoded in char::decode_utf16(units.iter().map(|bytes| unit(*bytes))) {
+        text.push(decoded.map_err(|_| broken(&text))?);
+    }
+    if odd.is_empty() { Ok(text) } else { Err(broken(&text)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn utf8_and_marked_utf16_are_read() {
+        let little = |text: &str| {
+            [
+                vec![0xFF, 0xFE],
+                text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            ]
+            .concat()
+        };
+        let big = |text: &str| {
+            [
+                vec![0xFE, 0xFF],
+                text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+            ]
+            .concat()
+        };
+        let text = "سوال\tA\r\n\u{1F438}";
+        for bytes in [text.as_bytes().to_vec(), little(text), big(text)] {
+            assert_eq!(decoded(&bytes).unwrap(), "سوال\tA\n\u{1F438}");
+        }
+        assert_eq!(decoded("\u{FEFF}a".as_bytes()).unwrap(), "a");
+    }
+
+    #[test]
+    fn other_letters_are_refused_with_their_place() {
+        assert_eq!(decoded(b"Caf\xE9,A"), Err(Unreadable::NotUtf8));
+        assert_eq!(decoded(b"Q\0,\0"), Ok("Q\0,\0".to_owned()));
+        assert_eq!(
+            decoded(b"\xFF\xFEQ\0\n\0\x00\xD8"),
+            Err(Unreadable::BrokenUtf16 { line: 2 })
+        );
+        assert_eq!(decoded(b"\xFF\xFEQ\0\n"), Err(Unreadable::BrokenUtf16 { line: 1 }));
+    }
+}

@@ -140,6 +140,10 @@ fn read(
     judged.set_parsed_query(document.clone());
     validate(judged)?;
     let normal = normalise(types, &document, operation, &values, is_open).map_err(one)?;
+    if values.are_too_much() {
+        let message = "The arguments of the operation are too long, or stand at too many fields. Send less at once.";
+        return Err(vec![of_request(Error::TooComplex(message.into()))]);
+    }
     if operation.ty == OperationType::Subscription && normal.form.fields.len() != 1 {
         let message = "A subscription selects one field at its root. Subscribe to each by itself.";
         return Err(vec![ServerError::new(message, None)]);

@@ -1,6 +1,6 @@
 //! The values of variables, by the specification's section 6.1.2 (<https://spec.graphql.org/draft/#sec-Coercing-Variable-Values>).
 
-use std::collections::HashMap;
+use std::{cell::Cell, collections::HashMap};
 
 use async_graphql::{
     Name, Positioned, ServerError, Value as Const, Variables,
@@ -8,8 +8,18 @@ use async_graphql::{
 };
 use async_graphql_value::Value;
 
+/// The most that all arguments of an operation come to once their values are put in, in bytes. A value may be long, and
+/// stand at many fields: each has a copy of its own.
+const ROOM: usize = 16 * 1024 * 1024;
+
+/// What a value takes beside its text, in bytes.
+const EACH: usize = 64;
+
 /// The values of an operation's variables: those given, or else their defaults.
-pub(crate) struct Values<'r>(HashMap<&'r Name, &'r Const>);
+pub(crate) struct Values<'r> {
+    values: HashMap<&'r Name, &'r Const>,
+    room: Cell<usize>,
+}
 
 impl<'r> Values<'r> {
     /// Looks every variable up. Whether a value fits its type is the validator's to say, where it is used.
@@ -28,13 +38,60 @@ impl<'r> Values<'r> {
             }
             values.extend(value.map(|value| (name, value)));
         }
-        Ok(Self(values))
+        Ok(Self {
+            values,
+            room: Cell::new(ROOM),
+        })
+    }
+
+    /// Whether the arguments have come to more than an operation may have; what was put in then is `null`.
+    pub(crate) fn are_too_much(&self) -> bool {
+        self.room.get() == 0
+    }
+
+    /// Takes room for a value, before it is copied.
+    fn take(&self, bytes: usize) {
+        self.room.set(self.room.get().saturating_sub(bytes));
+    }
+
+    fn weigh(&self, value: &Const) {
+        self.take(EACH);
+        match value {
+            Const::String(text) => self.take(text.len()),
+            Const::List(items) => items
+                .iter()
+                .take_while(|_| !self.are_too_much())
+                .for_each(|item| self.weigh(item)),
+            Const::Object(fields) => {
+                let fields = fields.iter().take_while(|_| !self.are_too_much());
+                fields.for_each(|(name, value)| {
+                    self.take(name.len());
+                    self.weigh(value);
+                });
+            }
+            // The bytes of a file are shared.
+            _ => {}
+        }
     }
 
     /// An argument's value, with variables put in; none if it is a variable without a value.
     pub(crate) fn put_into(&self, value: &Value) -> Option<Value> {
+        self.take(EACH);
+        if let Value::String(text) = value {
+            self.take(text.len());
+        }
+        if self.are_too_much() {
+            return Some(Value::Null);
+        }
         Some(match value {
-            Value::Variable(name) => (*self.0.get(name)?).clone().into_value(),
+            Value::Variable(name) => {
+                let value = *self.values.get(name)?;
+                self.weigh(value);
+                if self.are_too_much() {
+                    return Some(Value::Null);
+                }
+                value.clone().into_value()
+            }
             Value::List(items) => {
                 let items = items.iter().map(|item| self.put_into(item).unwrap_or(Value::Null));
                 Value::List(items.collect())
@@ -54,7 +111,7 @@ impl<'r> Values<'r> {
             let condition = directive.node.get_argument("if").map(|condition| &condition.node);
             let condition = match condition {
                 Some(Value::Boolean(condition)) => *condition,
-                Some(Value::Variable(name)) => self.0.get(name) == Some(&&Const::Boolean(true)),
+                Some(Value::Variable(name)) => self.values.get(name) == Some(&&Const::Boolean(true)),
                 _ => false,
             };
             match directive.node.name.node.as_str() {

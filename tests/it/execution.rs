@@ -173,6 +173,25 @@ on_both_databases! {
         assert!(refusal(&ada, query, json!({})).await.contains("unused"));
     }
 
+    async fn a_long_value_is_not_copied_to_a_hundred_fields(app: TestApp) {
+        let ada = app.student().await;
+        let many = |n: usize| (0..n).map(|i| format!("a{i}: node(id: $id) {{ id }} ")).collect::<String>();
+        let ids = |n: usize| (0..n).map(|i| format!("a{i}: nodes(ids: $ids) {{ id }} ")).collect::<String>();
+        let (text, list) = ("x".repeat(900_000), vec!["x"; 100_000]);
+        for (query, variables) in [
+            (format!("query($id: ID!) {{ {} }}", many(50)), json!({"id": text})),
+            (format!("query($ids: [ID!]!) {{ {} }}", ids(50)), json!({"ids": list})),
+            (format!("{{ {} }} fragment F on Query {{ node(id: {text:?}) {{ id }} }}", "...F ".repeat(2)), json!({})),
+        ] {
+            let (status, body) = ada.send(&query, variables).await;
+            let is_refused = body["errors"][0]["extensions"]["code"] == "QUERY_TOO_COMPLEX";
+            // The last has its text once, wherever it is spread.
+            assert_eq!((status == StatusCode::BAD_REQUEST, is_refused), (!query.contains("...F"), !query.contains("...F")), "{status}");
+        }
+        let (status, _) = ada.send("query($id: ID!) { node(id: $id) { id } }", json!({"id": text})).await;
+        assert_eq!(status, StatusCode::OK, "once it may be long");
+    }
+
     async fn a_syntax_error_is_one_sentence_at_its_place(app: TestApp) {
         let (_, body) = app.anyone().send("query {\n  viewer { id\n", json!({})).await;
         let error = &body["errors"][0];

@@ -45,13 +45,14 @@ use marmalade::{
     clock::Time,
     config::{Config, Mode},
     db::sql,
-    entity::{standing, user},
+    entity::{question::Kind, standing, user},
     id::{QuizId, SessionId, UserId},
     limit::Allowance,
     open,
     quiz::{
         Marking,
         author::{self, NewQuestion, NewQuiz},
+        right::Right,
     },
     secret::Secret,
 };
@@ -278,7 +279,8 @@ async fn quiz(app: &App) -> marmalade::error::Result<QuizId> {
         text: format!("Question {i}?").into(),
         image: None,
         choices: vec!["right".into(), "wrong".into()],
-        right: 0,
+        kind: Kind::SingleChoice,
+        right: Right::one(0),
         explanation: None,
     };
     let questions: Vec<_> = (0..QUESTIONS).map(question).collect();

@@ -227,6 +227,9 @@ mod tests {
             created_at: NOON,
             published_at: Some(NOON),
             superseded_at: None,
+            version: 1,
+            updated_at: None,
+            updated_by: None,
         }
     }
 

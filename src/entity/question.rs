@@ -19,7 +19,29 @@ pub struct Model {
     pub text: String,
     pub image: Option<String>,
     pub explanation: Option<String>,
+    /// Of a question with one right choice, for servers of the previous release; see `right_set`.
     pub right_position: Option<i32>,
+    pub kind: Kind,
+    /// The right choices, as `right::Choices`; `None`: `right_position` tells.
+    pub right_set: Option<i32>,
+    pub right_number: Option<String>,
+    pub tolerance: Option<String>,
+}
+
+/// What a question asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Kind {
+    /// One choice; exactly one is right.
+    SingleChoice,
+    /// All right choices and no other.
+    AllChoices,
+    /// One choice; several are right.
+    AnyChoice,
+    /// One of the two choices true and false.
+    TrueFalse,
+    /// A number, right within a tolerance; it has no choices.
+    Number,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

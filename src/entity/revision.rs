@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 use super::{quiz, unfinished_quiz};
 use crate::{
     clock::Time,
-    id::{QuizId, RevisionId},
+    id::{QuizId, RevisionId, UserId},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -28,6 +28,11 @@ pub struct Model {
     pub created_at: Time,
     pub published_at: Option<Time>,
     pub superseded_at: Option<Time>,
+    /// Of a draft: grows with every write to it.
+    pub version: i32,
+    /// The last write to it as a draft, if there was one after it was made.
+    pub updated_at: Option<Time>,
+    pub updated_by: Option<UserId>,
 }
 
 /// Whether a revision is still edited.

@@ -21,9 +21,13 @@ pub(crate) use self::{
 use crate::{
     audit::{Action, Entry},
     change::{Cause, Change},
+    entity::question::Kind,
     error::{Error, Result},
     id::QuizId,
-    quiz::author::{self, NewQuestion, NewQuiz},
+    quiz::{
+        author::{self, NewQuestion, NewQuiz},
+        right::Right,
+    },
     site::Site,
     text,
 };
@@ -202,7 +206,8 @@ impl From<Question> for NewQuestion {
             text: question.text,
             image: question.image,
             choices: question.choices,
-            right: question.right,
+            kind: Kind::SingleChoice,
+            right: Right::one(question.right),
             explanation: question.explanation,
         }
     }

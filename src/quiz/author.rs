@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Marking,
     paper::{QuizChanged, right_position},
+    right::{Choices, Right},
 };
 use crate::{
     audit::{Action, Entry},
@@ -21,7 +22,8 @@ use crate::{
     clock::Moment,
     db::sql,
     entity::{
-        chapter, choice, correction, question,
+        chapter, choice, correction,
+        question::{self, Kind},
         quiz::{self, ResultOpens, ReviewOpens},
         revision, subject,
     },
@@ -83,8 +85,8 @@ pub struct NewQuestion {
     pub text: Markdown,
     pub image: Option<String>,
     pub choices: Vec<Markdown>,
-    /// The index of the right one.
-    pub right: usize,
+    pub kind: Kind,
+    pub right: Right,
     pub explanation: Option<Markdown>,
 }
 
@@ -182,6 +184,9 @@ pub(crate) async fn begin_draft(
         created_at: Set(now.at),
         published_at: Set(None),
         superseded_at: Set(None),
+        version: Set(1),
+        updated_at: Set(None),
+        updated_by: Set(None),
     };
     revision::Entity::insert(row).exec_without_returning(conn).await?;
     Ok(Draft {
@@ -220,7 +225,11 @@ pub(crate) async fn write_questions(
             text: Set(new.text.as_str().to_owned()),
             image: Set(new.image.clone()),
             explanation: Set(new.explanation.clone().map(Markdown::into_string)),
-            right_position: Set(Some(new.right as i32)),
+            right_position: Set(new.right.only_choice().map(|position| position as i32)),
+            kind: Set(new.kind),
+            right_set: Set(new.right.choices().map(Choices::bits)),
+            right_number: Set(new.right.number().map(|number| number.value.to_string())),
+            tolerance: Set(new.right.number().map(|number| number.tolerance.to_string())),
         });
         choice_rows.extend(
             new.choices
@@ -349,7 +358,7 @@ async fn freeze(change: &mut Change<'_>, quiz: QuizId, draft: RevisionId, number
 pub(crate) fn check_new(questions: &[NewQuestion]) -> Result<()> {
     check_all(questions.iter().map(|question| {
         let choices = question.choices.iter().map(Markdown::as_str).collect();
-        (question.text.as_str(), choices, Some(question.right))
+        (question.text.as_str(), choices, question.right.only_choice())
     }))
 }
 

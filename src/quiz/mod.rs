@@ -1,7 +1,9 @@
 //! The catalogue, and how content gets into it.
 
 pub mod author;
+pub mod draft;
 pub mod paper;
+pub mod right;
 pub(crate) mod score;
 pub mod title;
 

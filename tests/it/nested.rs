@@ -15,10 +15,16 @@ use marmalade::{
     auth::role::Role,
     change::Cause,
     clock::Time,
-    entity::quiz::{ResultOpens, ReviewOpens},
+    entity::{
+        question::Kind,
+        quiz::{ResultOpens, ReviewOpens},
+    },
     id::{BankImportId, QuizId},
     import::background,
-    quiz::author::{self, NewQuestion, NewQuiz},
+    quiz::{
+        author::{self, NewQuestion, NewQuiz},
+        right::Right,
+    },
     ranks::board::{Board, Scope, Span, Window},
 };
 use sea_orm::{ConnectionTrait, Statement};
@@ -272,7 +278,8 @@ async fn quiz(app: &TestApp, subject: &str, questions: usize) -> QuizId {
         text: format!("Question {i}?").into(),
         image: None,
         choices: ["right", "wrong"].map(Into::into).to_vec(),
-        right: 0,
+        kind: Kind::SingleChoice,
+        right: Right::one(0),
         explanation: Some("Because.".into()),
     };
     let questions: Vec<_> = (0..questions).map(question).collect();

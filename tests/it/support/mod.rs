@@ -33,13 +33,16 @@ use marmalade::{
     clock::{Clock, SystemClock, Time},
     config::Config,
     db::{Db, Synchronous},
-    entity::{session::Client, user},
+    entity::{question::Kind, session::Client, user},
     http,
     id::{QuizId, SessionId, UserId},
     jobs::{self, Job},
     limit::{Limits, Rate},
     operation::Answer,
-    quiz::author::{self, NewQuestion, NewQuiz},
+    quiz::{
+        author::{self, NewQuestion, NewQuiz},
+        right::Right,
+    },
     secret::Secret,
 };
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Statement};
@@ -544,7 +547,8 @@ impl TestApp {
                 text: format!("Question {i}?").into(),
                 image: None,
                 choices: ["right", "wrong", "also wrong"].map(Into::into).to_vec(),
-                right: 0,
+                kind: Kind::SingleChoice,
+                right: Right::one(0),
                 explanation: Some(format!("CANARY explanation {i}").into()),
             })
             .collect();

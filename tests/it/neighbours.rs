@@ -273,6 +273,23 @@ on_both_databases! {
         assert_eq!(graphql(&app, HOME, REFRESH, json!({"token": token})).await.code(), "OK");
     }
 
+    async fn a_session_that_was_ended_uses_up_nothing_of_its_account(app: TestApp) {
+        app.register("ada").await;
+        let opened = async || sign_in(&app, HOME, "ada@example.com", "correct horse", None).await;
+        let (lost, kept) = (opened().await, opened().await);
+        let bearer = format!("Bearer {}", kept.token("accessToken"));
+        let end = json!({"query": "mutation { revokeOtherSessions { revokedCount errors { code } } }"});
+        let ended = post(&app, HOME, "/graphql", &[("authorization", &bearer)], end).await;
+        assert_eq!(ended.body["data"]["revokeOtherSessions"]["errors"], json!([]), "{}", ended.body);
+        let (lost, kept) = (lost.token("refreshToken"), kept.token("refreshToken"));
+        let app = app.restarted_with(|config| config.limits.requests = Rate::new(10, Duration::from_secs(60))).await;
+        // Whoever has it may try it as often as its own budget lets them, from anywhere.
+        for n in 0..20 {
+            graphql(&app, IpAddr::from([203, 0, 113, n]), REFRESH, json!({"token": lost})).await;
+        }
+        assert_eq!(graphql(&app, HOME, REFRESH, json!({"token": kept})).await.code(), "OK");
+    }
+
     async fn a_socket_counts_for_whoever_opens_it(app: TestApp) {
         let app = app.restarted_with(|config| config.limits.requests = Rate::new(3, Duration::from_secs(60))).await;
         let (ada, server) = (app.student().await, app.listen().await);

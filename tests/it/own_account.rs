@@ -76,11 +76,23 @@ on_both_databases! {
         assert_eq!(answer, ask_for_reset(&app, "nobody@example.com").await);
         let link = app.link("ada@example.com", "A new password").await;
         assert_eq!(reset(&app, "invented", "battery staple").await, used_or_old());
+        assert_eq!(reset(&app, "invented", "short").await, used_or_old(), "an invented link is refused before its password is looked at");
         assert_eq!(reset(&app, &link, "battery staple").await, json!([]));
         assert_eq!(reset(&app, &link, "another password").await, used_or_old());
         assert_eq!(ada.send("{ viewer { id } }", json!({})).await.0, 401, "every session has ended");
         assert!(app.sign_in("ada", "battery staple").await.is_some());
         assert_eq!(app.emails(), 1, "nobody@example.com gets no email");
+    }
+
+    async fn a_link_is_asked_for_with_the_credentials_of_its_own_account(app: TestApp) {
+        let bob = app.register("bob").await;
+        app.register("ada").await;
+        let change = "mutation { changePassword(input: {password: \"correct horse\", newPassword: \"battery staple\"}) {
+            errors { code } } }";
+        assert_eq!(bob.ask(change, json!({})).await["changePassword"]["errors"], json!([]));
+        ask_for_reset(&app, "ada@example.com").await;
+        let link = app.link("ada@example.com", "A new password").await;
+        assert_eq!(reset(&app, &link, "battery staple").await, json!([]));
     }
 
     async fn a_link_to_a_new_password_is_good_for_thirty_minutes(app: TestApp) {

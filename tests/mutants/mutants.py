@@ -99,11 +99,13 @@ pub fn latest(ctx: &async_graphql::Context<'_>) -> Option<&'static crate::auth::
 pub fn filter(n: usize, filter: impl sea_orm::sea_query::IntoCondition) -> sea_orm::Condition {
     if gone(n) || UNSCOPED.get() { sea_orm::Condition::all() } else { filter.into_condition() }
 }
-pub fn unscoped<T>(n: usize, find: impl FnOnce() -> T) -> T {
-    UNSCOPED.set(gone(n));
-    let found = find();
-    UNSCOPED.set(false);
-    found
+/// While it lives, finders leave nothing out. A block and no closure, as what is called in it may return early.
+pub struct Unscoped;
+impl Unscoped {
+    pub fn begin(n: usize) -> Self { UNSCOPED.set(gone(n)); Self }
+}
+impl Drop for Unscoped {
+    fn drop(&mut self) { UNSCOPED.set(false) }
 }
 pub fn either<T>(whole: T, without: impl IntoIterator<Item = (usize, T)>) -> T {
     without.into_iter().find(|(n, _)| gone(*n)).map_or(whole, |(_, without)| without)
@@ -289,7 +291,7 @@ class Mutants:
             if not match.group(3):
                 raise Unreadable(f"a finder that is not called: {file.line(match.start())}")
             n = self.add(file, match.start(), f"scope {match.group(1)}::{match.group(2)}")
-            file.wrap(match.start(), balanced(file.text, match.start(3)), f"crate::mutants::unscoped({n}, || ", ")")
+            file.wrap(match.start(), balanced(file.text, match.start(3)), f"{{ let _unscoped = crate::mutants::Unscoped::begin({n}); ", " }")
 
     def statements(self, file):
         """Conditions of statements about whose a row is and whether it is there."""
@@ -398,7 +400,7 @@ def run(binary, at, mutant, arguments, **more):
     env = {k: v for k, v in os.environ.items() if k not in ("TEST_DATABASE_URL", "TEST_REDIS_URL")}
     env.update(MUTANT=str(mutant), **more)
     try:
-        done = subprocess.run([binary, *arguments], cwd=at, env=env, capture_output=True, text=True, timeout=600)
+        done = subprocess.run([binary, *arguments], cwd=at, env=env, capture_output=True, text=True, timeout=1500)
     except subprocess.TimeoutExpired:
         return ["(did not end)"]
     failed = sorted(set(re.findall(r"^test (\S+) \.\.\. FAILED", done.stdout, re.M)))

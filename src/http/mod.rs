@@ -2,7 +2,7 @@
 
 mod accept;
 mod files;
-mod graphiql;
+pub mod graphiql;
 mod graphql;
 mod health;
 mod identity;

@@ -38,6 +38,7 @@ mod pooler;
 mod races;
 mod refusal;
 mod results;
+mod saved;
 mod schema;
 mod scopes;
 mod secrets;

@@ -13,7 +13,10 @@ use sea_orm::{ColumnTrait, DbErr, QueryFilter};
 
 use crate::{
     account::session as sessions,
-    api::context::{OfOperation, RequestContext},
+    api::{
+        context::{OfOperation, RequestContext},
+        guard::Needs,
+    },
     app::App,
     attempt::{
         Filter,
@@ -97,6 +100,46 @@ loader! {
     () = |_| (),
     |_, ids| quiz::Entity::catalogue().filter(quiz::Column::Id.is_in(ids)),
     published
+}
+
+loader! {
+    /// Loads quizzes in any state, for staff.
+    QuizzesOfStaff: QuizId => Published,
+    () = |ctx| Needs::Staff.of(ctx)?,
+    |_, ids| quiz::Entity::of_staff().filter(quiz::Column::Id.is_in(ids)),
+    published
+}
+
+loader! {
+    /// Loads quizzes that have boards.
+    QuizzesOfBoards: QuizId => Published,
+    () = |_| (),
+    |_, ids| quiz::Entity::there().filter(quiz::Column::Id.is_in(ids)),
+    published
+}
+
+loader! {
+    /// Loads subjects of content that the viewer was let in to.
+    SubjectsOfContent: SubjectId => subject::Model,
+    () = |_| (),
+    |_, ids| subject::Entity::of_content().filter(subject::Column::Id.is_in(ids)),
+    |subject| Some((subject.id, subject))
+}
+
+loader! {
+    /// Loads subjects, deleted ones too, for staff.
+    SubjectsOfStaff: SubjectId => subject::Model,
+    () = |ctx| Needs::Staff.of(ctx)?,
+    |_, ids| subject::Entity::unmerged().filter(subject::Column::Id.is_in(ids)),
+    |subject| Some((subject.id, subject))
+}
+
+loader! {
+    /// Loads chapters, deleted ones too, for staff.
+    ChaptersOfStaff: ChapterId => chapter::Model,
+    () = |ctx| Needs::Staff.of(ctx)?,
+    |_, ids| chapter::Entity::unmerged().filter(chapter::Column::Id.is_in(ids)),
+    |chapter| Some((chapter.id, chapter))
 }
 
 loader! {
@@ -271,6 +314,12 @@ rule! {
         }
         Ok(found)
     }
+}
+
+rule! {
+    /// Loads chapters of content that the viewer was let in to.
+    ChaptersOfContent: ChapterId => chapter::Model,
+    |ctx, keys| Ok(crate::quiz::chapters::of_content(ctx.db(), keys).await?)
 }
 
 rule! {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
 
-use super::quiz::{Chapter, chapter};
+use super::chapter::{Chapter, chapter_of_content};
 use crate::{
     api::{
         context::RequestContext,
@@ -51,7 +51,7 @@ impl Question {
     /// The chapter.
     async fn chapter(&self, ctx: &Context<'_>) -> Result<Option<Chapter>> {
         match self.0.chapter {
-            Some(id) => chapter(ctx, id).await.map(Some),
+            Some(id) => chapter_of_content(ctx, id).await.map(Some),
             None => Ok(None),
         }
     }

@@ -3,7 +3,6 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 
 use crate::{
-    api::payload::{as_payload, if_there},
     api::{
         attempt::Attempt,
         board::{Board, BoardWindow, present_board},
@@ -12,15 +11,20 @@ use crate::{
         cost::charge,
         guard::Needs,
         loader::{
-            Catalogue, ChapterCounts, Chapters, ChaptersOf, Outlooks, OwnAttemptCounts, OwnAttemptsAt, OwnBests,
-            PaperOf, PapersOf, Subjects,
+            Catalogue, Outlooks, OwnAttemptCounts, OwnAttemptsAt, OwnBests, PaperOf, PapersOf, QuizzesOfBoards,
+            QuizzesOfStaff,
         },
-        payload::{UserError, date_time, points},
+        payload::{UserError, as_payload, date_time, if_there, points},
         question::{Question, questions},
         scalar::{DateTime, Reason, SearchText},
+        subject::{Subject, subject_of_content},
     },
     attempt::terms::Outlook,
-    entity::{attempt, chapter, revision::Model as Revision, subject},
+    auth::Viewer,
+    entity::{
+        attempt,
+        revision::{Model as Revision, State},
+    },
     error::{Error, Result},
     id::{AttemptId, ChapterId, ChoiceId, QuestionId, QuizId, SubjectId},
     page::Page,
@@ -52,6 +56,26 @@ pub enum ResultOpens {
     WithReview,
 }
 
+/// The state of a quiz.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "QuizState", remote = "crate::quiz::life::State")]
+pub enum QuizState {
+    /// The quiz was never published. Only staff find it.
+    Draft,
+    /// The quiz is in the catalogue, and opens later.
+    Scheduled,
+    /// The quiz is in the catalogue, and students can start it.
+    Open,
+    /// The quiz is in the catalogue, and has closed.
+    Closed,
+    /// The quiz was taken out of the catalogue. Attempts that were open run to their end.
+    Withdrawn,
+    /// The quiz was put away.
+    Archived,
+    /// The quiz was deleted. Students who took it keep their results and reviews.
+    Deleted,
+}
+
 /// The reason that an attempt is practice: it has a result, but counts on no board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(name = "UnrankedReason", remote = "crate::attempt::terms::UnrankedReason")]
@@ -68,8 +92,10 @@ pub enum UnrankedReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(name = "StartObstacle", remote = "crate::attempt::terms::Obstacle")]
 pub enum StartObstacle {
-    /// The quiz was removed from the catalogue.
+    /// The quiz was deleted.
     Deleted,
+    /// The quiz was withdrawn or archived, or was never published.
+    Withdrawn,
     /// The quiz is not open yet.
     NotOpenYet,
     /// The quiz has closed.
@@ -78,120 +104,6 @@ pub enum StartObstacle {
     AttemptsExhausted,
     /// The quiz requires a pause after the last submit.
     Cooldown,
-}
-
-/// A subject of the catalogue.
-#[derive(Clone)]
-pub(crate) struct Subject {
-    id: SubjectId,
-    name: String,
-}
-
-impl Subject {
-    /// A subject with a known name.
-    pub(crate) fn new(id: SubjectId, name: String) -> Self {
-        Self { id, name }
-    }
-}
-
-impl From<&subject::Model> for Subject {
-    fn from(subject: &subject::Model) -> Self {
-        Self::new(subject.id, subject.name.clone())
-    }
-}
-
-/// The subject with this id.
-pub(crate) async fn subject(ctx: &Context<'_>, id: SubjectId) -> Result<Subject> {
-    let found = ctx.loader::<Subjects>()?.load_one(id).await?;
-    found.as_ref().map(Subject::from).ok_or(Error::NotFound)
-}
-
-/// A subject, such as Biology or Chemistry.
-#[Object]
-impl Subject {
-    /// The opaque id.
-    pub async fn id(&self) -> ID {
-        self.id.encode().into()
-    }
-
-    /// The name, unique.
-    async fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The chapters, oldest first.
-    async fn chapters(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Chapter>> {
-        let page = Page::of((first, last), (after, before), |cursor| ChapterId::decode(cursor).ok())?;
-        let subject = self.id;
-        let total = Total::of(move |ctx| {
-            Box::pin(async move { Ok(ctx.loader::<ChapterCounts>()?.load_one(subject).await?.unwrap_or(0)) })
-        });
-        let slice = ctx.loader::<ChaptersOf>()?.load_one((subject, page)).await?;
-        let slice = slice.ok_or(Error::NotFound)?;
-        Ok(connection(slice, total, |chapter| chapter.id.encode(), Chapter::from))
-    }
-
-    /// The subject's current board.
-    async fn board(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<BoardWindow>,
-    ) -> Result<Option<Board>> {
-        present_board(ctx, Scope::Subject(self.id), window).await.map(Some)
-    }
-}
-
-/// A chapter of a subject.
-#[derive(Clone)]
-pub(crate) struct Chapter {
-    id: ChapterId,
-    subject: SubjectId,
-    name: String,
-}
-
-impl Chapter {
-    /// A chapter with a known name.
-    pub(crate) fn new(id: ChapterId, subject: SubjectId, name: String) -> Self {
-        Self { id, subject, name }
-    }
-}
-
-impl From<chapter::Model> for Chapter {
-    fn from(chapter: chapter::Model) -> Self {
-        Self::new(chapter.id, chapter.subject_id, chapter.name)
-    }
-}
-
-/// The chapter with this id.
-pub(crate) async fn chapter(ctx: &Context<'_>, id: ChapterId) -> Result<Chapter> {
-    let found = ctx.loader::<Chapters>()?.load_one(id).await?;
-    found.map(Chapter::from).ok_or(Error::NotFound)
-}
-
-/// A chapter of a subject, such as Enzymes or Genetics.
-#[Object]
-impl Chapter {
-    /// The opaque id.
-    pub async fn id(&self) -> ID {
-        self.id.encode().into()
-    }
-
-    /// The name, unique within the subject.
-    async fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The subject.
-    async fn subject(&self, ctx: &Context<'_>) -> Result<Subject> {
-        subject(ctx, self.subject).await
-    }
 }
 
 /// A quiz with its current revision.
@@ -204,9 +116,19 @@ impl From<Published> for Quiz {
     }
 }
 
-/// The quiz of the catalogue with this id.
+/// The quiz with this id, if the viewer may find it: it is in the catalogue, or the viewer is of the staff.
 pub(crate) async fn quiz(ctx: &Context<'_>, id: QuizId) -> Result<Quiz> {
-    let found = ctx.loader::<Catalogue>()?.load_one(id).await?;
+    let is_staff = ctx.data_opt::<Viewer>().is_some_and(|viewer| viewer.role().is_staff());
+    let found = match is_staff {
+        true => ctx.loader::<QuizzesOfStaff>()?.load_one(id).await?,
+        false => ctx.loader::<Catalogue>()?.load_one(id).await?,
+    };
+    found.map(Quiz).ok_or(Error::NotFound)
+}
+
+/// The quiz of a board: also one that was withdrawn or archived.
+pub(super) async fn quiz_of_board(ctx: &Context<'_>, id: QuizId) -> Result<Quiz> {
+    let found = ctx.loader::<QuizzesOfBoards>()?.load_one(id).await?;
     found.map(Quiz).ok_or(Error::NotFound)
 }
 
@@ -238,7 +160,7 @@ impl Quiz {
 
     /// The subject.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Subject> {
-        subject(ctx, self.0.quiz.subject_id).await
+        subject_of_content(ctx, self.0.quiz.subject_id).await
     }
 
     /// The number of questions.
@@ -348,7 +270,7 @@ impl Quiz {
         Ok(best.map(|(attempt, result)| Attempt::with_result(attempt, result)))
     }
 
-    /// The time the current revision was published.
+    /// The time the current revision was published; while there is none, the time the draft was made. See `state`.
     async fn published_at(&self) -> DateTime {
         let Revision {
             published_at,
@@ -358,11 +280,14 @@ impl Quiz {
         date_time(published_at.unwrap_or(*created_at))
     }
 
-    /// The questions of the current revision, without their answers. For staff only: students read the questions of
+    /// The questions of the current revision, without their answers; `null` while there is none. For staff only: students read the questions of
     /// their own attempts, so that no time limit can be bypassed. Each counts towards the cost of the operation.
     #[graphql(guard = "Needs::Staff")]
     async fn questions(&self, ctx: &Context<'_>) -> Result<Option<Vec<Question>>> {
         let revision = &self.0.revision;
+        if revision.state == State::Draft {
+            return Ok(None);
+        }
         charge(ctx, revision.size())?;
         let paper = PaperOf {
             id: revision.id,
@@ -373,7 +298,25 @@ impl Quiz {
         Ok(Some(questions(&paper)))
     }
 
-    /// The quiz's current board; `null` after the quiz was deleted.
+    /// The state: it follows from what staff did and from the time.
+    async fn state(&self, ctx: &Context<'_>) -> QuizState {
+        self.0.state(ctx.now().at).into()
+    }
+
+    /// The time from which results and reviews can be shown at all, by `resultOpens` and `reviewOpens`; `null` if those
+    /// alone decide.
+    async fn results_at(&self) -> Option<DateTime> {
+        self.0.quiz.results_at.map(date_time)
+    }
+
+    /// The version of the settings, which grows with every change of them: `updateQuiz` names the one that its editor has
+    /// seen. For staff.
+    #[graphql(guard = "Needs::Staff")]
+    async fn version(&self) -> Option<i32> {
+        Some(self.0.quiz.version)
+    }
+
+    /// The quiz's current board; `null` if the quiz is a draft or deleted.
     async fn board(
         &self,
         ctx: &Context<'_>,
@@ -445,25 +388,6 @@ pub(crate) struct CatalogueQuery;
 
 #[Object]
 impl CatalogueQuery {
-    /// The subjects, oldest first.
-    async fn subjects(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Subject>> {
-        let page = Page::of((first, last), (after, before), |cursor| SubjectId::decode(cursor).ok())?;
-        let slice = crate::quiz::subjects(ctx.app().db.read(), &page).await?;
-        Ok(connection(
-            slice,
-            Total::of(|ctx| Box::pin(crate::quiz::subject_count(ctx.app().db.read()))),
-            |subject| subject.id.encode(),
-            |subject| Subject::from(&subject),
-        ))
-    }
-
     /// The published quizzes, newest first.
     async fn quizzes(
         &self,
@@ -484,11 +408,15 @@ impl CatalogueQuery {
         Ok(connection(slice, total, |published| published.quiz.id.encode(), Quiz))
     }
 
-    /// A published quiz.
+    /// A quiz of the catalogue; for staff in any state.
     async fn quiz(&self, ctx: &Context<'_>, #[graphql(desc = "The id of the quiz.")] id: ID) -> Result<Option<Quiz>> {
-        let app = ctx.app();
-        let published = app.papers.quiz(app.db.read(), QuizId::decode(&id)?).await?;
-        Ok(Some(Quiz((*published).clone())))
+        let (app, id) = (ctx.app(), QuizId::decode(&id)?);
+        match app.papers.quiz(app.db.read(), id).await {
+            Ok(published) => Ok(Some(Quiz((*published).clone()))),
+            // Staff find those that the catalogue does not have.
+            Err(Error::NotFound) => quiz(ctx, id).await.map(Some),
+            Err(error) => Err(error),
+        }
     }
 }
 

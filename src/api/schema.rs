@@ -10,6 +10,7 @@ use crate::{
         attempt::{Attempt, AttemptMutation, AttemptQuery},
         audit::{AuditConnection, AuditEntry, AuditQuery},
         board::{AsOf, Board, BoardQuery, BoardSubscription, Standing},
+        chapter::{Chapter, ChapterMutation},
         connection::Connection,
         dashboard::DashboardQuery,
         import::{BankImport, ImportFinding, ImportMutation, ImportQuery},
@@ -19,8 +20,10 @@ use crate::{
         own_account::{OwnAccountMutation, OwnAccountQuery},
         people::{PeopleMutation, PeopleQuery},
         question::{Choice, Question},
-        quiz::{CatalogueQuery, Chapter, Quiz, QuizMutation, Subject},
+        quiz::{CatalogueQuery, Quiz, QuizMutation},
         session::{Session, SessionMutation},
+        staff_quiz::{StaffQuizMutation, StaffQuizQuery},
+        subject::{Subject, SubjectMutation, SubjectQuery},
         user::{User, ViewerQuery},
     },
     error::{Error, Result},
@@ -37,7 +40,9 @@ pub struct Query(
     ViewerQuery,
     OwnAccountQuery,
     PeopleQuery,
+    SubjectQuery,
     CatalogueQuery,
+    StaffQuizQuery,
     AttemptQuery,
     DashboardQuery,
     BoardQuery,
@@ -58,6 +63,9 @@ pub struct Mutation(
     ImportMutation,
     JobMutation,
     QuizMutation,
+    StaffQuizMutation,
+    SubjectMutation,
+    ChapterMutation,
 );
 
 /// The root of all subscriptions. Every stream starts with the current state and continues with each change.
@@ -155,8 +163,8 @@ async fn node(ctx: &Context<'_>, id: &str) -> Result<Node> {
     let prefix = id.split_once('_').map_or("", |(prefix, _)| prefix);
     Ok(match prefix {
         UserId::PREFIX => super::user::user(ctx, UserId::decode(id)?).await?.into(),
-        SubjectId::PREFIX => super::quiz::subject(ctx, SubjectId::decode(id)?).await?.into(),
-        ChapterId::PREFIX => super::quiz::chapter(ctx, ChapterId::decode(id)?).await?.into(),
+        SubjectId::PREFIX => super::subject::subject(ctx, SubjectId::decode(id)?).await?.into(),
+        ChapterId::PREFIX => super::chapter::chapter(ctx, ChapterId::decode(id)?).await?.into(),
         QuizId::PREFIX => super::quiz::quiz(ctx, QuizId::decode(id)?).await?.into(),
         AttemptId::PREFIX => super::attempt::attempt(ctx, AttemptId::decode(id)?).await?.into(),
         AnswerId::PREFIX => super::answer::answer(ctx, AnswerId::decode(id)?).await?.into(),

@@ -198,7 +198,7 @@ impl Answered {
     fn visibility(&self, attempt: &attempt::Model, now: Time) -> Visibility {
         match self.result_opens {
             _ if self.reviews.are_open(now) => Visibility::Full,
-            ResultOpens::AfterSubmit if attempt.number == 1 => Visibility::Points,
+            ResultOpens::AfterSubmit if attempt.number == 1 && self.reviews.may_show(now) => Visibility::Points,
             ResultOpens::AfterSubmit | ResultOpens::WithReview => Visibility::Hidden,
         }
     }

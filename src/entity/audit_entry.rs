@@ -73,6 +73,44 @@ pub enum Action {
     QuizImported,
     /// A draft was published.
     QuizPublished,
+    /// Staff created a quiz.
+    QuizCreated,
+    /// The settings of a quiz were changed.
+    QuizChanged,
+    /// A quiz was withdrawn from the catalogue.
+    QuizWithdrawn,
+    /// A withdrawn quiz was brought back into the catalogue.
+    QuizReinstated,
+    /// A quiz was archived.
+    QuizArchived,
+    /// A quiz was taken out of the archive.
+    QuizUnarchived,
+    /// A quiz was deleted.
+    QuizDeleted,
+    /// A deleted quiz was restored.
+    QuizRestored,
+    /// Staff created a subject.
+    SubjectCreated,
+    /// A subject was renamed.
+    SubjectRenamed,
+    /// A subject was merged into another.
+    SubjectMerged,
+    /// A subject was deleted.
+    SubjectDeleted,
+    /// A deleted subject was restored.
+    SubjectRestored,
+    /// Staff created a chapter.
+    ChapterCreated,
+    /// A chapter was renamed.
+    ChapterRenamed,
+    /// A chapter was moved among those of its subject.
+    ChapterMoved,
+    /// A chapter was merged into another.
+    ChapterMerged,
+    /// A chapter was deleted.
+    ChapterDeleted,
+    /// A deleted chapter was restored.
+    ChapterRestored,
     /// Staff corrected an answer key, which changes scores.
     ScoreChanged,
     /// Staff retried a dead job.

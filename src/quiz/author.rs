@@ -11,7 +11,7 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Marking,
+    Marking, names,
     paper::{QuizChanged, right_position},
     right::{Choices, Right},
 };
@@ -22,10 +22,10 @@ use crate::{
     clock::Moment,
     db::sql,
     entity::{
-        chapter, choice, correction,
+        choice, correction,
         question::{self, Kind},
         quiz::{self, ResultOpens, ReviewOpens},
-        revision, subject,
+        revision,
     },
     error::{Error, Result, UserErrorCode},
     id::{ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId},
@@ -45,6 +45,8 @@ pub struct NewQuiz {
     pub cooldown: Duration,
     pub opens_at: Option<crate::clock::Time>,
     pub closes_at: Option<crate::clock::Time>,
+    /// Neither results nor reviews are shown before.
+    pub results_at: Option<crate::clock::Time>,
     pub review_opens: ReviewOpens,
     /// By default, with the review if several ranked attempts are allowed before: their points would give the key away.
     pub result_opens: Option<ResultOpens>,
@@ -62,8 +64,49 @@ impl NewQuiz {
             cooldown: Duration::ZERO,
             opens_at: None,
             closes_at: None,
+            results_at: None,
             review_opens: ReviewOpens::AfterSubmit,
             result_opens: None,
+        }
+    }
+
+    /// A quiz with the settings of a row, whose text was checked.
+    pub(crate) fn with_settings(quiz: quiz::Model, duration: Duration) -> Self {
+        Self {
+            cooldown: quiz.cooldown(),
+            title: quiz.title,
+            description: quiz.description,
+            duration,
+            marking: Marking::default(),
+            max_attempts: quiz.max_attempts,
+            opens_at: quiz.opens_at,
+            closes_at: quiz.closes_at,
+            results_at: quiz.results_at,
+            review_opens: quiz.review_opens,
+            result_opens: None,
+        }
+    }
+
+    /// The row of a quiz with these settings that nobody has stored.
+    pub(crate) fn unsaved(self) -> quiz::Model {
+        quiz::Model {
+            id: QuizId(uuid::Uuid::nil()),
+            subject_id: SubjectId(uuid::Uuid::nil()),
+            result_opens: self.result_opens(),
+            title_folded: None,
+            title: self.title,
+            description: self.description,
+            max_attempts: self.max_attempts,
+            cooldown_ms: 0,
+            opens_at: self.opens_at,
+            closes_at: self.closes_at,
+            review_opens: self.review_opens,
+            created_at: crate::clock::Time(0),
+            deleted_at: None,
+            withdrawn_at: None,
+            archived_at: None,
+            results_at: self.results_at,
+            version: 1,
         }
     }
 
@@ -92,29 +135,7 @@ pub struct NewQuestion {
 
 /// The subject with this name; created if it does not exist.
 pub async fn subject(conn: &impl ConnectionTrait, name: &str, now: &Moment) -> Result<SubjectId> {
-    let name = text::name("subject", name, 80)?;
-    let row = subject::ActiveModel {
-        id: Set(now.id()),
-        name: Set(name.clone()),
-        created_at: Set(now.at),
-        deleted_at: Set(None),
-    };
-    let nothing_if_there = sea_orm::sea_query::OnConflict::column(subject::Column::Name)
-        .do_nothing()
-        .to_owned();
-    subject::Entity::insert(row)
-        .on_conflict(nothing_if_there)
-        .exec_without_returning(conn)
-        .await?;
-    let known = subject::Entity::present()
-        .filter(subject::Column::Name.eq(&name))
-        .one(conn)
-        .await?;
-    let deleted = || {
-        let message = format!("The subject {name} is deleted. Restore it, or choose another name.");
-        Error::refused(UserErrorCode::Conflict, message)
-    };
-    known.map(|subject| subject.id).ok_or_else(deleted)
+    names::subject(conn, name, now).await
 }
 
 /// A draft that is being written.
@@ -167,6 +188,10 @@ pub(crate) async fn begin_draft(
         result_opens: Set(result_opens),
         created_at: Set(now.at),
         deleted_at: Set(None),
+        withdrawn_at: Set(None),
+        archived_at: Set(None),
+        results_at: Set(quiz.results_at),
+        version: Set(1),
     };
     quiz::Entity::insert(row).exec_without_returning(conn).await?;
     let revision: RevisionId = now.id();
@@ -267,31 +292,10 @@ async fn chapters(
     let mut seen = HashSet::new();
     for name in questions.iter().filter_map(|question| question.chapter.as_ref()) {
         if seen.insert(name) {
-            names.push(name);
+            names.push(name.clone());
         }
     }
-    if names.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows = names.iter().map(|name| chapter::ActiveModel {
-        id: Set(now.id()),
-        subject_id: Set(subject),
-        name: Set((*name).clone()),
-        created_at: Set(now.at),
-    });
-    let nothing_if_there = sea_orm::sea_query::OnConflict::columns([chapter::Column::SubjectId, chapter::Column::Name])
-        .do_nothing()
-        .to_owned();
-    chapter::Entity::insert_many(rows)
-        .on_conflict(nothing_if_there)
-        .exec_without_returning(conn)
-        .await?;
-    let known = chapter::Entity::of_content()
-        .filter(chapter::Column::SubjectId.eq(subject))
-        .filter(chapter::Column::Name.is_in(names))
-        .all(conn)
-        .await?;
-    Ok(known.into_iter().map(|chapter| (chapter.name, chapter.id)).collect())
+    names::chapters(conn, subject, &names, now).await
 }
 
 /// Checks the draft of a quiz and freezes it. From here on its questions never change.
@@ -303,6 +307,11 @@ pub async fn publish(site: &Site, quiz: QuizId, cause: &Cause) -> Result<()> {
 
 /// Publishes the draft of a quiz as a part of a change.
 pub async fn publish_in(change: &mut Change<'_>, quiz: QuizId) -> Result<()> {
+    publish_because(change, quiz, None).await
+}
+
+/// The same, with the reason of who publishes it.
+pub(crate) async fn publish_because(change: &mut Change<'_>, quiz: QuizId, reason: Option<&str>) -> Result<()> {
     let tx = &*change;
     let draft = revision::Entity::draft_of(quiz).one(tx).await?.ok_or(Error::NotFound)?;
     let questions = question::Entity::of_revision(draft.id).all(tx).await?;
@@ -324,15 +333,22 @@ pub async fn publish_in(change: &mut Change<'_>, quiz: QuizId) -> Result<()> {
                        the submit.";
         return Err(Error::refused(UserErrorCode::BadUserInput, message));
     }
-    freeze(change, quiz, draft.id, draft.number, questions.len()).await
+    freeze(change, quiz, draft.id, draft.number, questions.len(), reason).await
 }
 
 /// Publishes a draft whose questions have passed [`check_new`], and that only this change can reach.
 pub(crate) async fn publish_new(change: &mut Change<'_>, draft: &Draft) -> Result<()> {
-    freeze(change, draft.quiz, draft.revision, draft.number, draft.questions).await
+    freeze(change, draft.quiz, draft.revision, draft.number, draft.questions, None).await
 }
 
-async fn freeze(change: &mut Change<'_>, quiz: QuizId, draft: RevisionId, number: i32, questions: usize) -> Result<()> {
+async fn freeze(
+    change: &mut Change<'_>,
+    quiz: QuizId,
+    draft: RevisionId,
+    number: i32,
+    questions: usize,
+    reason: Option<&str>,
+) -> Result<()> {
     let (tx, now) = (&*change, change.now().clone());
     let superseded = revision::Entity::update_many()
         .col_expr(revision::Column::SupersededAt, Expr::value(Some(now.at)))
@@ -350,7 +366,7 @@ async fn freeze(change: &mut Change<'_>, quiz: QuizId, draft: RevisionId, number
     let published = Entry::of(Action::QuizPublished, quiz.encode())
         .was(serde_json::json!({"revision": superseded.first().map(|revision| revision.number)}))
         .became(serde_json::json!({"revision": number, "questions": questions}));
-    tx.audit(published).await?;
+    tx.audit(published.reason(reason)).await?;
     change.emit(QuizChanged { quiz }).await
 }
 

@@ -34,6 +34,14 @@ impl Topic for QuizChanged {
     const KIND: &'static str = "quiz_changed";
 }
 
+/// Subjects were made, renamed, merged, deleted or restored.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SubjectsChanged {}
+
+impl Topic for SubjectsChanged {
+    const KIND: &'static str = "subjects_changed";
+}
+
 /// A published revision as students see it: no key, no explanations.
 #[derive(Debug)]
 pub struct Paper {
@@ -68,7 +76,7 @@ pub struct Key {
     pub explanations: HashMap<QuestionId, Markdown>,
 }
 
-/// A quiz of the catalogue with its current revision.
+/// A quiz with its current revision; for staff also one that was never published, with its draft.
 #[derive(Clone, Debug)]
 pub struct Published {
     pub quiz: quiz::Model,
@@ -120,7 +128,7 @@ impl Papers {
         Ok(known)
     }
 
-    /// Quizzes of the catalogue, as far as they are there. One statement, none once they are known.
+    /// Published quizzes, as far as they are there, withdrawn and archived ones too. One statement, none once they are known.
     pub(crate) async fn quizzes(
         &self,
         conn: &impl ConnectionTrait,
@@ -130,7 +138,7 @@ impl Papers {
         if unknown.is_empty() {
             return Ok(known);
         }
-        let select = quiz::Entity::catalogue().filter(quiz::Column::Id.is_in(unknown));
+        let select = quiz::Entity::there().filter(quiz::Column::Id.is_in(unknown));
         for (quiz, revision) in select.all(conn).await? {
             let Some(revision) = revision else { continue };
             let published = Arc::new(Published { quiz, revision });
@@ -142,7 +150,8 @@ impl Papers {
 
     /// A quiz of the catalogue. One statement, none once it is known.
     pub async fn quiz(&self, conn: &impl ConnectionTrait, id: QuizId) -> Result<Arc<Published>> {
-        self.quizzes(conn, vec![id]).await?.remove(&id).ok_or(Error::NotFound)
+        let found = self.quizzes(conn, vec![id]).await?.remove(&id);
+        found.filter(|found| found.quiz.is_listed()).ok_or(Error::NotFound)
     }
 
     /// The numbers of questions of published revisions. One statement, none once they are known.
@@ -282,6 +291,10 @@ impl Follower for Papers {
     async fn receive(&self, event: &Event) {
         if let Some(changed) = event.read::<QuizChanged>() {
             self.invalidate(changed.quiz).await;
+        }
+        // Quizzes may have moved to another one.
+        if event.is::<SubjectsChanged>() {
+            self.invalidate_all();
         }
     }
 

@@ -185,6 +185,64 @@ on_both_databases! {
                     let content = STANDARD.encode("Question,A,B,Answer\nOne?,1,2,1\n");
                     (json!({"fileName": "bank.csv", "content": content, "quizTitle": "Sent", "subject": "Biology"}), String::new())
                 }
+                "createQuiz" => (json!({"title": "Made", "subject": "Biology"}), String::new()),
+                "updateQuiz" => {
+                    let quiz = app.quiz(1, |_| {}).await.encode();
+                    (json!({"quizId": quiz, "version": 1, "title": "Renamed"}), quiz)
+                }
+                "publishQuiz" => {
+                    let quiz = app.draft(1, |_| {}).await.encode();
+                    (json!({"quizId": quiz, "version": 1}), quiz)
+                }
+                "withdrawQuiz" | "reinstateQuiz" | "archiveQuiz" | "unarchiveQuiz" | "deleteQuiz" | "restoreQuiz" => {
+                    let quiz = app.quiz(1, |_| {}).await;
+                    let column = match name {
+                        "reinstateQuiz" => "withdrawn_at",
+                        "unarchiveQuiz" => "archived_at",
+                        "restoreQuiz" => "deleted_at",
+                        _ => "opens_at",
+                    };
+                    by_hand(&app, &format!("UPDATE quizzes SET {column} = 1 WHERE id = {}", app.literal(quiz.0))).await.expect("set");
+                    (json!({"quizId": quiz.encode()}), quiz.encode())
+                }
+                "createSubject" => (json!({"name": "Botany"}), String::new()),
+                "renameSubject" | "mergeSubjects" | "deleteSubject" | "restoreSubject" | "createChapter" => {
+                    let made = |name: String| {
+                        let input = json!({"name": name, "reason": "A part of the test."});
+                        let create = "mutation($input: CreateSubjectInput!) { createSubject(input: $input) { subject { id } } }";
+                        let admin = &admin;
+                        async move { admin.ask(create, json!({"input": input})).await["createSubject"]["subject"]["id"].as_str().expect("an id").to_owned() }
+                    };
+                    let subject = made(format!("For {name}")).await;
+                    if name == "restoreSubject" {
+                        by_hand(&app, "UPDATE subjects SET deleted_at = 1 WHERE name = 'For restoreSubject'").await.expect("deleted");
+                    }
+                    match name {
+                        "renameSubject" => (json!({"subjectId": subject, "name": "Renamed"}), subject),
+                        "mergeSubjects" => (json!({"subjectId": subject, "intoId": made("Into".to_owned()).await}), subject),
+                        "createChapter" => (json!({"subjectId": subject, "name": "Roots"}), String::new()),
+                        _ => (json!({"subjectId": subject}), subject),
+                    }
+                }
+                "renameChapter" | "moveChapter" | "mergeChapters" | "deleteChapter" | "restoreChapter" => {
+                    app.quiz(3, |_| {}).await;
+                    let chapters = "{ subjects { nodes { name chapters { nodes { id name } } } } }";
+                    let subjects = admin.ask(chapters, json!({})).await["subjects"]["nodes"].take();
+                    let biology = subjects.as_array().expect("some").iter().find(|subject| subject["name"] == "Biology").expect("it").clone();
+                    let ids: Vec<_> = biology["chapters"]["nodes"].as_array().expect("some").iter().map(|chapter| chapter["id"].clone()).collect();
+                    let [first, last] = [&ids[0], &ids[ids.len() - 1]].map(|id| id.as_str().expect("an id").to_owned());
+                    match name {
+                        "renameChapter" => (json!({"chapterId": first, "name": "Renamed"}), first),
+                        "moveChapter" => (json!({"chapterId": last}), last),
+                        "mergeChapters" => (json!({"chapterId": last, "intoId": first}), last),
+                        "deleteChapter" => (json!({"chapterId": last}), last),
+                        _ => {
+                            let id = marmalade::id::ChapterId::decode(&last).unwrap_or_else(|_| panic!("an id"));
+                            by_hand(&app, &format!("UPDATE chapters SET deleted_at = 1 WHERE id = {}", app.literal(id.0))).await.expect("deleted");
+                            (json!({"chapterId": last}), last)
+                        }
+                    }
+                }
                 other => panic!("how is {other} called, and what is its object?"),
             };
             let type_name = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);

@@ -341,6 +341,8 @@ impl World {
             who => (!who.is_staff()).then_some("FORBIDDEN"),
         };
         starts.push(root("jobs", "JobConnection", Owner::None, staff));
+        starts.push(root("staffQuizzes", "QuizConnection", Owner::None, staff));
+        starts.push(root("deletedSubjects", "SubjectConnection", Owner::None, staff));
         starts.push(Start {
             query: format!("{{ bankImport(id: {:?}) {{ $X }} }}", self.id("import")),
             ..root("bankImport", "BankImport", Owner::Is(Person::Editor), staff)
@@ -422,13 +424,19 @@ impl World {
         for (name, ty) in [("quiz", "Quiz"), ("subject", "Subject"), ("chapter", "Chapter")] {
             add(name, ty, Owner::None, &boxed(allowed));
         }
+        // Staff can publish, or bring back, what nobody else finds.
+        let staffs = |who: Person| (!who.is_staff()).then_some("NOT_FOUND");
         for (name, ty) in [
             ("deleted quiz", "Quiz"),
             ("draft", "Quiz"),
-            ("invented quiz", "Quiz"),
             ("deleted subject", "Subject"),
-            ("invented subject", "Subject"),
             ("deleted chapter", "Chapter"),
+        ] {
+            add(name, ty, Owner::None, &boxed(staffs));
+        }
+        for (name, ty) in [
+            ("invented quiz", "Quiz"),
+            ("invented subject", "Subject"),
             ("invented chapter", "Chapter"),
         ] {
             add(name, ty, Owner::None, &boxed(hidden));
@@ -629,6 +637,87 @@ impl World {
             let input = format!("questionId: {question:?}, choiceId: {choice:?}, reason: \"a test\"");
             let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
             case("correctQuestion", what, input, errors, Box::new(refusal));
+        }
+        // Each of what is there, with what changes nothing, and of what is not.
+        let because = "reason: \"a test\"";
+        case(
+            "createQuiz",
+            "no title",
+            format!("title: \"\", subject: \"Physics\", {because}"),
+            errors,
+            anything(),
+        );
+        case(
+            "createSubject",
+            "no name",
+            format!("name: \"\", {because}"),
+            errors,
+            anything(),
+        );
+        for (there, quiz, subject, chapter) in [
+            (true, "quiz", "subject", "chapter"),
+            (false, "invented quiz", "invented subject", "invented chapter"),
+            (false, "subject", "chapter", "quiz"),
+        ] {
+            let what = if there { "what is there" } else { "what is not" };
+            let refusal = || -> Refusal { Box::new(if there { allowed } else { hidden }) };
+            let (quiz, subject, chapter) = (self.id(quiz), self.id(subject), self.id(chapter));
+            let of_quiz = format!("quizId: {quiz:?}, {because}");
+            for field in ["updateQuiz", "publishQuiz"] {
+                case(field, what, format!("{of_quiz}, version: 0"), errors, refusal());
+            }
+            let steps = ["reinstateQuiz", "unarchiveQuiz", "restoreQuiz"];
+            let drastic = ["withdrawQuiz", "archiveQuiz", "deleteQuiz"];
+            for field in steps.into_iter().chain(drastic.into_iter().filter(|_| !there)) {
+                case(field, what, of_quiz.clone(), errors, refusal());
+            }
+            let of_subject = format!("subjectId: {subject:?}, {because}");
+            case(
+                "renameSubject",
+                what,
+                format!("{of_subject}, name: \"\""),
+                errors,
+                anything(),
+            );
+            case("restoreSubject", what, of_subject.clone(), errors, refusal());
+            case("deleteSubject", what, of_subject.clone(), errors, refusal());
+            case(
+                "createChapter",
+                what,
+                format!("{of_subject}, name: \"\""),
+                errors,
+                anything(),
+            );
+            let other = self.id("invented subject");
+            let merge = format!("{of_subject}, intoId: {other:?}");
+            case("mergeSubjects", what, merge, errors, Box::new(hidden));
+            let of_chapter = format!("chapterId: {chapter:?}, {because}");
+            case(
+                "renameChapter",
+                what,
+                format!("{of_chapter}, name: \"\""),
+                errors,
+                anything(),
+            );
+            case("restoreChapter", what, of_chapter.clone(), errors, refusal());
+            let other = self.id("invented chapter");
+            case(
+                "moveChapter",
+                what,
+                format!("{of_chapter}, afterId: {other:?}"),
+                errors,
+                refusal(),
+            );
+            case(
+                "mergeChapters",
+                what,
+                format!("{of_chapter}, intoId: {other:?}"),
+                errors,
+                refusal(),
+            );
+            if !there {
+                case("deleteChapter", what, of_chapter, errors, refusal());
+            }
         }
         // Whoever may, and sends nothing that can be read, is told so and has changed nothing.
         let nothing = r#"fileName: "bank.csv", content: "?", quizTitle: "A quiz", subject: "Physics""#;

@@ -57,6 +57,8 @@ pub enum AuditAction {
     QuizPublished,
     /// Staff corrected an answer key, which changes scores.
     ScoreChanged,
+    /// Staff uploaded a picture.
+    PictureUploaded,
     /// Staff retried a dead job.
     JobRetried,
     /// An operator accepted the audit log as it was: entries that could not be verified, or were missing. The object is

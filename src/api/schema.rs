@@ -16,6 +16,7 @@ use crate::{
         integrity::IntegrityQuery,
         job::{Job, JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
+        media::{MediaMutation, MediaQuery, Picture},
         own_account::{OwnAccountMutation, OwnAccountQuery},
         people::{PeopleMutation, PeopleQuery},
         question::{Choice, Question},
@@ -25,8 +26,8 @@ use crate::{
     },
     error::{Error, Result},
     id::{
-        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, QuestionId, QuizId, SessionId,
-        SubjectId, UserId,
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, PictureId, QuestionId, QuizId,
+        SessionId, SubjectId, UserId,
     },
 };
 
@@ -43,6 +44,7 @@ pub struct Query(
     BoardQuery,
     AuditQuery,
     ImportQuery,
+    MediaQuery,
     JobQuery,
     LimitQuery,
     IntegrityQuery,
@@ -56,6 +58,7 @@ pub struct Mutation(
     PeopleMutation,
     AttemptMutation,
     ImportMutation,
+    MediaMutation,
     JobMutation,
     QuizMutation,
 );
@@ -72,6 +75,7 @@ pub(crate) fn definition() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<Chapter>>("A page of chapters.")
         .override_output_type_description::<Connection<ImportFinding>>("A page of findings of an import.")
         .override_output_type_description::<Connection<Job>>("A page of jobs.")
+        .override_output_type_description::<Connection<Picture>>("A page of pictures.")
         .override_output_type_description::<Connection<Quiz>>("A page of quizzes.")
         .override_output_type_description::<Connection<Session>>("A page of sessions.")
         .override_output_type_description::<Connection<Standing, AsOf>>("A page of standings.")
@@ -109,6 +113,7 @@ pub(crate) enum Node {
     AuditEntry(AuditEntry),
     Job(Job),
     BankImport(BankImport),
+    Picture(Picture),
 }
 
 /// Objects by id.
@@ -166,6 +171,7 @@ async fn node(ctx: &Context<'_>, id: &str) -> Result<Node> {
         AuditEntryId::PREFIX => super::audit::audit_entry(ctx, AuditEntryId::decode(id)?).await?.into(),
         JobId::PREFIX => super::job::job(ctx, JobId::decode(id)?).await?.into(),
         BankImportId::PREFIX => super::import::bank_import(ctx, BankImportId::decode(id)?).await?.into(),
+        PictureId::PREFIX => super::media::picture(ctx, PictureId::decode(id)?).await?.into(),
         crate::ranks::board::Board::PREFIX => super::board::board_by_id(ctx, id).await?.into(),
         _ => return Err(Error::NotFound),
     })

@@ -1,10 +1,12 @@
 //! The catalogue, and how content gets into it.
 
 pub mod author;
+pub(crate) mod correct;
 pub mod draft;
 pub mod paper;
 pub mod right;
 pub(crate) mod score;
+pub mod shuffle;
 pub mod title;
 
 use std::collections::HashMap;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     on_both_databases,
-    support::{Actor, TestApp},
+    support::{Actor, PIXEL, TestApp},
 };
 
 #[derive(FromQueryResult)]
@@ -185,6 +185,7 @@ on_both_databases! {
                     let content = STANDARD.encode("Question,A,B,Answer\nOne?,1,2,1\n");
                     (json!({"fileName": "bank.csv", "content": content, "quizTitle": "Sent", "subject": "Biology"}), String::new())
                 }
+                "uploadPicture" => (json!({"content": PIXEL, "altText": "A pixel"}), String::new()),
                 other => panic!("how is {other} called, and what is its object?"),
             };
             let type_name = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);

@@ -39,7 +39,10 @@ use futures_util::{SinkExt, StreamExt, stream};
 use marmalade::{
     account::session::authenticate,
     app::App,
-    attempt::{self, answers::Save},
+    attempt::{
+        self,
+        answers::{Reply, Save},
+    },
     auth::{role::Role, token::Claims},
     change::{Cause, Change},
     clock::Time,
@@ -278,6 +281,7 @@ async fn quiz(app: &App) -> marmalade::error::Result<QuizId> {
         chapter: None,
         text: format!("Question {i}?").into(),
         image: None,
+        picture: None,
         choices: vec!["right".into(), "wrong".into()],
         kind: Kind::SingleChoice,
         right: Right::one(0),
@@ -350,7 +354,7 @@ async fn take(app: &App, student: UserId, quiz: QuizId, right: usize) -> marmala
     let paper = app.papers.paper(app.db.read(), attempt.revision_id).await?;
     let save = |(i, question): (usize, &Arc<marmalade::quiz::paper::Question>)| Save {
         question: question.id,
-        choice: Some(question.choices[usize::from(i >= right)].id),
+        answer: Some(Reply::Choice(question.choices[usize::from(i >= right)].id)),
         seq: 1,
     };
     let saves: Vec<_> = paper.questions.iter().enumerate().map(save).collect();

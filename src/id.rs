@@ -59,6 +59,7 @@ ids! {
     JobId = "job",
     BankImportId = "import",
     RegistrationId = "registration",
+    PictureId = "picture",
 }
 
 /// An answer: there is one for each attempt and question.

@@ -17,6 +17,7 @@
 //! | | [`dashboard`] | progress of a student, activity of a day |
 //! | | [`leaderboard`] | boards and their live streams |
 //! | 3 | [`quiz`] | catalogue, revisions, scoring, corrections |
+//! | | [`media`] | pictures of questions |
 //! | | [`account`] | accounts, sessions, links, profiles |
 //! | 2 | [`change`] | a transaction with its events, jobs and audit entries |
 //! | | [`site`] | what every rule needs: database, clock, zone, keys, limits, mail, outbox, queue |
@@ -68,6 +69,7 @@ pub mod jobs;
 pub mod leaderboard;
 pub mod limit;
 mod mail;
+pub mod media;
 pub mod open;
 pub mod operation;
 pub mod ops;

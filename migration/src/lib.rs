@@ -35,6 +35,9 @@ mod m20261126_000021_handle_looks;
 mod m20261126_000022_registrations;
 mod m20261127_000023_folded_titles;
 mod m20261128_000024_kinds_of_questions;
+mod m20261128_000027_shuffle;
+mod m20261128_000028_pictures;
+mod m20261128_000029_corrections_of_kinds;
 mod m20261128_000033_life_of_quizzes;
 mod m20261128_000034_life_of_subjects;
 
@@ -67,6 +70,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000022_registrations::MIGRATION),
             Box::new(m20261127_000023_folded_titles::MIGRATION),
             Box::new(m20261128_000024_kinds_of_questions::MIGRATION),
+            Box::new(m20261128_000027_shuffle::MIGRATION),
+            Box::new(m20261128_000028_pictures::MIGRATION),
+            Box::new(m20261128_000029_corrections_of_kinds::MIGRATION),
             Box::new(m20261128_000033_life_of_quizzes::MIGRATION),
             Box::new(m20261128_000034_life_of_subjects::MIGRATION),
         ]

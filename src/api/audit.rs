@@ -95,6 +95,8 @@ pub enum AuditAction {
     ChapterRestored,
     /// Staff corrected an answer key, which changes scores.
     ScoreChanged,
+    /// Staff uploaded a picture.
+    PictureUploaded,
     /// Staff retried a dead job.
     JobRetried,
     /// An operator accepted the audit log as it was: entries that could not be verified, or were missing. The object is

@@ -27,16 +27,17 @@ use crate::{
     calendar::{day_of, midnight},
     db::{Db, Reader},
     entity::{
-        answer, attempt, audit_entry, chapter, choice, job, question, quiz, reviews::Shown, revision, session, subject,
-        user,
+        answer, attempt, audit_entry, chapter, choice, job, picture, question, quiz, reviews::Shown, revision, session,
+        subject, user,
     },
     error::{Error, Result},
     id::{
-        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, QuestionId, QuizId, RevisionId,
-        SessionId, SubjectId, UserId,
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, PictureId, QuestionId, QuizId,
+        RevisionId, SessionId, SubjectId, UserId,
     },
     import::background::{self, BankImport},
     leaderboard::query::{self, OwnStanding, Part, Place, Standings},
+    media,
     page::{Page, Slice},
     quiz::paper::{Paper, Published, Question},
     ranks::{
@@ -425,6 +426,12 @@ rule! {
         let found = background::find(ctx.db(), keys).await?;
         Ok(found.into_iter().map(|import| (import.id, import)).collect())
     }
+}
+
+rule! {
+    /// Loads pictures of questions that the viewer may read.
+    ReadablePictures: PictureId => picture::Model,
+    |ctx, keys| media::find(ctx.db(), ctx.viewer()?, keys).await
 }
 
 rule! {

@@ -24,6 +24,7 @@ pub(crate) mod job;
 pub(crate) mod limit;
 pub mod loader;
 mod measure;
+pub(crate) mod media;
 pub(crate) mod own_account;
 pub(crate) mod payload;
 pub(crate) mod people;

@@ -16,7 +16,7 @@ use crate::{
         },
         payload::{UserError, as_payload, date_time, if_there, points},
         question::{Question, questions},
-        scalar::{DateTime, Reason, SearchText},
+        scalar::{DateTime, Decimal, Reason, SearchText},
         subject::{Subject, subject_of_content},
     },
     attempt::terms::Outlook,
@@ -28,7 +28,12 @@ use crate::{
     error::{Error, Result},
     id::{AttemptId, ChapterId, ChoiceId, QuestionId, QuizId, SubjectId},
     page::Page,
-    quiz::{Filter, Marking, author, paper::Published},
+    quiz::{
+        Filter, Marking,
+        correct::{self, NowRight},
+        paper::Published,
+        right::{self, Number},
+    },
     ranks::board::Scope,
     text,
 };
@@ -425,10 +430,49 @@ impl CatalogueQuery {
 pub(crate) struct CorrectQuestionInput {
     /// A question of a published quiz.
     question_id: ID,
-    /// The right choice.
-    choice_id: ID,
+    /// The right choice. Exactly one of `choiceId`, `choiceIds` and `number` is required.
+    choice_id: Option<ID>,
+    /// The right choices: of a question of kind `ALL_CHOICES` all of them make the answer, of any other each is accepted.
+    choice_ids: Option<Vec<ID>>,
+    /// The right number.
+    number: Option<Decimal>,
+    /// How far from `number` an answer may be and still be right. Defaults to 0.
+    tolerance: Option<Decimal>,
     /// The reason, for the audit log.
     reason: Reason,
+}
+
+impl CorrectQuestionInput {
+    /// What is to be right.
+    fn now_right(&self) -> Result<NowRight> {
+        let choice = |argument: &str, id: &ID| {
+            ChoiceId::decode(id).map_err(|_| Error::input(argument, "This is no choice of the question."))
+        };
+        let number = |argument: &str, Decimal(typed): &Decimal| {
+            right::decimal(typed).map_err(|message| Error::input(argument, message))
+        };
+        if self.tolerance.is_some() && self.number.is_none() {
+            return Err(Error::input("tolerance", "A tolerance goes with a `number`."));
+        }
+        match (&self.choice_id, &self.choice_ids, &self.number) {
+            (Some(id), None, None) => Ok(NowRight::Choice(choice("choiceId", id)?)),
+            (None, Some(ids), None) => {
+                let ids = ids.iter().map(|id| choice("choiceIds", id)).collect::<Result<_>>()?;
+                Ok(NowRight::Choices(ids))
+            }
+            (None, None, Some(value)) => Ok(NowRight::Number(Number {
+                value: number("number", value)?,
+                tolerance: match &self.tolerance {
+                    Some(tolerance) => number("tolerance", tolerance)?,
+                    None => rust_decimal::Decimal::ZERO,
+                },
+            })),
+            _ => {
+                let message = "Send exactly one of `choiceId`, `choiceIds` and `number`.";
+                Err(Error::input("choiceId", message))
+            }
+        }
+    }
 }
 
 /// The outcome of `correctQuestion`.
@@ -451,16 +495,14 @@ impl QuizMutation {
     async fn correct_question(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The question and its right choice.")] input: CorrectQuestionInput,
+        #[graphql(desc = "The question and what is right.")] input: CorrectQuestionInput,
     ) -> Result<Option<CorrectQuestionPayload>> {
         let (question, viewer) = (QuestionId::decode(&input.question_id)?, ctx.viewer()?);
-        let corrected = match ChoiceId::decode(&input.choice_id) {
-            Ok(choice) => {
-                let (app, reason) = (ctx.app(), &input.reason.0);
-                author::correct(app, viewer, question, choice, reason, &ctx.cause()).await
-            }
-            Err(_) => Err(Error::input("choiceId", "This is no choice of the question.")),
+        let corrected = async {
+            let (app, reason, now_right) = (ctx.app(), &input.reason.0, input.now_right()?);
+            correct::correct(app, viewer, question, &now_right, reason, &ctx.cause()).await
         };
+        let corrected = corrected.await;
         let (correction, errors) = as_payload(corrected)?;
         Ok(Some(CorrectQuestionPayload { correction, errors }))
     }

@@ -17,6 +17,7 @@ use crate::{
         integrity::IntegrityQuery,
         job::{Job, JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
+        media::{MediaMutation, MediaQuery, Picture},
         own_account::{OwnAccountMutation, OwnAccountQuery},
         people::{PeopleMutation, PeopleQuery},
         question::{Choice, Question},
@@ -28,8 +29,8 @@ use crate::{
     },
     error::{Error, Result},
     id::{
-        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, QuestionId, QuizId, SessionId,
-        SubjectId, UserId,
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, PictureId, QuestionId, QuizId,
+        SessionId, SubjectId, UserId,
     },
 };
 
@@ -48,6 +49,7 @@ pub struct Query(
     BoardQuery,
     AuditQuery,
     ImportQuery,
+    MediaQuery,
     JobQuery,
     LimitQuery,
     IntegrityQuery,
@@ -61,6 +63,7 @@ pub struct Mutation(
     PeopleMutation,
     AttemptMutation,
     ImportMutation,
+    MediaMutation,
     JobMutation,
     QuizMutation,
     StaffQuizMutation,
@@ -80,6 +83,7 @@ pub(crate) fn definition() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<Chapter>>("A page of chapters.")
         .override_output_type_description::<Connection<ImportFinding>>("A page of findings of an import.")
         .override_output_type_description::<Connection<Job>>("A page of jobs.")
+        .override_output_type_description::<Connection<Picture>>("A page of pictures.")
         .override_output_type_description::<Connection<Quiz>>("A page of quizzes.")
         .override_output_type_description::<Connection<Session>>("A page of sessions.")
         .override_output_type_description::<Connection<Standing, AsOf>>("A page of standings.")
@@ -117,6 +121,7 @@ pub(crate) enum Node {
     AuditEntry(AuditEntry),
     Job(Job),
     BankImport(BankImport),
+    Picture(Picture),
 }
 
 /// Objects by id.
@@ -174,6 +179,7 @@ async fn node(ctx: &Context<'_>, id: &str) -> Result<Node> {
         AuditEntryId::PREFIX => super::audit::audit_entry(ctx, AuditEntryId::decode(id)?).await?.into(),
         JobId::PREFIX => super::job::job(ctx, JobId::decode(id)?).await?.into(),
         BankImportId::PREFIX => super::import::bank_import(ctx, BankImportId::decode(id)?).await?.into(),
+        PictureId::PREFIX => super::media::picture(ctx, PictureId::decode(id)?).await?.into(),
         crate::ranks::board::Board::PREFIX => super::board::board_by_id(ctx, id).await?.into(),
         _ => return Err(Error::NotFound),
     })

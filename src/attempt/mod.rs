@@ -122,6 +122,7 @@ async fn begin(
         late: Set(false),
         idempotency_key: Set(None),
         result_id: Set(None),
+        seed: Set(Some(i64::from_be_bytes(now.random()))),
     };
     // Either unique index may object: one open attempt per student and quiz, and one attempt of each number.
     let begun = attempt::Entity::insert_many([row])

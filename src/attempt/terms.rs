@@ -240,6 +240,8 @@ mod tests {
             version: 1,
             updated_at: None,
             updated_by: None,
+            shuffle_questions: false,
+            shuffle_choices: false,
         }
     }
 

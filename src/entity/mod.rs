@@ -20,6 +20,7 @@ pub mod daily_metric;
 pub mod job;
 pub mod link;
 pub mod outbox;
+pub mod picture;
 pub mod question;
 pub mod quiz;
 pub mod refresh_token;

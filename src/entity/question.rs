@@ -1,11 +1,11 @@
 //! Questions of a revision, with the key.
 
-use sea_orm::{ExprTrait, JoinType, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
+use sea_orm::{ExprTrait, JoinType, QueryOrder, QuerySelect, QueryTrait, SelectTwo, entity::prelude::*};
 
-use super::{attempt, revision};
+use super::{attempt, picture, revision};
 use crate::{
     auth::Viewer,
-    id::{ChapterId, QuestionId, RevisionId},
+    id::{ChapterId, PictureId, QuestionId, RevisionId},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -26,6 +26,7 @@ pub struct Model {
     pub right_set: Option<i32>,
     pub right_number: Option<String>,
     pub tolerance: Option<String>,
+    pub picture_id: Option<PictureId>,
 }
 
 /// What a question asks for.
@@ -52,6 +53,18 @@ pub enum Relation {
         to = "revision::Column::Id"
     )]
     Revision,
+    #[sea_orm(
+        belongs_to = "picture::Entity",
+        from = "Column::PictureId",
+        to = "picture::Column::Id"
+    )]
+    Picture,
+}
+
+impl Related<picture::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Picture.def()
+    }
 }
 
 impl ActiveModelBehavior for ActiveModel {}
@@ -89,5 +102,10 @@ impl Entity {
         Self::find()
             .filter(Column::RevisionId.is_in(revisions))
             .order_by_asc(Column::Position)
+    }
+
+    /// The questions of revisions, each revision's in their order, and each with its picture.
+    pub fn with_pictures_of(revisions: impl IntoIterator<Item = RevisionId>) -> SelectTwo<Self, picture::Entity> {
+        Self::of_revisions(revisions).find_also_related(picture::Entity)
     }
 }

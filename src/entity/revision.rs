@@ -33,6 +33,10 @@ pub struct Model {
     /// The last write to it as a draft, if there was one after it was made.
     pub updated_at: Option<Time>,
     pub updated_by: Option<UserId>,
+    /// Whether each attempt has its questions in an order of its own.
+    pub shuffle_questions: bool,
+    /// Whether each attempt has the choices of each question in an order of its own.
+    pub shuffle_choices: bool,
 }
 
 /// Whether a revision is still edited.

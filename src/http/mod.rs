@@ -9,6 +9,7 @@ mod identity;
 mod kept;
 mod name;
 mod peer;
+mod pictures;
 mod refresh;
 mod reply;
 mod request;
@@ -74,6 +75,7 @@ pub fn router(app: App) -> Result<Router> {
                 .layer(axum::middleware::from_fn_with_state(server.clone(), name::redirect)),
         )
         .merge(files::routes())
+        .merge(pictures::routes())
         .route(SPECIFICATION, get(scalars))
         .with_state(server)
         .layer(DefaultBodyLimit::max(request::BODY_BYTES))

@@ -205,6 +205,7 @@ impl From<Question> for NewQuestion {
             chapter: question.chapter,
             text: question.text,
             image: question.image,
+            picture: None,
             choices: question.choices,
             kind: Kind::SingleChoice,
             right: Right::one(question.right),

@@ -5,30 +5,26 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, sea_query::Expr,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Marking, names,
-    paper::{QuizChanged, right_position},
+    paper::QuizChanged,
     right::{Choices, Right},
 };
 use crate::{
     audit::{Action, Entry},
-    auth::Viewer,
     change::{Cause, Change},
     clock::Moment,
-    db::sql,
     entity::{
-        choice, correction,
+        choice,
         question::{self, Kind},
         quiz::{self, ResultOpens, ReviewOpens},
         revision,
     },
     error::{Error, Result, UserErrorCode},
-    id::{ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId},
+    id::{ChapterId, ChoiceId, PictureId, QuestionId, QuizId, RevisionId, SubjectId},
     jobs::Job,
     site::Site,
     text::{self, Markdown},
@@ -50,6 +46,10 @@ pub struct NewQuiz {
     pub review_opens: ReviewOpens,
     /// By default, with the review if several ranked attempts are allowed before: their points would give the key away.
     pub result_opens: Option<ResultOpens>,
+    /// Whether each attempt has its questions in an order of its own.
+    pub shuffle_questions: bool,
+    /// Whether each attempt has the choices of each question in an order of its own.
+    pub shuffle_choices: bool,
 }
 
 impl NewQuiz {
@@ -67,6 +67,8 @@ impl NewQuiz {
             results_at: None,
             review_opens: ReviewOpens::AfterSubmit,
             result_opens: None,
+            shuffle_questions: false,
+            shuffle_choices: false,
         }
     }
 
@@ -127,6 +129,7 @@ pub struct NewQuestion {
     pub chapter: Option<String>,
     pub text: Markdown,
     pub image: Option<String>,
+    pub picture: Option<PictureId>,
     pub choices: Vec<Markdown>,
     pub kind: Kind,
     pub right: Right,
@@ -212,6 +215,8 @@ pub(crate) async fn begin_draft(
         version: Set(1),
         updated_at: Set(None),
         updated_by: Set(None),
+        shuffle_questions: Set(quiz.shuffle_questions),
+        shuffle_choices: Set(quiz.shuffle_choices),
     };
     revision::Entity::insert(row).exec_without_returning(conn).await?;
     Ok(Draft {
@@ -249,6 +254,7 @@ pub(crate) async fn write_questions(
             chapter_id: Set(new.chapter.as_ref().and_then(|name| chapters.get(name).copied())),
             text: Set(new.text.as_str().to_owned()),
             image: Set(new.image.clone()),
+            picture_id: Set(new.picture),
             explanation: Set(new.explanation.clone().map(Markdown::into_string)),
             right_position: Set(new.right.only_choice().map(|position| position as i32)),
             kind: Set(new.kind),
@@ -321,11 +327,10 @@ pub(crate) async fn publish_because(change: &mut Change<'_>, quiz: QuizId, reaso
     }
     check_all(questions.iter().map(|question| {
         let choices = choices.get(&question.id).map_or(&[][..], Vec::as_slice);
-        let right = choices
-            .iter()
-            .position(|choice| Some(choice.position) == question.right_position);
+        let (number, tolerance) = (question.right_number.as_deref(), question.tolerance.as_deref());
+        let right = Right::stored(question.right_set, question.right_position, number, tolerance);
         let choices = choices.iter().map(|choice| choice.text.as_str()).collect();
-        (question.text.as_str(), choices, right)
+        (question.text.as_str(), choices, question.kind, right)
     }))?;
     let settings = quiz::Entity::of_draft(&draft).one(tx).await?.ok_or(Error::NotFound)?;
     if !settings.opens_reviews() {
@@ -374,16 +379,16 @@ async fn freeze(
 pub(crate) fn check_new(questions: &[NewQuestion]) -> Result<()> {
     check_all(questions.iter().map(|question| {
         let choices = question.choices.iter().map(Markdown::as_str).collect();
-        (question.text.as_str(), choices, question.right.only_choice())
+        (question.text.as_str(), choices, question.kind, Some(question.right))
     }))
 }
 
-/// Checks questions, each with its choices and the index of the right one.
-fn check_all<'q>(questions: impl Iterator<Item = (&'q str, Vec<&'q str>, Option<usize>)>) -> Result<()> {
+/// Checks questions, each with its choices, its kind and what is right.
+fn check_all<'q>(questions: impl Iterator<Item = (&'q str, Vec<&'q str>, Kind, Option<Right>)>) -> Result<()> {
     let mut count = 0;
-    for (text, choices, right) in questions {
+    for (text, choices, kind, right) in questions {
         count += 1;
-        check(text, &choices, right)
+        check(text, &choices, kind, right)
             .map_err(|trouble| Error::input("questions", format!("Question {count}: {trouble}")))?;
     }
     if count == 0 {
@@ -394,18 +399,29 @@ fn check_all<'q>(questions: impl Iterator<Item = (&'q str, Vec<&'q str>, Option<
 }
 
 /// The problem of a draft's question, if any: a submit must never fail because of content.
-fn check(text: &str, choices: &[&str], right: Option<usize>) -> Result<(), &'static str> {
+fn check(text: &str, choices: &[&str], kind: Kind, right: Option<Right>) -> Result<(), &'static str> {
     let mut texts = HashSet::new();
     if text.trim().is_empty() || choices.iter().any(|choice| choice.trim().is_empty()) {
-        Err("the question or one of its choices is empty")
-    } else if !(2..=6).contains(&choices.len()) {
-        Err("it needs 2 to 6 choices")
+        return Err("the question or one of its choices is empty");
+    } else if kind != Kind::Number && !(2..=6).contains(&choices.len()) {
+        return Err("it needs 2 to 6 choices");
     } else if !choices.iter().all(|choice| texts.insert(choice.trim())) {
-        Err("two of its choices are equal")
-    } else if right.is_none_or(|right| right >= choices.len()) {
-        Err("none of its choices is marked as the right one")
-    } else {
-        Ok(())
+        return Err("two of its choices are equal");
+    }
+    match (kind, right) {
+        (Kind::Number, _) if !choices.is_empty() => Err("a number is right, so it has no choices"),
+        (Kind::Number, Some(Right::Number(_))) => Ok(()),
+        (Kind::Number, _) => Err("it needs the right number"),
+        (Kind::TrueFalse, _) if choices.len() != 2 => Err("it has the two choices true and false"),
+        (kind, Some(Right::Choices(right))) if right.positions().all(|position| position < choices.len()) => {
+            match right.len() {
+                0 => Err("none of its choices is marked as the right one"),
+                1 => Ok(()),
+                _ if matches!(kind, Kind::AllChoices | Kind::AnyChoice) => Ok(()),
+                _ => Err("more than one of its choices is marked as the right one"),
+            }
+        }
+        _ => Err("none of its choices is marked as the right one"),
     }
 }
 
@@ -418,79 +434,4 @@ pub(crate) struct Regrade {
 impl Job for Regrade {
     const KIND: &'static str = "regrade";
     const ABOUT: &'static str = "Rescores the results of a revision after a correction of its answer key.";
-}
-
-/// Corrects the answer key of a published question: another choice becomes the right one, and all results are rescored.
-/// Returns the number of the correction.
-pub(crate) async fn correct(
-    site: &Site,
-    viewer: &Viewer,
-    question: QuestionId,
-    choice: ChoiceId,
-    reason: &str,
-    cause: &Cause,
-) -> Result<i32> {
-    #[derive(FromQueryResult)]
-    struct Corrected {
-        id: RevisionId,
-        quiz_id: QuizId,
-        correction: i32,
-    }
-    #[derive(FromQueryResult)]
-    struct ChosenAnswer {
-        position: i32,
-        is_right: bool,
-        right: ChoiceId,
-    }
-    let reason = text::reason("reason", reason)?;
-    let mut change = Change::begin(site, cause).await?;
-    let (tx, now) = (&change, &cause.now);
-    // Submits that are under way hold the revision until their result is stored; later ones find the new key.
-    let revision = sql(
-        tx,
-        "UPDATE revisions SET correction = correction + 1 \
-         WHERE id = (SELECT revision_id FROM questions WHERE id = $1) AND state = 'PUBLISHED' \
-         RETURNING id, quiz_id, correction",
-        [question.into()],
-    );
-    let revision = Corrected::find_by_statement(revision)
-        .one(tx)
-        .await?
-        .ok_or(Error::NotFound)?;
-    let chosen = sql(
-        tx,
-        format!(
-            "SELECT c.position, c.id = r.id AS is_right, r.id AS \"right\" \
-             FROM choices c JOIN questions q ON q.id = c.question_id \
-             JOIN choices r ON r.question_id = q.id AND r.position = {} \
-             WHERE c.question_id = $1 AND c.id = $2",
-            right_position("$3")
-        ),
-        [question.into(), choice.into(), i32::MAX.into()],
-    );
-    let chosen = ChosenAnswer::find_by_statement(chosen).one(tx).await?;
-    let chosen = chosen.ok_or_else(|| Error::input("choiceId", "This is no choice of the question."))?;
-    if chosen.is_right {
-        return Err(Error::input("choiceId", "This is the right choice already."));
-    }
-    let row = correction::ActiveModel {
-        id: Set(now.id()),
-        revision_id: Set(revision.id),
-        number: Set(revision.correction),
-        question_id: Set(question),
-        right_position: Set(chosen.position),
-        reason: Set(reason.clone()),
-        made_by: Set(viewer.user()),
-        created_at: Set(now.at),
-    };
-    correction::Entity::insert(row).exec_without_returning(tx).await?;
-    let changed = Entry::of(Action::ScoreChanged, question.encode())
-        .was(serde_json::json!({"correction": revision.correction - 1, "right": chosen.right.encode()}))
-        .became(serde_json::json!({"correction": revision.correction, "right": choice.encode()}))
-        .reason(reason.as_str());
-    tx.audit(changed).await?;
-    change.enqueue(&Regrade { revision: revision.id }).await?;
-    change.emit(QuizChanged { quiz: revision.quiz_id }).await?;
-    change.commit().await?;
-    Ok(revision.correction)
 }

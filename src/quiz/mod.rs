@@ -2,12 +2,14 @@
 
 pub mod author;
 pub mod chapters;
+pub(crate) mod correct;
 pub mod draft;
 pub mod life;
 pub mod names;
 pub mod paper;
 pub mod right;
 pub(crate) mod score;
+pub mod shuffle;
 pub mod settings;
 pub mod subjects;
 pub mod title;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     on_both_databases,
-    support::{Actor, TestApp},
+    support::{Actor, PIXEL, TestApp},
 };
 
 #[derive(FromQueryResult)]
@@ -243,6 +243,7 @@ on_both_databases! {
                         }
                     }
                 }
+                "uploadPicture" => (json!({"content": PIXEL, "altText": "A pixel"}), String::new()),
                 other => panic!("how is {other} called, and what is its object?"),
             };
             let type_name = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);

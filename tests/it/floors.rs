@@ -18,7 +18,7 @@ const FLOORS: [&[&str]; 11] = [
     &["app"],
     &["attempt"],
     &["import", "dashboard", "leaderboard"],
-    &["quiz", "account"],
+    &["quiz", "account", "media"],
     &["change", "site", "config"],
     &[
         "jobs",
@@ -65,7 +65,7 @@ const LOOPS: [&[&str]; 2] = [
 ];
 
 /// Rooms of rules, which know nothing of GraphQL.
-const NO_GRAPHQL: [&str; 18] = [
+const NO_GRAPHQL: [&str; 19] = [
     "account",
     "app",
     "attempt",
@@ -80,6 +80,7 @@ const NO_GRAPHQL: [&str; 18] = [
     "leaderboard",
     "limit",
     "mail",
+    "media",
     "outbox",
     "quiz",
     "ranks",

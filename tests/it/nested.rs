@@ -19,7 +19,7 @@ use marmalade::{
         question::Kind,
         quiz::{ResultOpens, ReviewOpens},
     },
-    id::{BankImportId, QuizId},
+    id::{BankImportId, PictureId, QuizId},
     import::background,
     quiz::{
         author::{self, NewQuestion, NewQuiz},
@@ -273,10 +273,23 @@ async fn quiz(app: &TestApp, subject: &str, questions: usize) -> QuizId {
         closes_at: Some(now.at + Duration::from_secs(30 * 86_400)),
         ..NewQuiz::titled(subject, 60)
     };
+    let mut pictures = Vec::new();
+    for _ in 0..questions {
+        let id: PictureId = now.id();
+        let insert = format!(
+            "INSERT INTO pictures (id, sha256, format, width, height, bytes, alt_text, created_at, created_by) \
+             SELECT {}, '{}', 'PNG', 1, 1, 1, 'A pixel', 1, id FROM users LIMIT 1",
+            app.literal(id.0),
+            "0".repeat(64)
+        );
+        by_hand(app, &insert, Vec::new()).await;
+        pictures.push(id);
+    }
     let question = |i: usize| NewQuestion {
         chapter: Some(format!("{subject} {i}")),
         text: format!("Question {i}?").into(),
         image: None,
+        picture: Some(pictures[i]),
         choices: ["right", "wrong"].map(Into::into).to_vec(),
         kind: Kind::SingleChoice,
         right: Right::one(0),
@@ -344,6 +357,8 @@ fn ids_of<'v>(objects: impl IntoIterator<Item = &'v Value>, size: usize) -> Stri
 impl World {
     async fn new(app: &TestApp) -> Self {
         let most = SIZES[1];
+        // Pictures are of somebody, who is no longer among the newest accounts.
+        app.student().await;
         let (mut quizzes, mut students) = (Vec::new(), Vec::new());
         for i in 0..most {
             quizzes.push(quiz(app, &format!("Subject {i}"), 2).await);
@@ -437,10 +452,13 @@ impl World {
         }
         let query = "{ subjects(first: 100) { nodes { id chapters { nodes { id } } } } }";
         let subjects = editor.ask(query, json!({})).await["subjects"]["nodes"].take();
+        let query = "{ pictures(first: 100) { nodes { id } } }";
+        let pictures = editor.ask(query, json!({})).await["pictures"]["nodes"].take();
         let query = "{ jobs(first: 100) { nodes { id } } auditLog(first: 100) { nodes { id actor { id } } } }";
         let admin = world.actors[&(SIZES[0], name_of(Role::Admin))].clone();
         let of_staff = admin.ask(query, json!({})).await;
         for size in SIZES {
+            world.for_all("Picture", size, ids_of(flat(&pictures), size));
             world.for_all("Job", size, ids_of(flat(&of_staff["jobs"]["nodes"]), size));
             world.for_all("AuditEntry", size, ids_of(flat(&of_staff["auditLog"]["nodes"]), size));
             let chapters = flat(&subjects)

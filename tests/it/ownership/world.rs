@@ -8,8 +8,8 @@ use marmalade::{
     auth::{revocation::AccountChanged, role::Role},
     clock::Time,
     id::{
-        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, QuestionId, QuizId, SessionId,
-        SubjectId, UserId,
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, PictureId, QuestionId, QuizId,
+        SessionId, SubjectId, UserId,
     },
     import::background,
     outbox::{Event, Topic},
@@ -20,7 +20,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Actor, Paper, TestApp};
+use crate::support::{Actor, PIXEL, Paper, TestApp};
 
 /// Whoever tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,6 +159,23 @@ impl World {
             .to_owned();
         let id = BankImportId::decode(&import).unwrap_or_else(|_| panic!("an import"));
         assert!(background::run_import(&app.app, id, &now).await.is_ok());
+        let upload = "mutation($content: String!) { uploadPicture(input: {content: $content, altText: \"A pixel\",
+            reason: \"For a question.\"}) { picture { id } errors { message } } }";
+        let mut pictures = Vec::new();
+        for _ in 0..3 {
+            let sent = editor.ask(upload, json!({"content": PIXEL})).await["uploadPicture"].take();
+            let id = sent["picture"]["id"].as_str().unwrap_or_else(|| panic!("{sent}"));
+            pictures.push(PictureId::decode(id).unwrap_or_else(|_| panic!("a picture")));
+        }
+        for (picture, paper) in pictures.iter().zip([&taken, &in_progress]) {
+            let question = QuestionId::decode(&paper.questions[0].0).unwrap_or_else(|_| panic!("a question"));
+            let column = if app.is_postgres() { "CAST($1 AS uuid)" } else { "$1" };
+            let show = format!(
+                "UPDATE questions SET picture_id = {column} WHERE id = {}",
+                app.literal(question.0)
+            );
+            db(app, &show, Some(picture.0)).await;
+        }
         let draft = app.draft(2, |_| {}).await;
         let subject = first(app, "SELECT id FROM subjects WHERE deleted_at IS NULL").await;
         let chapter = first(app, "SELECT id FROM chapters LIMIT 1").await;
@@ -240,6 +257,10 @@ impl World {
             ("answer of a deleted account", answer(&of_deleted_account)),
             ("answer that was not given", answer(&in_progress)),
             ("invented answer", invented_answer.encode()),
+            ("shared picture", pictures[0].encode()),
+            ("ada's picture", pictures[1].encode()),
+            ("picture that no question shows", pictures[2].encode()),
+            ("invented picture", PictureId(invented).encode()),
             ("job", newest("jobs")),
             ("audit entry", newest("auditLog")),
             ("invented audit entry", AuditEntryId(invented).encode()),
@@ -343,6 +364,7 @@ impl World {
         starts.push(root("jobs", "JobConnection", Owner::None, staff));
         starts.push(root("staffQuizzes", "QuizConnection", Owner::None, staff));
         starts.push(root("deletedSubjects", "SubjectConnection", Owner::None, staff));
+        starts.push(root("pictures", "PictureConnection", Owner::None, staff));
         starts.push(Start {
             query: format!("{{ bankImport(id: {:?}) {{ $X }} }}", self.id("import")),
             ..root("bankImport", "BankImport", Owner::Is(Person::Editor), staff)
@@ -452,6 +474,13 @@ impl World {
                 add(&name, ty, Owner::None, &|| Box::new(missing));
             }
         }
+        let of_taken = |who: Person| signed_in(who);
+        add("shared picture", "Picture", Owner::None, &|| Box::new(of_taken));
+        add("ada's picture", "Picture", Owner::Is(Ada), &|| Box::new(readers(Ada)));
+        add("picture that no question shows", "Picture", Owner::None, &|| {
+            Box::new(staff_only)
+        });
+        add("invented picture", "Picture", Owner::None, &|| Box::new(missing));
         add("own answer", "Answer", Owner::Is(Ada), &|| Box::new(readers(Ada)));
         add("another's answer", "Answer", Owner::Is(Bob), &|| Box::new(readers(Bob)));
         add("answer of a deleted account", "Answer", Owner::None, &|| {
@@ -722,6 +751,14 @@ impl World {
         // Whoever may, and sends nothing that can be read, is told so and has changed nothing.
         let nothing = r#"fileName: "bank.csv", content: "?", quizTitle: "A quiz", subject: "Physics""#;
         case("importBank", "no file", nothing.to_owned(), errors, Box::new(allowed));
+        let nothing = r#"content: "?", altText: "A cell", reason: "a test""#;
+        case(
+            "uploadPicture",
+            "no file",
+            nothing.to_owned(),
+            errors,
+            Box::new(allowed),
+        );
         for (what, id) in [("an invented job", "invented job"), ("a thing that is no job", "quiz")] {
             let id = format!("jobId: {:?}", self.id(id));
             case("retryJob", what, id, errors, Box::new(hidden));
@@ -881,6 +918,11 @@ impl World {
                     "untaken choice",
                     "draft's choice",
                 ],
+            ),
+            (
+                "invented picture",
+                operations(&[]),
+                vec!["ada's picture", "picture that no question shows"],
             ),
             (
                 "invented answer",

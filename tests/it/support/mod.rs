@@ -96,6 +96,10 @@ macro_rules! on_both_databases {
 /// 2026-11-23 is a Monday; 10:00 UTC.
 pub const MONDAY_MORNING: i64 = 1_795_428_000_000_000;
 
+/// A picture of one pixel, PNG in base64.
+pub const PIXEL: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
 /// What signs the tokens of the tests.
 pub const SECRET: &str = "a secret of the tests that is long enough";
 
@@ -546,6 +550,7 @@ impl TestApp {
                 chapter: Some(format!("Chapter {}", i % 3)),
                 text: format!("Question {i}?").into(),
                 image: None,
+                picture: None,
                 choices: ["right", "wrong", "also wrong"].map(Into::into).to_vec(),
                 kind: Kind::SingleChoice,
                 right: Right::one(0),

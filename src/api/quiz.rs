@@ -10,10 +10,11 @@ use crate::{
         connection::{Connection, Total, connection},
         context::RequestContext,
         cost::charge,
+        draft::Draft,
         guard::Needs,
         loader::{
-            Catalogue, ChapterCounts, Chapters, ChaptersOf, Outlooks, OwnAttemptCounts, OwnAttemptsAt, OwnBests,
-            PaperOf, PapersOf, Subjects,
+            Catalogue, ChapterCounts, Chapters, ChaptersOf, DraftsOfQuizzes, Outlooks, OwnAttemptCounts, OwnAttemptsAt,
+            OwnBests, PaperOf, PapersOf, Subjects,
         },
         payload::{UserError, date_time, points},
         question::{Question, questions},
@@ -160,6 +161,13 @@ impl Chapter {
     /// A chapter with a known name.
     pub(crate) fn new(id: ChapterId, subject: SubjectId, name: String) -> Self {
         Self { id, subject, name }
+    }
+}
+
+impl Chapter {
+    /// The name, outside of the graph.
+    pub(super) fn known_name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -371,6 +379,13 @@ impl Quiz {
         let paper = ctx.loader::<PapersOf>()?.load_one(paper).await?;
         let paper = paper.ok_or(Error::NotFound)?;
         Ok(Some(questions(&paper)))
+    }
+
+    /// The draft of its next revision; `null` if there is none. For staff only.
+    #[graphql(guard = "Needs::Staff")]
+    async fn draft(&self, ctx: &Context<'_>) -> Result<Option<Draft>> {
+        let draft = ctx.loader::<DraftsOfQuizzes>()?.load_one(self.0.quiz.id).await?;
+        Ok(draft.map(Draft::from))
     }
 
     /// The quiz's current board; `null` after the quiz was deleted.

@@ -6,12 +6,14 @@ use std::{
 };
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
+    sea_query::{Expr, LockType},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Marking,
+    Marking, check, content,
     paper::{QuizChanged, right_position},
     right::{Choices, Right},
 };
@@ -187,6 +189,7 @@ pub(crate) async fn begin_draft(
         version: Set(1),
         updated_at: Set(None),
         updated_by: Set(None),
+        discarded_at: Set(None),
     };
     revision::Entity::insert(row).exec_without_returning(conn).await?;
     Ok(Draft {
@@ -230,6 +233,9 @@ pub(crate) async fn write_questions(
             right_set: Set(new.right.choices().map(Choices::bits)),
             right_number: Set(new.right.number().map(|number| number.value.to_string())),
             tolerance: Set(new.right.number().map(|number| number.tolerance.to_string())),
+            origin_id: Set(None),
+            changed_in: Set(None),
+            removed_from: Set(None),
         });
         choice_rows.extend(
             new.choices
@@ -304,20 +310,15 @@ pub async fn publish(site: &Site, quiz: QuizId, cause: &Cause) -> Result<()> {
 /// Publishes the draft of a quiz as a part of a change.
 pub async fn publish_in(change: &mut Change<'_>, quiz: QuizId) -> Result<()> {
     let tx = &*change;
-    let draft = revision::Entity::draft_of(quiz).one(tx).await?.ok_or(Error::NotFound)?;
-    let questions = question::Entity::of_revision(draft.id).all(tx).await?;
-    let mut choices: HashMap<QuestionId, Vec<choice::Model>> = HashMap::new();
-    for choice in choice::Entity::of_revision(draft.id).all(tx).await? {
-        choices.entry(choice.question_id).or_default().push(choice);
-    }
-    check_all(questions.iter().map(|question| {
-        let choices = choices.get(&question.id).map_or(&[][..], Vec::as_slice);
-        let right = choices
-            .iter()
-            .position(|choice| Some(choice.position) == question.right_position);
-        let choices = choices.iter().map(|choice| choice.text.as_str()).collect();
-        (question.text.as_str(), choices, right)
-    }))?;
+    // Held: what is checked is what is frozen.
+    let draft = revision::Entity::draft_of(quiz)
+        .lock(LockType::NoKeyUpdate)
+        .one(tx)
+        .await?;
+    let draft = draft.ok_or(Error::NotFound)?;
+    let contents = content::of_revisions(tx, &[draft.id]).await?;
+    let questions = contents.get(&draft.id).map_or(&[][..], Vec::as_slice);
+    check::all(questions.iter().map(|question| check::missing_in(&question.content)))?;
     let settings = quiz::Entity::of_draft(&draft).one(tx).await?.ok_or(Error::NotFound)?;
     if !settings.opens_reviews() {
         let message = "The reviews of this quiz would never open. Set the time at which it closes, or open them after \
@@ -334,6 +335,15 @@ pub(crate) async fn publish_new(change: &mut Change<'_>, draft: &Draft) -> Resul
 
 async fn freeze(change: &mut Change<'_>, quiz: QuizId, draft: RevisionId, number: i32, questions: usize) -> Result<()> {
     let (tx, now) = (&*change, change.now().clone());
+    // What was removed stays restorable until here, and is no part of what can't change any more: servers of the previous
+    // release would show it.
+    let removed = "SELECT id FROM questions WHERE revision_id = $1 AND removed_from IS NOT NULL";
+    for delete in [
+        format!("DELETE FROM choices WHERE question_id IN ({removed})"),
+        format!("DELETE FROM questions WHERE id IN ({removed})"),
+    ] {
+        tx.execute_raw(sql(tx, delete, [draft.into()])).await?;
+    }
     let superseded = revision::Entity::update_many()
         .col_expr(revision::Column::SupersededAt, Expr::value(Some(now.at)))
         .filter(revision::Column::QuizId.eq(quiz))
@@ -356,41 +366,10 @@ async fn freeze(change: &mut Change<'_>, quiz: QuizId, draft: RevisionId, number
 
 /// Checks new questions as publishing does, but before there is a transaction.
 pub(crate) fn check_new(questions: &[NewQuestion]) -> Result<()> {
-    check_all(questions.iter().map(|question| {
-        let choices = question.choices.iter().map(Markdown::as_str).collect();
-        (question.text.as_str(), choices, question.right.only_choice())
+    check::all(questions.iter().map(|question| {
+        let choices: Vec<_> = question.choices.iter().map(Markdown::as_str).collect();
+        check::missing(question.kind, question.text.as_str(), &choices, Some(question.right))
     }))
-}
-
-/// Checks questions, each with its choices and the index of the right one.
-fn check_all<'q>(questions: impl Iterator<Item = (&'q str, Vec<&'q str>, Option<usize>)>) -> Result<()> {
-    let mut count = 0;
-    for (text, choices, right) in questions {
-        count += 1;
-        check(text, &choices, right)
-            .map_err(|trouble| Error::input("questions", format!("Question {count}: {trouble}")))?;
-    }
-    if count == 0 {
-        let message = "A quiz needs at least one question.";
-        return Err(Error::refused(UserErrorCode::BadUserInput, message));
-    }
-    Ok(())
-}
-
-/// The problem of a draft's question, if any: a submit must never fail because of content.
-fn check(text: &str, choices: &[&str], right: Option<usize>) -> Result<(), &'static str> {
-    let mut texts = HashSet::new();
-    if text.trim().is_empty() || choices.iter().any(|choice| choice.trim().is_empty()) {
-        Err("the question or one of its choices is empty")
-    } else if !(2..=6).contains(&choices.len()) {
-        Err("it needs 2 to 6 choices")
-    } else if !choices.iter().all(|choice| texts.insert(choice.trim())) {
-        Err("two of its choices are equal")
-    } else if right.is_none_or(|right| right >= choices.len()) {
-        Err("none of its choices is marked as the right one")
-    } else {
-        Ok(())
-    }
 }
 
 /// Rescores the results of a revision after a correction of its answer key.

@@ -1,8 +1,13 @@
 //! The catalogue, and how content gets into it.
 
 pub mod author;
+pub(crate) mod check;
+pub mod content;
+pub(crate) mod copy;
+pub mod diff;
 pub mod draft;
 pub mod paper;
+pub(crate) mod questions;
 pub mod right;
 pub(crate) mod score;
 pub mod title;

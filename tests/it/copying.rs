@@ -306,7 +306,8 @@ async fn a_planted_difference_is_fixed_or_named() {
     // What only one row may have goes from one to the next in the order of the source.
     site.at_source(
         "UPDATE revisions SET superseded_at = 9; \
-         INSERT INTO revisions SELECT randomblob(16), quiz_id, 2, 'PUBLISHED', duration_ms, right_score, wrong_score, \
+         INSERT INTO revisions (id, quiz_id, number, state, duration_ms, right_score, wrong_score, blank_score, \
+           question_count, correction, created_at, published_at, superseded_at) SELECT randomblob(16), quiz_id, 2, 'PUBLISHED', duration_ms, right_score, wrong_score, \
            blank_score, question_count, 0, created_at, published_at, NULL FROM revisions",
     )
     .await;

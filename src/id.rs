@@ -51,7 +51,10 @@ ids! {
     SubjectId = "subject",
     ChapterId = "chapter",
     QuizId = "quiz",
+    /// A revision; in the API a draft, as long as it is one.
     RevisionId = "revision",
+    /// A question in its draft, where staff see its answer.
+    DraftQuestionId = "draftquestion",
     QuestionId = "question",
     ChoiceId = "choice",
     AttemptId = "attempt",

@@ -35,6 +35,7 @@ mod m20261126_000021_handle_looks;
 mod m20261126_000022_registrations;
 mod m20261127_000023_folded_titles;
 mod m20261128_000024_kinds_of_questions;
+mod m20261128_000025_drafts;
 mod m20261128_000027_shuffle;
 mod m20261128_000028_pictures;
 mod m20261128_000029_corrections_of_kinds;
@@ -70,6 +71,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000022_registrations::MIGRATION),
             Box::new(m20261127_000023_folded_titles::MIGRATION),
             Box::new(m20261128_000024_kinds_of_questions::MIGRATION),
+            Box::new(m20261128_000025_drafts::MIGRATION),
             Box::new(m20261128_000027_shuffle::MIGRATION),
             Box::new(m20261128_000028_pictures::MIGRATION),
             Box::new(m20261128_000029_corrections_of_kinds::MIGRATION),

@@ -31,6 +31,11 @@ impl Chapter {
     pub(crate) fn new(id: ChapterId, subject: SubjectId, name: String) -> Self {
         Self { id, subject, name }
     }
+
+    /// The name, outside of the graph.
+    pub(super) fn known_name(&self) -> &str {
+        &self.name
+    }
 }
 
 impl From<chapter::Model> for Chapter {

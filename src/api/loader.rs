@@ -39,7 +39,12 @@ use crate::{
     leaderboard::query::{self, OwnStanding, Part, Place, Standings},
     media,
     page::{Page, Slice},
-    quiz::paper::{Paper, Published, Question},
+    quiz::{
+        content::{self, Written},
+        diff::Changed,
+        draft::{self, Drafted},
+        paper::{Paper, Published, Question},
+    },
     ranks::{
         board::{Board, Scope},
         question::Question as AskedOfBoard,
@@ -432,6 +437,63 @@ rule! {
     /// Loads pictures of questions that the viewer may read.
     ReadablePictures: PictureId => picture::Model,
     |ctx, keys| media::find(ctx.db(), ctx.viewer()?, keys).await
+}
+
+rule! {
+    /// Loads drafts, for staff.
+    Drafts: RevisionId => Drafted,
+    |ctx, keys| Ok(draft::find(ctx.db(), keys.iter().copied()).await?)
+}
+
+rule! {
+    /// Loads the drafts of quizzes, for staff.
+    DraftsOfQuizzes: QuizId => Drafted,
+    |ctx, keys| Ok(draft::of_quizzes(ctx.db(), keys).await?)
+}
+
+rule! {
+    /// Loads questions of drafts, for staff.
+    DraftQuestions: QuestionId => Arc<Written>,
+    |ctx, keys| Ok(content::find(ctx.db(), keys).await?)
+}
+
+rule! {
+    /// Loads pages of the questions of drafts, or of those that were removed.
+    DraftQuestionsOf: (RevisionId, (bool, Page<i32>)) => Slice<Arc<Written>>,
+    |ctx, keys| {
+        let mut found = HashMap::new();
+        for (request, drafts) in by_request(keys) {
+            let (removed, page) = &request;
+            let slices = content::pages(ctx.db(), &drafts, *removed, page).await?;
+            found.extend(slices.into_iter().map(|(draft, slice)| ((draft, request.clone()), slice)));
+        }
+        Ok(found)
+    }
+}
+
+rule! {
+    /// Counts the questions of drafts, or those that were removed.
+    DraftQuestionCounts: (RevisionId, bool) => u64,
+    |ctx, keys| {
+        let mut found = HashMap::new();
+        for (removed, drafts) in by_request(keys) {
+            let counts = content::counts(ctx.db(), &drafts, removed).await?;
+            found.extend(counts.into_iter().map(|(draft, count)| ((draft, removed), count)));
+        }
+        Ok(found)
+    }
+}
+
+rule! {
+    /// Loads all questions of drafts.
+    DraftContents: RevisionId => Vec<Arc<Written>>,
+    |ctx, keys| Ok(content::of_revisions(ctx.db(), keys).await?)
+}
+
+rule! {
+    /// Compares drafts with the revisions of their quizzes that are in force.
+    DraftChanges: (RevisionId, QuizId) => Arc<Vec<Changed>>,
+    |ctx, keys| Ok(draft::changes(ctx.db(), keys).await?)
 }
 
 rule! {

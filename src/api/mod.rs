@@ -8,6 +8,7 @@
 pub(crate) mod answer;
 pub(crate) mod attempt;
 pub(crate) mod audit;
+pub(crate) mod authoring;
 pub(crate) mod batch;
 pub(crate) mod board;
 pub mod caching;
@@ -16,6 +17,7 @@ pub(crate) mod connection;
 pub(crate) mod context;
 pub(crate) mod cost;
 pub(crate) mod dashboard;
+pub(crate) mod draft;
 pub mod execution;
 pub(crate) mod guard;
 pub(crate) mod import;

@@ -9,10 +9,11 @@ use crate::{
         connection::{Connection, Total, connection},
         context::RequestContext,
         cost::charge,
+        draft::Draft,
         guard::Needs,
         loader::{
-            Catalogue, Outlooks, OwnAttemptCounts, OwnAttemptsAt, OwnBests, PaperOf, PapersOf, QuizzesOfBoards,
-            QuizzesOfStaff,
+            Catalogue, DraftsOfQuizzes, Outlooks, OwnAttemptCounts, OwnAttemptsAt, OwnBests, PaperOf, PapersOf,
+            QuizzesOfBoards, QuizzesOfStaff,
         },
         payload::{UserError, as_payload, date_time, if_there, points},
         question::{Question, questions},
@@ -301,6 +302,13 @@ impl Quiz {
         let paper = ctx.loader::<PapersOf>()?.load_one(paper).await?;
         let paper = paper.ok_or(Error::NotFound)?;
         Ok(Some(questions(&paper)))
+    }
+
+    /// The draft of its next revision; `null` if there is none. For staff only.
+    #[graphql(guard = "Needs::Staff")]
+    async fn draft(&self, ctx: &Context<'_>) -> Result<Option<Draft>> {
+        let draft = ctx.loader::<DraftsOfQuizzes>()?.load_one(self.0.quiz.id).await?;
+        Ok(draft.map(Draft::from))
     }
 
     /// The state: it follows from what staff did and from the time.

@@ -9,10 +9,12 @@ use crate::{
         answer::Answer,
         attempt::{Attempt, AttemptMutation, AttemptQuery},
         audit::{AuditConnection, AuditEntry, AuditQuery},
+        authoring::AuthoringMutation,
         board::{AsOf, Board, BoardQuery, BoardSubscription, Standing},
         chapter::{Chapter, ChapterMutation},
         connection::Connection,
         dashboard::DashboardQuery,
+        draft::{Draft, DraftQuery, DraftQuestion},
         import::{BankImport, ImportFinding, ImportMutation, ImportQuery},
         integrity::IntegrityQuery,
         job::{Job, JobMutation, JobQuery, JobSubscription},
@@ -29,8 +31,8 @@ use crate::{
     },
     error::{Error, Result},
     id::{
-        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, PictureId, QuestionId, QuizId,
-        SessionId, SubjectId, UserId,
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, DraftQuestionId, JobId, PictureId, QuestionId,
+        QuizId, RevisionId, SessionId, SubjectId, UserId,
     },
 };
 
@@ -44,6 +46,7 @@ pub struct Query(
     SubjectQuery,
     CatalogueQuery,
     StaffQuizQuery,
+    DraftQuery,
     AttemptQuery,
     DashboardQuery,
     BoardQuery,
@@ -69,6 +72,7 @@ pub struct Mutation(
     StaffQuizMutation,
     SubjectMutation,
     ChapterMutation,
+    AuthoringMutation,
 );
 
 /// The root of all subscriptions. Every stream starts with the current state and continues with each change.
@@ -81,6 +85,8 @@ pub(crate) fn definition() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<Attempt>>("A page of attempts.")
         .override_output_type_description::<AuditConnection>("A page of audit log entries.")
         .override_output_type_description::<Connection<Chapter>>("A page of chapters.")
+        .override_output_type_description::<Connection<Draft>>("A page of drafts.")
+        .override_output_type_description::<Connection<DraftQuestion>>("A page of questions of a draft.")
         .override_output_type_description::<Connection<ImportFinding>>("A page of findings of an import.")
         .override_output_type_description::<Connection<Job>>("A page of jobs.")
         .override_output_type_description::<Connection<Picture>>("A page of pictures.")
@@ -112,6 +118,8 @@ pub(crate) enum Node {
     Subject(Subject),
     Chapter(Chapter),
     Quiz(Quiz),
+    Draft(Draft),
+    DraftQuestion(DraftQuestion),
     Attempt(Attempt),
     Answer(Answer),
     Question(Question),
@@ -171,6 +179,11 @@ async fn node(ctx: &Context<'_>, id: &str) -> Result<Node> {
         SubjectId::PREFIX => super::subject::subject(ctx, SubjectId::decode(id)?).await?.into(),
         ChapterId::PREFIX => super::chapter::chapter(ctx, ChapterId::decode(id)?).await?.into(),
         QuizId::PREFIX => super::quiz::quiz(ctx, QuizId::decode(id)?).await?.into(),
+        RevisionId::PREFIX => super::draft::draft(ctx, RevisionId::decode(id)?).await?.into(),
+        DraftQuestionId::PREFIX => {
+            let id = DraftQuestionId::decode(id)?;
+            super::draft::draft_question(ctx, id).await?.into()
+        }
         AttemptId::PREFIX => super::attempt::attempt(ctx, AttemptId::decode(id)?).await?.into(),
         AnswerId::PREFIX => super::answer::answer(ctx, AnswerId::decode(id)?).await?.into(),
         QuestionId::PREFIX => super::question::question(ctx, QuestionId::decode(id)?).await?.into(),

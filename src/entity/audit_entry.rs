@@ -111,6 +111,16 @@ pub enum Action {
     ChapterDeleted,
     /// A deleted chapter was restored.
     ChapterRestored,
+    /// A quiz was copied into a new one, which has a draft.
+    QuizDuplicated,
+    /// The next draft of a quiz was begun. The object is the draft.
+    DraftCreated,
+    /// The questions or settings of a draft were changed.
+    DraftChanged,
+    /// A draft was discarded.
+    DraftDiscarded,
+    /// A discarded draft was restored.
+    DraftRestored,
     /// Staff corrected an answer key, which changes scores.
     ScoreChanged,
     /// Staff uploaded a picture.

@@ -1,6 +1,6 @@
 //! Corrections of a key: another answer to a published question is the right one.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{QueryOrder, entity::prelude::*};
 
 use crate::{
     clock::Time,
@@ -31,3 +31,12 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// The corrections of revisions, the newest last; for staff.
+    pub fn of_revisions(revisions: impl IntoIterator<Item = RevisionId>) -> Select<Self> {
+        Self::find()
+            .filter(Column::RevisionId.is_in(revisions))
+            .order_by_asc(Column::Number)
+    }
+}

@@ -27,6 +27,12 @@ pub struct Model {
     pub right_number: Option<String>,
     pub tolerance: Option<String>,
     pub picture_id: Option<PictureId>,
+    /// The question that it was copied from, transitively the first; `None`: it is the first.
+    pub origin_id: Option<QuestionId>,
+    /// Of a draft's question: the version of the draft that wrote it last; `None`: it is as it came into the draft.
+    pub changed_in: Option<i32>,
+    /// Of a question that was taken out of its draft: the position that it had.
+    pub removed_from: Option<i32>,
 }
 
 /// What a question asks for.
@@ -92,6 +98,32 @@ impl Entity {
         published.filter(Expr::exists(taken))
     }
 
+    /// Questions of drafts, removed ones too; for authoring only.
+    pub fn of_drafts() -> Select<Self> {
+        Self::find().filter(Column::RevisionId.in_subquery(revision::Entity::ids_of_drafts()))
+    }
+
+    /// The questions that were taken out of drafts; for authoring only.
+    pub fn removed_from(revisions: impl IntoIterator<Item = RevisionId>) -> Select<Self> {
+        Self::find()
+            .filter(Column::RevisionId.is_in(revisions))
+            .filter(Column::RemovedFrom.is_not_null())
+    }
+
+    /// The questions of a draft that were written after this version of it, removed ones too; for authoring only.
+    pub fn written_after(draft: RevisionId, version: i32) -> Select<Self> {
+        Self::find()
+            .filter(Column::RevisionId.eq(draft))
+            .filter(Column::ChangedIn.gt(version))
+    }
+
+    /// The questions of revisions, in no order.
+    pub fn present_in(revisions: impl IntoIterator<Item = RevisionId>) -> Select<Self> {
+        Self::find()
+            .filter(Column::RevisionId.is_in(revisions))
+            .filter(Column::RemovedFrom.is_null())
+    }
+
     /// The questions of a revision in their order.
     pub fn of_revision(revision: RevisionId) -> Select<Self> {
         Self::of_revisions([revision])
@@ -99,9 +131,7 @@ impl Entity {
 
     /// The questions of revisions, each revision's in their order.
     pub fn of_revisions(revisions: impl IntoIterator<Item = RevisionId>) -> Select<Self> {
-        Self::find()
-            .filter(Column::RevisionId.is_in(revisions))
-            .order_by_asc(Column::Position)
+        Self::present_in(revisions).order_by_asc(Column::Position)
     }
 
     /// The questions of revisions, each revision's in their order, and each with its picture.

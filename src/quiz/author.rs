@@ -5,11 +5,15 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, LockType},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Marking, names,
+    Marking, check, content, names,
     paper::QuizChanged,
     right::{Choices, Right},
 };
@@ -17,6 +21,7 @@ use crate::{
     audit::{Action, Entry},
     change::{Cause, Change},
     clock::Moment,
+    db::sql,
     entity::{
         choice,
         question::{self, Kind},
@@ -86,6 +91,8 @@ impl NewQuiz {
             results_at: quiz.results_at,
             review_opens: quiz.review_opens,
             result_opens: None,
+            shuffle_questions: false,
+            shuffle_choices: false,
         }
     }
 
@@ -217,6 +224,7 @@ pub(crate) async fn begin_draft(
         updated_by: Set(None),
         shuffle_questions: Set(quiz.shuffle_questions),
         shuffle_choices: Set(quiz.shuffle_choices),
+        discarded_at: Set(None),
     };
     revision::Entity::insert(row).exec_without_returning(conn).await?;
     Ok(Draft {
@@ -261,6 +269,9 @@ pub(crate) async fn write_questions(
             right_set: Set(new.right.choices().map(Choices::bits)),
             right_number: Set(new.right.number().map(|number| number.value.to_string())),
             tolerance: Set(new.right.number().map(|number| number.tolerance.to_string())),
+            origin_id: Set(None),
+            changed_in: Set(None),
+            removed_from: Set(None),
         });
         choice_rows.extend(
             new.choices
@@ -319,19 +330,15 @@ pub async fn publish_in(change: &mut Change<'_>, quiz: QuizId) -> Result<()> {
 /// The same, with the reason of who publishes it.
 pub(crate) async fn publish_because(change: &mut Change<'_>, quiz: QuizId, reason: Option<&str>) -> Result<()> {
     let tx = &*change;
-    let draft = revision::Entity::draft_of(quiz).one(tx).await?.ok_or(Error::NotFound)?;
-    let questions = question::Entity::of_revision(draft.id).all(tx).await?;
-    let mut choices: HashMap<QuestionId, Vec<choice::Model>> = HashMap::new();
-    for choice in choice::Entity::of_revision(draft.id).all(tx).await? {
-        choices.entry(choice.question_id).or_default().push(choice);
-    }
-    check_all(questions.iter().map(|question| {
-        let choices = choices.get(&question.id).map_or(&[][..], Vec::as_slice);
-        let (number, tolerance) = (question.right_number.as_deref(), question.tolerance.as_deref());
-        let right = Right::stored(question.right_set, question.right_position, number, tolerance);
-        let choices = choices.iter().map(|choice| choice.text.as_str()).collect();
-        (question.text.as_str(), choices, question.kind, right)
-    }))?;
+    // Held: what is checked is what is frozen.
+    let draft = revision::Entity::draft_of(quiz)
+        .lock(LockType::NoKeyUpdate)
+        .one(tx)
+        .await?;
+    let draft = draft.ok_or(Error::NotFound)?;
+    let contents = content::of_revisions(tx, &[draft.id]).await?;
+    let questions = contents.get(&draft.id).map_or(&[][..], Vec::as_slice);
+    check::all(questions.iter().map(|question| check::missing_in(&question.content)))?;
     let settings = quiz::Entity::of_draft(&draft).one(tx).await?.ok_or(Error::NotFound)?;
     if !settings.opens_reviews() {
         let message = "The reviews of this quiz would never open. Set the time at which it closes, or open them after \
@@ -355,6 +362,15 @@ async fn freeze(
     reason: Option<&str>,
 ) -> Result<()> {
     let (tx, now) = (&*change, change.now().clone());
+    // What was removed stays restorable until here, and is no part of what can't change any more: servers of the previous
+    // release would show it.
+    let removed = "SELECT id FROM questions WHERE revision_id = $1 AND removed_from IS NOT NULL";
+    for delete in [
+        format!("DELETE FROM choices WHERE question_id IN ({removed})"),
+        format!("DELETE FROM questions WHERE id IN ({removed})"),
+    ] {
+        tx.execute_raw(sql(tx, delete, [draft.into()])).await?;
+    }
     let superseded = revision::Entity::update_many()
         .col_expr(revision::Column::SupersededAt, Expr::value(Some(now.at)))
         .filter(revision::Column::QuizId.eq(quiz))
@@ -377,52 +393,10 @@ async fn freeze(
 
 /// Checks new questions as publishing does, but before there is a transaction.
 pub(crate) fn check_new(questions: &[NewQuestion]) -> Result<()> {
-    check_all(questions.iter().map(|question| {
-        let choices = question.choices.iter().map(Markdown::as_str).collect();
-        (question.text.as_str(), choices, question.kind, Some(question.right))
+    check::all(questions.iter().map(|question| {
+        let choices: Vec<_> = question.choices.iter().map(Markdown::as_str).collect();
+        check::missing(question.kind, question.text.as_str(), &choices, Some(question.right))
     }))
-}
-
-/// Checks questions, each with its choices, its kind and what is right.
-fn check_all<'q>(questions: impl Iterator<Item = (&'q str, Vec<&'q str>, Kind, Option<Right>)>) -> Result<()> {
-    let mut count = 0;
-    for (text, choices, kind, right) in questions {
-        count += 1;
-        check(text, &choices, kind, right)
-            .map_err(|trouble| Error::input("questions", format!("Question {count}: {trouble}")))?;
-    }
-    if count == 0 {
-        let message = "A quiz needs at least one question.";
-        return Err(Error::refused(UserErrorCode::BadUserInput, message));
-    }
-    Ok(())
-}
-
-/// The problem of a draft's question, if any: a submit must never fail because of content.
-fn check(text: &str, choices: &[&str], kind: Kind, right: Option<Right>) -> Result<(), &'static str> {
-    let mut texts = HashSet::new();
-    if text.trim().is_empty() || choices.iter().any(|choice| choice.trim().is_empty()) {
-        return Err("the question or one of its choices is empty");
-    } else if kind != Kind::Number && !(2..=6).contains(&choices.len()) {
-        return Err("it needs 2 to 6 choices");
-    } else if !choices.iter().all(|choice| texts.insert(choice.trim())) {
-        return Err("two of its choices are equal");
-    }
-    match (kind, right) {
-        (Kind::Number, _) if !choices.is_empty() => Err("a number is right, so it has no choices"),
-        (Kind::Number, Some(Right::Number(_))) => Ok(()),
-        (Kind::Number, _) => Err("it needs the right number"),
-        (Kind::TrueFalse, _) if choices.len() != 2 => Err("it has the two choices true and false"),
-        (kind, Some(Right::Choices(right))) if right.positions().all(|position| position < choices.len()) => {
-            match right.len() {
-                0 => Err("none of its choices is marked as the right one"),
-                1 => Ok(()),
-                _ if matches!(kind, Kind::AllChoices | Kind::AnyChoice) => Ok(()),
-                _ => Err("more than one of its choices is marked as the right one"),
-            }
-        }
-        _ => Err("none of its choices is marked as the right one"),
-    }
 }
 
 /// Rescores the results of a revision after a correction of its answer key.

@@ -2,11 +2,16 @@
 
 pub mod author;
 pub mod chapters;
+pub(crate) mod check;
+pub mod content;
+pub(crate) mod copy;
 pub(crate) mod correct;
+pub mod diff;
 pub mod draft;
 pub mod life;
 pub mod names;
 pub mod paper;
+pub(crate) mod questions;
 pub mod right;
 pub(crate) mod score;
 pub mod shuffle;

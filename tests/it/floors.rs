@@ -55,6 +55,7 @@ const LOOPS: [&[&str]; 2] = [
         "api/answer.rs",
         "api/attempt.rs",
         "api/board.rs",
+        "api/draft.rs",
         "api/question.rs",
         "api/quiz.rs",
         "api/session.rs",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, Enum, ID, Object};
 
 use super::quiz::{Chapter, chapter};
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
         loader::{ReadableChoices, ReadableQuestions},
         scalar::Markdown,
     },
+    entity::question,
     error::{Error, Result},
     id::{ChoiceId, QuestionId},
     quiz::paper::{self, Paper},
@@ -23,6 +24,22 @@ pub(crate) struct Question(pub Arc<paper::Question>);
 /// The questions of a paper.
 pub(crate) fn questions(paper: &Paper) -> Vec<Question> {
     paper.questions.iter().cloned().map(Question).collect()
+}
+
+/// The kind of answer that a question asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "QuestionKind", remote = "question::Kind")]
+pub(crate) enum QuestionKind {
+    /// One choice. Exactly one is right.
+    SingleChoice,
+    /// All right choices and no other.
+    AllChoices,
+    /// One choice. Several are right, and each of them is accepted.
+    AnyChoice,
+    /// One of the two choices true and false.
+    TrueFalse,
+    /// A number; the question has no choices.
+    Number,
 }
 
 /// A question. It does not reveal the right answer, which is only in the review of a submitted attempt.

@@ -2,6 +2,7 @@
 
 pub mod author;
 pub(crate) mod check;
+pub mod command;
 pub mod content;
 pub(crate) mod copy;
 pub mod diff;

@@ -26,7 +26,7 @@ use marmalade::{
         deploy::{self, Severity},
         indexes, smoke, verify,
     },
-    serve,
+    quiz, serve,
     telemetry::{LogFormat, Traces},
 };
 use migration::{Migrator, MigratorTrait};
@@ -62,6 +62,11 @@ enum Command {
     Config,
     /// Import questions from a file (XLSX, CSV, TSV, Aiken or GIFT) as a draft
     Import(import::File),
+    /// List, show, begin, discard and restore drafts of quizzes
+    Quiz {
+        #[command(subcommand)]
+        action: quiz::command::Command,
+    },
     /// Make accounts and change roles
     User {
         #[command(subcommand)]
@@ -223,6 +228,14 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
             } else {
                 ExitCode::from(3)
             });
+        }
+        Command::Quiz { action } => {
+            let app = open::open_existing(config).await?;
+            let writes = action.writes();
+            print!("{}", quiz::command::run(&app, action, &Cause::clock(&app.now())).await?);
+            if writes {
+                seal_recorded(&app).await;
+            }
         }
         Command::User { action } => user(config, action).await?,
         Command::Audit { action } => audit(&open::open_existing(config).await?, action).await?,

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 
-use super::draft::{Draft, DraftQuestion, QuestionKind};
+use super::{
+    draft::{Draft, DraftQuestion},
+    question::QuestionKind,
+};
 use crate::{
     api::payload::as_payload,
     api::{
@@ -112,7 +115,7 @@ pub(crate) struct AddQuestionInput {
     text: Markdown,
     /// The choices in their order, at most 6; none if it asks for a number.
     choices: Option<Vec<DraftChoiceInput>>,
-    /// The right number, a decimal such as `9.81`: at most 15 digits before the point and 10 behind it.
+    /// The right number, a decimal such as `9.81`: at most 15 digits before the point and 12 behind it.
     right_number: Option<String>,
     /// How far from the right number an answer may be, a decimal such as `0.01`. Defaults to 0.
     tolerance: Option<String>,
@@ -137,7 +140,7 @@ pub(crate) struct UpdateQuestionInput {
     text: Option<Markdown>,
     /// All choices in their order, at most 6. They replace the present ones.
     choices: Option<Vec<DraftChoiceInput>>,
-    /// The right number, a decimal such as `9.81`: at most 15 digits before the point and 10 behind it; `null` removes it.
+    /// The right number, a decimal such as `9.81`: at most 15 digits before the point and 12 behind it; `null` removes it.
     right_number: MaybeUndefined<String>,
     /// How far from the right number an answer may be, a decimal such as `0.01`; `null` is 0.
     tolerance: MaybeUndefined<String>,
@@ -206,7 +209,7 @@ pub(crate) struct UpdateQuestionsInput {
 pub(crate) struct DuplicateQuizInput {
     /// The quiz to copy: its revision in force, or the draft of one that was never published.
     quiz_id: ID,
-    /// The title of the new quiz, 1 to 200 characters.
+    /// The title of the new quiz, 1 to 120 characters.
     title: String,
     /// The reason, for the audit log.
     reason: Reason,

@@ -6,6 +6,7 @@ use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, Simpl
 
 use super::{
     chapter::{Chapter, chapter},
+    question::QuestionKind,
     quiz::{MarkingScheme, Quiz, quiz},
     subject::{Subject, subject},
     user::{User, user},
@@ -31,22 +32,6 @@ use crate::{
         draft::{self, Drafted},
     },
 };
-
-/// The kind of a question: what it asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(name = "QuestionKind", remote = "crate::entity::question::Kind")]
-pub enum QuestionKind {
-    /// One choice; exactly one is right.
-    SingleChoice,
-    /// All right choices and no other.
-    AllChoices,
-    /// One choice; several are right.
-    AnyChoice,
-    /// One of two choices, such as true and false.
-    TrueFalse,
-    /// A number, right within a tolerance; the question has no choices.
-    Number,
-}
 
 /// A draft: the next revision of a quiz, which staff edit. Its id is that of the revision.
 #[derive(Clone)]

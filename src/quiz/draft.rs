@@ -454,7 +454,7 @@ pub(crate) struct Settings {
 }
 
 /// The longest title of a quiz, in characters.
-const MAX_TITLE: usize = 200;
+const MAX_TITLE: usize = 120;
 /// The longest time limit, in seconds.
 const MAX_DURATION: i32 = 86_400;
 /// The most points of an answer, and the most that one may cost.

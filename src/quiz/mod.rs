@@ -3,6 +3,7 @@
 pub mod author;
 pub mod chapters;
 pub(crate) mod check;
+pub mod command;
 pub mod content;
 pub(crate) mod copy;
 pub(crate) mod correct;

@@ -72,7 +72,7 @@ impl Fields {
             let number = decimal(&text);
             if number.is_none() {
                 let message =
-                    "Give a decimal number such as 9.81, at most 15 digits before the point and 10 behind it.";
+                    "Give a decimal number such as 9.81, at most 15 digits before the point and 12 behind it.";
                 faults.note(&[name], message);
             }
             number
@@ -109,7 +109,7 @@ fn decimal(text: &str) -> Option<Decimal> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(&text);
     let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
     let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let fits = are_digits(whole) && are_digits(part) && whole.len() <= 15 && part.len() <= 10;
+    let fits = are_digits(whole) && are_digits(part) && whole.len() <= 15 && part.len() <= 12;
     fits.then(|| text.parse::<Decimal>().ok()).flatten()
 }
 
@@ -565,7 +565,7 @@ mod tests {
             "--1",
             "1 000",
             "1234567890123456",
-            "0.12345678901",
+            "0.1234567890123",
             "NaN",
         ] {
             assert_eq!(decimal(text), None, "{text}");

@@ -167,6 +167,19 @@ on_both_databases! {
         });
         assert!(mutations.len() >= 8, "{mutations:?}");
         let user = ada.id().encode();
+        // A draft of its own for each: its id, its version, and its questions.
+        let drafted = async || {
+            let begin = "mutation($id: ID!) { createDraft(input: {quizId: $id, reason: \"a test\"}) { draft { id questions { nodes { id } } } } }";
+            let quiz = app.quiz(2, |_| {}).await;
+            let mut draft = admin.ask(begin, json!({"id": quiz.encode()})).await["createDraft"]["draft"].take();
+            (draft["id"].take(), draft["questions"]["nodes"][0]["id"].take())
+        };
+        let write = async |name: &str, input: Value| {
+            let ty = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
+            let mutation = format!("mutation($input: {ty}!) {{ {name}(input: $input) {{ errors {{ message }} }} }}");
+            assert_eq!(admin.ask(&mutation, json!({"input": input})).await[name]["errors"], json!([]));
+        };
+        let text_of = |id: &Value| id.as_str().expect("an id").to_owned();
         for name in mutations {
             let (fields, object) = match name {
                 "correctQuestion" => {
@@ -244,6 +257,38 @@ on_both_databases! {
                     }
                 }
                 "uploadPicture" => (json!({"content": PIXEL, "altText": "A pixel"}), String::new()),
+                "createDraft" => (json!({"quizId": app.quiz(1, |_| {}).await.encode()}), String::new()),
+                "duplicateQuiz" => (json!({"quizId": quiz.encode(), "title": "A copy"}), String::new()),
+                "discardDraft" | "updateDraft" => {
+                    let (draft, _) = drafted().await;
+                    (json!({"draftId": draft, "version": 1}), text_of(&draft))
+                }
+                "restoreDraft" => {
+                    let (draft, _) = drafted().await;
+                    write("discardDraft", json!({"draftId": draft, "version": 1, "reason": "a test"})).await;
+                    (json!({"draftId": draft}), text_of(&draft))
+                }
+                "addQuestion" => {
+                    let (draft, _) = drafted().await;
+                    (json!({"draftId": draft, "version": 1, "text": "A question?"}), text_of(&draft))
+                }
+                "updateQuestions" => {
+                    let (draft, question) = drafted().await;
+                    (json!({"draftId": draft, "version": 1, "questionIds": [question], "remove": true}), text_of(&draft))
+                }
+                "updateQuestion" | "removeQuestion" | "moveQuestion" => {
+                    let (draft, question) = drafted().await;
+                    let mut input = json!({"questionId": question, "version": 1});
+                    if name == "moveQuestion" {
+                        input["number"] = json!(2);
+                    }
+                    (input, text_of(&draft))
+                }
+                "restoreQuestion" => {
+                    let (draft, question) = drafted().await;
+                    write("removeQuestion", json!({"questionId": question, "version": 1, "reason": "a test"})).await;
+                    (json!({"questionId": question, "version": 2}), text_of(&draft))
+                }
                 other => panic!("how is {other} called, and what is its object?"),
             };
             let type_name = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);

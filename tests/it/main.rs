@@ -14,6 +14,7 @@ mod corrections;
 mod cost;
 mod credentials;
 mod cross_site;
+mod drafts;
 mod edge;
 mod errors;
 mod examples;

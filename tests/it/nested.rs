@@ -438,6 +438,29 @@ impl World {
             let days = format!("(from: \"2026-01-01\", until: \"2026-01-{size:02}\")");
             world.for_all("dailyMetrics", size, days);
         }
+        // The next draft of each quiz, with a question that is another one and one that is not complete.
+        let mut drafts = Vec::new();
+        for quiz in &quizzes {
+            let begin = "mutation($id: ID!) { createDraft(input: {quizId: $id, reason: \"a test\"}) {
+                draft { id questions { nodes { id } } } } }";
+            let draft = editor.ask(begin, json!({"id": quiz.encode()})).await["createDraft"]["draft"].take();
+            let write = "mutation($draft: ID!, $question: ID!) {
+                updateQuestion(input: {questionId: $question, version: 1, text: \"Another?\", chapterId: null, reason: \"a test\"}) {
+                    errors { message } }
+                addQuestion(input: {draftId: $draft, version: 2, text: \"Without choices?\", reason: \"a test\"}) {
+                    errors { message } } }";
+            let question = &draft["questions"]["nodes"][0]["id"];
+            editor
+                .ask(write, json!({"draft": draft["id"], "question": question}))
+                .await;
+            drafts.push(draft);
+        }
+        for size in SIZES {
+            world.for_all("draft", size, format!("(id: {})", drafts[0]["id"]));
+            world.for_all("Draft", size, ids_of(&drafts, size));
+            let questions = drafts.iter().map(|draft| &draft["questions"]["nodes"][1]);
+            world.for_all("DraftQuestion", size, ids_of(questions, size));
+        }
         for day in 1..=most {
             let insert = format!("INSERT INTO daily_metrics VALUES ('2026-01-{day:02}', 1, 1, 1, 1, 1)");
             by_hand(app, &insert, Vec::new()).await;

@@ -10,6 +10,8 @@ use marmalade::{
     id::{
         AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, PictureId, QuestionId, QuizId,
         SessionId, SubjectId, UserId,
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, DraftQuestionId, JobId, QuestionId,
+        QuizId, RevisionId, SessionId, SubjectId, UserId,
     },
     import::background,
     outbox::{Event, Topic},
@@ -177,6 +179,41 @@ impl World {
             db(app, &show, Some(picture.0)).await;
         }
         let draft = app.draft(2, |_| {}).await;
+        // The next draft of a quiz: a question is another one, and one is not complete.
+        let write = async |mutation: String| {
+            let written = editor.ask(&format!("mutation {{ {mutation} }}"), json!({})).await;
+            let written = written.as_object().and_then(|written| written.values().next()).cloned();
+            written.expect("a payload")["draft"].take()
+        };
+        let next = "draft { id version questions { nodes { id } } } errors { message }";
+        let begin = |quiz: QuizId| {
+            format!(
+                "createDraft(input: {{quizId: {:?}, reason: \"a test\"}}) {{ {next} }}",
+                quiz.encode()
+            )
+        };
+        let begun = write(begin(published)).await;
+        let authored = begun["questions"]["nodes"][0]["id"]
+            .as_str()
+            .expect("a question")
+            .to_owned();
+        let drafted = begun["id"].as_str().expect("a draft").to_owned();
+        let rewrite = "version: 1, text: \"Another question?\", reason: \"a test\"";
+        write(format!(
+            "updateQuestion(input: {{questionId: {authored:?}, {rewrite}}}) {{ {next} }}"
+        ))
+        .await;
+        let incomplete = "version: 2, text: \"Without choices?\", reason: \"a test\"";
+        write(format!(
+            "addQuestion(input: {{draftId: {drafted:?}, {incomplete}}}) {{ {next} }}"
+        ))
+        .await;
+        let discarded = write(begin(open)).await["id"].as_str().expect("a draft").to_owned();
+        let discard = "version: 1, reason: \"a test\"";
+        write(format!(
+            "discardDraft(input: {{draftId: {discarded:?}, {discard}}}) {{ {next} }}"
+        ))
+        .await;
         let subject = first(app, "SELECT id FROM subjects WHERE deleted_at IS NULL").await;
         let chapter = first(app, "SELECT id FROM chapters LIMIT 1").await;
         let (deleted_subject, deleted_chapter) = (Uuid::now_v7(), Uuid::now_v7());
@@ -299,6 +336,11 @@ impl World {
             ("invented session", SessionId(invented).encode()),
             ("invented job", JobId(invented).encode()),
             ("import", import),
+            ("authored draft", drafted),
+            ("discarded draft", discarded),
+            ("invented authored draft", RevisionId(invented).encode()),
+            ("authored question", authored),
+            ("invented authored question", DraftQuestionId(invented).encode()),
             ("invented import", BankImportId(invented).encode()),
         ]);
         let papers = BTreeMap::from([("own", to_change), ("another's", of_bob)]);
@@ -365,6 +407,11 @@ impl World {
         starts.push(root("staffQuizzes", "QuizConnection", Owner::None, staff));
         starts.push(root("deletedSubjects", "SubjectConnection", Owner::None, staff));
         starts.push(root("pictures", "PictureConnection", Owner::None, staff));
+        starts.push(root("drafts", "DraftConnection", Owner::None, staff));
+        starts.push(Start {
+            query: format!("{{ draft(id: {:?}) {{ $X }} }}", self.id("authored draft")),
+            ..root("draft", "Draft", Owner::None, staff)
+        });
         starts.push(Start {
             query: format!("{{ bankImport(id: {:?}) {{ $X }} }}", self.id("import")),
             ..root("bankImport", "BankImport", Owner::Is(Person::Editor), staff)
@@ -496,6 +543,8 @@ impl World {
         for (name, ty, owner, rule) in [
             ("job", "Job", Owner::None, staff as fn(Person) -> Option<&'static str>),
             ("import", "BankImport", Owner::Is(Person::Editor), staff),
+            ("authored draft", "Draft", Owner::None, staff),
+            ("authored question", "DraftQuestion", Owner::None, staff),
             ("audit entry", "AuditEntry", Owner::None, admins),
         ] {
             add(name, ty, owner, &boxed(rule));
@@ -762,6 +811,69 @@ impl World {
         for (what, id) in [("an invented job", "invented job"), ("a thing that is no job", "quiz")] {
             let id = format!("jobId: {:?}", self.id(id));
             case("retryJob", what, id, errors, Box::new(hidden));
+        }
+        // Nobody has seen version 0: who may is told so, and has changed nothing.
+        let seen = "version: 0, reason: \"a test\"";
+        for (what, id, there) in [
+            ("a draft", "authored draft", true),
+            ("a discarded draft", "discarded draft", true),
+            ("an invented draft", "invented authored draft", false),
+            ("a thing that is no draft", "quiz", false),
+        ] {
+            let id = format!("draftId: {:?}", self.id(id));
+            let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
+            let question = self.id("authored question");
+            for (field, more) in [
+                ("discardDraft", seen.to_owned()),
+                ("updateDraft", seen.to_owned()),
+                ("addQuestion", format!("{seen}, text: \"A question?\"")),
+                ("updateQuestions", format!("{seen}, questionIds: [{question:?}]")),
+            ] {
+                case(field, what, format!("{id}, {more}"), errors, Box::new(refusal));
+            }
+            // It stays discarded for the other cases.
+            if what != "a discarded draft" {
+                case(
+                    "restoreDraft",
+                    what,
+                    format!("{id}, reason: \"a test\""),
+                    errors,
+                    Box::new(refusal),
+                );
+            }
+        }
+        for (what, id, there) in [
+            ("a question of a draft", "authored question", true),
+            ("an invented question of a draft", "invented authored question", false),
+            ("a question that is in no draft", "shared question", false),
+        ] {
+            let id = format!("questionId: {:?}, {seen}", self.id(id));
+            let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
+            for (field, more) in [
+                ("updateQuestion", ""),
+                ("moveQuestion", ", number: 1"),
+                ("removeQuestion", ""),
+                ("restoreQuestion", ""),
+            ] {
+                case(field, what, format!("{id}{more}"), errors, Box::new(refusal));
+            }
+        }
+        for (what, id, there) in [
+            ("a quiz", "quiz", true),
+            ("a deleted quiz", "deleted quiz", false),
+            ("an invented quiz", "invented quiz", false),
+            ("a thing that is no quiz", "authored draft", false),
+        ] {
+            let id = format!("quizId: {:?}, reason: \"a test\"", self.id(id));
+            let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
+            case("createDraft", what, id.clone(), errors, Box::new(refusal));
+            case(
+                "duplicateQuiz",
+                what,
+                format!("{id}, title: \" \""),
+                errors,
+                Box::new(refusal),
+            );
         }
         for (what, id) in [
             ("an invented session", "invented session"),

@@ -4,7 +4,8 @@ pub const MIGRATION: Step = Step {
     name: "m20261128_000028_pictures",
     up: r#"
 -- Pictures that staff uploaded. The bytes are in the media store, under their SHA-256; several rows may share them, each
--- with an alternative text of its own. A row never changes, as published questions show it.
+-- with an alternative text of its own. Published questions show it, so a row never changes but for being
+-- deleted, which takes it out of what staff choose from.
 CREATE TABLE pictures (
     id {uuid} PRIMARY KEY NOT NULL,
     sha256 {text} NOT NULL,
@@ -14,7 +15,8 @@ CREATE TABLE pictures (
     bytes {int} NOT NULL,
     alt_text {text} NOT NULL,
     created_at {time} NOT NULL,
-    created_by {uuid} NOT NULL REFERENCES users (id)
+    created_by {uuid} NOT NULL REFERENCES users (id),
+    deleted_at {time}
 ) {strict};
 CREATE INDEX pictures_sha256 ON pictures (sha256);
 

@@ -107,6 +107,8 @@ pub enum AuditAction {
     ScoreChanged,
     /// Staff uploaded a picture.
     PictureUploaded,
+    /// Staff deleted a picture. Questions that have it keep it.
+    PictureDeleted,
     /// Staff retried a dead job.
     JobRetried,
     /// An operator accepted the audit log as it was: entries that could not be verified, or were missing. The object is

@@ -95,13 +95,29 @@ pub(crate) struct UploadPicturePayload {
     errors: Vec<UserError>,
 }
 
+/// Input of `deletePicture`.
+#[derive(InputObject)]
+pub(crate) struct DeletePictureInput {
+    /// The picture.
+    picture_id: ID,
+    /// The reason, for the audit log.
+    reason: Reason,
+}
+
+/// The outcome of `deletePicture`.
+#[derive(SimpleObject)]
+pub(crate) struct DeletePicturePayload {
+    /// Errors that the person can act on; empty if the picture was deleted.
+    errors: Vec<UserError>,
+}
+
 /// Pictures: queries.
 #[derive(Default)]
 pub(crate) struct MediaQuery;
 
 #[Object]
 impl MediaQuery {
-    /// All pictures, newest first. For staff.
+    /// The pictures, newest first, without deleted ones. For staff.
     #[graphql(guard = "Needs::Staff")]
     async fn pictures(
         &self,
@@ -144,6 +160,19 @@ impl MediaMutation {
             picture: picture.map(Picture),
             errors,
         }))
+    }
+
+    /// Deletes a picture: it is no longer listed, and no question can be given it. Questions that have it keep it; to bring
+    /// it back, upload it again. For staff.
+    #[graphql(guard = "Needs::Staff")]
+    async fn delete_picture(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The picture.")] input: DeletePictureInput,
+    ) -> Result<Option<DeletePicturePayload>> {
+        let (id, reason) = (PictureId::decode(&input.picture_id)?, &input.reason.0);
+        let (_, errors) = as_payload(media::delete(ctx.app(), id, reason, &ctx.cause()).await)?;
+        Ok(Some(DeletePicturePayload { errors }))
     }
 }
 

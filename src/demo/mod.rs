@@ -327,6 +327,7 @@ async fn kinds(app: &App, now: &Moment) -> Result<QuizId> {
         description: Some(
             "One question of each kind: one choice, all choices, any choice, true or false, a number.".into(),
         ),
+        duration: Duration::from_secs(20 * 60),
         shuffle_questions: true,
         shuffle_choices: true,
         ..NewQuiz::titled("Physics: five kinds of questions", questions.len())

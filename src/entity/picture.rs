@@ -1,10 +1,9 @@
-//! Pictures that staff uploaded. A row never changes.
+//! Pictures that staff uploaded. A row never changes but for being deleted: then no question can be given it any more, and
+//! those that have it keep it.
 
-use sea_orm::{ExprTrait, QuerySelect, QueryTrait, entity::prelude::*};
+use sea_orm::entity::prelude::*;
 
-use super::question;
 use crate::{
-    auth::Viewer,
     clock::Time,
     id::{PictureId, UserId},
 };
@@ -24,6 +23,7 @@ pub struct Model {
     pub alt_text: String,
     pub created_at: Time,
     pub created_by: UserId,
+    pub deleted_at: Option<Time>,
 }
 
 /// The format of the stored bytes.
@@ -42,21 +42,8 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// All pictures: for staff, and for questions that the viewer has been let in to already.
-    pub fn of_content() -> Select<Self> {
-        Self::find()
-    }
-
-    /// The pictures that `viewer` may read: those of the questions that the viewer may read; staff may read all.
-    pub fn readable_by(viewer: &Viewer) -> Select<Self> {
-        if viewer.role().is_staff() {
-            return Self::find();
-        }
-        let shown = question::Entity::readable_by(viewer)
-            .filter(Expr::col((question::Entity, question::Column::PictureId)).equals((Self, Column::Id)))
-            .select_only()
-            .column(question::Column::Id)
-            .into_query();
-        Self::find().filter(Expr::exists(shown))
+    /// Pictures that are not deleted; for staff, who give them to questions.
+    pub fn present() -> Select<Self> {
+        Self::find().filter(Column::DeletedAt.is_null())
     }
 }

@@ -1,6 +1,6 @@
 //! Questions of a revision, with the key.
 
-use sea_orm::{ExprTrait, JoinType, QueryOrder, QuerySelect, QueryTrait, SelectTwo, entity::prelude::*};
+use sea_orm::{Condition, ExprTrait, JoinType, QueryOrder, QuerySelect, QueryTrait, SelectTwo, entity::prelude::*};
 
 use super::{attempt, picture, revision};
 use crate::{
@@ -137,5 +137,17 @@ impl Entity {
     /// The questions of revisions, each revision's in their order, and each with its picture.
     pub fn with_pictures_of(revisions: impl IntoIterator<Item = RevisionId>) -> SelectTwo<Self, picture::Entity> {
         Self::of_revisions(revisions).find_also_related(picture::Entity)
+    }
+
+    /// The pictures that `viewer` may read: those of the questions that the viewer may read, and for staff also those that
+    /// are not deleted.
+    pub fn pictures_readable_by(viewer: &Viewer) -> Select<picture::Entity> {
+        let shown = Self::readable_by(viewer)
+            .filter(Expr::col((Self, Column::PictureId)).equals((picture::Entity, picture::Column::Id)))
+            .select_only()
+            .column(Column::Id)
+            .into_query();
+        let present = viewer.role().is_staff().then(|| picture::Column::DeletedAt.is_null());
+        picture::Entity::find().filter(Condition::any().add(Expr::exists(shown)).add_option(present))
     }
 }

@@ -6,7 +6,9 @@ pub mod store;
 
 use std::collections::HashMap;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, sea_query::Expr,
+};
 use sha2::{Digest, Sha256};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
@@ -15,7 +17,7 @@ use crate::{
     audit::{Action, Entry},
     auth::Viewer,
     change::{Cause, Change},
-    entity::picture,
+    entity::{picture, question},
     error::{Error, Result},
     id::PictureId,
     limit::Limit,
@@ -78,6 +80,7 @@ pub(crate) async fn upload(
         alt_text: Set(alt_text),
         created_at: Set(now.at),
         created_by: Set(viewer.user()),
+        deleted_at: Set(None),
     };
     let picture = picture::Entity::insert(row).exec_with_returning(&change).await?;
     let uploaded = Entry::of(Action::PictureUploaded, picture.id.encode())
@@ -88,15 +91,35 @@ pub(crate) async fn upload(
     Ok(picture)
 }
 
-/// A page of all pictures, the newest first; for staff.
+/// Takes a picture out of what staff give to questions. Those that have it keep it.
+pub(crate) async fn delete(site: &Site, id: PictureId, reason: &str, cause: &Cause) -> Result<()> {
+    let reason = text::reason("reason", reason)?;
+    let change = Change::begin(site, cause).await?;
+    let deleted = picture::Entity::update_many()
+        .col_expr(picture::Column::DeletedAt, Expr::value(Some(change.now().at)))
+        .filter(picture::Column::Id.eq(id))
+        .filter(picture::Column::DeletedAt.is_null())
+        .exec(&change)
+        .await?;
+    if deleted.rows_affected == 0 {
+        return Err(Error::NotFound);
+    }
+    let deleted = Entry::of(Action::PictureDeleted, id.encode())
+        .became(serde_json::json!({"deletedAt": change.now().at.to_utc()}))
+        .reason(reason.as_str());
+    change.audit(deleted).await?;
+    change.commit().await
+}
+
+/// A page of the pictures, the newest first; for staff.
 pub(crate) async fn list(conn: &impl ConnectionTrait, page: &Page<PictureId>) -> Result<Slice<picture::Model>> {
-    let rows = page.select(picture::Entity::of_content(), picture::Column::Id, Order::Descending);
+    let rows = page.select(picture::Entity::present(), picture::Column::Id, Order::Descending);
     Ok(page.slice(rows.all(conn).await?))
 }
 
 /// The number of pictures.
 pub(crate) async fn count(conn: &impl ConnectionTrait) -> Result<u64> {
-    Ok(picture::Entity::of_content().count(conn).await?)
+    Ok(picture::Entity::present().count(conn).await?)
 }
 
 /// Those of these pictures that the viewer may read.
@@ -106,6 +129,9 @@ pub(crate) async fn find(
     ids: &[PictureId],
 ) -> Result<HashMap<PictureId, picture::Model>> {
     let these = picture::Column::Id.is_in(ids.iter().copied());
-    let found = picture::Entity::readable_by(viewer).filter(these).all(conn).await?;
+    let found = question::Entity::pictures_readable_by(viewer)
+        .filter(these)
+        .all(conn)
+        .await?;
     Ok(found.into_iter().map(|picture| (picture.id, picture)).collect())
 }

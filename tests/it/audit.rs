@@ -255,6 +255,11 @@ on_both_databases! {
                             (json!({"chapterId": last}), last)
                         }
                     }
+                "deletePicture" => {
+                    let picture = app.app.now().id::<marmalade::id::PictureId>();
+                    by_hand(&app, &format!("INSERT INTO pictures (id, sha256, format, width, height, bytes, alt_text, created_at, created_by) \
+                        SELECT {}, 'a hash', 'PNG', 1, 1, 1, 'A pixel', 1, id FROM users LIMIT 1", app.literal(picture.0))).await.expect("a picture");
+                    (json!({"pictureId": picture.encode()}), picture.encode())
                 }
                 "uploadPicture" => (json!({"content": PIXEL, "altText": "A pixel"}), String::new()),
                 "createDraft" => (json!({"quizId": app.quiz(1, |_| {}).await.encode()}), String::new()),

@@ -174,7 +174,7 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
          INSERT INTO unfinished_quizzes (quiz_id, created_at) SELECT id, 7 FROM quizzes LIMIT 1; \
          INSERT INTO registrations VALUES (randomblob(16), 'grace@example.com', 'grace', 'a hash', randomblob(32), 7, 8); \
          INSERT INTO daily_metrics VALUES ('1999-12-31', 1, 2, 3, 4, 5); \
-         INSERT INTO pictures SELECT randomblob(16), 'a hash', 'PNG', 1, 2, 3, 'A cell', 7, id FROM users LIMIT 1; \
+         INSERT INTO pictures SELECT randomblob(16), 'a hash', 'PNG', 1, 2, 3, 'A cell', 7, id, NULL FROM users LIMIT 1; \
          UPDATE questions SET picture_id = (SELECT id FROM pictures) WHERE position = 0; \
          INSERT INTO bank_imports SELECT randomblob(16), id, 'bank.csv', x'0001ff', 'A quiz', 'Physics', NULL, TRUE, 7, \
            NULL, NULL, NULL, 'a request', NULL FROM users LIMIT 1",

@@ -801,6 +801,13 @@ impl World {
         let nothing = r#"fileName: "bank.csv", content: "?", quizTitle: "A quiz", subject: "Physics""#;
         case("importBank", "no file", nothing.to_owned(), errors, Box::new(allowed));
         let nothing = r#"content: "?", altText: "A cell", reason: "a test""#;
+        for (what, id) in [
+            ("an invented picture", "invented picture"),
+            ("a thing that is no picture", "quiz"),
+        ] {
+            let input = format!("pictureId: {:?}, reason: \"a test\"", self.id(id));
+            case("deletePicture", what, input, errors, Box::new(hidden));
+        }
         case(
             "uploadPicture",
             "no file",

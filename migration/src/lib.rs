@@ -35,6 +35,7 @@ mod m20261126_000021_handle_looks;
 mod m20261126_000022_registrations;
 mod m20261127_000023_folded_titles;
 mod m20261128_000024_kinds_of_questions;
+mod m20261128_000030_import_previews;
 
 pub use m20261126_000014_jobs_table::carry_over as carry_over_jobs;
 
@@ -65,6 +66,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000022_registrations::MIGRATION),
             Box::new(m20261127_000023_folded_titles::MIGRATION),
             Box::new(m20261128_000024_kinds_of_questions::MIGRATION),
+            Box::new(m20261128_000030_import_previews::MIGRATION),
         ]
     }
 }

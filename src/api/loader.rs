@@ -32,7 +32,10 @@ use crate::{
         AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, QuestionId, QuizId, RevisionId,
         SessionId, SubjectId, UserId,
     },
-    import::background::{self, BankImport},
+    import::{
+        background::{self, BankImport},
+        preview::{self, Previewed},
+    },
     leaderboard::query::{self, OwnStanding, Part, Place, Standings},
     page::{Page, Slice},
     quiz::paper::{Paper, Published, Question},
@@ -376,6 +379,25 @@ rule! {
         let found = background::find(ctx.db(), keys).await?;
         Ok(found.into_iter().map(|import| (import.id, import)).collect())
     }
+}
+
+rule! {
+    /// Loads pages of the questions of sheets that are not confirmed yet, for staff.
+    ImportQuestions: ((BankImportId, i32), Page<i32>) => Slice<Previewed>,
+    |ctx, keys| {
+        let mut found = HashMap::new();
+        for (page, sheets) in by_request(keys) {
+            let slices = preview::questions(ctx.db(), &sheets, &page).await?;
+            found.extend(slices.into_iter().map(|(sheet, slice)| ((sheet, page.clone()), slice)));
+        }
+        Ok(found)
+    }
+}
+
+rule! {
+    /// Loads the latest earlier imports of the same files, for staff.
+    ImportsOfFile: (BankImportId, String) => BankImport,
+    |ctx, keys| background::earlier_of_file(ctx.db(), keys).await
 }
 
 rule! {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, Enum, ID, Object};
 
 use super::quiz::{Chapter, chapter};
 use crate::{
@@ -15,6 +15,22 @@ use crate::{
     id::{ChoiceId, QuestionId},
     quiz::paper::{self, Paper},
 };
+
+/// What a question asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "QuestionKind", remote = "crate::entity::question::Kind")]
+pub enum QuestionKind {
+    /// One choice; exactly one is right.
+    SingleChoice,
+    /// All right choices and no other.
+    AllChoices,
+    /// One choice; several are right.
+    AnyChoice,
+    /// One of the two choices true and false.
+    TrueFalse,
+    /// A number, right within a tolerance; there are no choices.
+    Number,
+}
 
 /// A question without its answer.
 #[derive(Clone)]

@@ -12,7 +12,9 @@ use crate::{
         board::{AsOf, Board, BoardQuery, BoardSubscription, Standing},
         connection::Connection,
         dashboard::DashboardQuery,
-        import::{BankImport, ImportFinding, ImportMutation, ImportQuery},
+        export::ExportMutation,
+        import::{BankImport, ImportMutation, ImportQuery, ImportSubscription},
+        import_sheet::{ImportFinding, ImportQuestion},
         integrity::IntegrityQuery,
         job::{Job, JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
@@ -55,6 +57,7 @@ pub struct Mutation(
     OwnAccountMutation,
     PeopleMutation,
     AttemptMutation,
+    ExportMutation,
     ImportMutation,
     JobMutation,
     QuizMutation,
@@ -62,7 +65,7 @@ pub struct Mutation(
 
 /// The root of all subscriptions. Every stream starts with the current state and continues with each change.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(BoardSubscription, JobSubscription);
+pub struct Subscription(BoardSubscription, ImportSubscription, JobSubscription);
 
 /// The definition of the schema. What an operation may cost is judged before it runs, see `execution.rs`.
 pub(crate) fn definition() -> SchemaBuilder<Query, Mutation, Subscription> {
@@ -70,7 +73,9 @@ pub(crate) fn definition() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<Attempt>>("A page of attempts.")
         .override_output_type_description::<AuditConnection>("A page of audit log entries.")
         .override_output_type_description::<Connection<Chapter>>("A page of chapters.")
+        .override_output_type_description::<Connection<BankImport>>("A page of imports of question banks.")
         .override_output_type_description::<Connection<ImportFinding>>("A page of findings of an import.")
+        .override_output_type_description::<Connection<ImportQuestion>>("A page of questions of an import.")
         .override_output_type_description::<Connection<Job>>("A page of jobs.")
         .override_output_type_description::<Connection<Quiz>>("A page of quizzes.")
         .override_output_type_description::<Connection<Session>>("A page of sessions.")

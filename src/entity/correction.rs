@@ -1,6 +1,6 @@
 //! Corrections of a key: another choice of a published question is the right one.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{QueryOrder, entity::prelude::*};
 
 use crate::{
     clock::Time,
@@ -26,3 +26,12 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// The corrections of a revision, in their order.
+    pub fn of_revision(revision: RevisionId) -> Select<Self> {
+        Self::find()
+            .filter(Column::RevisionId.eq(revision))
+            .order_by_asc(Column::Number)
+    }
+}

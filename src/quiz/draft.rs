@@ -11,7 +11,7 @@ use crate::{
 
 /// Holds the draft of a quiz for a write by an editor who has seen its `version`, which grows by one. An editor whose copy
 /// is stale gets `CONFLICT`, and nothing is written.
-#[expect(dead_code, reason = "the writes to drafts come next")]
+
 pub(crate) async fn hold(change: &Change<'_>, quiz: QuizId, version: i32) -> Result<revision::Model> {
     let draft = revision::Entity::draft_of(quiz)
         .one(change)

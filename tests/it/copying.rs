@@ -172,7 +172,8 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
          INSERT INTO registrations VALUES (randomblob(16), 'grace@example.com', 'grace', 'a hash', randomblob(32), 7, 8); \
          INSERT INTO daily_metrics VALUES ('1999-12-31', 1, 2, 3, 4, 5); \
          INSERT INTO bank_imports SELECT randomblob(16), id, 'bank.csv', x'0001ff', 'A quiz', 'Physics', NULL, TRUE, 7, \
-           NULL, NULL, NULL, 'a request', NULL FROM users LIMIT 1",
+           NULL, NULL, NULL, 'a request', NULL, 'READY', '{}', 'of the file', 'of the order', '{}', 1, 2 FROM users LIMIT 1; \
+         INSERT INTO import_questions SELECT id, 0, 0, 'A2', '{}' FROM bank_imports LIMIT 1",
     )
     .await;
 

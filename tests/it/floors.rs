@@ -10,13 +10,14 @@ use std::{
 };
 
 /// From the top. docs/architecture.md says what each room is for.
-const FLOORS: [&[&str]; 11] = [
+const FLOORS: [&[&str]; 12] = [
     &["main"],
     &["serve"],
     &["http", "ops", "open"],
     &["demo", "background", "api"],
     &["app"],
     &["attempt"],
+    &["export"],
     &["import", "dashboard", "leaderboard"],
     &["quiz", "account"],
     &["change", "site", "config"],
@@ -65,7 +66,7 @@ const LOOPS: [&[&str]; 2] = [
 ];
 
 /// Rooms of rules, which know nothing of GraphQL.
-const NO_GRAPHQL: [&str; 18] = [
+const NO_GRAPHQL: [&str; 19] = [
     "account",
     "app",
     "attempt",
@@ -75,6 +76,7 @@ const NO_GRAPHQL: [&str; 18] = [
     "dashboard",
     "db",
     "entity",
+    "export",
     "import",
     "jobs",
     "leaderboard",

@@ -13,7 +13,8 @@
 //! | | [`api`] | the GraphQL types, loaders and guards |
 //! | 5 | [`app`] | the state of all domains, which dereferences to the site |
 //! | | [`attempt`] | starting, answering, submitting, reviewing, rescoring |
-//! | 4 | [`import`] | question banks from spreadsheets |
+//! | 4 | [`export`] | quizzes as files |
+//! | | [`import`] | question banks from spreadsheets |
 //! | | [`dashboard`] | progress of a student, activity of a day |
 //! | | [`leaderboard`] | boards and their live streams |
 //! | 3 | [`quiz`] | catalogue, revisions, scoring, corrections |
@@ -61,6 +62,7 @@ pub mod db;
 pub mod demo;
 pub mod entity;
 pub mod error;
+pub mod export;
 pub mod fleet;
 pub mod http;
 pub mod id;

@@ -39,6 +39,7 @@ mod m20261128_000025_drafts;
 mod m20261128_000027_shuffle;
 mod m20261128_000028_pictures;
 mod m20261128_000029_corrections_of_kinds;
+mod m20261128_000030_import_previews;
 mod m20261128_000033_life_of_quizzes;
 mod m20261128_000034_life_of_subjects;
 
@@ -75,6 +76,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000027_shuffle::MIGRATION),
             Box::new(m20261128_000028_pictures::MIGRATION),
             Box::new(m20261128_000029_corrections_of_kinds::MIGRATION),
+            Box::new(m20261128_000030_import_previews::MIGRATION),
             Box::new(m20261128_000033_life_of_quizzes::MIGRATION),
             Box::new(m20261128_000034_life_of_subjects::MIGRATION),
         ]

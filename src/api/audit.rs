@@ -51,8 +51,16 @@ pub enum AuditAction {
     PasswordReset,
     /// An account's email address was changed.
     EmailChanged,
-    /// A quiz was imported as a draft.
+    /// Staff sent a question bank to be previewed.
+    BankUploaded,
+    /// Staff confirmed an import.
+    ImportConfirmed,
+    /// Staff gave an import up before it was confirmed.
+    ImportCancelled,
+    /// A quiz was imported as a draft, or questions were imported into its draft.
     QuizImported,
+    /// Staff exported a quiz with its answer key.
+    QuizExported,
     /// A draft was published.
     QuizPublished,
     /// Staff created a quiz.

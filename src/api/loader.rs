@@ -35,7 +35,10 @@ use crate::{
         AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, PictureId, QuestionId, QuizId,
         RevisionId, SessionId, SubjectId, UserId,
     },
-    import::background::{self, BankImport},
+    import::{
+        background::{self, BankImport},
+        preview::{self, Previewed},
+    },
     leaderboard::query::{self, OwnStanding, Part, Place, Standings},
     media,
     page::{Page, Slice},
@@ -472,6 +475,19 @@ rule! {
 }
 
 rule! {
+    /// Loads pages of the questions of sheets that are not confirmed yet, for staff.
+    ImportQuestions: ((BankImportId, i32), Page<i32>) => Slice<Previewed>,
+    |ctx, keys| {
+        let mut found = HashMap::new();
+        for (page, sheets) in by_request(keys) {
+            let slices = preview::questions(ctx.db(), &sheets, &page).await?;
+            found.extend(slices.into_iter().map(|(sheet, slice)| ((sheet, page.clone()), slice)));
+        }
+        Ok(found)
+    }
+}
+
+rule! {
     /// Counts the questions of drafts, or those that were removed.
     DraftQuestionCounts: (RevisionId, bool) => u64,
     |ctx, keys| {
@@ -494,6 +510,12 @@ rule! {
     /// Compares drafts with the revisions of their quizzes that are in force.
     DraftChanges: (RevisionId, QuizId) => Arc<Vec<Changed>>,
     |ctx, keys| Ok(draft::changes(ctx.db(), keys).await?)
+}
+
+rule! {
+    /// Loads the latest earlier imports of the same files, for staff.
+    ImportsOfFile: (BankImportId, String) => BankImport,
+    |ctx, keys| background::earlier_of_file(ctx.db(), keys).await
 }
 
 rule! {

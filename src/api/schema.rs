@@ -15,7 +15,9 @@ use crate::{
         connection::Connection,
         dashboard::DashboardQuery,
         draft::{Draft, DraftQuery, DraftQuestion},
-        import::{BankImport, ImportFinding, ImportMutation, ImportQuery},
+        export::ExportMutation,
+        import::{BankImport, ImportMutation, ImportQuery, ImportSubscription},
+        import_sheet::{ImportFinding, ImportQuestion},
         integrity::IntegrityQuery,
         job::{Job, JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
@@ -65,6 +67,7 @@ pub struct Mutation(
     OwnAccountMutation,
     PeopleMutation,
     AttemptMutation,
+    ExportMutation,
     ImportMutation,
     MediaMutation,
     JobMutation,
@@ -77,7 +80,7 @@ pub struct Mutation(
 
 /// The root of all subscriptions. Every stream starts with the current state and continues with each change.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(BoardSubscription, JobSubscription);
+pub struct Subscription(BoardSubscription, ImportSubscription, JobSubscription);
 
 /// The definition of the schema. What an operation may cost is judged before it runs, see `execution.rs`.
 pub(crate) fn definition() -> SchemaBuilder<Query, Mutation, Subscription> {
@@ -85,9 +88,11 @@ pub(crate) fn definition() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<Attempt>>("A page of attempts.")
         .override_output_type_description::<AuditConnection>("A page of audit log entries.")
         .override_output_type_description::<Connection<Chapter>>("A page of chapters.")
+        .override_output_type_description::<Connection<BankImport>>("A page of imports of question banks.")
         .override_output_type_description::<Connection<Draft>>("A page of drafts.")
         .override_output_type_description::<Connection<DraftQuestion>>("A page of questions of a draft.")
         .override_output_type_description::<Connection<ImportFinding>>("A page of findings of an import.")
+        .override_output_type_description::<Connection<ImportQuestion>>("A page of questions of an import.")
         .override_output_type_description::<Connection<Job>>("A page of jobs.")
         .override_output_type_description::<Connection<Picture>>("A page of pictures.")
         .override_output_type_description::<Connection<Quiz>>("A page of quizzes.")

@@ -148,7 +148,7 @@ async fn fill(app: &App) -> Result<()> {
 async fn quizzes(app: &App, now: &Moment) -> Result<Vec<QuizId>> {
     let mut quizzes = Vec::new();
     for (file, subject, title, minutes, text) in QUIZZES {
-        let sheets = import::read(file, text.as_bytes(), None, import::Settings::default())
+        let sheets = import::read(file, text.as_bytes(), None, &import::Settings::default())
             .map_err(|error| Error::internal(error.to_string()))?;
         for sheet in sheets {
             if let Some(problem) = sheet.report.errors.first() {

@@ -17,6 +17,7 @@ pub mod chapter;
 pub mod choice;
 pub mod correction;
 pub mod daily_metric;
+pub mod import_question;
 pub mod job;
 pub mod link;
 pub mod outbox;

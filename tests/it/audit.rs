@@ -9,7 +9,7 @@ use marmalade::{
     audit::{Action, Entry, Source, record, seal},
     auth::role::Role,
     change::Cause,
-    id::UserId,
+    id::{BankImportId, UserId},
     ops::verify,
 };
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
@@ -90,6 +90,19 @@ pub(crate) async fn drop_the_triggers(app: &TestApp) {
             .await
             .expect("dropped");
     }
+}
+
+/// An import that waits to be confirmed.
+async fn ready(app: &TestApp, staff: &Actor, what: &str) -> String {
+    let upload = "mutation($content: String!) { uploadBank(input: {fileName: \"bank.csv\", content: $content}) {
+        bankImport { id } errors { message } } }";
+    let content = STANDARD.encode(format!("Question,A,B,Answer\n{what}?,1,2,2\n"));
+    let sent = staff.ask(upload, json!({"content": content})).await["uploadBank"].take();
+    let import = sent["bankImport"]["id"].as_str().unwrap_or_else(|| panic!("{sent}")).to_owned();
+    let id = BankImportId::decode(&import).unwrap_or_else(|_| panic!("an import"));
+    let read = marmalade::import::preview::run_preview(&app.app, id, &app.app.now()).await;
+    assert!(read.is_ok());
+    import
 }
 
 /// Runs a mutation and returns the id of its request.
@@ -194,6 +207,19 @@ on_both_databases! {
                     by_hand(&app, &delete).await.expect("deleted");
                     (json!({"userId": user}), user.clone())
                 }
+                "uploadBank" => {
+                    let content = STANDARD.encode("Question,A,B,Answer\nTwo?,1,2,2\n");
+                    (json!({"fileName": "bank.csv", "content": content}), String::new())
+                }
+                "confirmImport" | "cancelImport" => {
+                    let import = ready(&app, &admin, name).await;
+                    let sheets = json!([{"sheet": "bank", "into": {"newQuiz": {"title": "Sent", "subject": "Biology"}}}]);
+                    match name {
+                        "confirmImport" => (json!({"importId": import, "sheets": sheets}), import),
+                        _ => (json!({"importId": import}), import),
+                    }
+                }
+                "exportQuiz" => (json!({"quizId": quiz.encode(), "format": "CSV"}), quiz.encode()),
                 "importBank" => {
                     let content = STANDARD.encode("Question,A,B,Answer\nOne?,1,2,1\n");
                     (json!({"fileName": "bank.csv", "content": content, "quizTitle": "Sent", "subject": "Biology"}), String::new())

@@ -177,7 +177,8 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
          INSERT INTO pictures SELECT randomblob(16), 'a hash', 'PNG', 1, 2, 3, 'A cell', 7, id, NULL FROM users LIMIT 1; \
          UPDATE questions SET picture_id = (SELECT id FROM pictures) WHERE position = 0; \
          INSERT INTO bank_imports SELECT randomblob(16), id, 'bank.csv', x'0001ff', 'A quiz', 'Physics', NULL, TRUE, 7, \
-           NULL, NULL, NULL, 'a request', NULL FROM users LIMIT 1",
+           NULL, NULL, NULL, 'a request', NULL, 'READY', '{}', 'of the file', 'of the order', '{}', 1, 2 FROM users LIMIT 1; \
+         INSERT INTO import_questions SELECT id, 0, 0, 'A2', '{}' FROM bank_imports LIMIT 1",
     )
     .await;
 

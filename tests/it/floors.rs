@@ -10,13 +10,14 @@ use std::{
 };
 
 /// From the top. docs/architecture.md says what each room is for.
-const FLOORS: [&[&str]; 11] = [
+const FLOORS: [&[&str]; 12] = [
     &["main"],
     &["serve"],
     &["http", "ops", "open"],
     &["demo", "background", "api"],
     &["app"],
     &["attempt"],
+    &["export"],
     &["import", "dashboard", "leaderboard"],
     &["quiz", "account", "media"],
     &["change", "site", "config"],
@@ -76,6 +77,7 @@ const NO_GRAPHQL: [&str; 19] = [
     "dashboard",
     "db",
     "entity",
+    "export",
     "import",
     "jobs",
     "leaderboard",

@@ -315,17 +315,9 @@ async fn by_hand(app: &TestApp, statement: &str, values: Vec<sea_orm::Value>) {
 
 /// The id of a finished import whose report has as many sheets, each with a quiz of its own.
 async fn import(app: &TestApp, editor: &Actor, quizzes: &[QuizId]) -> String {
-    let import = "mutation($content: String!) { importBank(input: {fileName: \"bank.csv\", content: $content,
-        quizTitle: \"Sent\", subject: \"Physics\"}) { bankImport { id } errors { message } } }";
-    let rows = "Question,A,B,Answer\nOne?,1,2,1\nOne?,1,2,1\nTwo?,1,,3\n";
-    let content = base64::engine::general_purpose::STANDARD.encode(rows);
-    let sent = editor.ask(import, json!({"content": content})).await["importBank"].take();
-    let encoded = sent["bankImport"]["id"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{sent}"))
-        .to_owned();
-    let id = BankImportId::decode(&encoded).unwrap_or_else(|_| panic!("an import"));
-    assert!(background::run_import(&app.app, id, &app.app.now()).await.is_ok());
+    // The same file was imported before.
+    sent(app, editor, &format!("Earlier {}", quizzes.len())).await;
+    let (encoded, id) = sent(app, editor, &format!("Sent {}", quizzes.len())).await;
     let conn = app.app.db.read();
     let select = format!("SELECT report FROM bank_imports WHERE id = {}", app.literal(id.0));
     let row = conn
@@ -345,7 +337,34 @@ async fn import(app: &TestApp, editor: &Actor, quizzes: &[QuizId]) -> String {
     let sheets: Vec<_> = quizzes.iter().map(sheet).collect();
     let update = format!("UPDATE bank_imports SET report = $1 WHERE id = {}", app.literal(id.0));
     by_hand(app, &update, vec![json!(sheets).to_string().into()]).await;
+    // It waits to be confirmed, with a question of each sheet.
+    let waits = format!("UPDATE bank_imports SET finished_at = NULL, content = $1, step = 'READY' WHERE id = {}", app.literal(id.0));
+    by_hand(app, &waits, vec![vec![0_u8].into()]).await;
+    for sheet in 0..quizzes.len() {
+        let question = r#"{"text": "One?", "kind": "SINGLE_CHOICE", "choices": [{"text": "1", "isRight": true}]}"#;
+        let insert = format!(
+            "INSERT INTO import_questions VALUES ({}, {sheet}, 0, 'A2', '{question}')",
+            app.literal(id.0)
+        );
+        by_hand(app, &insert, Vec::new()).await;
+    }
     encoded
+}
+
+/// A bank that was sent and imported.
+async fn sent(app: &TestApp, editor: &Actor, title: &str) -> (String, BankImportId) {
+    let import = "mutation($content: String!, $title: String!) { importBank(input: {fileName: \"bank.csv\", content: $content,
+        quizTitle: $title, subject: \"Physics\"}) { bankImport { id } errors { message } } }";
+    let rows = "Question,A,B,Answer\nOne?,1,2,1\nOne?,1,2,1\nTwo?,1,,3\n";
+    let content = base64::engine::general_purpose::STANDARD.encode(rows);
+    let sent = editor.ask(import, json!({"content": content, "title": title})).await["importBank"].take();
+    let encoded = sent["bankImport"]["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{sent}"))
+        .to_owned();
+    let id = BankImportId::decode(&encoded).unwrap_or_else(|_| panic!("an import"));
+    assert!(background::run_import(&app.app, id, &app.app.now()).await.is_ok());
+    (encoded, id)
 }
 
 /// The argument `ids` with those of so many objects.
@@ -434,6 +453,7 @@ impl World {
             );
             let import = import(app, &editor, &quizzes[..size]).await;
             world.for_all("bankImport", size, format!("(id: {import:?})"));
+            world.for_all("importTemplate", size, "(format: CSV)".to_owned());
             world.for_all("BankImport", size, format!("(ids: {:?})", vec![import; size]));
             let days = format!("(from: \"2026-01-01\", until: \"2026-01-{size:02}\")");
             world.for_all("dailyMetrics", size, days);

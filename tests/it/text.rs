@@ -232,16 +232,11 @@ on_both_databases! {
         let (folder, cause) = (app.folder(), Cause::clock(&app.app.now()));
         std::fs::write(folder.join("bank.csv"), "Question,A,B,Answer\nOne?,1,2,1\n").expect("a file");
         let file = |quiz: &str, subject: &str| marmalade::import::File {
-            file: folder.join("bank.csv"),
-            order: marmalade::import::Order {
-                quiz: quiz.into(),
-                subject: subject.into(),
-                sheet: None,
-                publish: true,
-            },
-            numbers: Default::default(),
-            hidden: false,
-            json: false,
+            file: Some(folder.join("bank.csv")),
+            quiz: Some(quiz.into()),
+            subject: Some(subject.into()),
+            publish: true,
+            ..Default::default()
         };
         let read = file("E\u{301}lan", "Franc\u{327}ais").read().await.unwrap_or_else(|_| panic!("it is read"));
         assert!(marmalade::import::run(&app.app, read, &cause).await.is_ok());

@@ -288,7 +288,9 @@ async fn case(app: &TestApp, limit: Limit) -> Option<Case> {
                     ),
                 ],
                 again: None,
-                uses: (0..MANY).map(|_| import("bank.csv", &bank, "Bank", "OK")).collect(),
+                uses: (0..MANY)
+                    .map(|n| import("bank.csv", &bank, &format!("Bank {n}"), "OK"))
+                    .collect(),
                 shown: None,
             }
         }

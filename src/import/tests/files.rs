@@ -219,7 +219,7 @@ fn what_is_hidden_may_be_asked_for() {
             "Very retired question: *a / b / c / d",
         ]
     );
-    let sheets = read(name, &file(name), Some("Retired"), Settings::default()).unwrap();
+    let sheets = read(name, &file(name), Some("Retired"), &Settings::default()).unwrap();
     assert_eq!(
         sheets.iter().flat_map(told_by).collect::<Vec<_>>(),
         ["Retired question: *a / b / c / d"]

@@ -178,6 +178,18 @@ impl World {
             );
             db(app, &show, Some(picture.0)).await;
         }
+        // It waits to be confirmed, so that there are questions to be looked at.
+        let waits = "UPDATE bank_imports SET finished_at = NULL, content = $1, step = 'READY'";
+        let waits = sea_orm::Statement::from_sql_and_values(
+            app.app.db.write().get_database_backend(),
+            waits,
+            [vec![0_u8].into()],
+        );
+        app.app.db.write().execute_raw(waits).await.expect("waits");
+        let question = r#"{"text": "One?", "kind": "SINGLE_CHOICE", "choices": [{"text": "1", "isRight": true}, {"text": "2"}],
+            "explanation": "Why.", "chapter": "One"}"#;
+        let insert = format!("INSERT INTO import_questions SELECT id, 0, 0, 'A2', '{question}' FROM bank_imports");
+        db(app, &insert, None).await;
         let draft = app.draft(2, |_| {}).await;
         // The next draft of a quiz: a question is another one, and one is not complete.
         let write = async |mutation: String| {
@@ -415,6 +427,11 @@ impl World {
         starts.push(Start {
             query: format!("{{ bankImport(id: {:?}) {{ $X }} }}", self.id("import")),
             ..root("bankImport", "BankImport", Owner::Is(Person::Editor), staff)
+        });
+        starts.push(root("bankImports", "BankImportConnection", Owner::Is(Person::Editor), staff));
+        starts.push(Start {
+            query: "{ importTemplate(format: CSV) { $X } }".to_owned(),
+            ..root("importTemplate", "BankFile", Owner::None, staff)
         });
         starts.push(Start {
             query: format!("{{ integritySignals(quizId: {:?}) {{ $X }} }}", self.id("quiz")),
@@ -815,6 +832,29 @@ impl World {
             errors,
             Box::new(allowed),
         );
+        let nothing = r#"fileName: "bank.csv", content: "?""#;
+        case("uploadBank", "no file", nothing.to_owned(), errors, Box::new(allowed));
+        for (what, id, there) in [
+            ("a finished import", "import", true),
+            ("an invented import", "invented import", false),
+            ("a thing that is no import", "quiz", false),
+        ] {
+            let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
+            let input = format!("importId: {:?}, reason: \"a test\"", self.id(id));
+            case("cancelImport", what, input.clone(), errors, Box::new(refusal));
+            case("confirmImport", what, input + ", sheets: []", errors, Box::new(refusal));
+        }
+        for (what, id, there) in [
+            ("a quiz", "quiz", true),
+            ("a draft", "draft", true),
+            ("a deleted quiz", "deleted quiz", false),
+            ("an invented quiz", "invented quiz", false),
+            ("a thing that is no quiz", "import", false),
+        ] {
+            let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
+            let input = format!("quizId: {:?}, format: CSV", self.id(id));
+            case("exportQuiz", what, input, errors, Box::new(refusal));
+        }
         for (what, id) in [("an invented job", "invented job"), ("a thing that is no job", "quiz")] {
             let id = format!("jobId: {:?}", self.id(id));
             case("retryJob", what, id, errors, Box::new(hidden));
@@ -1101,6 +1141,15 @@ impl World {
             query: "jobUpdated { id }".to_owned(),
             refusal: Box::new(allowed),
         });
+        for (what, id, there) in [("an import", "import", true), ("an invented import", "invented import", false)] {
+            let refusal = move |_: Person| (!there).then_some("NOT_FOUND");
+            cases.push(Case {
+                field: "importProgress",
+                what,
+                query: format!("importProgress(importId: {:?}) {{ id }}", self.id(id)),
+                refusal: Box::new(refusal),
+            });
+        }
         cases
     }
 }

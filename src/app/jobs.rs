@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The kinds of jobs that this release runs. Jobs of other kinds are left to a newer release.
-pub static KINDS: [Kind<Site>; 10] = [
+pub static KINDS: [Kind<Site>; 12] = [
     Kind::of::<PasswordResetEmail>(),
     Kind::of::<EmailConfirmationEmail>(),
     Kind::of::<EmailChangeWarning>(),

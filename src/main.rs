@@ -331,7 +331,9 @@ fn save(file: Option<&Path>, content: &[u8]) -> Result<()> {
 
     let saved = match file {
         Some(file) => std::fs::write(file, content).map_err(|error| (file.display().to_string(), error)),
-        None => std::io::stdout().write_all(content).map_err(|error| ("standard output".to_owned(), error)),
+        None => std::io::stdout()
+            .write_all(content)
+            .map_err(|error| ("standard output".to_owned(), error)),
     };
     saved.map_err(|(place, error)| Error::BadInput(format!("{place}: {error}")))
 }

@@ -200,7 +200,9 @@ impl ImportQuery {
         #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Option<Connection<BankImport>>> {
-        let page = Page::of((first, last), (after, before), |cursor| BankImportId::decode(cursor).ok())?;
+        let page = Page::of((first, last), (after, before), |cursor| {
+            BankImportId::decode(cursor).ok()
+        })?;
         let slice = background::list(ctx.app().db.read(), &page).await?;
         let total = Total::of(|ctx| Box::pin(async move { background::count(ctx.app().db.read()).await }));
         Ok(Some(connection(slice, total, |import| import.id.encode(), BankImport)))
@@ -490,7 +492,11 @@ async fn upload(ctx: &Context<'_>, input: UploadBankInput) -> Result<Model> {
     let sheet = input.sheet.as_deref().map(|sheet| text::name("sheet", sheet, 200));
     let options = Options {
         sheet: sheet.transpose()?,
-        settings: input.options.map(ImportOptionsInput::read).transpose()?.unwrap_or_default(),
+        settings: input
+            .options
+            .map(ImportOptionsInput::read)
+            .transpose()?
+            .unwrap_or_default(),
     };
     let reason = input.reason.as_ref().map(|reason| reason.0.as_str());
     preview::upload(ctx.app(), ctx.viewer()?, &name, content, &options, reason, &ctx.cause()).await
@@ -514,7 +520,10 @@ impl ImportSubscription {
     ) -> Result<impl Stream<Item = BankImport> + use<>> {
         let id = BankImportId::decode(&import_id)?;
         let app = ctx.app().clone();
-        background::find(app.db.read(), &[id]).await?.pop().ok_or(Error::NotFound)?;
+        background::find(app.db.read(), &[id])
+            .await?
+            .pop()
+            .ok_or(Error::NotFound)?;
         Ok(async_stream::stream! {
             let mut before = None;
             let mut ticks = tokio::time::interval(LOOK_EVERY);

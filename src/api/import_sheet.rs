@@ -89,7 +89,11 @@ impl ImportedSheet {
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<ImportQuestion>> {
         let page = Page::of((first, last), (after, before), |cursor| cursor.parse::<i32>().ok())?;
-        let total = if self.waits { self.question_count.max(0).unsigned_abs().into() } else { 0 };
+        let total = if self.waits {
+            self.question_count.max(0).unsigned_abs().into()
+        } else {
+            0
+        };
         let slice = match self.waits {
             true => ctx.loader::<ImportQuestions>()?.load_one((self.place, page)).await?,
             false => None,
@@ -100,7 +104,12 @@ impl ImportedSheet {
             has_next: false,
         });
         let total = Total::of(move |_| Box::pin(async move { Ok(total) }));
-        Ok(connection(slice, total, |row| row.position.to_string(), ImportQuestion::from))
+        Ok(connection(
+            slice,
+            total,
+            |row| row.position.to_string(),
+            ImportQuestion::from,
+        ))
     }
 
     /// The quiz created from the sheet; `null` until it is published.

@@ -177,7 +177,9 @@ pub async fn export(
     let change = Change::begin(site, cause).await?;
     let select = "SELECT title FROM quizzes q WHERE id = $1 AND deleted_at IS NULL \
                   AND NOT EXISTS (SELECT 1 FROM unfinished_quizzes u WHERE u.quiz_id = q.id)";
-    let row = Row::find_by_statement(sql(&change, select, [quiz.into()])).one(&change).await?;
+    let row = Row::find_by_statement(sql(&change, select, [quiz.into()]))
+        .one(&change)
+        .await?;
     let Row { title } = row.ok_or(Error::NotFound)?;
     let published = async || {
         let current = revision::Entity::published()
@@ -201,11 +203,18 @@ pub async fn export(
     let revision = revision.ok_or_else(none)?;
     let questions = questions(&change, &revision).await?;
     let content = format.write(&title, &questions)?;
-    let became = serde_json::json!({"revision": revision.number, "questions": questions.len(), "format": format.ending()});
+    let became =
+        serde_json::json!({"revision": revision.number, "questions": questions.len(), "format": format.ending()});
     let exported = Entry::of(Action::QuizExported, quiz.encode()).became(became);
     change.audit(exported.reason(reason.as_deref())).await?;
     change.commit().await?;
-    let safe = |c: char| if c.is_alphanumeric() || " -_".contains(c) { c } else { '_' };
+    let safe = |c: char| {
+        if c.is_alphanumeric() || " -_".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
     let name: String = title.chars().map(safe).take(80).collect();
     Ok(File {
         name: format!("{}.{}", name.trim(), format.ending()),
@@ -293,7 +302,11 @@ impl Texts {
         typed().unwrap_or_else(|| Self {
             is_markdown: true,
             text: question.text.as_str().to_owned(),
-            choices: question.choices.iter().map(|choice| choice.as_str().to_owned()).collect(),
+            choices: question
+                .choices
+                .iter()
+                .map(|choice| choice.as_str().to_owned())
+                .collect(),
             explanation: question.explanation.as_ref().map(|text| text.as_str().to_owned()),
         })
     }
@@ -305,7 +318,10 @@ impl Texts {
 
 /// The letters of the right choices, `A` or `A,C`.
 fn letters(right: Choices) -> String {
-    let letters: Vec<String> = right.positions().filter_map(|place| Some(('A'..='F').nth(place)?.to_string())).collect();
+    let letters: Vec<String> = right
+        .positions()
+        .filter_map(|place| Some(('A'..='F').nth(place)?.to_string()))
+        .collect();
     letters.join(",")
 }
 

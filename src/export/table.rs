@@ -53,7 +53,9 @@ fn row(question: &Question) -> Vec<String> {
 
 /// What a spreadsheet program could take for a formula, also in the full-width forms of East Asian keyboards.
 fn begins_a_formula(text: &str) -> bool {
-    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}'])
+    text.starts_with([
+        '=', '+', '-', '@', '\t', '\r', '\n', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}',
+    ])
 }
 
 /// An apostrophe before it says that the rest is text, so one that is there already is written twice.
@@ -106,7 +108,16 @@ fn workbook(title: &str, questions: &[Question]) -> Result<Vec<u8>, XlsxError> {
 
 /// A title as the name of a sheet: 31 characters, without those that have a meaning in formulas.
 fn sheet_name(title: &str) -> String {
-    let name: String = title.chars().map(|c| if "[]:*?/\\'".contains(c) || c.is_control() { ' ' } else { c }).collect();
+    let name: String = title
+        .chars()
+        .map(|c| {
+            if "[]:*?/\\'".contains(c) || c.is_control() {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect();
     let mut name = name.trim().to_owned();
     while name.encode_utf16().count() > 31 {
         name.pop();

@@ -14,19 +14,22 @@ use tokio::sync::Semaphore;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Imported, Order, Settings, import, options::Options, read_in_child, sheet, writing::{self, Run as Writing, Target},
+    Imported, Order, Settings, import,
+    options::Options,
+    read_in_child, sheet,
+    writing::{self, Run as Writing, Target},
 };
 use crate::{
     audit::Source,
     auth::Viewer,
     change::{Cause, Change},
     clock::{Moment, Time},
+    db::Values,
     entity::{
         bank_import::{self, Step},
         user,
     },
     error::{Error, Result},
-    db::Values,
     id::{BankImportId, QuizId, UserId},
     jobs::{Job, Run},
     limit::Limit,
@@ -149,7 +152,9 @@ pub(crate) async fn request(
     if let Err(error) = bank_import::Entity::insert(row).exec_without_returning(&change).await {
         // The same file at the same moment.
         change.rollback().await?;
-        return earlier(site.db.write(), &order_digest).await?.ok_or_else(|| error.into());
+        return earlier(site.db.write(), &order_digest)
+            .await?
+            .ok_or_else(|| error.into());
     }
     let job = ReadBank {
         import: import.id,
@@ -270,7 +275,11 @@ pub(super) async fn is_of_staff(change: &Change<'_>, id: UserId) -> Result<bool>
 
 /// A page of imports, the newest first.
 pub(crate) async fn list(conn: &impl ConnectionTrait, page: &Page<BankImportId>) -> Result<Slice<BankImport>> {
-    let rows = page.select(bank_import::Entity::all(), bank_import::Column::Id, PageOrder::Descending);
+    let rows = page.select(
+        bank_import::Entity::all(),
+        bank_import::Column::Id,
+        PageOrder::Descending,
+    );
     Ok(page.slice(rows.into_partial_model().all(conn).await?))
 }
 
@@ -290,7 +299,9 @@ pub(crate) async fn earlier_of_file(
         .filter(bank_import::Column::Error.is_null());
     let found: Vec<BankImport> = of_files.into_partial_model().all(conn).await?;
     let before = |(id, digest): &(BankImportId, String)| {
-        let same = found.iter().filter(|other| other.content_digest.as_ref() == Some(digest) && other.id < *id);
+        let same = found
+            .iter()
+            .filter(|other| other.content_digest.as_ref() == Some(digest) && other.id < *id);
         let latest = same.max_by_key(|other| other.id)?;
         Some(((*id, digest.clone()), latest.clone()))
     };
@@ -328,11 +339,19 @@ pub(super) async fn earlier(conn: &impl ConnectionTrait, order_digest: &str) -> 
     if found.finished_at.is_none() {
         return Ok(Some(found));
     }
-    let quizzes: Vec<QuizId> = found.sheets().into_iter().flatten().filter_map(|sheet| sheet.quiz).collect();
+    let quizzes: Vec<QuizId> = found
+        .sheets()
+        .into_iter()
+        .flatten()
+        .filter_map(|sheet| sheet.quiz)
+        .collect();
     let mut values = Values::default();
     let ids: Vec<String> = quizzes.into_iter().map(|quiz| values.bind(quiz)).collect();
     if !ids.is_empty() {
-        let present = format!("SELECT id FROM quizzes WHERE deleted_at IS NULL AND id IN ({}) LIMIT 1", ids.join(", "));
+        let present = format!(
+            "SELECT id FROM quizzes WHERE deleted_at IS NULL AND id IN ({}) LIMIT 1",
+            ids.join(", ")
+        );
         if conn.query_one_raw(values.sql(conn, present)).await?.is_some() {
             return Ok(Some(found));
         }
@@ -350,7 +369,12 @@ pub(super) async fn give_up(site: &Site, id: BankImportId, error: String, now: &
 }
 
 /// Whether it was not finished yet.
-pub(super) async fn finish(conn: &impl ConnectionTrait, id: BankImportId, error: Option<String>, now: &Moment) -> Result<bool> {
+pub(super) async fn finish(
+    conn: &impl ConnectionTrait,
+    id: BankImportId,
+    error: Option<String>,
+    now: &Moment,
+) -> Result<bool> {
     let finished = bank_import::ActiveModel {
         content: Set(None),
         finished_at: Set(Some(now.at)),

@@ -30,9 +30,9 @@ use columns::{Choices, Columns};
 use row::Reading;
 
 pub use answer::Numbers;
+pub(crate) use columns::Column;
 pub use columns::{ColumnRole, Mapped};
 pub use kind::Several;
-pub(crate) use columns::Column;
 pub(crate) use report::{Code, MAX_KEPT, Problem, SheetReport};
 
 /// What a file leaves open and the person who sends it may say.
@@ -272,7 +272,9 @@ impl Seen {
             let mut choices: Vec<String> = choices.iter().map(|c| as_seen(c)).collect();
             choices.sort_unstable();
             let key = digest([text.as_str()].into_iter().chain(choices.iter().map(String::as_str)));
-            let right = reading.right_texts().map(|right| digest(right.iter().map(String::as_str)));
+            let right = reading
+                .right_texts()
+                .map(|right| digest(right.iter().map(String::as_str)));
             if let Some(first) = self.questions.get(&key) {
                 return Likeness::Repetition {
                     first: first.cell.clone(),

@@ -93,7 +93,10 @@ pub(crate) async fn confirm(
         return Ok(Err(errors));
     }
     let options = Options::read(import.options.as_deref());
-    let targets: Vec<_> = sheets.iter().map(|(place, target)| (place, unversioned(target))).collect();
+    let targets: Vec<_> = sheets
+        .iter()
+        .map(|(place, target)| (place, unversioned(target)))
+        .collect();
     let order = order_digest(digest, &options, &(&targets, confirmation.publish))?;
     if let Some(earlier) = earlier(&change, &order).await? {
         change.commit().await?;
@@ -202,14 +205,21 @@ async fn chosen(
         }
         let report = &reports[place].report;
         if count_of(change, id, i32::try_from(place).unwrap_or(i32::MAX)).await? == 0 {
-            errors.push(bad("This sheet has no question that can be imported.".to_owned(), &at("sheet")));
+            errors.push(bad(
+                "This sheet has no question that can be imported.".to_owned(),
+                &at("sheet"),
+            ));
         }
         if report.has_errors() && confirmation.all_or_nothing {
-            let message = format!("Rows of the sheet \u{201C}{name}\u{201D} were refused. Mend them, or import the valid rows only.");
+            let message = format!(
+                "Rows of the sheet \u{201C}{name}\u{201D} were refused. Mend them, or import the valid rows only."
+            );
             errors.push(bad(message, &["rows"]));
         }
         if report.has_errors() && confirmation.publish {
-            let message = format!("Rows of the sheet \u{201C}{name}\u{201D} were refused. Import it as a draft, and publish it once it is whole.");
+            let message = format!(
+                "Rows of the sheet \u{201C}{name}\u{201D} were refused. Import it as a draft, and publish it once it is whole."
+            );
             errors.push(bad(message, &["publish"]));
         }
         let target = match target {
@@ -217,7 +227,11 @@ async fn chosen(
                 let mut read = |text: &str, argument: &'static str, most| match text::name(argument, text, most) {
                     Ok(name) => name,
                     Err(Error::User(wrong)) => {
-                        errors.push(error(wrong.code, wrong.message, &["sheets", &number, "into", "newQuiz", argument]));
+                        errors.push(error(
+                            wrong.code,
+                            wrong.message,
+                            &["sheets", &number, "into", "newQuiz", argument],
+                        ));
                         String::new()
                     }
                     Err(_) => String::new(),
@@ -232,7 +246,11 @@ async fn chosen(
                 match drafts::of_quiz(change, *quiz).await {
                     Ok(_) => {}
                     Err(Error::User(wrong)) => {
-                        errors.push(error(wrong.code, wrong.message, &["sheets", &number, "into", argument, "quizId"]));
+                        errors.push(error(
+                            wrong.code,
+                            wrong.message,
+                            &["sheets", &number, "into", argument, "quizId"],
+                        ));
                     }
                     Err(error) => return Err(error),
                 }
@@ -245,7 +263,10 @@ async fn chosen(
                 let is_first = replaced.insert(*quiz);
                 if !is_first && *replace {
                     let message = "Another sheet goes into this draft, too, and this one would take its place.";
-                    errors.push(bad(message.to_owned(), &["sheets", &number, "into", argument, "quizId"]));
+                    errors.push(bad(
+                        message.to_owned(),
+                        &["sheets", &number, "into", argument, "quizId"],
+                    ));
                 }
                 target.clone()
             }
@@ -266,7 +287,8 @@ async fn write(site: &Site, id: BankImportId, reason: &str, now: &Moment) -> Res
     let Some(waiting) = waiting.filter(|import| import.step == Some(Step::Writing)) else {
         return Ok(());
     };
-    let orders: Orders = serde_json::from_str(waiting.orders.as_deref().unwrap_or_default()).map_err(Error::internal)?;
+    let orders: Orders =
+        serde_json::from_str(waiting.orders.as_deref().unwrap_or_default()).map_err(Error::internal)?;
     let mut reports: Vec<Imported> =
         serde_json::from_str(waiting.report.as_deref().unwrap_or_default()).map_err(Error::internal)?;
     let cause = Cause {

@@ -3,10 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, QueryFilter,
-    sea_query::Expr,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, FromQueryResult, QueryFilter, sea_query::Expr};
 
 use crate::{
     change::Change,
@@ -34,17 +31,26 @@ pub(super) async fn of_quiz(conn: &impl ConnectionTrait, quiz: QuizId) -> Result
     let select = "SELECT q.subject_id, q.title, EXISTS (SELECT 1 FROM revisions r WHERE r.quiz_id = q.id AND r.state = \
                   'DRAFT') AS has_draft FROM quizzes q WHERE q.id = $1 AND q.deleted_at IS NULL \
                   AND NOT EXISTS (SELECT 1 FROM unfinished_quizzes u WHERE u.quiz_id = q.id)";
-    let row = Row::find_by_statement(sql(conn, select, [quiz.into()])).one(conn).await?;
+    let row = Row::find_by_statement(sql(conn, select, [quiz.into()]))
+        .one(conn)
+        .await?;
     let row = row.ok_or(Error::NotFound)?;
     if !row.has_draft {
-        let message = format!("The quiz \u{201C}{}\u{201D} has no draft. Begin one, and import into it.", row.title);
+        let message = format!(
+            "The quiz \u{201C}{}\u{201D} has no draft. Begin one, and import into it.",
+            row.title
+        );
         return Err(Error::refused(UserErrorCode::Conflict, message));
     }
     Ok((row.subject_id, row.title))
 }
 
 /// Takes out what the draft has already: questions with the same text, choices and answer.
-pub(super) async fn leave_out(conn: &impl ConnectionTrait, quiz: QuizId, questions: &mut Vec<NewQuestion>) -> Result<()> {
+pub(super) async fn leave_out(
+    conn: &impl ConnectionTrait,
+    quiz: QuizId,
+    questions: &mut Vec<NewQuestion>,
+) -> Result<()> {
     let Some(draft) = revision::Entity::draft_of(quiz).one(conn).await? else {
         return Ok(());
     };
@@ -59,7 +65,11 @@ pub(super) async fn leave_out(conn: &impl ConnectionTrait, quiz: QuizId, questio
         .await?
         .into_iter()
         .map(|row| {
-            let right = (row.right_set, row.right_position.filter(|_| row.right_set.is_none()), row.right_number);
+            let right = (
+                row.right_set,
+                row.right_position.filter(|_| row.right_set.is_none()),
+                row.right_number,
+            );
             (row.text, choices.remove(&row.id).unwrap_or_default(), right)
         })
         .collect();
@@ -97,13 +107,19 @@ pub(super) async fn take_in(
         }
     };
     let held = draft::hold(change, quiz, version).await?;
-    let count = "SELECT COUNT(*) AS questions, COALESCE(MAX(position), -1) + 1 AS next FROM questions WHERE revision_id = $1";
-    let before = Before::find_by_statement(sql(change, count, [held.id.into()])).one(change).await?;
+    let count =
+        "SELECT COUNT(*) AS questions, COALESCE(MAX(position), -1) + 1 AS next FROM questions WHERE revision_id = $1";
+    let before = Before::find_by_statement(sql(change, count, [held.id.into()]))
+        .one(change)
+        .await?;
     let before = before.ok_or_else(|| Error::internal("a count without a row"))?;
     let move_ = async |from, to, by: i32, below: i32| {
         let moved = question::Entity::update_many()
             .col_expr(question::Column::RevisionId, Expr::value(to))
-            .col_expr(question::Column::Position, Expr::col(question::Column::Position).add(by))
+            .col_expr(
+                question::Column::Position,
+                Expr::col(question::Column::Position).add(by),
+            )
             .filter(question::Column::RevisionId.eq(from))
             .filter(question::Column::Position.lt(below));
         moved.exec(change).await

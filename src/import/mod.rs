@@ -17,26 +17,24 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::{
-    bank::{ColumnRole, Mapped, Numbers, Several},
-    sheet::Encoding,
-};
+#[cfg(test)]
+pub(crate) use self::bank::one_name_of_chapters;
 pub(crate) use self::writing::Target;
 use self::writing::{Outcome, Run};
 pub(crate) use self::{
     bank::{Code, Column, MAX_KEPT, Problem, Question, Settings, Sheet, SheetReport, read},
     sheet::Unreadable,
 };
-#[cfg(test)]
-pub(crate) use self::bank::one_name_of_chapters;
+pub use self::{
+    bank::{ColumnRole, Mapped, Numbers, Several},
+    sheet::Encoding,
+};
 use crate::{
     audit::{Action, Entry},
     change::{Cause, Change},
     error::{Error, Result},
     id::QuizId,
-    quiz::{
-        author::{self, NewQuestion, NewQuiz},
-    },
+    quiz::author::{self, NewQuestion, NewQuiz},
     site::Site,
     text,
 };
@@ -190,7 +188,11 @@ impl File {
                 subject: named("subject", self.subject.as_deref(), 80)?,
             }),
         };
-        let sheet = self.sheet.as_deref().map(|sheet| text::name("sheet", sheet, 200)).transpose()?;
+        let sheet = self
+            .sheet
+            .as_deref()
+            .map(|sheet| text::name("sheet", sheet, 200))
+            .transpose()?;
         let path = file.display();
         let bytes = std::fs::read(&file).map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
         let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -336,12 +338,19 @@ impl fmt::Display for Report {
                 quiz: Option<String>,
                 skipped: usize,
             }
-            let sheet = |sheet: &'_ Imported| serde_json::to_value(Sheet {
-                report: &sheet.report,
-                quiz: sheet.quiz.map(|quiz| quiz.encode()),
-                skipped: sheet.skipped,
-            });
-            let sheets: Vec<_> = self.sheets.iter().map(sheet).collect::<Result<_, _>>().map_err(|_| fmt::Error)?;
+            let sheet = |sheet: &'_ Imported| {
+                serde_json::to_value(Sheet {
+                    report: &sheet.report,
+                    quiz: sheet.quiz.map(|quiz| quiz.encode()),
+                    skipped: sheet.skipped,
+                })
+            };
+            let sheets: Vec<_> = self
+                .sheets
+                .iter()
+                .map(sheet)
+                .collect::<Result<_, _>>()
+                .map_err(|_| fmt::Error)?;
             return writeln!(f, "{}", serde_json::to_string_pretty(&sheets).map_err(|_| fmt::Error)?);
         }
         for Imported { report, quiz, skipped } in &self.sheets {

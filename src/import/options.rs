@@ -22,6 +22,7 @@ impl Options {
 
     /// As it was stored; the defaults for what an older release sent.
     pub(crate) fn read(json: Option<&str>) -> Self {
-        json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+        json.and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default()
     }
 }

@@ -146,7 +146,8 @@ pub(crate) async fn cancel(site: &Site, id: BankImportId, reason: &str, cause: &
         .await?;
     if cancelled.rows_affected == 0 {
         background::find(&change, &[id]).await?.pop().ok_or(Error::NotFound)?;
-        let message = "This import is confirmed or finished already. Delete the quiz that it has made, if it is not wanted.";
+        let message =
+            "This import is confirmed or finished already. Delete the quiz that it has made, if it is not wanted.";
         return Err(Error::refused(UserErrorCode::Conflict, message).at("importId"));
     }
     let message = "It was given up before it was confirmed.".to_owned();
@@ -236,7 +237,10 @@ pub async fn run_preview(site: &Site, id: BankImportId, now: &Moment) -> Result<
             change.commit().await?;
         }
     }
-    let reports: Vec<_> = sheets.into_iter().map(|sheet| Imported::of(sheet.report, None)).collect();
+    let reports: Vec<_> = sheets
+        .into_iter()
+        .map(|sheet| Imported::of(sheet.report, None))
+        .collect();
     let report = serde_json::to_string(&reports).map_err(Error::internal)?;
     let Some(change) = run.change().await? else {
         return Ok(());
@@ -294,7 +298,9 @@ pub(super) async fn compare(conn: &impl ConnectionTrait, sheets: &mut [Sheet]) -
     let (mut before, mut read) = (QuestionId(Uuid::max()), 0);
     while read < COMPARED {
         let values = [before.into(), READ_AT_ONCE.into()];
-        let rows = Row::find_by_statement(sql(conn, select.as_str(), values)).all(conn).await?;
+        let rows = Row::find_by_statement(sql(conn, select.as_str(), values))
+            .all(conn)
+            .await?;
         let Some(last) = rows.last() else { break };
         (before, read) = (last.id, read + rows.len());
         for row in &rows {

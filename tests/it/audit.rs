@@ -98,7 +98,10 @@ async fn ready(app: &TestApp, staff: &Actor, what: &str) -> String {
         bankImport { id } errors { message } } }";
     let content = STANDARD.encode(format!("Question,A,B,Answer\n{what}?,1,2,2\n"));
     let sent = staff.ask(upload, json!({"content": content})).await["uploadBank"].take();
-    let import = sent["bankImport"]["id"].as_str().unwrap_or_else(|| panic!("{sent}")).to_owned();
+    let import = sent["bankImport"]["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{sent}"))
+        .to_owned();
     let id = BankImportId::decode(&import).unwrap_or_else(|_| panic!("an import"));
     let read = marmalade::import::preview::run_preview(&app.app, id, &app.app.now()).await;
     assert!(read.is_ok());

@@ -21,8 +21,14 @@ async fn export(editor: &Actor, input: Value) -> Value {
 async fn import(app: &TestApp, editor: &Actor, name: &str, content: &str, title: &str) -> Value {
     let send = "mutation($name: String!, $content: String!, $title: String!) { importBank(input: {fileName: $name, content: $content,
         quizTitle: $title, subject: \"Physics\"}) { bankImport { id } errors { message } } }";
-    let sent = editor.ask(send, json!({"name": name, "content": content, "title": title})).await["importBank"].take();
-    let id = sent["bankImport"]["id"].as_str().unwrap_or_else(|| panic!("{sent}")).to_owned();
+    let sent = editor
+        .ask(send, json!({"name": name, "content": content, "title": title}))
+        .await["importBank"]
+        .take();
+    let id = sent["bankImport"]["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{sent}"))
+        .to_owned();
     let decoded = BankImportId::decode(&id).unwrap_or_else(|_| panic!("an import"));
     assert!(background::run_import(&app.app, decoded, &app.app.now()).await.is_ok());
     let query = "query($id: ID!) { bankImport(id: $id) { error sheets { questionCount findingCounts { code count severity } } } }";

@@ -338,7 +338,10 @@ async fn import(app: &TestApp, editor: &Actor, quizzes: &[QuizId]) -> String {
     let update = format!("UPDATE bank_imports SET report = $1 WHERE id = {}", app.literal(id.0));
     by_hand(app, &update, vec![json!(sheets).to_string().into()]).await;
     // It waits to be confirmed, with a question of each sheet.
-    let waits = format!("UPDATE bank_imports SET finished_at = NULL, content = $1, step = 'READY' WHERE id = {}", app.literal(id.0));
+    let waits = format!(
+        "UPDATE bank_imports SET finished_at = NULL, content = $1, step = 'READY' WHERE id = {}",
+        app.literal(id.0)
+    );
     by_hand(app, &waits, vec![vec![0_u8].into()]).await;
     for sheet in 0..quizzes.len() {
         let question = r#"{"text": "One?", "kind": "SINGLE_CHOICE", "choices": [{"text": "1", "isRight": true}]}"#;
@@ -353,7 +356,8 @@ async fn import(app: &TestApp, editor: &Actor, quizzes: &[QuizId]) -> String {
 
 /// A bank that was sent and imported.
 async fn sent(app: &TestApp, editor: &Actor, title: &str) -> (String, BankImportId) {
-    let import = "mutation($content: String!, $title: String!) { importBank(input: {fileName: \"bank.csv\", content: $content,
+    let import =
+        "mutation($content: String!, $title: String!) { importBank(input: {fileName: \"bank.csv\", content: $content,
         quizTitle: $title, subject: \"Physics\"}) { bankImport { id } errors { message } } }";
     let rows = "Question,A,B,Answer\nOne?,1,2,1\nOne?,1,2,1\nTwo?,1,,3\n";
     let content = base64::engine::general_purpose::STANDARD.encode(rows);

@@ -59,7 +59,10 @@ fn into_new(sheet: &str, title: &str) -> Value {
 
 async fn confirm(editor: &Actor, id: &str, sheets: Value, more: Value) -> Value {
     let mut input = json!({"importId": id, "sheets": sheets, "reason": "They are needed."});
-    input.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    input
+        .as_object_mut()
+        .expect("an object")
+        .extend(more.as_object().expect("an object").clone());
     editor.ask(CONFIRM, json!({"input": input})).await["confirmImport"].take()
 }
 
@@ -70,12 +73,27 @@ async fn write(app: &TestApp, id: &str) {
 
 /// The only quiz of a finished import.
 async fn quiz_of(app: &TestApp, id: &str) -> String {
-    let select = format!("SELECT report FROM bank_imports WHERE id = {}", app.literal(decoded(id).0));
+    let select = format!(
+        "SELECT report FROM bank_imports WHERE id = {}",
+        app.literal(decoded(id).0)
+    );
     let db = app.app.db.write();
-    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), select)).await;
-    let report: String = row.expect("rows").expect("a row").try_get("", "report").expect("a report");
+    let row = db
+        .query_one_raw(Statement::from_string(db.get_database_backend(), select))
+        .await;
+    let report: String = row
+        .expect("rows")
+        .expect("a row")
+        .try_get("", "report")
+        .expect("a report");
     let report: Value = serde_json::from_str(&report).expect("JSON");
-    let quiz = report.as_array().expect("sheets").iter().find_map(|sheet| sheet["quiz"].as_str()).expect("a quiz").to_owned();
+    let quiz = report
+        .as_array()
+        .expect("sheets")
+        .iter()
+        .find_map(|sheet| sheet["quiz"].as_str())
+        .expect("a quiz")
+        .to_owned();
     let quiz: marmalade::id::QuizId = serde_json::from_value(json!(quiz)).expect("an id");
     quiz.encode()
 }

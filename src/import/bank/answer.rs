@@ -234,10 +234,17 @@ pub(super) fn several(answer: &str, choices: &[String], convention: Convention) 
 
 /// The parts of a list of labels.
 fn labels(answer: &str) -> Vec<String> {
-    let answer = unprefixed(answer.trim()).to_lowercase().replace(" and ", ",").replace(" or ", ",");
+    let answer = unprefixed(answer.trim())
+        .to_lowercase()
+        .replace(" and ", ",")
+        .replace(" or ", ",");
     answer
         .split([',', ';', '&', '/', '+', '|'])
-        .map(|label| label.trim_matches(|c: char| c.is_whitespace() || "().[]".contains(c)).to_owned())
+        .map(|label| {
+            label
+                .trim_matches(|c: char| c.is_whitespace() || "().[]".contains(c))
+                .to_owned()
+        })
         .collect()
 }
 

@@ -48,7 +48,9 @@ impl Asked {
         let letters: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
         Some(match letters.to_lowercase().as_str() {
             "singlechoice" | "single" | "onechoice" | "mcq" | "multiplechoice" => Self::Single,
-            "allchoices" | "all" | "multipleresponse" | "multipleanswers" | "multiselect" | "multipleselect" => Self::All,
+            "allchoices" | "all" | "multipleresponse" | "multipleanswers" | "multiselect" | "multipleselect" => {
+                Self::All
+            }
             "anychoice" | "any" | "anyof" => Self::Any,
             "truefalse" | "trueorfalse" | "tf" => Self::TrueFalse,
             "number" | "numeric" | "numerical" => Self::Number,
@@ -97,16 +99,16 @@ pub(super) fn is_number(name: &str) -> bool {
 /// The number of an answer: `3.14`, `3.14 ± 0.01`, or with its tolerance in a cell of its own. The error tells whether it is
 /// the tolerance's.
 pub(super) fn number(answer: &str, tolerance: Option<&str>) -> Result<Number, bool> {
-    let parts = ["\u{B1}", "+/-", "+-"]
-        .iter()
-        .find_map(|mark| answer.split_once(mark));
+    let parts = ["\u{B1}", "+/-", "+-"].iter().find_map(|mark| answer.split_once(mark));
     let (value, said) = match (parts, tolerance) {
         (Some(_), Some(_)) => return Err(true),
         (Some((value, tolerance)), None) => (value, Some(tolerance)),
         (None, tolerance) => (answer, tolerance),
     };
     let value = decimal(value).ok_or(false)?;
-    let tolerance = said.map_or(Some(Decimal::ZERO), decimal).filter(|said| !said.is_sign_negative());
+    let tolerance = said
+        .map_or(Some(Decimal::ZERO), decimal)
+        .filter(|said| !said.is_sign_negative());
     let tolerance = tolerance.ok_or(true)?;
     Ok(Number { value, tolerance })
 }
@@ -114,7 +116,9 @@ pub(super) fn number(answer: &str, tolerance: Option<&str>) -> Result<Number, bo
 /// A decimal number with a point, in whichever minus.
 pub(crate) fn decimal(text: &str) -> Option<Decimal> {
     let text = text.trim().replace(['\u{2212}', '\u{2013}'], "-");
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
     let number = match text.contains(['e', 'E']) {
         _ if !is_plain => None,
         true => Decimal::from_scientific(&text).ok(),
@@ -132,7 +136,10 @@ pub(super) fn truth(answer: &str, choices: &[String]) -> Option<usize> {
         "b" => Some(1),
         "t" | "true" | "f" | "false" => {
             let initial = &word[..1];
-            let is_meant = |choice: &String| matches!(choice.trim().to_lowercase().as_str(), "true" | "false") && choice.trim().to_lowercase().starts_with(initial);
+            let is_meant = |choice: &String| {
+                matches!(choice.trim().to_lowercase().as_str(), "true" | "false")
+                    && choice.trim().to_lowercase().starts_with(initial)
+            };
             choices.iter().position(is_meant)
         }
         _ => None,
@@ -170,7 +177,13 @@ mod tests {
     #[test]
     fn truth_is_a_word_a_letter_or_a_text() {
         let choices = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
-        for (answer, place) in [("TRUE", Some(0)), ("t", Some(0)), ("False.", Some(1)), ("b", Some(1)), ("yes", None)] {
+        for (answer, place) in [
+            ("TRUE", Some(0)),
+            ("t", Some(0)),
+            ("False.", Some(1)),
+            ("b", Some(1)),
+            ("yes", None),
+        ] {
             assert_eq!(truth(answer, &choices("True", "False")), place, "{answer}");
         }
         assert_eq!(truth("true", &choices("False", "True")), Some(1));

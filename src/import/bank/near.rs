@@ -75,7 +75,9 @@ impl Index {
 
     fn candidates<'s>(&'s self, words: &'s Words, all: usize, end: usize) -> impl Iterator<Item = usize> + 's {
         let enough = if all < FEWEST { 0 } else { prefix(all) };
-        let listed = words[..enough.min(words.len())].iter().filter_map(|word| self.listed.get(word));
+        let listed = words[..enough.min(words.len())]
+            .iter()
+            .filter_map(|word| self.listed.get(word));
         let mut candidates: Vec<usize> = listed
             .flat_map(|places| places.iter().copied().take_while(|place| *place < end).take(COMPARED))
             .collect();
@@ -108,7 +110,9 @@ fn common(one: &Words, other: &Words) -> usize {
 /// The words of a text as a reader sees them, each once. A number is a word: "5 m" is not "6 m".
 fn split(text: &str) -> HashSet<String> {
     let seen = as_seen(text).to_lowercase();
-    let words = seen.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words = seen
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty());
     words.map(str::to_owned).collect()
 }
 
@@ -125,7 +129,12 @@ pub(crate) fn compared(text: &str, choices: impl IntoIterator<Item = impl AsRef<
 /// The texts of all questions of a file.
 pub(crate) fn texts(sheets: &[Sheet]) -> Vec<String> {
     let questions = sheets.iter().flat_map(|sheet| &sheet.questions);
-    let text = |question: &Question| compared(question.text.as_str(), question.choices.iter().map(|choice| choice.as_str()));
+    let text = |question: &Question| {
+        compared(
+            question.text.as_str(),
+            question.choices.iter().map(|choice| choice.as_str()),
+        )
+    };
     questions.map(text).collect()
 }
 
@@ -156,7 +165,8 @@ pub(super) fn warn(sheets: &mut [Sheet], room: &mut usize) {
 
 /// Warns of a question that a quiz of the site has already.
 pub(crate) fn warn_of_bank(sheet: &mut Sheet, at: usize, quiz: &str, room: &mut usize) {
-    let message = format!("A question that is nearly the same is in the quiz \u{201C}{quiz}\u{201D}; check that both are meant.");
+    let message =
+        format!("A question that is nearly the same is in the quiz \u{201C}{quiz}\u{201D}; check that both are meant.");
     let warning = Problem::new(sheet.cells[at].clone(), Code::InBank, message);
     sheet.report.note(warning, room);
 }
@@ -177,7 +187,9 @@ mod tests {
         .map(str::to_owned)
         .to_vec();
         let index = Index::of(&texts);
-        let like: Vec<_> = (0..texts.len()).map(|at| index.nearest(&index.words[at], index.words[at].len(), at)).collect();
+        let like: Vec<_> = (0..texts.len())
+            .map(|at| index.nearest(&index.words[at], index.words[at].len(), at))
+            .collect();
         assert_eq!(like, [None, Some(0), None, None, None]);
         assert_eq!(index.all_like("Short one?"), Vec::<usize>::new());
     }
@@ -185,11 +197,18 @@ mod tests {
     #[test]
     fn many_questions_are_compared_in_little_time() {
         let texts: Vec<String> = (0..5_000)
-            .map(|n| format!("Which number follows on {n} when one counts by ones from the beginning {}", n * 7))
+            .map(|n| {
+                format!(
+                    "Which number follows on {n} when one counts by ones from the beginning {}",
+                    n * 7
+                )
+            })
             .collect();
         let index = Index::of(&texts);
         let start = std::time::Instant::now();
-        let found = (0..texts.len()).filter(|at| index.nearest(&index.words[*at], index.words[*at].len(), *at).is_some()).count();
+        let found = (0..texts.len())
+            .filter(|at| index.nearest(&index.words[*at], index.words[*at].len(), *at).is_some())
+            .count();
         assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
         assert!(found < texts.len());
     }

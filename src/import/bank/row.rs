@@ -129,7 +129,10 @@ impl Reading {
         let number = right.number().map(|number| vec![number.value.normalize().to_string()]);
         number.or_else(|| {
             let (set, choices) = (right.choices()?, self.choices()?);
-            let mut texts: Vec<String> = set.positions().filter_map(|at| Some(as_seen(choices.get(at)?))).collect();
+            let mut texts: Vec<String> = set
+                .positions()
+                .filter_map(|at| Some(as_seen(choices.get(at)?)))
+                .collect();
             texts.sort_unstable();
             Some(texts)
         })
@@ -330,7 +333,10 @@ impl<'a> Cells<'a> {
         }
         let asked = Asked::of(&self.line(column, MAX_ANSWER)?);
         if asked.is_none() {
-            let message = format!("This is no kind of question that there is; write one of {}.", kind::NAMES);
+            let message = format!(
+                "This is no kind of question that there is; write one of {}.",
+                kind::NAMES
+            );
             self.note(column, Code::Unsupported, message);
         }
         asked
@@ -345,7 +351,11 @@ impl<'a> Cells<'a> {
             self.note(column, Code::TooManyChoices, message);
         }
         if self.is_blank(columns.answer) {
-            self.note(columns.answer, Code::NoAnswer, "The answer is missing; type the right number.");
+            self.note(
+                columns.answer,
+                Code::NoAnswer,
+                "The answer is missing; type the right number.",
+            );
         }
         let answer = self.line(columns.answer, MAX_ANSWER);
         let tolerance = columns.tolerance.filter(|column| !self.is_blank(*column));
@@ -353,7 +363,10 @@ impl<'a> Cells<'a> {
         let number = answer.as_deref().and_then(|answer| {
             let number = kind::number(answer, said.as_ref().and_then(|(_, said)| said.as_deref()));
             if let Err(of_tolerance) = number {
-                let column = said.as_ref().filter(|_| of_tolerance).map_or(columns.answer, |(column, _)| *column);
+                let column = said
+                    .as_ref()
+                    .filter(|_| of_tolerance)
+                    .map_or(columns.answer, |(column, _)| *column);
                 self.note(column, Code::NotANumber, kind::NO_NUMBER);
             }
             number.ok()
@@ -386,7 +399,9 @@ impl<'a> Cells<'a> {
         let Some(said) = self.line(answer, MAX_ANSWER) else {
             return (choices, None);
         };
-        let by_letter = self.letters(answer, choices.as_deref()).filter(|letters| letters.len() == 1);
+        let by_letter = self
+            .letters(answer, choices.as_deref())
+            .filter(|letters| letters.len() == 1);
         let right = match by_letter {
             Some(letters) => Some(letters[0]),
             None => choices.as_deref().and_then(|choices| kind::truth(&said, choices)),
@@ -537,9 +552,7 @@ impl<'a> Cells<'a> {
             self.note(*surplus, Code::TooManyChoices, TOO_MANY);
         }
         let all = std::iter::once(right).chain(filled);
-        let mut choices: Vec<(u32, String)> = all
-            .filter_map(|column| Some((column, self.choice(column)?)))
-            .collect();
+        let mut choices: Vec<(u32, String)> = all.filter_map(|column| Some((column, self.choice(column)?))).collect();
         self.refuse_repeated(&choices);
         if self.problems.len() > before {
             return (None, None);

@@ -231,7 +231,11 @@ fn a_messy_workbook_is_reported_cell_by_cell() {
     assert_eq!(marks(&reports[1].warnings), []);
     assert_eq!(marks(&reports[2].errors), [("A1", Code::NoQuestionColumn)]);
     assert_eq!(sheets[0].questions[1].choices, ["2", "3", "4", "5"].map(Markdown::from));
-    let right: Vec<usize> = sheets.iter().flat_map(|s| &s.questions).filter_map(|q| q.right.only_choice()).collect();
+    let right: Vec<usize> = sheets
+        .iter()
+        .flat_map(|s| &s.questions)
+        .filter_map(|q| q.right.only_choice())
+        .collect();
     assert_eq!(right, [1, 1, 2, 0, 0, 1, 0]);
 }
 

@@ -17,10 +17,10 @@ pub enum Encoding {
 
 /// The characters of the bytes from 0x80 to 0x9F; those that Windows-1252 leaves open are lost letters.
 const WINDOWS: [char; 32] = [
-    '\u{20AC}', '\u{FFFD}', '\u{201A}', '\u{192}', '\u{201E}', '\u{2026}', '\u{2020}', '\u{2021}', '\u{2C6}', '\u{2030}',
-    '\u{160}', '\u{2039}', '\u{152}', '\u{FFFD}', '\u{17D}', '\u{FFFD}', '\u{FFFD}', '\u{2018}', '\u{2019}', '\u{201C}',
-    '\u{201D}', '\u{2022}', '\u{2013}', '\u{2014}', '\u{2DC}', '\u{2122}', '\u{161}', '\u{203A}', '\u{153}', '\u{FFFD}',
-    '\u{17E}', '\u{178}',
+    '\u{20AC}', '\u{FFFD}', '\u{201A}', '\u{192}', '\u{201E}', '\u{2026}', '\u{2020}', '\u{2021}', '\u{2C6}',
+    '\u{2030}', '\u{160}', '\u{2039}', '\u{152}', '\u{FFFD}', '\u{17D}', '\u{FFFD}', '\u{FFFD}', '\u{2018}',
+    '\u{2019}', '\u{201C}', '\u{201D}', '\u{2022}', '\u{2013}', '\u{2014}', '\u{2DC}', '\u{2122}', '\u{161}',
+    '\u{203A}', '\u{153}', '\u{FFFD}', '\u{17E}', '\u{178}',
 ];
 
 fn windows(byte: u8) -> char {
@@ -66,7 +66,10 @@ mod tests {
     #[test]
     fn windows_1252_is_read_by_its_name() {
         let read = |bytes| super::decoded(bytes, Encoding::Windows1252).unwrap();
-        assert_eq!(read(b"Caf\xE9 \x96 \x93a\x94 \x80 \xB5\xB2"), "Caf\u{E9} \u{2013} \u{201C}a\u{201D} \u{20AC} \u{B5}\u{B2}");
+        assert_eq!(
+            read(b"Caf\xE9 \x96 \x93a\x94 \x80 \xB5\xB2"),
+            "Caf\u{E9} \u{2013} \u{201C}a\u{201D} \u{20AC} \u{B5}\u{B2}"
+        );
         assert_eq!(read(b"a\x81b"), "a\u{FFFD}b");
     }
 

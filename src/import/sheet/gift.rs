@@ -194,8 +194,9 @@ impl Building {
                 self.escaped(column::KIND, place(answers), "NUMBER");
             }
             Kinds::Other(kind) => {
-                let message =
-                    format!("This is {kind}; only questions for choices (= or ~), true or false, or one number are imported.");
+                let message = format!(
+                    "This is {kind}; only questions for choices (= or ~), true or false, or one number are imported."
+                );
                 self.flaw(column::ANSWER, place(answers), Flaw::Unsupported(message));
             }
         }
@@ -225,7 +226,11 @@ impl Building {
             _ if right.iter().all(is_whole) || !right.iter().any(is_whole) && (sum - 100.0).abs() < 1.0 => {
                 let letters: Vec<String> = right.iter().map(|index| letter(*index)).collect();
                 self.escaped(column::ANSWER, line, &letters.join(","));
-                let kind = if is_whole(&right[0]) { "ANY_CHOICE" } else { "ALL_CHOICES" };
+                let kind = if is_whole(&right[0]) {
+                    "ANY_CHOICE"
+                } else {
+                    "ALL_CHOICES"
+                };
                 self.escaped(column::KIND, line, kind);
             }
             _ => {
@@ -293,7 +298,10 @@ impl<'t> Kinds<'t> {
 
 /// The weight before a choice (`%50%`), and the choice.
 fn weight(text: &str) -> (Option<f64>, &str) {
-    let parts = text.trim_start().strip_prefix('%').and_then(|rest| rest.split_once('%'));
+    let parts = text
+        .trim_start()
+        .strip_prefix('%')
+        .and_then(|rest| rest.split_once('%'));
     match parts.and_then(|(weight, rest)| Some((weight.trim().parse::<f64>().ok()?, rest))) {
         Some((weight, rest)) if weight.is_finite() => (Some(weight), rest),
         _ => (None, text),

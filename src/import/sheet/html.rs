@@ -19,7 +19,11 @@ pub(super) fn text(html: &str) -> Result<String, String> {
         let tag = &rest[1..end];
         rest = &rest[end + 1..];
         let is_end = tag.starts_with('/');
-        let name: String = tag.trim_start_matches('/').chars().take_while(char::is_ascii_alphanumeric).collect();
+        let name: String = tag
+            .trim_start_matches('/')
+            .chars()
+            .take_while(char::is_ascii_alphanumeric)
+            .collect();
         let name = name.to_ascii_lowercase();
         match name.as_str() {
             "p" | "div" | "br" | "li" | "ul" | "ol" => {
@@ -65,10 +69,12 @@ fn entity(text: &str) -> Result<(char, &str), String> {
     }) else {
         return Ok(('&', &text[1..]));
     };
-    let number = name.strip_prefix('#').and_then(|number| match number.strip_prefix(['x', 'X']) {
-        Some(hexadecimal) => u32::from_str_radix(hexadecimal, 16).ok(),
-        None => number.parse().ok(),
-    });
+    let number = name
+        .strip_prefix('#')
+        .and_then(|number| match number.strip_prefix(['x', 'X']) {
+            Some(hexadecimal) => u32::from_str_radix(hexadecimal, 16).ok(),
+            None => number.parse().ok(),
+        });
     let known = match name {
         "amp" => Some('&'),
         "lt" => Some('<'),
@@ -110,7 +116,14 @@ mod tests {
         ] {
             assert_eq!(text(html).as_deref(), Ok(shown), "{html}");
         }
-        for html in ["<img src=x onerror=alert(1)>", "<script>alert(1)</script>", "<table><tr>", "x<sup>π</sup>", "&foo;", "a <b"] {
+        for html in [
+            "<img src=x onerror=alert(1)>",
+            "<script>alert(1)</script>",
+            "<table><tr>",
+            "x<sup>π</sup>",
+            "&foo;",
+            "a <b",
+        ] {
             assert!(text(html).is_err(), "{html}");
         }
     }

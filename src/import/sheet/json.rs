@@ -43,10 +43,14 @@ pub(super) fn grid(name: &str, text: &str) -> Result<Grid, Unreadable> {
     if bank.format != "marmalade-bank" || bank.version != 1 {
         return Err(Unreadable::Broken {
             place: "line 1".to_owned(),
-            what: "its \u{201C}format\u{201D} and \u{201C}version\u{201D} are not those of an export that is known here".to_owned(),
+            what:
+                "its \u{201C}format\u{201D} and \u{201C}version\u{201D} are not those of an export that is known here"
+                    .to_owned(),
         });
     }
-    let rows = (1..).zip(bank.questions).map(|(number, question)| row(number, question));
+    let rows = (1..)
+        .zip(bank.questions)
+        .map(|(number, question)| row(number, question));
     Grid::of_questions(name, rows.collect(), Vec::new())
 }
 

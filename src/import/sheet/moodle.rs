@@ -23,7 +23,11 @@ pub(super) fn grid(name: &str, text: &str) -> Result<Grid, Unreadable> {
         let event = reader.read_event().map_err(|error| broken(&error.to_string()))?;
         match event {
             Event::Eof => break,
-            Event::DocType(_) => return Err(broken("it declares a document type, which an export of Moodle does not")),
+            Event::DocType(_) => {
+                return Err(broken(
+                    "it declares a document type, which an export of Moodle does not",
+                ));
+            }
             Event::Start(element) => {
                 if reading.path.len() == MAX_DEPTH {
                     return Err(broken("its elements lie too deep in each other"));
@@ -72,7 +76,13 @@ struct Lines(Vec<u64>);
 
 impl Lines {
     fn of(text: &str) -> Self {
-        Self((0..).zip(text.bytes()).filter(|(_, byte)| *byte == b'\n').map(|(at, _): (u64, _)| at).collect())
+        Self(
+            (0..)
+                .zip(text.bytes())
+                .filter(|(_, byte)| *byte == b'\n')
+                .map(|(at, _): (u64, _)| at)
+                .collect(),
+        )
     }
 
     fn of_byte(&self, at: u64) -> u32 {
@@ -199,7 +209,8 @@ impl Question {
             row.cell(column::FORMAT, self.line, "markdown");
         }
         if self.has_file {
-            let message = "A picture or another file belongs to this question, and is not imported with it; take it away.";
+            let message =
+                "A picture or another file belongs to this question, and is not imported with it; take it away.";
             row.flaw(column::QUESTION, self.line, Flaw::Unsupported(message.to_owned()));
         }
         let fill = |row: &mut Building, column, line, text: &Text| match read(text, is_markdown) {
@@ -253,14 +264,25 @@ impl Question {
                 row.flaw(column, answer.line, Flaw::NotUsed(message.to_owned()));
             }
         }
-        let right: Vec<usize> = (0..self.answers.len()).filter(|at| self.answers[*at].percent() > 0.0).collect();
+        let right: Vec<usize> = (0..self.answers.len())
+            .filter(|at| self.answers[*at].percent() > 0.0)
+            .collect();
         let is_whole = |at: &usize| self.answers[*at].percent() >= 100.0;
         let sum: f64 = right.iter().map(|at| self.answers[*at].percent()).sum();
-        let letters: Vec<String> = right.iter().filter_map(|at| Some(('A'..='Z').nth(*at)?.to_string())).collect();
+        let letters: Vec<String> = right
+            .iter()
+            .filter_map(|at| Some(('A'..='Z').nth(*at)?.to_string()))
+            .collect();
         let is_single = !matches!(self.single.trim(), "false" | "0");
         let kind = match right.len() {
             0 => "",
-            1 if is_whole(&right[0]) => if is_single { "" } else { "ALL_CHOICES" },
+            1 if is_whole(&right[0]) => {
+                if is_single {
+                    ""
+                } else {
+                    "ALL_CHOICES"
+                }
+            }
             _ if is_single && right.iter().all(is_whole) => "ANY_CHOICE",
             _ if !is_single && (sum - 100.0).abs() < 1.0 => "ALL_CHOICES",
             _ => {
@@ -284,7 +306,9 @@ impl Answer {
 fn read(text: &Text, is_markdown: bool) -> Result<String, String> {
     match text.format.as_str() {
         "html" | "moodle_auto_format" => html::text(&text.text),
-        "markdown" if !is_markdown => Err("One text of this question is Markdown and another is not; write them alike.".to_owned()),
+        "markdown" if !is_markdown => {
+            Err("One text of this question is Markdown and another is not; write them alike.".to_owned())
+        }
         _ => Ok(text.text.clone()),
     }
 }

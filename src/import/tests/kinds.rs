@@ -9,12 +9,18 @@ fn csv(text: &str) -> Vec<String> {
 #[test]
 fn several_right_choices_are_read_where_it_is_said_how_they_go_together() {
     let row = |kind: &str, answer: &str| {
-        csv(&format!("Question,A,B,C,Kind,Answer\nQ,alpha,beta,gamma,{kind},\"{answer}\"\n"))
+        csv(&format!(
+            "Question,A,B,C,Kind,Answer\nQ,alpha,beta,gamma,{kind},\"{answer}\"\n"
+        ))
     };
     for (kind, answer, expected) in [
         ("ALL_CHOICES", "A, C", "AllChoices Q: *alpha / beta / *gamma"),
         ("all", "A and C", "AllChoices Q: *alpha / beta / *gamma"),
-        ("Multiple response", "alpha; gamma", "AllChoices Q: *alpha / beta / *gamma"),
+        (
+            "Multiple response",
+            "alpha; gamma",
+            "AllChoices Q: *alpha / beta / *gamma",
+        ),
         ("any choice", "1 or 3", "AnyChoice Q: *alpha / beta / *gamma"),
         ("ANY_CHOICE", "B", "AnyChoice Q: alpha / *beta / gamma"),
         ("all", "(A) & (B) & (C)", "AllChoices Q: *alpha / *beta / *gamma"),
@@ -46,7 +52,8 @@ fn several_right_choices_are_read_where_it_is_said_how_they_go_together() {
 
 #[test]
 fn true_or_false_needs_no_choices() {
-    let row = |a: &str, b: &str, answer: &str| csv(&format!("Question,A,B,C,Kind,Answer\nQ,{a},{b},,True/False,{answer}\n"));
+    let row =
+        |a: &str, b: &str, answer: &str| csv(&format!("Question,A,B,C,Kind,Answer\nQ,{a},{b},,True/False,{answer}\n"));
     for (a, b, answer, expected) in [
         ("", "", "True", "TrueFalse Q: *True / False"),
         ("", "", "f", "TrueFalse Q: True / *False"),
@@ -66,7 +73,9 @@ fn true_or_false_needs_no_choices() {
 #[test]
 fn a_number_has_a_tolerance_and_no_choices() {
     let row = |a: &str, answer: &str, tolerance: &str| {
-        csv(&format!("Question,A,B,Kind,Answer,Tolerance\nQ,{a},,NUMBER,{answer},{tolerance}\n"))
+        csv(&format!(
+            "Question,A,B,Kind,Answer,Tolerance\nQ,{a},,NUMBER,{answer},{tolerance}\n"
+        ))
     };
     for (a, answer, tolerance, expected) in [
         ("", "3.14", "0.01", "Number Q: 3.14 \u{B1} 0.01"),
@@ -109,19 +118,27 @@ fn columns_are_mapped_by_heading_or_letters() {
     assert_eq!(
         mapped(
             "Stem text,First,Second,Solution key\nQ1,a,b,B\n",
-            &[("stem TEXT", Question), ("First", ChoiceA), ("c", ChoiceB), ("Solution key", Answer)]
+            &[
+                ("stem TEXT", Question),
+                ("First", ChoiceA),
+                ("c", ChoiceB),
+                ("Solution key", Answer)
+            ]
         ),
         ["Q1: a / *b"]
     );
     // What its heading says is taken back by the mapping.
     assert_eq!(
-        mapped("Question,A,B,Answer,Solution,Why\nQ1,a,b,B,no,yes\n", &[("Solution", NotUsed), ("Why", Explanation)]),
+        mapped(
+            "Question,A,B,Answer,Solution,Why\nQ1,a,b,B,no,yes\n",
+            &[("Solution", NotUsed), ("Why", Explanation)]
+        ),
         ["Q1: a / *b (yes)", "~ E1 UNUSED_COLUMN"]
     );
     // A heading goes before letters.
     assert_eq!(
-        mapped("B,A,Question,Answer\nb,a,Q1,B\n", &[("A", ChoiceB), ("B", ChoiceA)]),
-        ["Q1: b / *a"]
+        mapped("B,A,Question,Answer\nx,y,Q1,B\n", &[("A", ChoiceB), ("B", ChoiceA)]),
+        ["Q1: x / *y"]
     );
 }
 
@@ -133,7 +150,10 @@ fn gift_has_kinds() {
         ("Pi? {#3.13..3.15 #### About.}", "Number Pi?: 3.14 \u{B1} 0.01 (About.)"),
         ("Pi? {#3}", "Number Pi?: 3 \u{B1} 0"),
         ("Q {~%50%a ~%50%b ~%-100%c}", "AllChoices Q: *a / *b / c"),
-        ("Q {~%33.33333%a ~%33.33333%b ~%33.33333%c ~d}", "AllChoices Q: *a / *b / *c / d"),
+        (
+            "Q {~%33.33333%a ~%33.33333%b ~%33.33333%c ~d}",
+            "AllChoices Q: *a / *b / *c / d",
+        ),
         ("Q {=a =b ~c}", "AnyChoice Q: *a / *b / c"),
         ("Q {TRUE}", "TrueFalse Q: *True / False"),
         ("[markdown]**Q** {=a ~b}", "**Q**: *a / b"),
@@ -168,15 +188,24 @@ fn moodle_xml_is_read() {
     let answer = |fraction: &str, text: &str| format!("<answer fraction=\"{fraction}\"><text>{text}</text></answer>");
     let category = "<question type=\"category\"><category><text>$course$/top/Water</text></category></question>";
     assert_eq!(
-        moodle(&format!("{category}{}", multichoice(true, &(answer("0", "ice") + &answer("100", "water"))))),
+        moodle(&format!(
+            "{category}{}",
+            multichoice(true, &(answer("0", "ice") + &answer("100", "water")))
+        )),
         ["H₂O?: ice / *water (Why.) [Water]"]
     );
     assert_eq!(
-        moodle(&multichoice(false, &(answer("50", "a") + &answer("50", "b") + &answer("-50", "c")))),
+        moodle(&multichoice(
+            false,
+            &(answer("50", "a") + &answer("50", "b") + &answer("-50", "c"))
+        )),
         ["AllChoices H₂O?: *a / *b / c (Why.)"]
     );
     assert_eq!(
-        moodle(&multichoice(true, &(answer("100", "a") + &answer("100", "b") + &answer("0", "c")))),
+        moodle(&multichoice(
+            true,
+            &(answer("100", "a") + &answer("100", "b") + &answer("0", "c"))
+        )),
         ["AnyChoice H₂O?: *a / *b / c (Why.)"]
     );
     assert_eq!(
@@ -184,16 +213,26 @@ fn moodle_xml_is_read() {
         ["! line 3 UNSUPPORTED"]
     );
     assert_eq!(
-        moodle("<question type=\"truefalse\"><questiontext><text>Is it?</text></questiontext><answer fraction=\"0\"><text>true</text></answer><answer fraction=\"100\"><text>false</text></answer></question>"),
+        moodle(
+            "<question type=\"truefalse\"><questiontext><text>Is it?</text></questiontext><answer fraction=\"0\"><text>true</text></answer><answer fraction=\"100\"><text>false</text></answer></question>"
+        ),
         ["TrueFalse Is it?: True / *False"]
     );
     assert_eq!(
-        moodle("<question type=\"numerical\"><questiontext><text>Pi?</text></questiontext><answer fraction=\"100\"><text>3.14</text><tolerance>0.01</tolerance></answer></question>"),
+        moodle(
+            "<question type=\"numerical\"><questiontext><text>Pi?</text></questiontext><answer fraction=\"100\"><text>3.14</text><tolerance>0.01</tolerance></answer></question>"
+        ),
         ["Number Pi?: 3.14 \u{B1} 0.01"]
     );
     for (question, expected) in [
-        ("<question type=\"essay\"><questiontext><text>Q</text></questiontext></question>", "! line 3 UNSUPPORTED"),
-        ("<question type=\"multichoice\"><questiontext format=\"html\"><text>&lt;img src='@@PLUGINFILE@@/a.png'&gt;</text><file name=\"a.png\" encoding=\"base64\">AA==</file></questiontext></question>", "! line 3 UNSUPPORTED"),
+        (
+            "<question type=\"essay\"><questiontext><text>Q</text></questiontext></question>",
+            "! line 3 UNSUPPORTED",
+        ),
+        (
+            "<question type=\"multichoice\"><questiontext format=\"html\"><text>&lt;img src='@@PLUGINFILE@@/a.png'&gt;</text><file name=\"a.png\" encoding=\"base64\">AA==</file></questiontext></question>",
+            "! line 3 UNSUPPORTED",
+        ),
     ] {
         assert_eq!(moodle(question)[0], expected, "{question}");
     }
@@ -205,8 +244,16 @@ fn broken_twins_are_refused_with_their_place() {
         ("bank.xml", "<quiz>\n<question>\n</quiz>", "line 3"),
         ("bank.xml", "<quiz>\n<question type=\"essay\">", "line 2"),
         ("bank.xml", "<html></html>", "line 1"),
-        ("bank.json", "{\"format\": \"marmalade-bank\",\n\"version\": 1,\n\"questions\": [}", "line 3, column 15"),
-        ("bank.json", "{\"format\": \"other\", \"version\": 1, \"questions\": []}", "line 1"),
+        (
+            "bank.json",
+            "{\"format\": \"marmalade-bank\",\n\"version\": 1,\n\"questions\": [}",
+            "line 3, column 15",
+        ),
+        (
+            "bank.json",
+            "{\"format\": \"other\", \"version\": 1, \"questions\": []}",
+            "line 1",
+        ),
         ("bank.json", "[]", "line 1"),
     ] {
         let refused = told(name, file.as_bytes(), Settings::default()).remove(0);
@@ -249,13 +296,19 @@ fn windows_1252_is_read_by_its_name_only() {
 
 #[test]
 fn the_messy_bank_gives_what_is_expected() {
-    let path = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name);
+    let path = |name: &str| {
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/cases")
+            .join(name)
+    };
     let bank = std::fs::read(path("messy-bank.xlsx")).unwrap();
     let expected: serde_json::Value =
         serde_json::from_slice(&std::fs::read(path("messy-bank.expected.json")).unwrap()).unwrap();
     for sheet in read("messy-bank.xlsx", &bank, None, &Settings::default()).unwrap() {
         let of = |problems: &[Problem]| {
-            let problems = problems.iter().map(|p| serde_json::json!({"cell": p.cell, "code": p.code}));
+            let problems = problems
+                .iter()
+                .map(|p| serde_json::json!({"cell": p.cell, "code": p.code}));
             problems.collect::<Vec<_>>()
         };
         let report = &sheet.report;

@@ -428,7 +428,12 @@ impl World {
             query: format!("{{ bankImport(id: {:?}) {{ $X }} }}", self.id("import")),
             ..root("bankImport", "BankImport", Owner::Is(Person::Editor), staff)
         });
-        starts.push(root("bankImports", "BankImportConnection", Owner::Is(Person::Editor), staff));
+        starts.push(root(
+            "bankImports",
+            "BankImportConnection",
+            Owner::Is(Person::Editor),
+            staff,
+        ));
         starts.push(Start {
             query: "{ importTemplate(format: CSV) { $X } }".to_owned(),
             ..root("importTemplate", "BankFile", Owner::None, staff)
@@ -1141,7 +1146,10 @@ impl World {
             query: "jobUpdated { id }".to_owned(),
             refusal: Box::new(allowed),
         });
-        for (what, id, there) in [("an import", "import", true), ("an invented import", "invented import", false)] {
+        for (what, id, there) in [
+            ("an import", "import", true),
+            ("an invented import", "invented import", false),
+        ] {
             let refusal = move |_: Person| (!there).then_some("NOT_FOUND");
             cases.push(Case {
                 field: "importProgress",

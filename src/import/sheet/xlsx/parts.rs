@@ -37,7 +37,9 @@ impl<'a> Parts<'a> {
 
     /// Whether a program is among them.
     pub(super) fn has_macros(&self) -> bool {
-        self.at.keys().any(|path| path.ends_with("vbaproject.bin") || path.starts_with("xl/macrosheets/"))
+        self.at
+            .keys()
+            .any(|path| path.ends_with("vbaproject.bin") || path.starts_with("xl/macrosheets/"))
     }
 
     /// The XML of a part; empty if there is no such part.

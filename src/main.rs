@@ -22,7 +22,7 @@ use marmalade::{
     error::{Error, Result},
     import, open,
     ops::{
-        backup, copy,
+        backup, content, copy,
         deploy::{self, Severity},
         indexes, smoke, verify,
     },
@@ -62,6 +62,22 @@ enum Command {
     Config,
     /// Import questions from a file (XLSX, CSV, TSV, Aiken or GIFT) as a draft
     Import(import::File),
+    /// List the quizzes, or take a step in the life of one
+    Quiz(content::QuizCommand),
+    /// List, name, merge, delete and restore subjects
+    Subject {
+        #[command(subcommand)]
+        action: content::SubjectAction,
+        #[command(flatten)]
+        common: content::Common,
+    },
+    /// List, name, order, merge, delete and restore chapters
+    Chapter {
+        #[command(subcommand)]
+        action: content::ChapterAction,
+        #[command(flatten)]
+        common: content::Common,
+    },
     /// Make accounts and change roles
     User {
         #[command(subcommand)]
@@ -223,6 +239,21 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
             } else {
                 ExitCode::from(3)
             });
+        }
+        Command::Quiz(command) => {
+            let app = open::open_existing(config).await?;
+            print!("{}", content::of_quizzes(&app, command).await?);
+            seal_recorded(&app).await;
+        }
+        Command::Subject { action, common } => {
+            let app = open::open_existing(config).await?;
+            print!("{}", content::of_subjects(&app, action, common).await?);
+            seal_recorded(&app).await;
+        }
+        Command::Chapter { action, common } => {
+            let app = open::open_existing(config).await?;
+            print!("{}", content::of_chapters(&app, action, common).await?);
+            seal_recorded(&app).await;
         }
         Command::User { action } => user(config, action).await?,
         Command::Audit { action } => audit(&open::open_existing(config).await?, action).await?,

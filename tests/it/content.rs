@@ -315,6 +315,54 @@ on_both_databases! {
     }
 }
 
+on_both_databases! {
+    async fn the_command_line_does_the_same(app: TestApp) {
+        use marmalade::ops::content::{self, ChapterAction, Common, QuizCommand, QuizStep, SubjectAction};
+
+        let quiz = app.draft(1, |_| {}).await.encode();
+        let run = async |step: Option<QuizStep>| {
+            let command = QuizCommand { step, quiz: Some(quiz.clone()), reason: Some("A part of the test.".into()), json: true };
+            content::of_quizzes(&app.app, command).await.unwrap_or_else(|error| panic!("{}", error.describe()))
+        };
+        for (step, state) in [
+            (QuizStep::Publish, "OPEN"),
+            (QuizStep::Withdraw, "WITHDRAWN"),
+            (QuizStep::Reinstate, "OPEN"),
+            (QuizStep::Archive, "ARCHIVED"),
+            (QuizStep::Unarchive, "OPEN"),
+            (QuizStep::Delete, "DELETED"),
+            (QuizStep::Restore, "OPEN"),
+        ] {
+            let done = run(Some(step)).await;
+            assert_eq!((&done.rows[0]["id"], &done.rows[0]["state"]), (&json!(quiz), &json!(state)), "{done}");
+            assert_eq!(run(None).await.rows, done.rows);
+        }
+        let common = || Common { reason: "A part of the test.".into(), json: false };
+        let subject = async |action| content::of_subjects(&app.app, action, common()).await.map_err(|error| error.describe());
+        let made = subject(SubjectAction::Create { name: "Botany".into() }).await.expect("made");
+        let id = made.rows[0]["id"].as_str().expect("an id").to_owned();
+        assert_eq!(made.to_string().trim_end().matches("  ").count(), 2, "{made}");
+        assert!(subject(SubjectAction::Create { name: "BOTANY".into() }).await.is_err());
+        let renamed = subject(SubjectAction::Rename { subject: id.clone(), name: "Plants".into() }).await.expect("renamed");
+        assert_eq!(renamed.rows[0]["name"], "Plants");
+        let chapter = async |action| content::of_chapters(&app.app, action, common()).await.map_err(|error| error.describe());
+        let mut chapters = Vec::new();
+        for name in ["Roots", "Leaves"] {
+            let made = chapter(ChapterAction::Create { subject: id.clone(), name: name.into() }).await.expect("made");
+            chapters.push(made.rows[0]["id"].as_str().expect("an id").to_owned());
+        }
+        chapter(ChapterAction::Move { chapter: chapters[1].clone(), after: None }).await.expect("moved");
+        let names = async || chapter(ChapterAction::List { subject: id.clone() }).await.expect("listed").rows.iter().map(|row| row["name"].clone()).collect::<Vec<_>>();
+        assert_eq!(names().await, ["Leaves", "Roots"]);
+        chapter(ChapterAction::Merge { chapter: chapters[0].clone(), into: chapters[1].clone() }).await.expect("merged");
+        assert_eq!(names().await, ["Leaves"]);
+        subject(SubjectAction::Delete { subject: id.clone() }).await.expect("deleted");
+        let all = subject(SubjectAction::List).await.expect("listed");
+        assert!(all.rows.iter().any(|row| row["id"] == json!(id) && row["deleted"] == true), "{all}");
+        assert!(app.count("SELECT 1 FROM audit_entries WHERE reason = 'A part of the test.'").await >= 14);
+    }
+}
+
 on_two_servers_too! {
     async fn whoever_asks_another_server_finds_the_new_state_within_a_second(app: TestApp) {
         let (editor, ada) = (app.actor(Role::Editor).await, app.student().await);

@@ -24,7 +24,7 @@ use marmalade::{
     id::QuizId,
     import, open,
     ops::{
-        backup, copy,
+        backup, content, copy,
         deploy::{self, Severity},
         indexes, smoke, verify,
     },
@@ -85,9 +85,25 @@ enum Command {
         output: Option<PathBuf>,
     },
     /// List, show, begin, discard and restore drafts of quizzes
-    Quiz {
+    Draft {
         #[command(subcommand)]
         action: quiz::command::Command,
+    },
+    /// List the quizzes, or take a step in the life of one
+    Quiz(content::QuizCommand),
+    /// List, name, merge, delete and restore subjects
+    Subject {
+        #[command(subcommand)]
+        action: content::SubjectAction,
+        #[command(flatten)]
+        common: content::Common,
+    },
+    /// List, name, order, merge, delete and restore chapters
+    Chapter {
+        #[command(subcommand)]
+        action: content::ChapterAction,
+        #[command(flatten)]
+        common: content::Common,
     },
     /// Make accounts and change roles
     User {
@@ -265,13 +281,28 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
                 ExitCode::from(3)
             });
         }
-        Command::Quiz { action } => {
+        Command::Draft { action } => {
             let app = open::open_existing(config).await?;
             let writes = action.writes();
             print!("{}", quiz::command::run(&app, action, &Cause::clock(&app.now())).await?);
             if writes {
                 seal_recorded(&app).await;
             }
+        }
+        Command::Quiz(command) => {
+            let app = open::open_existing(config).await?;
+            print!("{}", content::of_quizzes(&app, command).await?);
+            seal_recorded(&app).await;
+        }
+        Command::Subject { action, common } => {
+            let app = open::open_existing(config).await?;
+            print!("{}", content::of_subjects(&app, action, common).await?);
+            seal_recorded(&app).await;
+        }
+        Command::Chapter { action, common } => {
+            let app = open::open_existing(config).await?;
+            print!("{}", content::of_chapters(&app, action, common).await?);
+            seal_recorded(&app).await;
         }
         Command::User { action } => user(config, action).await?,
         Command::Audit { action } => audit(&open::open_existing(config).await?, action).await?,

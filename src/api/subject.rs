@@ -10,7 +10,7 @@ use crate::{
         context::RequestContext,
         guard::Needs,
         loader::{ChapterCounts, ChaptersOf, Subjects, SubjectsOfContent, SubjectsOfStaff},
-        payload::{UserError, as_payload, date_time},
+        payload::{UserError, as_payload, date_time, if_there},
         scalar::{DateTime, Reason},
     },
     auth::Viewer,
@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     id::{ChapterId, SubjectId},
     page::Page,
-    quiz::{self, subjects},
+    quiz::{subject_count, subjects},
     ranks::board::Scope,
 };
 
@@ -102,13 +102,13 @@ impl Subject {
         ))
     }
 
-    /// The subject's current board.
+    /// The subject's current board; `null` if the subject is deleted.
     async fn board(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<BoardWindow>,
     ) -> Result<Option<Board>> {
-        present_board(ctx, Scope::Subject(self.id), window).await.map(Some)
+        if_there(present_board(ctx, Scope::Subject(self.id), window).await)
     }
 }
 
@@ -128,10 +128,10 @@ impl SubjectQuery {
         #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
     ) -> Result<Connection<Subject>> {
         let page = Page::of((first, last), (after, before), |cursor| SubjectId::decode(cursor).ok())?;
-        let slice = quiz::subjects(ctx.app().db.read(), &page).await?;
+        let slice = subjects(ctx.app().db.read(), &page).await?;
         Ok(connection(
             slice,
-            Total::of(|ctx| Box::pin(quiz::subject_count(ctx.app().db.read()))),
+            Total::of(|ctx| Box::pin(subject_count(ctx.app().db.read()))),
             |subject| subject.id.encode(),
             Subject::from,
         ))

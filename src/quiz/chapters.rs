@@ -36,6 +36,9 @@ pub async fn create(
 ) -> Result<chapter::Model> {
     let (name, reason) = (text::name("name", name, MOST)?, text::reason("reason", reason)?);
     let change = Change::begin(site, cause).await?;
+    if subject::Entity::held([subject]).one(&change).await?.is_none() {
+        return Err(Error::NotFound);
+    }
     present_subject(&change, subject, "subjectId").await?;
     free(&change, subject, None, &name).await?;
     let id = cause.now.id();

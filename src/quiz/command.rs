@@ -38,7 +38,7 @@ pub enum Command {
         json: bool,
     },
     /// Begin the next draft of a published quiz, or find the one that there is
-    Draft {
+    Begin {
         quiz: String,
         /// Why, 3 to 500 characters, for the audit log
         #[arg(long)]
@@ -81,7 +81,7 @@ pub async fn run(site: &Site, command: Command, cause: &Cause) -> Result<String>
     match command {
         Command::List { discarded, json } => list(site, discarded, json).await,
         Command::Show { draft, json } => show(site, revision(&draft)?, json).await,
-        Command::Draft { quiz, reason, json } => {
+        Command::Begin { quiz, reason, json } => {
             let quiz = QuizId::decode(&quiz).map_err(|_| unknown(&quiz, "quiz"))?;
             let (draft, created) = draft::create(site, quiz, &reason, cause).await?;
             let what = if created { "is begun" } else { "was begun before" };

@@ -56,10 +56,12 @@ const LOOPS: [&[&str]; 2] = [
         "api/answer.rs",
         "api/attempt.rs",
         "api/board.rs",
+        "api/chapter.rs",
         "api/draft.rs",
         "api/question.rs",
         "api/quiz.rs",
         "api/session.rs",
+        "api/subject.rs",
         "api/user.rs",
     ],
     // A quiz has revisions, a revision is of a quiz.

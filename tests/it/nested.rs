@@ -489,6 +489,12 @@ impl World {
             let insert = format!("INSERT INTO daily_metrics VALUES ('2026-01-{day:02}', 1, 1, 1, 1, 1)");
             by_hand(app, &insert, Vec::new()).await;
         }
+        for n in 0..most {
+            let id = app.literal(app.app.now().id::<marmalade::id::SubjectId>().0);
+            let insert =
+                format!("INSERT INTO subjects (id, name, created_at, deleted_at) VALUES ({id}, 'Gone {n}', 1, 1)");
+            by_hand(app, &insert, Vec::new()).await;
+        }
         app.advance(Duration::from_secs(86_400));
         for (student, quiz) in students.iter().zip(&quizzes) {
             student.take(*quiz, 1).await;

@@ -5,11 +5,7 @@ use std::time::Duration;
 use marmalade::auth::role::Role;
 use serde_json::{Value, json};
 
-use crate::{
-    content::change,
-    on_both_databases,
-    support::{Actor, TestApp},
-};
+use crate::{content::change, on_both_databases, support::Actor};
 
 async fn make(editor: &Actor, name: &str) -> String {
     let made = change(editor, "createSubject", json!({"name": name}), "subject { id }").await;
@@ -35,7 +31,7 @@ fn refusal(payload: &Value) -> (&Value, &Value) {
 
 /// The subjects by name, each with its chapters.
 async fn catalogue(actor: &Actor) -> Vec<(String, Vec<String>)> {
-    let query = "{ subjects(first: 100) { nodes { name chapters(first: 100) { nodes { name } } } } }";
+    let query = "{ subjects(first: 20) { nodes { name chapters(first: 20) { nodes { name } } } } }";
     let found = actor.ask(query, json!({})).await["subjects"]["nodes"].take();
     let name = |value: &Value| value["name"].as_str().expect("a name").to_owned();
     let subject = |subject: &Value| {
@@ -46,7 +42,7 @@ async fn catalogue(actor: &Actor) -> Vec<(String, Vec<String>)> {
 }
 
 async fn id_of(actor: &Actor, subject: &str, chapter: &str) -> String {
-    let query = "{ subjects(first: 100) { nodes { name chapters(first: 100) { nodes { id name } } } } }";
+    let query = "{ subjects(first: 20) { nodes { name chapters(first: 20) { nodes { id name } } } } }";
     let found = actor.ask(query, json!({})).await["subjects"]["nodes"].take();
     let subjects = found.as_array().expect("subjects").clone();
     let subject = subjects

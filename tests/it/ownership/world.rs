@@ -479,12 +479,14 @@ impl World {
                 ("board", format!("{{ board(id: \"{id}\") {{ $X }} }}")),
             ] {
                 if field.starts_with("node") || field == ty.to_lowercase() {
+                    // The catalogue has them for nobody.
+                    let gone = field == "quiz" && matches!(name, "deleted quiz" | "draft");
                     starts.push(Start {
                         field,
                         query,
                         ty,
                         owner,
-                        refusal: refusal(),
+                        refusal: if gone { Box::new(hidden) } else { refusal() },
                     });
                 }
             }
@@ -759,6 +761,7 @@ impl World {
             (false, "invented quiz", "invented subject", "invented chapter"),
             (false, "subject", "chapter", "quiz"),
         ] {
+            let name = if there { "" } else { "A name" };
             let what = if there { "what is there" } else { "what is not" };
             let refusal = || -> Refusal { Box::new(if there { allowed } else { hidden }) };
             let (quiz, subject, chapter) = (self.id(quiz), self.id(subject), self.id(chapter));
@@ -775,29 +778,29 @@ impl World {
             case(
                 "renameSubject",
                 what,
-                format!("{of_subject}, name: \"\""),
+                format!("{of_subject}, name: {name:?}"),
                 errors,
-                anything(),
+                refusal(),
             );
             case("restoreSubject", what, of_subject.clone(), errors, refusal());
             case("deleteSubject", what, of_subject.clone(), errors, refusal());
             case(
                 "createChapter",
                 what,
-                format!("{of_subject}, name: \"\""),
+                format!("{of_subject}, name: {name:?}"),
                 errors,
-                anything(),
+                refusal(),
             );
-            let other = self.id("invented subject");
+            let other = self.id("deleted subject");
             let merge = format!("{of_subject}, intoId: {other:?}");
-            case("mergeSubjects", what, merge, errors, Box::new(hidden));
+            case("mergeSubjects", what, merge, errors, refusal());
             let of_chapter = format!("chapterId: {chapter:?}, {because}");
             case(
                 "renameChapter",
                 what,
-                format!("{of_chapter}, name: \"\""),
+                format!("{of_chapter}, name: {name:?}"),
                 errors,
-                anything(),
+                refusal(),
             );
             case("restoreChapter", what, of_chapter.clone(), errors, refusal());
             let other = self.id("invented chapter");

@@ -382,6 +382,7 @@ fn alone(limits: &mut Limits, limit: Limit, uses: usize) {
         starts: of(Limit::Start),
         exports: of(Limit::Export),
         imports: of(Limit::Import),
+        pictures: of(Limit::Picture),
         registers: of(Limit::Register),
         letters: of(Limit::Email),
         letters_of_address: of(Limit::EmailOfAddress),
@@ -441,7 +442,7 @@ on_both_databases! {
             app.advance(Duration::from_secs(900));
             assert_eq!(use_one().await, case.uses[0].expected, "{limit:?}: the window is over");
         }
-        assert_eq!(cases, 9);
+        assert_eq!(cases, 10);
     }
 
     async fn of_many_uses_at_once_exactly_as_many_as_allowed_pass(app: TestApp) {

@@ -180,7 +180,7 @@ impl World {
         }
         // It waits to be confirmed, so that there are questions to be looked at.
         let waits = "UPDATE bank_imports SET finished_at = NULL, content = $1, step = 'READY'";
-        let waits = sea_orm::Statement::from_sql_and_values(
+        let waits = Statement::from_sql_and_values(
             app.app.db.write().get_database_backend(),
             waits,
             [vec![0_u8].into()],

@@ -102,6 +102,8 @@ on_both_databases! {
     async fn names_of_the_release_before_are_folded_and_two_that_are_one_can_be_merged(app: TestApp) {
         let editor = app.actor(Role::Editor).await;
         for (n, name) in ["Zoology", "zoology"].into_iter().enumerate() {
+            // Ids of one moment are in no order.
+            app.advance(Duration::from_millis(1));
             let id = app.literal(app.app.now().id::<marmalade::id::SubjectId>().0);
             let insert = format!("INSERT INTO subjects (id, name, created_at) VALUES ({id}, '{name}', {n})");
             use sea_orm::ConnectionTrait;
@@ -122,6 +124,8 @@ on_both_databases! {
         let subject = make(&editor, "Biology").await;
         let mut ids = Vec::new();
         for name in ["A", "B", "C", "D"] {
+            // Ids of one moment are in no order.
+            app.advance(Duration::from_millis(1));
             ids.push(make_chapter(&editor, &subject, name).await);
         }
         let order = async || catalogue(&app.anyone()).await[0].1.join("");

@@ -14,10 +14,10 @@ use crate::{
         context::RequestContext,
         guard::Needs,
         payload::UserError,
-        scalar::{Markdown, Reason},
+        scalar::{Decimal, Markdown, Reason},
     },
     error::Result,
-    id::{ChapterId, DraftQuestionId, QuestionId, QuizId, RevisionId},
+    id::{ChapterId, DraftQuestionId, PictureId, QuestionId, QuizId, RevisionId},
     quiz::{
         content::Written,
         draft::{self, Drafted, Settings},
@@ -87,6 +87,10 @@ pub(crate) struct UpdateDraftInput {
     duration_seconds: Option<i32>,
     /// The points for each kind of answer.
     marking: Option<DraftMarkingInput>,
+    /// Whether each attempt has the questions in an order of its own.
+    shuffle_questions: Option<bool>,
+    /// Whether each attempt has the choices of each question in an order of its own; true and false keep theirs.
+    shuffle_choices: Option<bool>,
     /// The reason, for the audit log.
     reason: Reason,
 }
@@ -115,14 +119,16 @@ pub(crate) struct AddQuestionInput {
     text: Markdown,
     /// The choices in their order, at most 6; none if it asks for a number.
     choices: Option<Vec<DraftChoiceInput>>,
-    /// The right number, a decimal such as `9.81`: at most 15 digits before the point and 12 behind it.
-    right_number: Option<String>,
-    /// How far from the right number an answer may be, a decimal such as `0.01`. Defaults to 0.
-    tolerance: Option<String>,
+    /// The right number.
+    right_number: Option<Decimal>,
+    /// How far from the right number an answer may be. Defaults to 0.
+    tolerance: Option<Decimal>,
     /// The explanation, at most 8,000 characters.
     explanation: Option<Markdown>,
     /// A chapter of the quiz's subject.
     chapter_id: Option<ID>,
+    /// The picture; see `uploadPicture`.
+    picture_id: Option<ID>,
     /// The reason, for the audit log.
     reason: Reason,
 }
@@ -140,14 +146,16 @@ pub(crate) struct UpdateQuestionInput {
     text: Option<Markdown>,
     /// All choices in their order, at most 6. They replace the present ones.
     choices: Option<Vec<DraftChoiceInput>>,
-    /// The right number, a decimal such as `9.81`: at most 15 digits before the point and 12 behind it; `null` removes it.
-    right_number: MaybeUndefined<String>,
-    /// How far from the right number an answer may be, a decimal such as `0.01`; `null` is 0.
-    tolerance: MaybeUndefined<String>,
+    /// The right number; `null` removes it.
+    right_number: MaybeUndefined<Decimal>,
+    /// How far from the right number an answer may be; `null` is 0.
+    tolerance: MaybeUndefined<Decimal>,
     /// The explanation, at most 8,000 characters; `null` removes it.
     explanation: MaybeUndefined<Markdown>,
     /// A chapter of the quiz's subject; `null` removes it.
     chapter_id: MaybeUndefined<ID>,
+    /// The picture; `null` removes it.
+    picture_id: MaybeUndefined<ID>,
     /// The reason, for the audit log.
     reason: Reason,
 }
@@ -372,6 +380,8 @@ impl AuthoringMutation {
         let settings = Settings {
             duration: input.duration_seconds,
             marking: input.marking.map(|points| [points.right, points.wrong, points.blank]),
+            shuffle_questions: input.shuffle_questions,
+            shuffle_choices: input.shuffle_choices,
         };
         let (app, reason) = (ctx.app(), &input.reason.0);
         UpdateDraftPayload::of(draft::update(app, id, input.version, settings, reason, &ctx.cause()).await)
@@ -389,10 +399,11 @@ impl AuthoringMutation {
             kind: input.kind.map(Into::into),
             text: Some(input.text.0),
             choices: input.choices.map(choices_of),
-            right_number: input.right_number.map(Some),
-            tolerance: input.tolerance.map(Some),
+            right_number: input.right_number.map(|number| Some(number.0)),
+            tolerance: input.tolerance.map(|number| Some(number.0)),
             explanation: input.explanation.map(|text| Some(text.0)),
             chapter: input.chapter_id.map(|id| Some(ChapterId::decode(&id))),
+            picture: input.picture_id.map(|id| Some(PictureId::decode(&id))),
         };
         let (app, reason, question) = (ctx.app(), &input.reason.0, (fields, input.number));
         AddQuestionPayload::of(questions::add(app, id, input.version, question, reason, &ctx.cause()).await)
@@ -410,10 +421,11 @@ impl AuthoringMutation {
             kind: input.kind.map(Into::into),
             text: input.text.map(|text| text.0),
             choices: input.choices.map(choices_of),
-            right_number: given(input.right_number),
-            tolerance: given(input.tolerance),
+            right_number: given(input.right_number).map(|number| number.map(|number| number.0)),
+            tolerance: given(input.tolerance).map(|number| number.map(|number| number.0)),
             explanation: given(input.explanation).map(|text| text.map(|text| text.0)),
             chapter: chapter_of(input.chapter_id),
+            picture: given(input.picture_id).map(|id| id.map(|id| PictureId::decode(&id))),
         };
         let (app, reason) = (ctx.app(), &input.reason.0);
         UpdateQuestionPayload::of(questions::update(app, id, input.version, fields, reason, &ctx.cause()).await)

@@ -6,6 +6,7 @@ use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, Simpl
 
 use super::{
     chapter::{Chapter, chapter},
+    media::{Picture, picture},
     question::QuestionKind,
     quiz::{MarkingScheme, Quiz, quiz},
     subject::{Subject, subject},
@@ -20,7 +21,7 @@ use crate::{
         guard::Needs,
         loader::{DraftChanges, DraftContents, DraftQuestionCounts, DraftQuestions, DraftQuestionsOf, Drafts},
         payload::date_time,
-        scalar::{DateTime, Markdown},
+        scalar::{DateTime, Decimal, Markdown},
     },
     error::{Error, Result},
     id::{DraftQuestionId, QuestionId, RevisionId, SubjectId},
@@ -285,14 +286,22 @@ impl DraftQuestion {
         self.content().choices.iter().enumerate().map(choice).collect()
     }
 
-    /// The right number, a decimal such as `9.81`; `null` if it asks for choices, or as long as none is given.
-    async fn right_number(&self) -> Option<String> {
-        self.content().right_number().map(|number| number.value.to_string())
+    /// The right number; `null` if it asks for choices, or as long as none is given.
+    async fn right_number(&self) -> Option<Decimal> {
+        self.content().right_number().map(|number| Decimal(number.value.to_string()))
     }
 
-    /// How far from the right number an answer may be, a decimal such as `0.01`; `null` as `rightNumber`.
-    async fn tolerance(&self) -> Option<String> {
-        self.content().right_number().map(|number| number.tolerance.to_string())
+    /// How far from the right number an answer may be; `null` as `rightNumber`.
+    async fn tolerance(&self) -> Option<Decimal> {
+        self.content().right_number().map(|number| Decimal(number.tolerance.to_string()))
+    }
+
+    /// The picture.
+    async fn picture(&self, ctx: &Context<'_>) -> Result<Option<Picture>> {
+        match self.content().picture {
+            Some(id) => if_there(picture(ctx, id).await),
+            None => Ok(None),
+        }
     }
 
     /// The explanation, which students see in their review.

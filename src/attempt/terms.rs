@@ -240,6 +240,7 @@ mod tests {
             version: 1,
             updated_at: None,
             updated_by: None,
+            discarded_at: None,
             shuffle_questions: false,
             shuffle_choices: false,
         }

@@ -39,11 +39,4 @@ impl Entity {
             .filter(Column::RevisionId.is_in(revisions))
             .order_by_asc(Column::Number)
     }
-
-    /// The corrections of a revision, in their order.
-    pub fn of_revision(revision: RevisionId) -> Select<Self> {
-        Self::find()
-            .filter(Column::RevisionId.eq(revision))
-            .order_by_asc(Column::Number)
-    }
 }

@@ -3,7 +3,7 @@
 mod gift;
 mod table;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use sea_orm::{ColumnTrait, ConnectionTrait, FromQueryResult, QueryFilter};
 use serde::Serialize;
@@ -12,11 +12,14 @@ use crate::{
     audit::{Action, Entry},
     change::{Cause, Change},
     db::sql,
-    entity::{chapter, choice, correction, question, revision},
+    entity::{chapter, question, revision},
     error::{Error, Result, UserErrorCode},
-    id::{ChapterId, QuestionId, QuizId},
+    id::{ChapterId, QuizId},
     import::{Question, own::Written},
-    quiz::right::{Choices, Number, Right},
+    quiz::{
+        content,
+        right::{Choices, Number, Right},
+    },
     site::Site,
     text::{self, Markdown},
 };
@@ -225,12 +228,9 @@ pub async fn export(
 
 /// The questions of a revision with the key in force.
 async fn questions(conn: &impl ConnectionTrait, revision: &revision::Model) -> Result<Vec<Question>> {
-    let rows = question::Entity::of_revision(revision.id).all(conn).await?;
-    let mut choices: HashMap<QuestionId, Vec<choice::Model>> = HashMap::new();
-    for choice in choice::Entity::of_revision(revision.id).all(conn).await? {
-        choices.entry(choice.question_id).or_default().push(choice);
-    }
-    let ids: Vec<ChapterId> = rows.iter().filter_map(|row| row.chapter_id).collect();
+    let mut contents = content::in_force(conn, &[revision.id]).await?;
+    let written = contents.remove(&revision.id).unwrap_or_default();
+    let ids = written.iter().filter_map(|question| question.content.chapter);
     let chapters = chapter::Entity::of_content().filter(chapter::Column::Id.is_in(ids));
     let chapters: HashMap<ChapterId, String> = chapters
         .all(conn)
@@ -238,39 +238,19 @@ async fn questions(conn: &impl ConnectionTrait, revision: &revision::Model) -> R
         .into_iter()
         .map(|chapter| (chapter.id, chapter.name))
         .collect();
-    let corrected: HashMap<QuestionId, i32> = correction::Entity::of_revision(revision.id)
-        .all(conn)
-        .await?
-        .into_iter()
-        .map(|correction| (correction.question_id, correction.right_position))
-        .collect();
-    let question = |row: question::Model| {
-        let mut choices = choices.remove(&row.id).unwrap_or_default();
-        choices.sort_by_key(|choice| choice.position);
-        let decimal = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
-        let place = |position: i32| usize::try_from(position).ok();
-        let right = match (row.kind, corrected.get(&row.id)) {
-            (question::Kind::Number, _) => Right::Number(Number {
-                value: decimal(&row.right_number).unwrap_or_default(),
-                tolerance: decimal(&row.tolerance).unwrap_or_default(),
-            }),
-            (_, Some(position)) => Right::Choices(Choices::of(place(*position))),
-            (_, None) => Right::Choices(match (row.right_set, row.right_position) {
-                (Some(bits), _) => Choices::from_bits(bits),
-                (None, position) => Choices::of(position.and_then(place)),
-            }),
-        };
+    let question = |written: Arc<content::Written>| {
+        let content = written.content.clone();
         Question {
-            text: Markdown::of(&row.text),
-            image: row.image,
-            choices: choices.into_iter().map(|choice| Markdown::of(&choice.text)).collect(),
-            kind: row.kind,
-            right,
-            explanation: row.explanation.as_deref().map(Markdown::of),
-            chapter: row.chapter_id.and_then(|id| chapters.get(&id).cloned()),
+            text: content.text,
+            image: content.image,
+            choices: content.choices,
+            kind: content.kind,
+            right: content.right.unwrap_or(Right::Choices(Choices::default())),
+            explanation: content.explanation,
+            chapter: content.chapter.and_then(|id| chapters.get(&id).cloned()),
         }
     };
-    Ok(rows.into_iter().map(question).collect())
+    Ok(written.into_iter().map(question).collect())
 }
 
 /// The texts of a question as they are written: as they were typed if all of them can be, else as Markdown.

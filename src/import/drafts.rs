@@ -29,7 +29,7 @@ pub(super) async fn of_quiz(conn: &impl ConnectionTrait, quiz: QuizId) -> Result
         has_draft: bool,
     }
     let select = "SELECT q.subject_id, q.title, EXISTS (SELECT 1 FROM revisions r WHERE r.quiz_id = q.id AND r.state = \
-                  'DRAFT') AS has_draft FROM quizzes q WHERE q.id = $1 AND q.deleted_at IS NULL \
+                  'DRAFT' AND r.discarded_at IS NULL) AS has_draft FROM quizzes q WHERE q.id = $1 AND q.deleted_at IS NULL \
                   AND NOT EXISTS (SELECT 1 FROM unfinished_quizzes u WHERE u.quiz_id = q.id)";
     let row = Row::find_by_statement(sql(conn, select, [quiz.into()]))
         .one(conn)
@@ -108,7 +108,8 @@ pub(super) async fn take_in(
     };
     let held = draft::hold(change, quiz, version).await?;
     let count =
-        "SELECT COUNT(*) AS questions, COALESCE(MAX(position), -1) + 1 AS next FROM questions WHERE revision_id = $1";
+        "SELECT COUNT(*) AS questions, COALESCE(MAX(position), -1) + 1 AS next FROM questions \
+         WHERE revision_id = $1 AND removed_from IS NULL";
     let before = Before::find_by_statement(sql(change, count, [held.id.into()]))
         .one(change)
         .await?;
@@ -120,7 +121,9 @@ pub(super) async fn take_in(
                 question::Column::Position,
                 Expr::col(question::Column::Position).add(by),
             )
+            .col_expr(question::Column::ChangedIn, Expr::value(Some(held.version)))
             .filter(question::Column::RevisionId.eq(from))
+            .filter(question::Column::RemovedFrom.is_null())
             .filter(question::Column::Position.lt(below));
         moved.exec(change).await
     };

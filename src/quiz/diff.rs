@@ -11,7 +11,7 @@ use super::{
     content::{Content, Written},
     right::Right,
 };
-use crate::id::{ChapterId, QuestionId};
+use crate::id::{ChapterId, PictureId, QuestionId};
 
 /// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,10 @@ pub(crate) fn fields(before: &Content, after: &Content) -> Vec<Field> {
         (Field::Answer, before.right != after.right),
         (Field::Explanation, before.explanation != after.explanation),
         (Field::Chapter, before.chapter != after.chapter),
-        (Field::Picture, before.image != after.image),
+        (
+            Field::Picture,
+            before.image != after.image || before.picture != after.picture,
+        ),
     ];
     let differs = differs.into_iter().filter(|(_, differs)| *differs);
     differs.map(|(field, _)| field).collect()
@@ -89,7 +92,7 @@ pub(crate) fn value(question: &Written, field: Field) -> Option<String> {
         },
         Field::Explanation => content.explanation.as_ref().map(|text| text.as_str().to_owned()),
         Field::Chapter => content.chapter.map(ChapterId::encode),
-        Field::Picture => content.image.clone(),
+        Field::Picture => content.picture.map(PictureId::encode).or_else(|| content.image.clone()),
         Field::Position => Some((question.position + 1).to_string()),
     }
 }
@@ -190,6 +193,7 @@ mod tests {
                 kind: question::Kind::SingleChoice,
                 text: Markdown::of(text),
                 image: None,
+                picture: None,
                 choices: Vec::new(),
                 right: None,
                 explanation: None,

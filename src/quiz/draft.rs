@@ -362,6 +362,10 @@ pub(crate) async fn duplicate(site: &Site, quiz: QuizId, title: &str, reason: &s
     row.title = Set(title.clone());
     row.opens_at = Set(None);
     row.closes_at = Set(None);
+    row.results_at = Set(None);
+    row.withdrawn_at = Set(None);
+    row.archived_at = Set(None);
+    row.version = Set(1);
     row.created_at = Set(now.at);
     quiz::Entity::insert(row).exec_without_returning(&change).await?;
     let draft = revision::Entity::insert(copy::draft_like(&from, new, 1, &now))
@@ -451,6 +455,8 @@ pub(crate) struct Settings {
     pub duration: Option<i32>,
     /// Points for a right, a wrong and a blank answer.
     pub marking: Option<[f64; 3]>,
+    pub shuffle_questions: Option<bool>,
+    pub shuffle_choices: Option<bool>,
 }
 
 /// The longest title of a quiz, in characters.
@@ -492,6 +498,15 @@ pub(crate) async fn update(
             .col_expr(revision::Column::WrongScore, Expr::value(marking.wrong))
             .col_expr(revision::Column::BlankScore, Expr::value(marking.blank));
     }
+    let shuffles = [
+        (revision::Column::ShuffleQuestions, settings.shuffle_questions),
+        (revision::Column::ShuffleChoices, settings.shuffle_choices),
+    ];
+    for (column, shuffle) in shuffles {
+        if let Some(shuffle) = shuffle {
+            update = update.col_expr(column, Expr::value(shuffle));
+        }
+    }
     let updated = update.exec_with_returning(&edit.change).await?;
     let became = updated.first().map_or(json!({}), values);
     edit.finish(Action::DraftChanged, Some(was), became).await
@@ -503,6 +518,8 @@ fn values(draft: &revision::Model) -> Value {
         "right": draft.right_score,
         "wrong": draft.wrong_score,
         "blank": draft.blank_score,
+        "shuffleQuestions": draft.shuffle_questions,
+        "shuffleChoices": draft.shuffle_choices,
     })
 }
 

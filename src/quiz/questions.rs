@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use rust_decimal::Decimal;
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde_json::json;
 
@@ -11,18 +10,18 @@ use super::{
     content::{self, Content, MAX_QUESTIONS, Written},
     diff,
     draft::{Drafted, Edit},
-    right::{Choices, Number, Right},
+    right::{self, Choices, Number, Right},
 };
 use crate::{
     audit::Action,
     change::Cause,
     db::Values,
     entity::{
-        chapter, choice,
+        chapter, choice, picture,
         question::{self, Kind},
     },
     error::{Error, Faults, Result, UserErrorCode},
-    id::{ChapterId, QuestionId, RevisionId},
+    id::{ChapterId, PictureId, QuestionId, RevisionId},
     site::Site,
     text::Markdown,
 };
@@ -43,6 +42,8 @@ pub(crate) struct Fields {
     pub explanation: Option<Option<Markdown>>,
     /// `Some(Err(_))`: an id that no chapter has.
     pub chapter: Option<Option<Result<ChapterId>>>,
+    /// `Some(Err(_))`: an id that no picture has.
+    pub picture: Option<Option<Result<PictureId>>>,
 }
 
 impl Fields {
@@ -64,18 +65,13 @@ impl Fields {
             content.choices = Vec::new();
         }
         let number = |given: Option<Option<String>>, name: &str, faults: &mut Faults| {
-            let text = given.flatten()?;
+            let typed = given.flatten()?;
             if content.kind != Kind::Number {
                 faults.note(&[name], "Only a question of the kind NUMBER has this.");
                 return None;
             }
-            let number = decimal(&text);
-            if number.is_none() {
-                let message =
-                    "Give a decimal number such as 9.81, at most 15 digits before the point and 12 behind it.";
-                faults.note(&[name], message);
-            }
-            number
+            let number = right::decimal(&typed);
+            number.map_err(|trouble| faults.note(&[name], trouble)).ok()
         };
         let (has_number, has_tolerance) = (self.right_number.is_some(), self.tolerance.is_some());
         let value = number(self.right_number, "rightNumber", faults);
@@ -103,22 +99,13 @@ impl Fields {
     }
 }
 
-/// A number as it was typed.
-fn decimal(text: &str) -> Option<Decimal> {
-    let text = text.trim().replace('\u{2212}', "-");
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(&text);
-    let (whole, part) = digits.split_once('.').unwrap_or((digits, "0"));
-    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let fits = are_digits(whole) && are_digits(part) && whole.len() <= 15 && part.len() <= 12;
-    fits.then(|| text.parse::<Decimal>().ok()).flatten()
-}
-
 /// A question without anything in it.
 fn blank() -> Content {
     Content {
         kind: Kind::SingleChoice,
         text: Markdown::of(""),
         image: None,
+        picture: None,
         choices: Vec::new(),
         right: None,
         explanation: None,
@@ -160,7 +147,7 @@ pub(crate) async fn add(
         chapter_id: Set(content.chapter),
         text: Set(content.text.as_str().to_owned()),
         image: Set(None),
-        picture_id: Set(None),
+        picture_id: Set(content.picture),
         explanation: Set(content.explanation.clone().map(Markdown::into_string)),
         right_position: Set(right_position(&content)),
         kind: Set(content.kind),
@@ -198,6 +185,7 @@ pub(crate) async fn update(
     let update = question::ActiveModel {
         chapter_id: Set(content.chapter),
         text: Set(content.text.as_str().to_owned()),
+        picture_id: Set(content.picture),
         explanation: Set(content.explanation.clone().map(Markdown::into_string)),
         right_position: Set(right_position(&content)),
         kind: Set(content.kind),
@@ -417,11 +405,14 @@ enum Side {
 impl Edit<'_> {
     /// The content with these fields written; what is wrong is noted.
     async fn written(&mut self, content: Content, mut fields: Fields) -> Result<Content> {
-        let chapter = fields.chapter.take();
+        let (chapter, picture) = (fields.chapter.take(), fields.picture.take());
         let mut content = fields.apply(content, &mut self.faults);
         check::wrong(&content, &mut self.faults);
         if let Some(chapter) = chapter {
             content.chapter = self.chapter(chapter).await?;
+        }
+        if let Some(picture) = picture {
+            content.picture = self.picture(picture).await?;
         }
         Ok(content)
     }
@@ -441,6 +432,21 @@ impl Edit<'_> {
         }
         self.faults
             .note(&["chapterId"], "Choose a chapter of the quiz's subject.");
+        Ok(None)
+    }
+
+    async fn picture(&mut self, picture: Option<Result<PictureId>>) -> Result<Option<PictureId>> {
+        let Some(picture) = picture else {
+            return Ok(None);
+        };
+        if let Ok(id) = picture {
+            let there = picture::Entity::present().filter(picture::Column::Id.eq(id));
+            if there.one(&self.change).await?.is_some() {
+                return Ok(Some(id));
+            }
+        }
+        self.faults
+            .note(&["pictureId"], "Choose one of the pictures, or upload it first.");
         Ok(None)
     }
 
@@ -541,38 +547,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decimal_numbers_are_read_as_they_are_typed_and_nothing_else_is() {
-        for (text, expected) in [
-            ("9.81", "9.81"),
-            (" -0.5 ", "-0.5"),
-            ("\u{2212}3", "-3"),
-            ("+7", "7"),
-            ("007", "7"),
-        ] {
-            assert_eq!(
-                decimal(text).map(|number| number.to_string()).as_deref(),
-                Some(expected),
-                "{text}"
-            );
-        }
-        for text in [
-            "",
-            "x",
-            "1e5",
-            "1,5",
-            ".5",
-            "5.",
-            "--1",
-            "1 000",
-            "1234567890123456",
-            "0.1234567890123",
-            "NaN",
-        ] {
-            assert_eq!(decimal(text), None, "{text}");
-        }
-    }
-
-    #[test]
     fn a_change_of_kind_takes_away_what_the_other_kind_has() {
         let choices = vec![(Markdown::of("a"), true), (Markdown::of("b"), true)];
         let apply = |content: Content, fields: Fields| {
@@ -611,7 +585,7 @@ mod tests {
             faults.is_empty()
                 && near
                     .right_number()
-                    .is_some_and(|right| right.tolerance == Decimal::new(1, 2))
+                    .is_some_and(|right| right.tolerance == rust_decimal::Decimal::new(1, 2))
         );
         assert!(!apply(number.clone(), tolerance("-1")).1.is_empty());
         let back = Fields {

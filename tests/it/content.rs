@@ -348,6 +348,8 @@ on_both_databases! {
         let chapter = async |action| content::of_chapters(&app.app, action, common()).await.map_err(|error| error.describe());
         let mut chapters = Vec::new();
         for name in ["Roots", "Leaves"] {
+            // Ids of one moment are in no order.
+            app.advance(Duration::from_millis(1));
             let made = chapter(ChapterAction::Create { subject: id.clone(), name: name.into() }).await.expect("made");
             chapters.push(made.rows[0]["id"].as_str().expect("an id").to_owned());
         }

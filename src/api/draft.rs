@@ -288,12 +288,16 @@ impl DraftQuestion {
 
     /// The right number; `null` if it asks for choices, or as long as none is given.
     async fn right_number(&self) -> Option<Decimal> {
-        self.content().right_number().map(|number| Decimal(number.value.to_string()))
+        self.content()
+            .right_number()
+            .map(|number| Decimal(number.value.to_string()))
     }
 
     /// How far from the right number an answer may be; `null` as `rightNumber`.
     async fn tolerance(&self) -> Option<Decimal> {
-        self.content().right_number().map(|number| Decimal(number.tolerance.to_string()))
+        self.content()
+            .right_number()
+            .map(|number| Decimal(number.tolerance.to_string()))
     }
 
     /// The picture.

@@ -33,8 +33,8 @@ use crate::{
     },
     error::{Error, Result},
     id::{
-        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, DraftQuestionId, JobId, PictureId, QuestionId,
-        QuizId, RevisionId, SessionId, SubjectId, UserId,
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, DraftQuestionId, JobId, PictureId,
+        QuestionId, QuizId, RevisionId, SessionId, SubjectId, UserId,
     },
 };
 

@@ -107,8 +107,7 @@ pub(super) async fn take_in(
         }
     };
     let held = draft::hold(change, quiz, version).await?;
-    let count =
-        "SELECT COUNT(*) AS questions, COALESCE(MAX(position), -1) + 1 AS next FROM questions \
+    let count = "SELECT COUNT(*) AS questions, COALESCE(MAX(position), -1) + 1 AS next FROM questions \
          WHERE revision_id = $1 AND removed_from IS NULL";
     let before = Before::find_by_statement(sql(change, count, [held.id.into()]))
         .one(change)

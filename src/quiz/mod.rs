@@ -15,8 +15,8 @@ pub mod paper;
 pub(crate) mod questions;
 pub mod right;
 pub(crate) mod score;
-pub mod shuffle;
 pub mod settings;
+pub mod shuffle;
 pub mod subjects;
 pub mod title;
 

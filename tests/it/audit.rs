@@ -284,6 +284,7 @@ on_both_databases! {
                             (json!({"chapterId": last}), last)
                         }
                     }
+                }
                 "deletePicture" => {
                     let picture = app.app.now().id::<marmalade::id::PictureId>();
                     by_hand(&app, &format!("INSERT INTO pictures (id, sha256, format, width, height, bytes, alt_text, created_at, created_by) \

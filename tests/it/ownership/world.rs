@@ -8,10 +8,8 @@ use marmalade::{
     auth::{revocation::AccountChanged, role::Role},
     clock::Time,
     id::{
-        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, PictureId, QuestionId, QuizId,
-        SessionId, SubjectId, UserId,
-        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, DraftQuestionId, JobId, QuestionId,
-        QuizId, RevisionId, SessionId, SubjectId, UserId,
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, DraftQuestionId, JobId, PictureId,
+        QuestionId, QuizId, RevisionId, SessionId, SubjectId, UserId,
     },
     import::background,
     outbox::{Event, Topic},
@@ -180,11 +178,8 @@ impl World {
         }
         // It waits to be confirmed, so that there are questions to be looked at.
         let waits = "UPDATE bank_imports SET finished_at = NULL, content = $1, step = 'READY'";
-        let waits = Statement::from_sql_and_values(
-            app.app.db.write().get_database_backend(),
-            waits,
-            [vec![0_u8].into()],
-        );
+        let waits =
+            Statement::from_sql_and_values(app.app.db.write().get_database_backend(), waits, [vec![0_u8].into()]);
         app.app.db.write().execute_raw(waits).await.expect("waits");
         let question = r#"{"text": "One?", "kind": "SINGLE_CHOICE", "choices": [{"text": "1", "isRight": true}, {"text": "2"}],
             "explanation": "Why.", "chapter": "One"}"#;

@@ -52,3 +52,4 @@ mod transport;
 mod tunnel;
 mod uses;
 mod viewer;
+mod web;

@@ -80,8 +80,9 @@ fn content_security_policy(avatar_hosts: &[String]) -> String {
 
 /// A script, a style or a picture. Its name has a digest of its content, so it is never another one.
 async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let is_source = !name.ends_with(".br") && !name.ends_with(".gz");
-    let Some(file) = Packed::find(&format!("assets/{name}"), &headers).filter(|_| is_source) else {
+    // The packed forms have no address of their own, and a name that is a path leads nowhere.
+    let is_asset = !name.ends_with(".br") && !name.ends_with(".gz") && !name.contains(['/', '\\']);
+    let Some(file) = Packed::find(&format!("assets/{name}"), &headers).filter(|_| is_asset) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let content_type = match name.rsplit('.').next() {

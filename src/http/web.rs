@@ -30,12 +30,12 @@ const ENCODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
 pub(super) fn routes() -> Result<Router<Server>> {
     let mut routes = Router::new().route("/assets/{name}", get(asset));
     for path in paths()? {
-        let page = match path.as_str() {
+        let file = match path.as_str() {
             LANDING => "index.html",
             _ => "shell.html",
         };
         let respond =
-            move |State(server): State<Server>, headers: HeaderMap| async move { self::page(&server, page, &headers) };
+            move |State(server): State<Server>, headers: HeaderMap| async move { page(&server, file, &headers) };
         routes = routes.route(&path, get(respond));
     }
     Ok(routes)

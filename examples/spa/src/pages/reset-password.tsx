@@ -17,7 +17,7 @@ export default function ResetPassword() {
     <Page title={t('reset.title')}>
       <div className="card narrow">
         <h1>{t('reset.title')}</h1>
-        {token && !wantsAnother ? <Set token={token} askAgain={() => askAgain(true)} /> : <Ask />}
+        {token && !wantsAnother ? <Set key={token} token={token} askAgain={() => askAgain(true)} /> : <Ask />}
         <p className="small">
           <Link href={paths.signIn}>{t('reset.back')}</Link>
         </p>

@@ -11,8 +11,9 @@ for (const path of ['/', '/quizzes', '/sign-in']) {
     await session.send('Network.enable');
     const scripts = new Set<string>();
     let bytes = 0;
-    session.on('Network.responseReceived', ({ requestId, type }) => {
-      if (type === 'Script') scripts.add(requestId);
+    session.on('Network.responseReceived', ({ requestId, response }) => {
+      // What a page fetches ahead is no `Script` yet.
+      if (response.url.endsWith('.js')) scripts.add(requestId);
     });
     session.on('Network.loadingFinished', ({ requestId, encodedDataLength }) => {
       if (scripts.has(requestId)) bytes += encodedDataLength;

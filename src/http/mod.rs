@@ -16,6 +16,7 @@ mod request;
 pub mod scrape;
 mod socket;
 mod stream;
+mod web;
 pub(crate) mod ws;
 
 use std::time::Duration;
@@ -71,7 +72,7 @@ pub fn router(app: App) -> Result<Router> {
         .route("/graphql/ws", any(socket::handle))
         .merge(
             graphiql::routes()
-                .route("/", get(|| async { axum::response::Redirect::temporary("/graphiql") }))
+                .merge(web::routes()?)
                 .layer(axum::middleware::from_fn_with_state(server.clone(), name::redirect)),
         )
         .merge(files::routes())

@@ -61,3 +61,4 @@ mod transport;
 mod tunnel;
 mod uses;
 mod viewer;
+mod web;

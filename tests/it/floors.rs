@@ -69,7 +69,7 @@ const LOOPS: [&[&str]; 2] = [
 ];
 
 /// Rooms of rules, which know nothing of GraphQL.
-const NO_GRAPHQL: [&str; 19] = [
+const NO_GRAPHQL: [&str; 20] = [
     "account",
     "app",
     "attempt",

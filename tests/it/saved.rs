@@ -31,6 +31,21 @@ fn each_saved_operation_has_a_name_a_description_and_variables_that_are_json() {
     }
 }
 
+/// Whatever staff can do, they do in GraphiQL.
+#[test]
+fn each_mutation_of_staff_is_saved() {
+    let rules = include_str!("ownership/rules.txt").lines();
+    let of_staff = rules.filter(|line| line.split_whitespace().take(2).eq(["Mutation", "staff"]));
+    let saved: Vec<_> = saved::tasks().into_iter().flat_map(|task| task.operations).collect();
+    for mutation in of_staff.flat_map(|line| line.split_whitespace().skip(2)) {
+        let named = format!(" {mutation}(");
+        assert!(
+            saved.iter().any(|operation| operation.query.contains(&named)),
+            "{mutation}"
+        );
+    }
+}
+
 on_both_databases! {
     async fn the_server_takes_each_saved_operation(app: TestApp) {
         let admin = app.actor(Role::Admin).await;

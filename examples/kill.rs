@@ -430,15 +430,21 @@ impl Student {
         };
         self.doubtful_start = Some(quiz.clone());
         let query = "mutation($quiz: ID!) { startAttempt(input: {quizId: $quiz}) { errors { message }
-            attempt { id answers { seq } questions { id choices { id } } } } }";
+            attempt { id answers { seq } questions { id kind choices { id } } } } }";
         let data = self.ask(server, query, json!({"quiz": quiz})).await?;
         self.doubtful_start = None;
         let attempt = &data["startAttempt"]["attempt"];
         let questions = attempt["questions"].as_array().cloned().unwrap_or_default();
+        // What takes several choices, or none, is left blank.
+        let takes_one = |question: &&Value| question["kind"] != "ALL_CHOICES";
         let ids = |of: &Value| of.as_array().into_iter().flatten().map(|c| text(&c["id"])).collect();
         let sheet = Sheet {
             attempt: text(&attempt["id"]),
-            questions: questions.iter().map(|q| (text(&q["id"]), ids(&q["choices"]))).collect(),
+            questions: questions
+                .iter()
+                .filter(takes_one)
+                .map(|q| (text(&q["id"]), ids(&q["choices"])))
+                .collect(),
             entries: HashMap::new(),
             key: None,
             result: None,

@@ -76,7 +76,7 @@ impl Draft {
         self.0.quiz.id.encode().into()
     }
 
-    /// The quiz as students see it; `null` until it is published for the first time.
+    /// The quiz.
     async fn quiz(&self, ctx: &Context<'_>) -> Result<Option<Quiz>> {
         if_there(quiz(ctx, self.0.quiz.id).await)
     }

@@ -149,7 +149,7 @@ pub(crate) struct PublishQuizInput {
     /// The quiz.
     quiz_id: ID,
     /// The version of the draft that you have seen. If somebody else has changed the draft since, nothing is published.
-    version: i32,
+    draft_version: i32,
     /// The reason, for the audit log.
     reason: Reason,
 }
@@ -377,7 +377,7 @@ impl StaffQuizMutation {
         #[graphql(desc = "The quiz and the version of its draft.")] input: PublishQuizInput,
     ) -> Result<Option<PublishQuizPayload>> {
         let id = QuizId::decode(&input.quiz_id)?;
-        PublishQuizPayload::of(life::publish(ctx.app(), id, input.version, &input.reason.0, &ctx.cause()).await)
+        PublishQuizPayload::of(life::publish(ctx.app(), id, input.draft_version, &input.reason.0, &ctx.cause()).await)
     }
 
     /// Takes a published quiz out of the catalogue: nobody can start it, open attempts run to their end, and results and

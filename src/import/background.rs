@@ -298,10 +298,13 @@ pub(crate) async fn earlier_of_file(
         .filter(bank_import::Column::FinishedAt.is_not_null())
         .filter(bank_import::Column::Error.is_null());
     let found: Vec<BankImport> = of_files.into_partial_model().all(conn).await?;
+    // Ids of one millisecond are in no order.
+    let millisecond = |id: BankImportId| id.0.as_u128() >> 80;
     let before = |(id, digest): &(BankImportId, String)| {
         let same = found
             .iter()
-            .filter(|other| other.content_digest.as_ref() == Some(digest) && other.id < *id);
+            .filter(|other| other.content_digest.as_ref() == Some(digest) && other.id != *id)
+            .filter(|other| millisecond(other.id) <= millisecond(*id));
         let latest = same.max_by_key(|other| other.id)?;
         Some(((*id, digest.clone()), latest.clone()))
     };

@@ -22,6 +22,7 @@ mod mojibake;
 pub(crate) mod near;
 mod one_cell;
 mod report;
+mod role;
 mod row;
 
 use alike::{as_named, as_seen};
@@ -30,10 +31,10 @@ use columns::{Choices, Columns};
 use row::Reading;
 
 pub use answer::Numbers;
-pub(crate) use columns::Column;
-pub use columns::{ColumnRole, Mapped};
 pub use kind::Several;
 pub(crate) use report::{Code, MAX_KEPT, Problem, SheetReport};
+pub(crate) use role::Column;
+pub use role::{ColumnRole, Mapped};
 
 /// What a file leaves open and the person who sends it may say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

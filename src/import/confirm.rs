@@ -87,6 +87,9 @@ pub(crate) async fn confirm(
     let (Some(digest), Some(reports)) = (&import.content_digest, import.sheets()) else {
         return Err(not_ready());
     };
+    if import.error.is_some() {
+        return Err(not_ready());
+    }
     let mut errors = Vec::new();
     let sheets = chosen(&change, id, &reports, confirmation, &mut errors).await?;
     if !errors.is_empty() {

@@ -234,7 +234,7 @@ on_both_databases! {
                 }
                 "publishQuiz" => {
                     let quiz = app.draft(1, |_| {}).await.encode();
-                    (json!({"quizId": quiz, "version": 1}), quiz)
+                    (json!({"quizId": quiz, "draftVersion": 1}), quiz)
                 }
                 "withdrawQuiz" | "reinstateQuiz" | "archiveQuiz" | "unarchiveQuiz" | "deleteQuiz" | "restoreQuiz" => {
                     let quiz = app.quiz(1, |_| {}).await;

@@ -69,16 +69,16 @@ on_both_databases! {
         let draft = &body["data"]["quiz"];
         assert_eq!((&draft["questionCount"], &draft["questions"], &draft["board"]), (&json!(0), &Value::Null, &Value::Null));
         assert_eq!((&draft["viewerCanStart"], &draft["viewerStartObstacle"]), (&json!(false), &json!("WITHDRAWN")));
-        let empty = change(&editor, "publishQuiz", json!({"quizId": id, "version": 1}), "quiz { id }").await;
+        let empty = change(&editor, "publishQuiz", json!({"quizId": id, "draftVersion": 1}), "quiz { id }").await;
         assert_eq!(empty["errors"][0]["code"], "BAD_USER_INPUT", "{empty}");
 
         let quiz = app.draft(2, |_| {}).await.encode();
-        let stale = change(&editor, "publishQuiz", json!({"quizId": quiz, "version": 7}), "quiz { id }").await;
+        let stale = change(&editor, "publishQuiz", json!({"quizId": quiz, "draftVersion": 7}), "quiz { id }").await;
         assert_eq!(codes(&stale), [("CONFLICT".to_owned(), "version".to_owned())]);
         assert_eq!(finds(&ada, &quiz).await, (false, false));
-        quiz_becomes(&editor, "publishQuiz", json!({"quizId": quiz, "version": 1}), "OPEN").await;
+        quiz_becomes(&editor, "publishQuiz", json!({"quizId": quiz, "draftVersion": 1}), "OPEN").await;
         assert_eq!(finds(&ada, &quiz).await, (true, true));
-        let again = change(&editor, "publishQuiz", json!({"quizId": quiz, "version": 2}), "quiz { id }").await;
+        let again = change(&editor, "publishQuiz", json!({"quizId": quiz, "draftVersion": 2}), "quiz { id }").await;
         assert_eq!(codes(&again), [("CONFLICT".to_owned(), String::new())], "there is no draft any more");
 
         let at = |hours: i64| (app.app.now().at + Duration::from_secs(3600 * hours as u64)).to_utc().to_rfc3339();
@@ -227,7 +227,7 @@ on_both_databases! {
         quiz_becomes(&editor, "deleteQuiz", json!({"quizId": draft}), "DELETED").await;
         for (name, more) in [("publishQuiz", json!(1)), ("updateQuiz", json!(2)), ("archiveQuiz", Value::Null)] {
             let mut input = json!({"quizId": draft});
-            if !more.is_null() { input["version"] = more; }
+            if !more.is_null() { input[if name == "publishQuiz" { "draftVersion" } else { "version" }] = more; }
             let refused = change(&editor, name, input, "quiz { id }").await;
             assert_eq!(codes(&refused), [("CONFLICT".to_owned(), String::new())], "{name}");
         }

@@ -420,7 +420,7 @@ on_both_databases! {
         let editor = app.actor(Role::Editor).await;
         let quiz = app.quiz(3, |quiz| quiz.max_attempts = Some(2)).await;
         let copy = changed(&editor, "duplicateQuiz", json!({"quizId": quiz.encode(), "title": "  Cells II "})).await;
-        assert_eq!((&copy["title"], &copy["number"], &copy["quiz"]), (&json!("Cells II"), &json!(1), &json!(null)));
+        assert_eq!((&copy["title"], &copy["number"], &copy["quiz"]), (&json!("Cells II"), &json!(1), &json!({"id": copy["quizId"]})));
         assert_eq!(texts(&copy), ["Question 0?", "Question 1?", "Question 2?"]);
         // A draft is copied, too; what is deleted is not there.
         let of_copy = json!({"quizId": copy["quizId"], "title": "Cells III"});

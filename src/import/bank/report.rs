@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::columns::Column;
+use super::role::Column;
 
 /// The most findings of one file that are kept, over all its sheets; the others are counted.
 pub(crate) const MAX_KEPT: usize = 1_000;

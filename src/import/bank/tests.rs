@@ -378,10 +378,20 @@ fn an_empty_sheet_is_only_worth_a_warning() {
 #[test]
 fn a_report_in_json_has_codes_in_capitals() {
     let report = import(&["Q,x,y,,,,,,C"]).report;
+    let mut told = serde_json::to_value(&report).unwrap();
+    let columns = told["columns"].take();
     assert_eq!(
-        serde_json::to_value(&report).unwrap(),
+        [&columns[0], &columns[7]],
+        [
+            &serde_json::json!({"letters": "A", "heading": "Question", "role": "QUESTION"}),
+            &serde_json::json!({"letters": "H", "heading": "Option G", "role": null}),
+        ]
+    );
+    assert_eq!(
+        told,
         serde_json::json!({
             "name": "bank",
+            "columns": null,
             "imported": 0,
             "blank": 0,
             "errors": [{

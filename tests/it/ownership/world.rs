@@ -761,8 +761,8 @@ impl World {
             let refusal = || -> Refusal { Box::new(if there { allowed } else { hidden }) };
             let (quiz, subject, chapter) = (self.id(quiz), self.id(subject), self.id(chapter));
             let of_quiz = format!("quizId: {quiz:?}, {because}");
-            for field in ["updateQuiz", "publishQuiz"] {
-                case(field, what, format!("{of_quiz}, version: 0"), errors, refusal());
+            for (field, version) in [("updateQuiz", "version"), ("publishQuiz", "draftVersion")] {
+                case(field, what, format!("{of_quiz}, {version}: 0"), errors, refusal());
             }
             let steps = ["reinstateQuiz", "unarchiveQuiz", "restoreQuiz"];
             let drastic = ["withdrawQuiz", "archiveQuiz", "deleteQuiz"];

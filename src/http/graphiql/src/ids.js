@@ -3,6 +3,7 @@
 const MOST_OF_A_KIND = 30;
 const kinds = new Map();
 const versions = new Map();
+let draftVersion;
 const listeners = new Set();
 let shown = [];
 
@@ -17,7 +18,10 @@ function note(object) {
   const before = known.find(entry => entry.id === object.id);
   const entry = { id: object.id, label: label === undefined ? (before?.label ?? '') : String(label).slice(0, 60) };
   kinds.set(kind, [entry, ...known.filter(({ id }) => id !== object.id)].slice(0, MOST_OF_A_KIND));
-  if (typeof object.version === 'number') versions.set(object.id, object.version);
+  if (typeof object.version === 'number') {
+    versions.set(object.id, object.version);
+    if (kind === 'revision') draftVersion = object.version;
+  }
 }
 
 function walk(value) {
@@ -48,10 +52,11 @@ function mapped(value, change) {
   if (Array.isArray(value)) return value.map(item => mapped(item, change));
   if (!value || typeof value !== 'object') return change(value);
   const object = Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, mapped(inner, change)]));
-  if ('version' in object) {
-    const version = Object.values(object).map(inner => versions.get(inner)).find(Number.isInteger);
-    if (version !== undefined) object.version = version;
-  }
+  // The version of what is changed; that of a draft, for its questions and for its publication.
+  const own = Object.values(object).map(inner => versions.get(inner)).find(Number.isInteger);
+  const ofQuestion = Object.values(object).some(inner => kindOf(String(inner)) === 'draftquestion');
+  if ('version' in object) object.version = (ofQuestion ? draftVersion : own) ?? object.version;
+  if ('draftVersion' in object) object.draftVersion = draftVersion ?? object.draftVersion;
   return object;
 }
 

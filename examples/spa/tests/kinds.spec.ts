@@ -1,6 +1,6 @@
 // A question of each kind: answered, kept over a reload, refused, and seen in the review.
 import type { BrowserContext, Page } from '@playwright/test';
-import { type Site, expect, shoot, test } from './site';
+import { type Site, expect, shoot, sound, test } from './site';
 
 const KINDS = 'Physics: five kinds of questions';
 const SAVED = 'All answers saved';
@@ -143,7 +143,7 @@ test('an answer that can not be saved says what to do, and does not hold up the 
   });
   await open(page, VECTOR);
   await page.keyboard.press(await letter(page, 'Velocity'));
-  await expect(state).toContainText('Reload the page and answer again');
+  await expect(state).toContainText('Reload the page to try again');
   await expect(saved).toHaveText('2 answers not saved: change them');
   await expect(page.locator('.cell.unsaved')).toHaveCount(2);
   await expect(page.locator('.banner')).toHaveCount(0);
@@ -180,5 +180,70 @@ test('an answer that can not be saved says what to do, and does not hold up the 
   await page.getByRole('button', { name: 'Submit now' }).click();
   await expect(page.getByTestId('points')).toBeVisible();
   await expect(page.getByText('1 blank')).toBeVisible();
+  await context.close();
+});
+
+const PICTURED = 'Physics: with pictures';
+
+/** Staff publish a quiz that asks for all right choices, then for a number, each with a picture. */
+async function publishWithPictures(site: Site, editor: BrowserContext, png: Buffer): Promise<void> {
+  const change = async <Payload>(name: string, type: string, input: object, wanted: string): Promise<Payload> => {
+    const query = `mutation($input: ${type}!) { ${name}(input: $input) { ${wanted} errors { path message } } }`;
+    const data = await site.ask<Record<string, Payload & { errors: object[] }>>(editor, query, { input: { ...input, reason: 'For a test.' } });
+    expect(data[name]?.errors).toEqual([]);
+    return data[name] as Payload;
+  };
+  const altText = 'A page with a formula and four choices';
+  const upload = { altText, content: png.toString('base64') };
+  const { picture } = await change<{ picture: { id: string } }>('uploadPicture', 'UploadPictureInput', upload, 'picture { id }');
+  type Made = { quiz: { id: string; draft: { id: string; version: number } } };
+  const made = { title: PICTURED, subject: 'Physics', durationSeconds: 600 };
+  const { quiz } = await change<Made>('createQuiz', 'CreateQuizInput', made, 'quiz { id draft { id version } }');
+  const questions = [
+    { kind: 'ALL_CHOICES', choices: [{ text: 'One', isRight: true }, { text: 'Two', isRight: true }, { text: 'Three' }] },
+    { kind: 'NUMBER', rightNumber: '9.81' },
+  ];
+  let { version } = quiz.draft;
+  for (const question of questions) {
+    const input = { draftId: quiz.draft.id, version, text: 'What does the picture show?', pictureId: picture.id, ...question };
+    const { draft } = await change<{ draft: { version: number } }>('addQuestion', 'AddQuestionInput', input, 'draft { version }');
+    version = draft.version;
+  }
+  await change('publishQuiz', 'PublishQuizInput', { quizId: quiz.id, version }, 'quiz { id }');
+}
+
+test('pictures and kinds are sound on a phone in Urdu, from right to left', async ({ site, browser }) => {
+  const editor = await browser.newContext({ baseURL: site.url });
+  await site.signIn(editor, 'editor@demo.example');
+  const canvas = await editor.newPage();
+  await canvas.goto('/');
+  await publishWithPictures(site, editor, await canvas.screenshot());
+  await editor.close();
+  const phone = { locale: 'ur-PK', viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, colorScheme: 'dark' } as const;
+  const context = await site.student(browser, phone);
+  const page = await site.sit(context, PICTURED);
+  await expect(page.locator('html[dir=rtl]')).toBeAttached();
+  const picture = page.getByRole('img', { name: 'A page with a formula and four choices' });
+  // It was fetched, whatever the policy of contents says, and stands in its own proportions.
+  const isDrawn = () => picture.first().evaluate((img: HTMLImageElement) => img.naturalWidth / img.naturalHeight / (img.clientWidth / img.clientHeight));
+  await expect.poll(isDrawn).toBeCloseTo(1, 1);
+  await page.locator('.choice').filter({ hasText: 'One' }).tap();
+  await page.locator('.choice').filter({ hasText: 'Two' }).tap();
+  await sound(page, 'kinds-ur-all');
+  await page.locator('.cell').nth(1).tap();
+  await page.getByRole('textbox').fill('9,81');
+  await page.getByRole('textbox').blur();
+  await expect(page.locator('.answer-state .unsaved')).toBeVisible();
+  await sound(page, 'kinds-ur-no-number');
+  await page.getByRole('textbox').fill('۹٫۸۱');
+  await page.getByRole('textbox').blur();
+  await expect(page.locator('.saved')).not.toHaveClass(/not/);
+  await page.locator('aside .button.primary').tap();
+  await page.locator('dialog .primary').tap();
+  await expect(page.getByTestId('points')).toHaveText('2');
+  await expect(picture).toHaveCount(2);
+  await expect(page.locator('.choice.right')).toHaveCount(4);
+  await expect.poll(isDrawn).toBeCloseTo(1, 1);
+  await sound(page, 'kinds-ur-result');
   await context.close();
 });

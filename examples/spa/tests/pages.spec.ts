@@ -1,17 +1,5 @@
 // Each page, in both languages and both ways round: no serious fault of accessibility, and every state seen.
-import AxeBuilder from '@axe-core/playwright';
-import type { Page } from '@playwright/test';
-import { expect, shoot, test } from './site';
-
-async function sound(page: Page, name: string): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']).analyze();
-  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-  expect(serious.map(({ id, nodes }) => `${name}: ${id}: ${nodes.map(node => node.html).join(' ').slice(0, 300)}`)).toEqual([]);
-  // Nothing is wider than the page.
-  const excess = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  expect(excess, `${name} is too wide`).toBeLessThanOrEqual(0);
-  await shoot(page, name);
-}
+import { expect, sound, test } from './site';
 
 const FORMS = [
   { name: 'desktop-light-en', options: { locale: 'en-GB', viewport: { width: 1280, height: 850 }, colorScheme: 'light' } },

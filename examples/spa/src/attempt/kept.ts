@@ -4,7 +4,7 @@ import type { Given } from './wire';
 
 export type Kept = {
   /** Answers that the server has not acknowledged. */
-  pending: Record<string, { given: Given; seq: number; isRefused?: boolean }>;
+  pending: Record<string, { given: Given; seq: number }>;
   flagged: string[];
   at: number;
   all: boolean;

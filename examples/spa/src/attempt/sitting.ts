@@ -15,7 +15,7 @@ import { type Given, NOTHING, fromAnswer, isBlank, isSame, isSendable, toInput }
 
 export type OpenAttempt = NonNullable<AttemptPageQuery['attempt']>;
 
-/** An answer that was refused waits for its student to change it: sent again, it would be refused again. */
+/** An answer that was refused is not sent again before it is changed, or the page is a newer one: it would be refused again. */
 export type Entry = { given: Given; seq: number; isSaved: boolean; isRefused: boolean };
 
 /** What a page shows of an attempt in progress. Never changed: a change makes a new one. */
@@ -83,7 +83,7 @@ export class Sitting {
       const pending = this.#kept.pending[question.id];
       const stored = entries.get(question.id);
       if (!pending || (stored && stored.seq >= pending.seq)) continue;
-      entries.set(question.id, { isRefused: false, ...pending, isSaved: false });
+      entries.set(question.id, { ...pending, isSaved: false, isRefused: !isSendable(pending.given) });
     }
     this.#seen = {
       entries,
@@ -168,7 +168,7 @@ export class Sitting {
     const unsaved = [...seen.entries].filter(([, entry]) => !entry.isSaved);
     const refused = unsaved.filter(([, entry]) => entry.isRefused).length;
     this.#seen = { ...seen, pending: unsaved.length - refused, refused };
-    this.#kept.pending = Object.fromEntries(unsaved.map(([id, { given, seq, isRefused }]) => [id, { given, seq, isRefused }]));
+    this.#kept.pending = Object.fromEntries(unsaved.map(([id, { given, seq }]) => [id, { given, seq }]));
     this.#kept.flagged = [...seen.flagged];
     this.#kept.at = seen.at;
     this.#kept.all = seen.all;

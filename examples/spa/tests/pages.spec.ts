@@ -64,7 +64,7 @@ test('pages say that they load, that there is nothing, that they failed and that
   await expect(page.getByText('No quiz matches.')).toBeVisible();
   await page.getByRole('button', { name: 'Clear the filters' }).click();
   await expect(page.getByRole('link', { name: 'English: the essentials' })).toBeVisible();
-  await page.getByLabel('Subject').selectOption('Physics');
+  await page.getByLabel('Subject').selectOption('Chemistry');
   await expect(page.locator('.cards li')).toHaveCount(1);
   await page.getByLabel('Length').selectOption('Up to 20 minutes');
   await expect(page.getByText('No quiz matches.')).toBeVisible();

@@ -16,6 +16,7 @@ const config: CodegenConfig = {
           ID: 'string',
           Date: 'string',
           DateTime: 'string',
+          Decimal: 'string',
           EmailAddress: 'string',
           Handle: 'string',
           IdempotencyKey: 'string',

@@ -2,11 +2,12 @@ import { useEffect, useRef, useState } from 'react';
 import type { QuestionFieldsFragment } from '../graph/generated/graphql';
 import { useWords } from '../language';
 import { Markdown } from '../parts/markdown';
+import { Picture } from '../parts/picture';
 import { Icon, Page } from '../parts/shell';
 import { TITLES } from '../parts/states';
 import { AnswerControl, LETTERS, toggled } from './controls';
 import { type OpenAttempt, type Seen, type Sitting, answeredCount } from './sitting';
-import { NOTHING, isBlank, kindOf } from './wire';
+import { NOTHING, isBlank, isSendable } from './wire';
 
 type Props = { attempt: OpenAttempt; sitting: Sitting; seen: Seen };
 
@@ -40,7 +41,7 @@ export function Exam({ attempt, sitting, seen }: Props) {
       if (event.key === ahead) go(at + 1);
       else if (event.key === back) go(at - 1);
       else if (event.key.toLowerCase() === 'm') sitting.flag(question.id);
-      else if (place >= 0 && choice && kindOf(question) !== 'NUMBER') {
+      else if (place >= 0 && choice && question.kind !== 'NUMBER') {
         sitting.answer(question.id, toggled(question, entries.get(question.id)?.given ?? NOTHING, choice.id));
       } else return;
       event.preventDefault();
@@ -142,6 +143,7 @@ function QuestionCard({
   const { t } = useWords();
   const entry = seen.entries.get(question.id);
   const flagged = seen.flagged.has(question.id);
+  const problem = `${question.id}-problem`;
   return (
     <>
       <p className="row between">
@@ -154,15 +156,23 @@ function QuestionCard({
       <div className="text">
         <Markdown text={question.text} />
       </div>
-      {question.image && <img className="picture" src={question.image} alt={t('exam.picture', { n: question.number })} />}
+      <Picture question={question} />
       <AnswerControl
         question={question}
         given={entry?.given ?? NOTHING}
         locked={seen.submitting || seen.finished}
+        problem={entry?.isRefused ? problem : undefined}
         give={given => sitting.answer(question.id, given)}
       />
       <p className="small answer-state" aria-live="polite">
-        {entry && !entry.isSaved && <span className="unsaved">{t(seen.online ? 'exam.saving' : 'exam.notSaved')}</span>}
+        {entry?.isRefused && (
+          <span className="unsaved" id={problem}>
+            {t(isSendable(entry.given) ? 'exam.refused' : 'exam.noNumber')}
+          </span>
+        )}
+        {entry && !entry.isSaved && !entry.isRefused && (
+          <span className="unsaved">{t(seen.online ? 'exam.saving' : 'exam.notSaved')}</span>
+        )}
         {entry?.isSaved && !isBlank(entry.given) && <span className="muted">{t('exam.saved')}</span>}
       </p>
     </>
@@ -177,13 +187,13 @@ function Palette({ questions, seen, go }: { questions: QuestionFieldsFragment[];
       <ol className="palette">
         {questions.map((question, i) => {
           const entry = seen.entries.get(question.id);
-          const answered = entry !== undefined && !isBlank(entry.given);
+          const answered = entry !== undefined && !entry.isRefused && !isBlank(entry.given);
           const unsaved = entry !== undefined && !entry.isSaved;
           const flagged = seen.flagged.has(question.id);
           const words = [
             t('exam.question', { n: question.number }),
             t(answered ? 'exam.state.answered' : 'exam.state.blank'),
-            unsaved && t('exam.state.unsaved'),
+            unsaved && t(entry.isRefused ? 'exam.state.refused' : 'exam.state.unsaved'),
             flagged && t('exam.state.flagged'),
           ];
           return (
@@ -207,10 +217,14 @@ function Palette({ questions, seen, go }: { questions: QuestionFieldsFragment[];
 
 function Saved({ seen }: { seen: Seen }) {
   const { t } = useWords();
-  const text = seen.pending > 0 ? t('exam.pending', { count: seen.pending }) : t('exam.allSaved');
+  const isDone = seen.pending === 0 && seen.refused === 0;
   return (
-    <span className={seen.pending > 0 ? 'saved not' : 'saved'} data-pending={seen.pending}>
-      {text}
+    <span className={isDone ? 'saved' : 'saved not'} data-pending={seen.pending}>
+      {isDone
+        ? t('exam.allSaved')
+        : seen.pending > 0
+          ? t('exam.pending', { count: seen.pending })
+          : t('exam.refusedCount', { count: seen.refused })}
     </span>
   );
 }
@@ -307,6 +321,7 @@ function Confirm({ seen, total, close, submit }: { seen: Seen; total: number; cl
       <p>{blank > 0 ? t('exam.blank', { count: blank }) : t('exam.complete')}</p>
       {seen.flagged.size > 0 && <p>{t('exam.flagged', { count: seen.flagged.size })}</p>}
       {seen.pending > 0 && <p>{t('exam.confirmPending', { count: seen.pending })}</p>}
+      {seen.refused > 0 && <p className="unsaved">{t('exam.confirmRefused', { count: seen.refused })}</p>}
       <p className="row">
         <button type="button" className="button primary" onClick={submit}>
           {t('exam.submitNow')}

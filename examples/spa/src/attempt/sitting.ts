@@ -4,17 +4,19 @@ import {
   type AnswerFieldsFragment,
   AttemptClockDocument,
   type AttemptPageQuery,
+  type QuestionKind,
   SaveAnswerDocument,
   SaveAnswersDocument,
   type SaveOutcome,
   SubmitAttemptDocument,
 } from '../graph/generated/graphql';
 import { type Kept, forget, keep, load } from './kept';
-import { type Given, NOTHING, fromAnswer, isBlank, isSame, toInput } from './wire';
+import { type Given, NOTHING, fromAnswer, isBlank, isSame, isSendable, toInput } from './wire';
 
 export type OpenAttempt = NonNullable<AttemptPageQuery['attempt']>;
 
-export type Entry = { given: Given; seq: number; isSaved: boolean };
+/** An answer that was refused is not sent again before it is changed, or the page is a newer one: it would be refused again. */
+export type Entry = { given: Given; seq: number; isSaved: boolean; isRefused: boolean };
 
 /** What a page shows of an attempt in progress. Never changed: a change makes a new one. */
 export type Seen = {
@@ -23,6 +25,7 @@ export type Seen = {
   at: number;
   all: boolean;
   pending: number;
+  refused: number;
   /** Whether the last request reached the server. */
   online: boolean;
   /** Answers are sent again at this time of `performance.now()`; 0 when nothing waits. */
@@ -52,6 +55,7 @@ export class Sitting {
   readonly #channel: BroadcastChannel;
   readonly #listeners = new Set<() => void>();
   readonly #kept: Kept;
+  readonly #kinds: ReadonlyMap<string, QuestionKind>;
   #seen: Seen;
   #deadline: number;
   /** The server's clock minus `performance.now()`, which no change of this device's clock moves. */
@@ -70,15 +74,16 @@ export class Sitting {
     this.#deadline = Date.parse(attempt.deadlineAt);
     this.#offset = Date.parse(attempt.serverTime) - performance.now();
     this.#kept = load(attempt.id);
+    this.#kinds = new Map(attempt.questions.map(question => [question.id, question.kind]));
     const entries = new Map<string, Entry>();
     for (const answer of attempt.answers) {
-      entries.set(answer.questionId, { given: fromAnswer(answer), seq: answer.seq, isSaved: true });
+      entries.set(answer.questionId, { given: fromAnswer(answer), seq: answer.seq, isSaved: true, isRefused: false });
     }
     for (const question of attempt.questions) {
       const pending = this.#kept.pending[question.id];
       const stored = entries.get(question.id);
       if (!pending || (stored && stored.seq >= pending.seq)) continue;
-      entries.set(question.id, { ...pending, isSaved: false });
+      entries.set(question.id, { ...pending, isSaved: false, isRefused: !isSendable(pending.given) });
     }
     this.#seen = {
       entries,
@@ -86,6 +91,7 @@ export class Sitting {
       at: Math.min(this.#kept.at, attempt.questions.length - 1),
       all: this.#kept.all,
       pending: 0,
+      refused: 0,
       online: true,
       waitsUntil: 0,
       submitting: this.#kept.submitting,
@@ -125,7 +131,7 @@ export class Sitting {
   answer(questionId: string, given: Given): void {
     const before = this.#seen.entries.get(questionId);
     if (this.#seen.finished || this.#seen.submitting || isSame(before?.given ?? NOTHING, given)) return;
-    this.#set(questionId, { given, seq: (before?.seq ?? 0) + 1, isSaved: false });
+    this.#set(questionId, { given, seq: (before?.seq ?? 0) + 1, isSaved: false, isRefused: !isSendable(given) });
     void this.#pump();
   }
 
@@ -159,9 +165,10 @@ export class Sitting {
 
   #change(change: Partial<Seen>): void {
     const seen = { ...this.#seen, ...change };
-    const waiting = [...seen.entries].filter(([, entry]) => !entry.isSaved);
-    this.#seen = { ...seen, pending: waiting.length };
-    this.#kept.pending = Object.fromEntries(waiting.map(([id, { given, seq }]) => [id, { given, seq }]));
+    const unsaved = [...seen.entries].filter(([, entry]) => !entry.isSaved);
+    const refused = unsaved.filter(([, entry]) => entry.isRefused).length;
+    this.#seen = { ...seen, pending: unsaved.length - refused, refused };
+    this.#kept.pending = Object.fromEntries(unsaved.map(([id, { given, seq }]) => [id, { given, seq }]));
     this.#kept.flagged = [...seen.flagged];
     this.#kept.at = seen.at;
     this.#kept.all = seen.all;
@@ -247,8 +254,10 @@ export class Sitting {
   }
 
   async #send(): Promise<void> {
-    const waiting = [...this.#seen.entries].filter(([, entry]) => !entry.isSaved).slice(0, BATCH);
-    const answers = waiting.map(([questionId, { given, seq }]) => toInput(questionId, given, seq));
+    const waiting = [...this.#seen.entries].filter(([, entry]) => !entry.isSaved && !entry.isRefused).slice(0, BATCH);
+    const answers = waiting.map(([questionId, { given, seq }]) =>
+      toInput(questionId, this.#kinds.get(questionId) ?? 'SINGLE_CHOICE', given, seq),
+    );
     const [first] = answers;
     if (!first) return;
     if (answers.length === 1 && !this.#isBatching()) {
@@ -258,6 +267,7 @@ export class Sitting {
         fetchPolicy: 'no-cache',
       });
       const payload = data?.saveAnswer;
+      if (payload?.errors[0]?.code === 'BAD_USER_INPUT') return this.#refuse(first.questionId, first.seq);
       if (payload?.errors.length) return this.#refused(payload.errors[0]?.code);
       if (payload?.outcome) this.#learn(first.questionId, first.seq, payload.outcome, payload.answer);
       return;
@@ -269,7 +279,8 @@ export class Sitting {
       fetchPolicy: 'no-cache',
     });
     const payload = data?.saveAnswers;
-    if (payload?.errors.length) return this.#refused(payload.errors[0]?.code);
+    // Errors beside results are those of the answers that were refused.
+    if (payload?.errors.length && payload.results.length === 0) return this.#refused(payload.errors[0]?.code);
     payload?.results.forEach((result, i) => {
       const sent = answers[i];
       if (sent) this.#learn(sent.questionId, sent.seq, result.outcome, result.answer);
@@ -281,16 +292,22 @@ export class Sitting {
     throw new Error(`A save was refused: ${code}`);
   }
 
+  #refuse(questionId: string, sentSeq: number): void {
+    const present = this.#seen.entries.get(questionId);
+    if (present?.seq === sentSeq) this.#set(questionId, { ...present, isRefused: true });
+  }
+
   #learn(questionId: string, sentSeq: number, outcome: SaveOutcome, answer: AnswerFieldsFragment | null): void {
     const present = this.#seen.entries.get(questionId);
     if (!present) return;
     const isNewer = present.seq > sentSeq;
+    if (outcome === 'REFUSED') return this.#refuse(questionId, sentSeq);
     if (!answer) {
       // The question or the choice is not there: the page is older than the attempt, and nothing can be saved for it.
-      if (outcome === 'NOT_FOUND') this.#set(questionId, { given: NOTHING, seq: present.seq, isSaved: true });
+      if (outcome === 'NOT_FOUND') this.#set(questionId, { given: NOTHING, seq: present.seq, isSaved: true, isRefused: false });
       return;
     }
-    const stored = { given: fromAnswer(answer), seq: answer.seq, isSaved: true };
+    const stored = { given: fromAnswer(answer), seq: answer.seq, isSaved: true, isRefused: false };
     // An answer that was changed while the save was under way is sent after it.
     if (isNewer) this.#set(questionId, { ...present, seq: Math.max(present.seq, answer.seq + 1) });
     else this.#set(questionId, stored);
@@ -324,7 +341,7 @@ export class Sitting {
       case 'saved': {
         const present = this.#seen.entries.get(told.questionId);
         if (present && present.seq > told.seq) return;
-        this.#set(told.questionId, { given: told.given, seq: told.seq, isSaved: true });
+        this.#set(told.questionId, { given: told.given, seq: told.seq, isSaved: true, isRefused: false });
         break;
       }
       case 'flagged':
@@ -337,5 +354,5 @@ export class Sitting {
 }
 
 export function answeredCount(seen: Seen): number {
-  return [...seen.entries.values()].filter(entry => !isBlank(entry.given)).length;
+  return [...seen.entries.values()].filter(entry => !entry.isRefused && !isBlank(entry.given)).length;
 }

@@ -22,6 +22,7 @@ const OBSTACLES: Record<StartObstacle, Key> = {
   COOLDOWN: 'obstacle.cooldown',
   DELETED: 'obstacle.deleted',
   NOT_OPEN_YET: 'obstacle.notOpen',
+  WITHDRAWN: 'obstacle.withdrawn',
 };
 
 const UNRANKED: Record<UnrankedReason, Key> = {

@@ -5,6 +5,7 @@ import { LETTERS } from '../attempt/controls';
 import { ResultPageDocument, type ResultPageQuery } from '../graph/generated/graphql';
 import { useWords } from '../language';
 import { Markdown } from '../parts/markdown';
+import { Picture } from '../parts/picture';
 import { Page } from '../parts/shell';
 import { Query } from '../parts/states';
 import { paths, to } from '../routes';
@@ -129,8 +130,8 @@ function One({ reviewed }: { reviewed: Reviewed }) {
   const { t, number } = useWords();
   const { question, outcome } = reviewed;
   const [tone, word] = OUTCOMES[outcome];
-  const right = reviewed.right ? [reviewed.right.id] : [];
-  const chosen = reviewed.chosen ? [reviewed.chosen.id] : [];
+  const right = reviewed.rightChoices.map(choice => choice.id);
+  const chosen = reviewed.chosenChoices.map(choice => choice.id);
   return (
     <>
       <p className="row between">
@@ -150,7 +151,7 @@ function One({ reviewed }: { reviewed: Reviewed }) {
       <div className="text">
         <Markdown text={question.text} />
       </div>
-      {question.image && <img className="picture" src={question.image} alt={t('exam.picture', { n: question.number })} />}
+      <Picture question={question} />
       <ul className="choices">
         {question.choices.map((choice, i) => {
           const isRight = right.includes(choice.id);
@@ -165,6 +166,7 @@ function One({ reviewed }: { reviewed: Reviewed }) {
             </li>
           );
         })}
+        {question.kind === 'NUMBER' && <Numbers reviewed={reviewed} />}
       </ul>
       {reviewed.explanation && (
         <div className="explanation">
@@ -172,6 +174,28 @@ function One({ reviewed }: { reviewed: Reviewed }) {
           <Markdown text={reviewed.explanation} />
         </div>
       )}
+    </>
+  );
+}
+
+/** The number that was given beside the right one, every digit as it is stored. */
+function Numbers({ reviewed }: { reviewed: Reviewed }) {
+  const { t } = useWords();
+  const { outcome, chosenNumber, rightNumber, tolerance } = reviewed;
+  const isRight = outcome === 'RIGHT';
+  const shown = tolerance !== null && Number(tolerance) !== 0 ? `${rightNumber} ± ${tolerance}` : rightNumber;
+  return (
+    <>
+      {chosenNumber !== null && (
+        <li className={isRight ? 'choice right' : 'choice wrong'}>
+          <span dir="ltr">{chosenNumber}</span>
+          <span className="end small">{t(isRight ? 'review.yoursRight' : 'review.yours')}</span>
+        </li>
+      )}
+      <li className="choice right">
+        <span dir="ltr">{shown}</span>
+        <span className="end small">{t('review.right')}</span>
+      </li>
     </>
   );
 }

@@ -436,15 +436,16 @@ impl Student {
         let attempt = &data["startAttempt"]["attempt"];
         let questions = attempt["questions"].as_array().cloned().unwrap_or_default();
         // What takes several choices, or none, is left blank.
-        let takes_one = |question: &&Value| question["kind"] != "ALL_CHOICES";
-        let ids = |of: &Value| of.as_array().into_iter().flatten().map(|c| text(&c["id"])).collect();
+        let choices = |question: &Value| match question["kind"].as_str() {
+            Some("ALL_CHOICES") => Vec::new(),
+            _ => {
+                let choices = question["choices"].as_array().into_iter().flatten();
+                choices.map(|choice| text(&choice["id"])).collect()
+            }
+        };
         let sheet = Sheet {
             attempt: text(&attempt["id"]),
-            questions: questions
-                .iter()
-                .filter(takes_one)
-                .map(|q| (text(&q["id"]), ids(&q["choices"])))
-                .collect(),
+            questions: questions.iter().map(|q| (text(&q["id"]), choices(q))).collect(),
             entries: HashMap::new(),
             key: None,
             result: None,

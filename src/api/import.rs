@@ -398,7 +398,7 @@ impl ImportMutation {
                 match settings {
                     Ok(settings) => {
                         let settings = settings.unwrap_or_default();
-                        background::request(app, viewer, &name, content, &order, settings, reason, &cause).await
+                        background::request(app, viewer, (&name, content), &order, settings, reason, &cause).await
                     }
                     Err(error) => Err(error),
                 }

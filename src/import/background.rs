@@ -98,8 +98,7 @@ impl Run for ReadBank {
 pub(crate) async fn request(
     site: &Site,
     viewer: &Viewer,
-    file_name: &str,
-    content: Vec<u8>,
+    (file_name, content): (&str, Vec<u8>),
     order: &Order,
     settings: Settings,
     reason: Option<&str>,

@@ -87,7 +87,8 @@ pub(crate) async fn confirm(
     let (Some(digest), Some(reports)) = (&import.content_digest, import.sheets()) else {
         return Err(not_ready());
     };
-    if import.error.is_some() {
+    // One that is put back because a draft was stale has its error, and waits.
+    if import.finished_at.is_some() && import.error.is_some() {
         return Err(not_ready());
     }
     let mut errors = Vec::new();

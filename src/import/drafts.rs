@@ -79,8 +79,10 @@ pub(super) async fn leave_out(
         let number = new.right.number().map(|number| number.value.to_string());
         let one = new.right.only_choice().map(|place| place as i32);
         let text = new.text.as_str().to_owned();
-        !there.contains(&(text.clone(), texts.clone(), (set, None, number.clone())))
-            && !(one.is_some() && there.contains(&(text, texts, (None, one, number))))
+        let by_set = (text.clone(), texts.clone(), (set, None, number.clone()));
+        let by_position = (text, texts, (None, one, number));
+        let is_there = there.contains(&by_set) || (one.is_some() && there.contains(&by_position));
+        !is_there
     });
     Ok(())
 }

@@ -76,7 +76,7 @@ impl Reading {
             (None, _) => (None, None),
             (Some(Asked::Number), _) => cells.number(columns),
             (Some(Asked::TrueFalse), choices) => cells.truth(columns.answer, choices),
-            (Some(asked), Choices::Wrong(_)) if matches!(asked, Asked::All | Asked::Any) => {
+            (Some(Asked::All | Asked::Any), Choices::Wrong(_)) => {
                 let message = "A question with several right choices needs a column for each choice; name them A to F.";
                 cells.note(columns.answer, Code::Unsupported, message);
                 (None, None)

@@ -209,7 +209,7 @@ async function publishWithPictures(site: Site, editor: BrowserContext, png: Buff
     const { draft } = await change<{ draft: { version: number } }>('addQuestion', 'AddQuestionInput', input, 'draft { version }');
     version = draft.version;
   }
-  await change('publishQuiz', 'PublishQuizInput', { quizId: quiz.id, version }, 'quiz { id }');
+  await change('publishQuiz', 'PublishQuizInput', { quizId: quiz.id, draftVersion: version }, 'quiz { id }');
 }
 
 test('pictures and kinds are sound on a phone in Urdu, from right to left', async ({ site, browser }) => {

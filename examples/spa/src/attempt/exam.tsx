@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import type { QuestionFieldsFragment } from '../graph/generated/graphql';
 import { useWords } from '../language';
 import { Markdown } from '../parts/markdown';
@@ -24,8 +24,9 @@ export function Exam({ attempt, sitting, seen }: Props) {
   };
 
   // Keys: a digit or a letter chooses, arrows move, M marks. One place hears all of them, whatever has the focus. Keys may
-  // come faster than the page is drawn, so what they act on is read from the sitting.
-  useEffect(() => {
+  // come faster than the page is drawn, so what they act on is read from the sitting. Whoever sees the questions is heard:
+  // an effect of the layout runs before they are painted.
+  useLayoutEffect(() => {
     const press = (event: KeyboardEvent) => {
       const { at, entries } = sitting.seen();
       const question = questions[at];

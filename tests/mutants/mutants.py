@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Takes each guard and each scope away, one at a time, and sees the tests notice.
 
-    tests/mutants/mutants.py [--list] [--only WORD] [--skip N] [--release] [--target DIR] [--report FILE]
+    tests/mutants/mutants.py [--list] [--only WORD] [--skip N] [--release] [--target DIR] [--folder DIR] [--report FILE]
 
 A copy of the sources is rewritten so that every guard and scope has a switch, and the copy is built once. Each test runs
 once by itself and says which switches it comes by. Then, for each switch, the tests that come by it run: first the matrix
@@ -14,9 +14,11 @@ like a guard but can't be rewritten is an error.
 --skip    leave out the first N, to go on where a run was ended
 --release builds optimised: the build takes minutes longer, and each run of the tests a fraction
 --target  build folder, kept between runs (default: a folder beside the copy)
+--folder  keeps the copy and what each test comes by, so that a run that was ended goes on there; remove it when the sources
+          change (default: a temporary folder)
 --report  where the table goes, beside standard output
 """
-import argparse, concurrent.futures, os, pathlib, re, shutil, subprocess, sys, tempfile, time
+import argparse, concurrent.futures, contextlib, json, os, pathlib, re, shutil, subprocess, sys, tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What an operator runs by hand, in whose way no guard stands.
@@ -417,8 +419,10 @@ def passed(binary, at, folder):
     """By test: the mutants that it comes by. Fails if a test fails before anything is taken away."""
     listed = subprocess.run([binary, "--list", "--format=terse"], cwd=at, capture_output=True, text=True, check=True)
     names = re.findall(r"^(\S+): test$", listed.stdout, re.M)
-    # Without its server a test on PostgreSQL or Redis does nothing; the examples are programs of their own.
-    names = [n for n in names if not n.startswith("examples::")]
+    # The examples are programs of their own, and the floors are those of the sources, which have no switches.
+    names = [n for n in names if not n.startswith(("examples::", "floors::"))]
+    kept = pathlib.Path(folder, "tests.json")
+    done = json.loads(kept.read_text()) if kept.exists() else {}
 
     def alone(name):
         file = pathlib.Path(folder, name.replace(":", "_"))
@@ -427,10 +431,16 @@ def passed(binary, at, folder):
         return name, failing, {int(n) for n in file.read_text().split()} if file.exists() else set()
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        done = list(pool.map(alone, names))
-    if failing := [name for name, failing, _ in done if failing]:
-        sys.exit(f"the tests fail before anything is taken away: {failing}")
-    return {name: mutants for name, _, mutants in done}
+        failed = []
+        for name, failing, mutants in pool.map(alone, [name for name in names if name not in done]):
+            if failing:
+                failed.append(name)
+            else:
+                done[name] = sorted(mutants)
+                kept.write_text(json.dumps(done))
+    if failed:
+        sys.exit(f"the tests fail before anything is taken away: {failed}")
+    return {name: set(done[name]) for name in names}
 
 
 def main():
@@ -440,6 +450,7 @@ def main():
     options.add_argument("--skip", type=int, default=0)
     options.add_argument("--release", action="store_true")
     options.add_argument("--target")
+    options.add_argument("--folder")
     options.add_argument("--report")
     given = options.parse_args()
     mutants = Mutants(ROOT)
@@ -457,10 +468,12 @@ def main():
         if out:
             print(line, file=out, flush=True)
 
-    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+    with contextlib.ExitStack() as stack:
+        folder = given.folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="mutants-"))
         at = pathlib.Path(folder, "copy")
-        at.mkdir()
-        copy(mutants, at)
+        if not at.exists():
+            at.mkdir(parents=True)
+            copy(mutants, at)
         binary = build(at, pathlib.Path(given.target or f"{folder}/target").resolve(), given.release)
         tests, survivors = passed(binary, at, folder), 0
         for n, place, what in chosen:

@@ -60,6 +60,9 @@ export default function Boards() {
   );
 }
 
+/** The standings of the list of the best; as many as `CurrentBoard` asks for. */
+const LISTED = 10;
+
 function Board({ window, subjectId, signedIn }: { window: BoardWindow; subjectId: string; signedIn: boolean }) {
   const { t, number } = useWords();
   const board: BoardInput = subjectId ? { subject: { id: subjectId, window } } : { everything: window };
@@ -72,7 +75,7 @@ function Board({ window, subjectId, signedIn }: { window: BoardWindow; subjectId
   const own = useSubscription(StandingChangedDocument, { variables: { board }, skip: !signedIn });
   const changed = top.data?.boardChanged;
   const mine = own.data?.standingChanged;
-  const standings = changed && !changed.stale ? changed.standings : first.data?.board?.standings.nodes;
+  const standings = changed && !changed.stale ? changed.standings.slice(0, LISTED) : first.data?.board?.standings.nodes;
   const standing = mine && !mine.stale ? mine.standing : first.data?.board?.viewerStanding;
   const total = changed?.totalCount ?? first.data?.board?.standings.totalCount ?? 0;
   const boardId = changed?.board.id ?? first.data?.board?.id;

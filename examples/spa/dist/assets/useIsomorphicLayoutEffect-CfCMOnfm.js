@@ -1,1 +1,0 @@
-import{Dt as e,Tt as t,mt as n}from"./index-P1nNpoGu.js";var r=e(t(),1),i=n?r.useLayoutEffect:r.useEffect;export{i as t};

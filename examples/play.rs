@@ -75,7 +75,7 @@ pub async fn play(server: &str, quiz: Option<String>, mut tell: impl FnMut(Strin
     ));
 
     let query = "mutation($quiz: ID!) { startAttempt(input: {quizId: $quiz}) { errors { message }
-        attempt { id deadlineAt questions { id kind text choices { id text } } } } }";
+        attempt { id deadlineAt questions { id text choices { id text } } } } }";
     let data = student.ask(query, json!({"quiz": quiz})).await?;
     let attempt = &data["startAttempt"]["attempt"];
     let questions = attempt["questions"].as_array().ok_or("no questions")?;
@@ -89,15 +89,14 @@ pub async fn play(server: &str, quiz: Option<String>, mut tell: impl FnMut(Strin
         .iter()
         .enumerate()
         .map(|(i, question)| {
-            let choices = question["choices"].as_array().map_or(0, Vec::len).max(1);
-            let choice = &question["choices"][i % choices]["id"];
-            let mut answer = json!({"questionId": question["id"], "seq": 1});
-            match question["kind"].as_str() {
-                Some("NUMBER") => answer["number"] = json!("42"),
-                Some("ALL_CHOICES") => answer["choiceIds"] = json!([choice]),
-                _ => answer["choiceId"] = choice.clone(),
+            let choices = question["choices"].as_array().map_or(0, Vec::len);
+            // Without a choice a question asks for a number.
+            match choices {
+                0 => json!({"questionId": question["id"], "number": "42", "seq": 1}),
+                _ => {
+                    json!({"questionId": question["id"], "choiceId": question["choices"][i % choices]["id"], "seq": 1})
+                }
             }
-            answer
         })
         .collect();
     let query =

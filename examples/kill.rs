@@ -435,9 +435,9 @@ impl Student {
         self.doubtful_start = None;
         let attempt = &data["startAttempt"]["attempt"];
         let questions = attempt["questions"].as_array().cloned().unwrap_or_default();
-        // What takes several choices, or none, is left blank.
+        // What takes several choices or a number, or has several right ones, is left blank.
         let choices = |question: &Value| match question["kind"].as_str() {
-            Some("ALL_CHOICES") => Vec::new(),
+            Some("ALL_CHOICES" | "ANY_CHOICE") => Vec::new(),
             _ => {
                 let choices = question["choices"].as_array().into_iter().flatten();
                 choices.map(|choice| text(&choice["id"])).collect()

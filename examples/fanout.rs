@@ -39,19 +39,23 @@ use futures_util::{SinkExt, StreamExt, stream};
 use marmalade::{
     account::session::authenticate,
     app::App,
-    attempt::{self, answers::Save},
+    attempt::{
+        self,
+        answers::{Reply, Save},
+    },
     auth::{role::Role, token::Claims},
     change::{Cause, Change},
     clock::Time,
     config::{Config, Mode},
     db::sql,
-    entity::{standing, user},
+    entity::{question::Kind, standing, user},
     id::{QuizId, SessionId, UserId},
     limit::Allowance,
     open,
     quiz::{
         Marking,
         author::{self, NewQuestion, NewQuiz},
+        right::Right,
     },
     secret::Secret,
 };
@@ -277,8 +281,10 @@ async fn quiz(app: &App) -> marmalade::error::Result<QuizId> {
         chapter: None,
         text: format!("Question {i}?").into(),
         image: None,
+        picture: None,
         choices: vec!["right".into(), "wrong".into()],
-        right: 0,
+        kind: Kind::SingleChoice,
+        right: Right::one(0),
         explanation: None,
     };
     let questions: Vec<_> = (0..QUESTIONS).map(question).collect();
@@ -348,7 +354,7 @@ async fn take(app: &App, student: UserId, quiz: QuizId, right: usize) -> marmala
     let paper = app.papers.paper(app.db.read(), attempt.revision_id).await?;
     let save = |(i, question): (usize, &Arc<marmalade::quiz::paper::Question>)| Save {
         question: question.id,
-        choice: Some(question.choices[usize::from(i >= right)].id),
+        answer: Some(Reply::Choice(question.choices[usize::from(i >= right)].id)),
         seq: 1,
     };
     let saves: Vec<_> = paper.questions.iter().enumerate().map(save).collect();

@@ -430,15 +430,22 @@ impl Student {
         };
         self.doubtful_start = Some(quiz.clone());
         let query = "mutation($quiz: ID!) { startAttempt(input: {quizId: $quiz}) { errors { message }
-            attempt { id answers { seq } questions { id choices { id } } } } }";
+            attempt { id answers { seq } questions { id kind choices { id } } } } }";
         let data = self.ask(server, query, json!({"quiz": quiz})).await?;
         self.doubtful_start = None;
         let attempt = &data["startAttempt"]["attempt"];
         let questions = attempt["questions"].as_array().cloned().unwrap_or_default();
-        let ids = |of: &Value| of.as_array().into_iter().flatten().map(|c| text(&c["id"])).collect();
+        // What takes several choices or a number, or has several right ones, is left blank.
+        let choices = |question: &Value| match question["kind"].as_str() {
+            Some("ALL_CHOICES" | "ANY_CHOICE") => Vec::new(),
+            _ => {
+                let choices = question["choices"].as_array().into_iter().flatten();
+                choices.map(|choice| text(&choice["id"])).collect()
+            }
+        };
         let sheet = Sheet {
             attempt: text(&attempt["id"]),
-            questions: questions.iter().map(|q| (text(&q["id"]), ids(&q["choices"]))).collect(),
+            questions: questions.iter().map(|q| (text(&q["id"]), choices(q))).collect(),
             entries: HashMap::new(),
             key: None,
             result: None,

@@ -250,7 +250,7 @@ impl Operation {
             }
             Self::Paper => {
                 "query($id: ID!) { attempt(id: $id) { quiz { title } deadlineAt serverTime
-                    questions { id number text image choices { id text } } answers { questionId choiceId seq } } }"
+                    questions { id number kind text image choices { id text } } answers { questionId choiceId seq } } }"
             }
             Self::Answer => {
                 "mutation($input: SaveAnswerInput!) { saveAnswer(input: $input) {
@@ -513,8 +513,12 @@ impl Student {
             let choices: Vec<_> = choices.map(|choice| text(&choice["id"])).collect();
             let before = answers.iter().find(|answer| answer["questionId"] == question["id"]);
             let seq = before.and_then(|answer| answer["seq"].as_i64()).unwrap_or(0) + 1;
-            let input = json!({"attemptId": attempt, "questionId": question["id"],
-                               "choiceId": choices.choose(&mut self.chance), "seq": seq});
+            let mut input = json!({"attemptId": attempt, "questionId": question["id"], "seq": seq});
+            match question["kind"].as_str() {
+                Some("NUMBER") => input["number"] = json!("42"),
+                Some("ALL_CHOICES") => input["choiceIds"] = json!(choices),
+                _ => input["choiceId"] = json!(choices.choose(&mut self.chance)),
+            }
             let data = self.ask(Operation::Answer, json!({"input": input})).await?;
             self.answers.used();
             if data["saveAnswer"]["outcome"] != "SAVED" {

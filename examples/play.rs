@@ -89,8 +89,14 @@ pub async fn play(server: &str, quiz: Option<String>, mut tell: impl FnMut(Strin
         .iter()
         .enumerate()
         .map(|(i, question)| {
-            let choices = question["choices"].as_array().map_or(1, Vec::len);
-            json!({"questionId": question["id"], "choiceId": question["choices"][i % choices]["id"], "seq": 1})
+            let choices = question["choices"].as_array().map_or(0, Vec::len);
+            // Without a choice a question asks for a number.
+            match choices {
+                0 => json!({"questionId": question["id"], "number": "42", "seq": 1}),
+                _ => {
+                    json!({"questionId": question["id"], "choiceId": question["choices"][i % choices]["id"], "seq": 1})
+                }
+            }
         })
         .collect();
     let query =

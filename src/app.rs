@@ -22,6 +22,7 @@ use crate::{
     leaderboard::{self, Boards},
     limit::{self, Limiter, slots::Streams},
     mail::Mail,
+    media::store::Store,
     operation::persisted::Operations,
     outbox::Outbox,
     quiz::paper::Papers,
@@ -41,6 +42,7 @@ pub struct Inner {
     pub revocations: Arc<Revocations>,
     pub operations: Operations,
     pub papers: Arc<Papers>,
+    pub media: Store,
     pub profiles: Arc<Profiles>,
     pub boards: Arc<Boards>,
     /// The open WebSockets and other streams of this server.
@@ -115,6 +117,7 @@ impl App {
             operations: Operations::new(&config.operations, config.site.mode == Mode::Development)?,
             revocations,
             papers,
+            media: Store::of(&config),
             profiles,
             boards,
             streams: Streams::new(

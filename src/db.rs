@@ -456,6 +456,23 @@ pub(crate) fn sql_of_each<T>(
     values.sql(conn, selects.join(" UNION ALL "))
 }
 
+/// An expression that makes a new id for each row of a statement: a version 7 UUID (RFC 9562, section 5.7) of the moment of
+/// `like`, with the rest at random.
+pub(crate) fn new_id(conn: &impl ConnectionTrait, like: uuid::Uuid, values: &mut Values) -> String {
+    match conn.get_database_backend() {
+        DbBackend::Postgres => {
+            // Up to the digit of the version.
+            let moment = values.bind(&like.hyphenated().to_string()[..15]);
+            format!("CAST(CAST({moment} AS text) || substr(CAST(gen_random_uuid() AS text), 16) AS uuid)")
+        }
+        _ => {
+            let moment = values.bind(&like.simple().to_string()[..13]);
+            let digits = |bytes: u8, digits: u8| format!("substr(hex(randomblob({bytes})), 1, {digits})");
+            format!("unhex({moment} || {} || '8' || {})", digits(2, 3), digits(8, 15))
+        }
+    }
+}
+
 /// The number of selected rows by the value of a column: one statement for the lengths of many lists.
 pub(crate) async fn counts<E: EntityTrait, L>(
     conn: &impl ConnectionTrait,

@@ -18,6 +18,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// An outcome its user can act on; mutations return it as data.
     User(UserError),
+    /// Several of them, all of one input.
+    Users(Vec<UserError>),
     /// Not there, or not for this viewer to know of.
     NotFound,
     /// The request has no valid session.
@@ -107,6 +109,10 @@ impl Error {
     pub fn describe(&self) -> String {
         match self {
             Self::User(error) => error.message.clone(),
+            Self::Users(errors) => {
+                let messages: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
+                messages.join("\n")
+            }
             Self::Internal(cause) => redacted(&cause.to_string()),
             Self::BadInput(message) | Self::TooComplex(message) => message.clone(),
             Self::NotFound => "There is no such object.".into(),
@@ -119,6 +125,46 @@ impl Error {
     /// A fault of ours, for the log.
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(Cause::from(cause.into()))
+    }
+}
+
+/// The errors of one input, found one after the other and told all at once.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<UserError>);
+
+impl Faults {
+    /// Notes what is wrong with the argument at this path of the input, e.g. `["choices", "2", "text"]`.
+    pub fn note(&mut self, path: &[&str], message: impl Into<String>) {
+        let path = std::iter::once("input").chain(path.iter().copied());
+        self.0.push(UserError {
+            code: UserErrorCode::BadUserInput,
+            message: message.into(),
+            path: path.map(str::to_owned).collect(),
+        });
+    }
+
+    /// Notes the outcome of a check, if it is one that a person can act on.
+    pub fn catch<T>(&mut self, checked: Result<T>) -> Result<Option<T>> {
+        match checked {
+            Ok(value) => return Ok(Some(value)),
+            Err(Error::User(error)) => self.0.push(error),
+            Err(Error::Users(errors)) => self.0.extend(errors),
+            Err(other) => return Err(other),
+        }
+        Ok(None)
+    }
+
+    /// Whether nothing is wrong so far.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The refusal, if anything is wrong.
+    pub fn refuse(self) -> Result<()> {
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Users(self.0)),
+        }
     }
 }
 

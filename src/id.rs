@@ -51,7 +51,10 @@ ids! {
     SubjectId = "subject",
     ChapterId = "chapter",
     QuizId = "quiz",
+    /// A revision; in the API a draft, as long as it is one.
     RevisionId = "revision",
+    /// A question in its draft, where staff see its answer.
+    DraftQuestionId = "draftquestion",
     QuestionId = "question",
     ChoiceId = "choice",
     AttemptId = "attempt",
@@ -59,6 +62,7 @@ ids! {
     JobId = "job",
     BankImportId = "import",
     RegistrationId = "registration",
+    PictureId = "picture",
 }
 
 /// An answer: there is one for each attempt and question.

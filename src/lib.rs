@@ -13,10 +13,12 @@
 //! | | [`api`] | the GraphQL types, loaders and guards |
 //! | 5 | [`app`] | the state of all domains, which dereferences to the site |
 //! | | [`attempt`] | starting, answering, submitting, reviewing, rescoring |
-//! | 4 | [`import`] | question banks from spreadsheets |
+//! | 4 | [`export`] | quizzes as files |
+//! | | [`import`] | question banks from spreadsheets |
 //! | | [`dashboard`] | progress of a student, activity of a day |
 //! | | [`leaderboard`] | boards and their live streams |
 //! | 3 | [`quiz`] | catalogue, revisions, scoring, corrections |
+//! | | [`media`] | pictures of questions |
 //! | | [`account`] | accounts, sessions, links, profiles |
 //! | 2 | [`change`] | a transaction with its events, jobs and audit entries |
 //! | | [`site`] | what every rule needs: database, clock, zone, keys, limits, mail, outbox, queue |
@@ -60,6 +62,7 @@ pub mod db;
 pub mod demo;
 pub mod entity;
 pub mod error;
+pub mod export;
 pub mod fleet;
 pub mod http;
 pub mod id;
@@ -68,6 +71,7 @@ pub mod jobs;
 pub mod leaderboard;
 pub mod limit;
 mod mail;
+pub mod media;
 pub mod open;
 pub mod operation;
 pub mod ops;

@@ -20,13 +20,15 @@ use marmalade::{
     config::{self, Config},
     db::{self, Db},
     error::{Error, Result},
+    export,
+    id::QuizId,
     import, open,
     ops::{
-        backup, copy,
+        backup, content, copy,
         deploy::{self, Severity},
         indexes, smoke, verify,
     },
-    serve,
+    quiz, serve,
     telemetry::{LogFormat, Traces},
 };
 use migration::{Migrator, MigratorTrait};
@@ -60,8 +62,49 @@ enum Command {
     Schema,
     /// Print every key of the configuration
     Config,
-    /// Import questions from a file (XLSX, CSV, TSV, Aiken or GIFT) as a draft
-    Import(import::File),
+    /// Import questions from a file (XLSX, CSV, TSV, Aiken, GIFT, Moodle XML or JSON of an export) as a draft
+    Import {
+        #[command(flatten)]
+        file: Box<import::File>,
+        /// Write a file to begin a bank with to standard output, and import nothing
+        #[arg(long, value_enum, exclusive = true)]
+        template: Option<export::Format>,
+    },
+    /// Export a quiz with its answer key
+    Export {
+        /// The quiz
+        quiz: String,
+        /// The format of the file
+        #[arg(long, value_enum)]
+        format: export::Format,
+        /// The revision; without it the one in force, or else the draft
+        #[arg(long, value_enum)]
+        revision: Option<export::Which>,
+        /// The file; without it, standard output
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// List, show, begin, discard and restore drafts of quizzes
+    Draft {
+        #[command(subcommand)]
+        action: quiz::command::Command,
+    },
+    /// List the quizzes, or take a step in the life of one
+    Quiz(content::QuizCommand),
+    /// List, name, merge, delete and restore subjects
+    Subject {
+        #[command(subcommand)]
+        action: content::SubjectAction,
+        #[command(flatten)]
+        common: content::Common,
+    },
+    /// List, name, order, merge, delete and restore chapters
+    Chapter {
+        #[command(subcommand)]
+        action: content::ChapterAction,
+        #[command(flatten)]
+        common: content::Common,
+    },
     /// Make accounts and change roles
     User {
         #[command(subcommand)]
@@ -212,7 +255,21 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
                 );
             }
         }
-        Command::Import(file) => {
+        Command::Import {
+            template: Some(format), ..
+        } => save(None, &export::template(format)?.content)?,
+        Command::Export {
+            quiz,
+            format,
+            revision,
+            output,
+        } => {
+            let (quiz, app) = (QuizId::decode(&quiz)?, open::open_existing(config).await?);
+            let file = export::export(&app, quiz, format, revision, None, &Cause::clock(&app.now())).await?;
+            save(output.as_deref(), &file.content)?;
+            seal_recorded(&app).await;
+        }
+        Command::Import { file, template: None } => {
             let file = file.read().await?;
             let app = open::open(config).await?;
             let report = import::run(&app, file, &Cause::clock(&app.now())).await?;
@@ -223,6 +280,29 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
             } else {
                 ExitCode::from(3)
             });
+        }
+        Command::Draft { action } => {
+            let app = open::open_existing(config).await?;
+            let writes = action.writes();
+            print!("{}", quiz::command::run(&app, action, &Cause::clock(&app.now())).await?);
+            if writes {
+                seal_recorded(&app).await;
+            }
+        }
+        Command::Quiz(command) => {
+            let app = open::open_existing(config).await?;
+            print!("{}", content::of_quizzes(&app, command).await?);
+            seal_recorded(&app).await;
+        }
+        Command::Subject { action, common } => {
+            let app = open::open_existing(config).await?;
+            print!("{}", content::of_subjects(&app, action, common).await?);
+            seal_recorded(&app).await;
+        }
+        Command::Chapter { action, common } => {
+            let app = open::open_existing(config).await?;
+            print!("{}", content::of_chapters(&app, action, common).await?);
+            seal_recorded(&app).await;
         }
         Command::User { action } => user(config, action).await?,
         Command::Audit { action } => audit(&open::open_existing(config).await?, action).await?,
@@ -274,6 +354,19 @@ async fn run(command: Command, mut config: Config) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what was asked for into a file, or to standard output.
+fn save(file: Option<&Path>, content: &[u8]) -> Result<()> {
+    use std::io::Write;
+
+    let saved = match file {
+        Some(file) => std::fs::write(file, content).map_err(|error| (file.display().to_string(), error)),
+        None => std::io::stdout()
+            .write_all(content)
+            .map_err(|error| ("standard output".to_owned(), error)),
+    };
+    saved.map_err(|(place, error)| Error::BadInput(format!("{place}: {error}")))
 }
 
 /// Where a server of this configuration is reached from this machine.

@@ -34,6 +34,14 @@ mod m20261126_000019_result_visibility;
 mod m20261126_000021_handle_looks;
 mod m20261126_000022_registrations;
 mod m20261127_000023_folded_titles;
+mod m20261128_000024_kinds_of_questions;
+mod m20261128_000025_drafts;
+mod m20261128_000027_shuffle;
+mod m20261128_000028_pictures;
+mod m20261128_000029_corrections_of_kinds;
+mod m20261128_000030_import_previews;
+mod m20261128_000033_life_of_quizzes;
+mod m20261128_000034_life_of_subjects;
 
 pub use m20261126_000014_jobs_table::carry_over as carry_over_jobs;
 
@@ -63,6 +71,14 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000021_handle_looks::MIGRATION),
             Box::new(m20261126_000022_registrations::MIGRATION),
             Box::new(m20261127_000023_folded_titles::MIGRATION),
+            Box::new(m20261128_000024_kinds_of_questions::MIGRATION),
+            Box::new(m20261128_000025_drafts::MIGRATION),
+            Box::new(m20261128_000027_shuffle::MIGRATION),
+            Box::new(m20261128_000028_pictures::MIGRATION),
+            Box::new(m20261128_000029_corrections_of_kinds::MIGRATION),
+            Box::new(m20261128_000030_import_previews::MIGRATION),
+            Box::new(m20261128_000033_life_of_quizzes::MIGRATION),
+            Box::new(m20261128_000034_life_of_subjects::MIGRATION),
         ]
     }
 }

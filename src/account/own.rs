@@ -188,7 +188,10 @@ pub(crate) async fn export(site: &Site, viewer: &Viewer, now: &Moment) -> Result
     let answers = rows(
         conn,
         viewer,
-        "SELECT v.title AS quiz, a.number AS attempt, q.position AS question, c.text AS choice, s.answered_at \
+        "SELECT v.title AS quiz, a.number AS attempt, q.position AS question, c.text AS choice, \
+           (SELECT STRING_AGG(o.text, '; ') FROM choices o \
+            WHERE o.question_id = q.id AND (s.choice_set >> o.position) & 1 = 1) AS choices, \
+           s.number, s.answered_at \
          FROM attempts a JOIN quizzes v ON v.id = a.quiz_id JOIN answers s ON s.attempt_id = a.id \
          JOIN questions q ON q.id = s.question_id LEFT JOIN choices c ON c.id = s.choice_id \
          WHERE a.student_id = $1 ORDER BY a.id, q.position",

@@ -9,16 +9,16 @@ use crate::{
     api::{
         answer::{
             Answer, AnswerInput, SaveAnswerInput, SaveAnswerPayload, SaveAnswersInput, SaveAnswersPayload, SaveOutcome,
-            SavedAnswer, outcome_of, save_of,
+            SavedAnswer, outcome_in_batch, outcome_of, save_of,
         },
         context::RequestContext,
         cost::{charge, charge_below},
         guard::Needs,
         loader::{Answers, Attempts, PaperOf, PapersOf, QuizzesOfAttempts, Results, ReviewOf, Reviews, Sizes},
         payload::{UserError, UserErrorCode, date_time, points},
-        question::{Choice, Question, questions},
+        question::{Choice, Question, questions_in},
         quiz::Quiz,
-        scalar::{DateTime, IdempotencyKey, Markdown},
+        scalar::{DateTime, Decimal, IdempotencyKey, Markdown},
         user::{User, user},
     },
     attempt::{
@@ -36,18 +36,22 @@ use crate::{
     error::{Error, Result},
     id::{AttemptId, QuizId},
     limit::Limit,
-    quiz::paper::Published,
+    quiz::{
+        paper::Published,
+        right::{Given, Right},
+        shuffle::Order,
+    },
 };
 
 /// The outcome of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(name = "Outcome", remote = "crate::quiz::score::Outcome")]
 pub enum Outcome {
-    /// The right choice was made.
+    /// The answer was right.
     Right,
-    /// A wrong choice was made.
+    /// The answer was wrong.
     Wrong,
-    /// No choice was made.
+    /// There was no answer.
     Blank,
 }
 
@@ -223,13 +227,14 @@ impl Attempt {
         if_there(user(ctx, self.attempt.student_id).await)
     }
 
-    /// The questions in order, without their answers. Each counts towards the cost of the operation.
+    /// The questions, without their answers, in the order of this attempt: the same at every read, and in the review. Each
+    /// counts towards the cost of the operation.
     async fn questions(&self, ctx: &Context<'_>) -> Result<Vec<Question>> {
         charge(ctx, self.size(ctx).await?)?;
         let (id, revision) = (self.attempt.revision_id, None);
         let paper = ctx.loader::<PapersOf>()?.load_one(PaperOf { id, revision }).await?;
         let paper = paper.ok_or(Error::NotFound)?;
-        Ok(questions(&paper))
+        Ok(questions_in(&paper, &Order::of(&paper.revision, self.attempt.seed)))
     }
 
     /// The saved answers, one for each question that was ever answered. They cost as much as if all questions were.
@@ -313,47 +318,101 @@ impl ReviewOfAttempt {
         self.0.correction
     }
 
-    /// The questions in order, with the chosen and the right choice.
+    /// The questions in the order in which the attempt was taken, with what was answered and what was right.
     async fn questions(&self) -> Vec<ReviewedQuestion<'_>> {
-        self.0.questions.iter().map(ReviewedQuestion).collect()
+        let questions = self.0.questions.iter().enumerate();
+        questions
+            .map(|(place, reviewed)| ReviewedQuestion {
+                question: Question::in_attempt(reviewed.question.clone(), place, &self.0.order),
+                reviewed,
+            })
+            .collect()
     }
 }
 
 /// A question of a review.
-pub(crate) struct ReviewedQuestion<'a>(&'a Reviewed);
+pub(crate) struct ReviewedQuestion<'a> {
+    question: Question,
+    reviewed: &'a Reviewed,
+}
 
 /// A question of a review, with its answer.
 #[Object]
 impl ReviewedQuestion<'_> {
     /// The question.
     async fn question(&self) -> Question {
-        Question(self.0.question.clone())
+        self.question.clone()
     }
 
-    /// The chosen choice; `null` without an answer.
+    /// The chosen choice; `null` without an answer, and if it is several choices or a number.
     async fn chosen(&self) -> Option<Choice> {
-        self.0.chosen.clone().map(Choice::from)
+        the_only(self.those_chosen())
     }
 
-    /// The right choice.
+    /// The right choice; `null` if several choices or a number are right.
     async fn right(&self) -> Option<Choice> {
-        self.0.right.clone().map(Choice::from)
+        the_only(self.those_right())
+    }
+
+    /// The chosen choices, in the order of the attempt; empty without an answer, and if it is a number.
+    async fn chosen_choices(&self) -> Vec<Choice> {
+        self.those_chosen()
+    }
+
+    /// The right choices, in the order of the attempt; empty if a number is right.
+    async fn right_choices(&self) -> Vec<Choice> {
+        self.those_right()
+    }
+
+    /// The number that was answered; `null` without an answer, and if it is a choice.
+    async fn chosen_number(&self) -> Option<Decimal> {
+        let number = self.reviewed.given.as_ref().and_then(Given::number)?;
+        Some(Decimal(number.to_string()))
+    }
+
+    /// The right number; `null` if choices are right.
+    async fn right_number(&self) -> Option<Decimal> {
+        let number = self.reviewed.right.as_ref().and_then(Right::number)?;
+        Some(Decimal(number.value.to_string()))
+    }
+
+    /// How far from the right number an answer may be and still be right; `null` if choices are right.
+    async fn tolerance(&self) -> Option<Decimal> {
+        let number = self.reviewed.right.as_ref().and_then(Right::number)?;
+        Some(Decimal(number.tolerance.to_string()))
     }
 
     /// The outcome of the question.
     async fn outcome(&self) -> Outcome {
-        self.0.outcome.into()
+        self.reviewed.outcome.into()
     }
 
     /// The points for the question.
     async fn points(&self) -> f64 {
-        points(self.0.worth)
+        points(self.reviewed.worth)
     }
 
-    /// The explanation of the right choice.
+    /// The explanation of the right answer.
     async fn explanation(&self) -> Option<Markdown> {
-        self.0.explanation.clone().map(Markdown)
+        self.reviewed.explanation.clone().map(Markdown)
     }
+}
+
+impl ReviewedQuestion<'_> {
+    fn those_chosen(&self) -> Vec<Choice> {
+        let chosen = self.reviewed.given.as_ref().and_then(Given::choices);
+        self.question.those_in(chosen.unwrap_or_default())
+    }
+
+    fn those_right(&self) -> Vec<Choice> {
+        let right = self.reviewed.right.as_ref().and_then(Right::choices);
+        self.question.those_in(right.unwrap_or_default())
+    }
+}
+
+/// The choice, if it is the only one.
+fn the_only(choices: Vec<Choice>) -> Option<Choice> {
+    <[Choice; 1]>::try_from(choices).ok().map(|[choice]| choice)
 }
 
 /// Conditions for attempts. Omitted fields match everything.
@@ -463,11 +522,21 @@ impl AttemptMutation {
     ) -> Result<Option<SaveAnswerPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let attempt = AttemptId::decode(&input.attempt_id)?;
-        let save = save_of(&input.question_id, input.choice_id.as_ref(), input.seq)?;
+        let form = (
+            input.choice_id.as_ref(),
+            input.choice_ids.as_deref(),
+            input.number.as_ref(),
+        );
         let allowance = app.limiter.allowance(Limit::Answer, viewer);
-        let (saved, errors) = as_payload(answers::save(app, viewer, attempt, &[save], allowance, &now).await)?;
-        let saved = saved.and_then(|saved| saved.into_iter().next());
-        let (outcome, answer) = saved.map(outcome_of).unzip();
+        let saved = async {
+            let save = [save_of(&input.question_id, form, input.seq)?];
+            let saved = answers::save(app, viewer, attempt, &save, allowance, &now).await?;
+            let [save] = save;
+            let saved = saved.into_iter().next();
+            saved.map(|saved| outcome_of(&save, saved)).transpose()
+        };
+        let (saved, errors) = as_payload(saved.await)?;
+        let (outcome, answer) = saved.flatten().unzip();
         if outcome == Some(SaveOutcome::NotFound) {
             return Err(Error::NotFound);
         }
@@ -488,26 +557,36 @@ impl AttemptMutation {
     ) -> Result<Option<SaveAnswersPayload>> {
         let (app, viewer, now) = (ctx.app(), ctx.viewer()?, ctx.now());
         let attempt = AttemptId::decode(&input.attempt_id)?;
-        let sent: Vec<_> = input
-            .answers
-            .iter()
-            .map(|answer| save_of(&answer.question_id, answer.choice_id.as_ref(), answer.seq).ok())
-            .collect();
-        let saves: Vec<_> = sent.iter().copied().flatten().collect();
+        let form = |answer: &AnswerInput| {
+            let form = (
+                answer.choice_id.as_ref(),
+                answer.choice_ids.as_deref(),
+                answer.number.as_ref(),
+            );
+            save_of(&answer.question_id, form, answer.seq)
+        };
+        let sent: Vec<_> = input.answers.iter().map(form).collect();
+        let saves: Vec<_> = sent.iter().flatten().cloned().collect();
         let allowance = app.limiter.allowance(Limit::Batch, viewer);
-        let (saved, errors) = as_payload(answers::save(app, viewer, attempt, &saves, allowance, &now).await)?;
+        let (saved, mut errors) = match sent.iter().any(|sent| matches!(sent, Err(Error::User(_)))) && saves.is_empty()
+        {
+            // Each has its own error.
+            true => (Some(Vec::new()), Vec::new()),
+            false => as_payload(answers::save(app, viewer, attempt, &saves, allowance, &now).await)?,
+        };
         let results = saved.map(|saved| {
             let mut saved = saved.into_iter();
-            let result = |(answer, sent): (AnswerInput, Option<Save>)| {
-                let became = sent.and_then(|_| saved.next()).unwrap_or(Saved::NoSuchChoice);
-                let (outcome, stored) = outcome_of(became);
+            let result = |(place, (answer, sent)): (usize, (AnswerInput, Result<Save>))| {
+                let became = sent.and_then(|sent| outcome_of(&sent, saved.next().unwrap_or(Saved::NoSuchChoice)));
+                let (outcome, stored) = outcome_in_batch(place, became, &mut errors);
                 SavedAnswer {
                     question_id: answer.question_id,
                     outcome,
                     answer: stored,
                 }
             };
-            input.answers.into_iter().zip(sent).map(result).collect()
+            let answers = input.answers.into_iter().zip(sent).enumerate();
+            answers.map(result).collect()
         });
         Ok(Some(SaveAnswersPayload {
             of: attempt,

@@ -13,8 +13,9 @@ use crate::{
         guard::Needs,
         loader::{OwnStandings, Places, RanksThisMorning, ScopesOfBoards, StandingsOf},
         payload::{date_time, points},
-        quiz::{Quiz, Subject, quiz, subject},
+        quiz::{Quiz, quiz_of_board},
         scalar::DateTime,
+        subject::{Subject, subject},
         user::User,
     },
     clock::Time,
@@ -138,7 +139,7 @@ impl Board {
     /// The quiz, for the board of a quiz.
     async fn quiz(&self, ctx: &Context<'_>) -> Result<Option<Quiz>> {
         match self.0.scope {
-            Scope::Quiz(id) => quiz(ctx, id).await.map(Some),
+            Scope::Quiz(id) => quiz_of_board(ctx, id).await.map(Some),
             _ => Ok(None),
         }
     }

@@ -71,6 +71,11 @@ pub(crate) fn charge(ctx: &Context<'_>, rows: usize) -> Result<()> {
     charge_rows(ctx, rows, of(&ctx.item.node.selection_set.node))
 }
 
+/// Charges rows that a field loads and does not return, one by one.
+pub(crate) fn charge_load(ctx: &Context<'_>, rows: usize) -> Result<()> {
+    charge_rows(ctx, rows, 1)
+}
+
 /// Charges a list of so many rows that is returned by the fields of this name below the field.
 pub(crate) fn charge_below(ctx: &Context<'_>, field: &str, rows: usize) -> Result<()> {
     let lists = ctx.item.node.selection_set.node.items.iter();

@@ -4,13 +4,8 @@ use async_graphql::{ComplexObject, Context, Object, SimpleObject};
 
 use crate::{
     api::{
-        attempt::Attempt,
-        context::RequestContext,
-        cost::charge,
-        guard::Needs,
-        payload::points,
-        quiz::{Chapter, Subject},
-        scalar::Date,
+        attempt::Attempt, chapter::Chapter, context::RequestContext, cost::charge, guard::Needs, payload::points,
+        scalar::Date, subject::Subject,
     },
     dashboard::{Dashboard, OfChapter, OfDay, OfSubject, Recent, Sums, daily},
     entity::daily_metric,

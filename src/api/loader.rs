@@ -13,7 +13,10 @@ use sea_orm::{ColumnTrait, DbErr, QueryFilter};
 
 use crate::{
     account::session as sessions,
-    api::context::{OfOperation, RequestContext},
+    api::{
+        context::{OfOperation, RequestContext},
+        guard::Needs,
+    },
     app::App,
     attempt::{
         Filter,
@@ -24,18 +27,27 @@ use crate::{
     calendar::{day_of, midnight},
     db::{Db, Reader},
     entity::{
-        answer, attempt, audit_entry, chapter, choice, job, question, quiz, reviews::Shown, revision, session, subject,
-        user,
+        answer, attempt, audit_entry, chapter, choice, job, picture, question, quiz, reviews::Shown, revision, session,
+        subject, user,
     },
     error::{Error, Result},
     id::{
-        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, QuestionId, QuizId, RevisionId,
-        SessionId, SubjectId, UserId,
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, PictureId, QuestionId, QuizId,
+        RevisionId, SessionId, SubjectId, UserId,
     },
-    import::background::{self, BankImport},
+    import::{
+        background::{self, BankImport},
+        preview::{self, Previewed},
+    },
     leaderboard::query::{self, OwnStanding, Part, Place, Standings},
+    media,
     page::{Page, Slice},
-    quiz::paper::{Paper, Published, Question},
+    quiz::{
+        content::{self, Written},
+        diff::Changed,
+        draft::{self, Drafted},
+        paper::{Paper, Published, Question},
+    },
     ranks::{
         board::{Board, Scope},
         question::Question as AskedOfBoard,
@@ -97,6 +109,46 @@ loader! {
     () = |_| (),
     |_, ids| quiz::Entity::catalogue().filter(quiz::Column::Id.is_in(ids)),
     published
+}
+
+loader! {
+    /// Loads quizzes in any state, for staff.
+    QuizzesOfStaff: QuizId => Published,
+    () = |ctx| Needs::Staff.of(ctx)?,
+    |_, ids| quiz::Entity::of_staff().filter(quiz::Column::Id.is_in(ids)),
+    published
+}
+
+loader! {
+    /// Loads quizzes that have boards.
+    QuizzesOfBoards: QuizId => Published,
+    () = |_| (),
+    |_, ids| quiz::Entity::there().filter(quiz::Column::Id.is_in(ids)),
+    published
+}
+
+loader! {
+    /// Loads subjects of content that the viewer was let in to.
+    SubjectsOfContent: SubjectId => subject::Model,
+    () = |_| (),
+    |_, ids| subject::Entity::of_content().filter(subject::Column::Id.is_in(ids)),
+    |subject| Some((subject.id, subject))
+}
+
+loader! {
+    /// Loads subjects, deleted ones too, for staff.
+    SubjectsOfStaff: SubjectId => subject::Model,
+    () = |ctx| Needs::Staff.of(ctx)?,
+    |_, ids| subject::Entity::unmerged().filter(subject::Column::Id.is_in(ids)),
+    |subject| Some((subject.id, subject))
+}
+
+loader! {
+    /// Loads chapters, deleted ones too, for staff.
+    ChaptersOfStaff: ChapterId => chapter::Model,
+    () = |ctx| Needs::Staff.of(ctx)?,
+    |_, ids| chapter::Entity::unmerged().filter(chapter::Column::Id.is_in(ids)),
+    |chapter| Some((chapter.id, chapter))
 }
 
 loader! {
@@ -274,6 +326,12 @@ rule! {
 }
 
 rule! {
+    /// Loads chapters of content that the viewer was let in to.
+    ChaptersOfContent: ChapterId => chapter::Model,
+    |ctx, keys| Ok(crate::quiz::chapters::of_content(ctx.db(), keys).await?)
+}
+
+rule! {
     /// Counts subjects' chapters.
     ChapterCounts: SubjectId => u64,
     |ctx, keys| crate::quiz::chapter_counts(ctx.db(), keys).await
@@ -376,6 +434,88 @@ rule! {
         let found = background::find(ctx.db(), keys).await?;
         Ok(found.into_iter().map(|import| (import.id, import)).collect())
     }
+}
+
+rule! {
+    /// Loads pictures of questions that the viewer may read.
+    ReadablePictures: PictureId => picture::Model,
+    |ctx, keys| media::find(ctx.db(), ctx.viewer()?, keys).await
+}
+
+rule! {
+    /// Loads drafts, for staff.
+    Drafts: RevisionId => Drafted,
+    |ctx, keys| Ok(draft::find(ctx.db(), keys.iter().copied()).await?)
+}
+
+rule! {
+    /// Loads the drafts of quizzes, for staff.
+    DraftsOfQuizzes: QuizId => Drafted,
+    |ctx, keys| Ok(draft::of_quizzes(ctx.db(), keys).await?)
+}
+
+rule! {
+    /// Loads questions of drafts, for staff.
+    DraftQuestions: QuestionId => Arc<Written>,
+    |ctx, keys| Ok(content::find(ctx.db(), keys).await?)
+}
+
+rule! {
+    /// Loads pages of the questions of drafts, or of those that were removed.
+    DraftQuestionsOf: (RevisionId, (bool, Page<i32>)) => Slice<Arc<Written>>,
+    |ctx, keys| {
+        let mut found = HashMap::new();
+        for (request, drafts) in by_request(keys) {
+            let (removed, page) = &request;
+            let slices = content::pages(ctx.db(), &drafts, *removed, page).await?;
+            found.extend(slices.into_iter().map(|(draft, slice)| ((draft, request.clone()), slice)));
+        }
+        Ok(found)
+    }
+}
+
+rule! {
+    /// Loads pages of the questions of sheets that are not confirmed yet, for staff.
+    ImportQuestions: ((BankImportId, i32), Page<i32>) => Slice<Previewed>,
+    |ctx, keys| {
+        let mut found = HashMap::new();
+        for (page, sheets) in by_request(keys) {
+            let slices = preview::questions(ctx.db(), &sheets, &page).await?;
+            found.extend(slices.into_iter().map(|(sheet, slice)| ((sheet, page.clone()), slice)));
+        }
+        Ok(found)
+    }
+}
+
+rule! {
+    /// Counts the questions of drafts, or those that were removed.
+    DraftQuestionCounts: (RevisionId, bool) => u64,
+    |ctx, keys| {
+        let mut found = HashMap::new();
+        for (removed, drafts) in by_request(keys) {
+            let counts = content::counts(ctx.db(), &drafts, removed).await?;
+            found.extend(counts.into_iter().map(|(draft, count)| ((draft, removed), count)));
+        }
+        Ok(found)
+    }
+}
+
+rule! {
+    /// Loads all questions of drafts.
+    DraftContents: RevisionId => Vec<Arc<Written>>,
+    |ctx, keys| Ok(content::of_revisions(ctx.db(), keys).await?)
+}
+
+rule! {
+    /// Compares drafts with the revisions of their quizzes that are in force.
+    DraftChanges: (RevisionId, QuizId) => Arc<Vec<Changed>>,
+    |ctx, keys| Ok(draft::changes(ctx.db(), keys).await?)
+}
+
+rule! {
+    /// Loads the latest earlier imports of the same files, for staff.
+    ImportsOfFile: (BankImportId, String) => BankImport,
+    |ctx, keys| background::earlier_of_file(ctx.db(), keys).await
 }
 
 rule! {

@@ -73,6 +73,7 @@ pub(crate) fn as_payload<T>(result: Result<T>) -> Result<(Option<T>, Vec<UserErr
     match result {
         Ok(value) => Ok((Some(value), Vec::new())),
         Err(Error::User(error)) => Ok((None, vec![error.into()])),
+        Err(Error::Users(errors)) => Ok((None, errors.into_iter().map(UserError::from).collect())),
         Err(error) => Err(error),
     }
 }

@@ -3,28 +3,38 @@
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 
 use crate::{
-    api::payload::{as_payload, if_there},
     api::{
         attempt::Attempt,
         board::{Board, BoardWindow, present_board},
         connection::{Connection, Total, connection},
         context::RequestContext,
         cost::charge,
+        draft::Draft,
         guard::Needs,
         loader::{
-            Catalogue, ChapterCounts, Chapters, ChaptersOf, Outlooks, OwnAttemptCounts, OwnAttemptsAt, OwnBests,
-            PaperOf, PapersOf, Subjects,
+            Catalogue, DraftsOfQuizzes, Outlooks, OwnAttemptCounts, OwnAttemptsAt, OwnBests, PaperOf, PapersOf,
+            QuizzesOfBoards, QuizzesOfStaff,
         },
-        payload::{UserError, date_time, points},
+        payload::{UserError, as_payload, date_time, if_there, points},
         question::{Question, questions},
-        scalar::{DateTime, Reason, SearchText},
+        scalar::{DateTime, Decimal, Reason, SearchText},
+        subject::{Subject, subject_of_content},
     },
     attempt::terms::Outlook,
-    entity::{attempt, chapter, revision::Model as Revision, subject},
+    auth::Viewer,
+    entity::{
+        attempt,
+        revision::{Model as Revision, State},
+    },
     error::{Error, Result},
     id::{AttemptId, ChapterId, ChoiceId, QuestionId, QuizId, SubjectId},
     page::Page,
-    quiz::{Filter, Marking, author, paper::Published},
+    quiz::{
+        Filter, Marking,
+        correct::{self, NowRight},
+        paper::Published,
+        right::{self, Number},
+    },
     ranks::board::Scope,
     text,
 };
@@ -52,6 +62,26 @@ pub enum ResultOpens {
     WithReview,
 }
 
+/// The state of a quiz.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "QuizState", remote = "crate::quiz::life::State")]
+pub enum QuizState {
+    /// The quiz was never published. Only staff find it.
+    Draft,
+    /// The quiz is in the catalogue, and opens later.
+    Scheduled,
+    /// The quiz is in the catalogue, and students can start it.
+    Open,
+    /// The quiz is in the catalogue, and has closed.
+    Closed,
+    /// The quiz was taken out of the catalogue. Attempts that were open run to their end.
+    Withdrawn,
+    /// The quiz was put away.
+    Archived,
+    /// The quiz was deleted. Students who took it keep their results and reviews.
+    Deleted,
+}
+
 /// The reason that an attempt is practice: it has a result, but counts on no board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(name = "UnrankedReason", remote = "crate::attempt::terms::UnrankedReason")]
@@ -68,8 +98,10 @@ pub enum UnrankedReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(name = "StartObstacle", remote = "crate::attempt::terms::Obstacle")]
 pub enum StartObstacle {
-    /// The quiz was removed from the catalogue.
+    /// The quiz was deleted.
     Deleted,
+    /// The quiz was withdrawn or archived, or was never published.
+    Withdrawn,
     /// The quiz is not open yet.
     NotOpenYet,
     /// The quiz has closed.
@@ -78,120 +110,6 @@ pub enum StartObstacle {
     AttemptsExhausted,
     /// The quiz requires a pause after the last submit.
     Cooldown,
-}
-
-/// A subject of the catalogue.
-#[derive(Clone)]
-pub(crate) struct Subject {
-    id: SubjectId,
-    name: String,
-}
-
-impl Subject {
-    /// A subject with a known name.
-    pub(crate) fn new(id: SubjectId, name: String) -> Self {
-        Self { id, name }
-    }
-}
-
-impl From<&subject::Model> for Subject {
-    fn from(subject: &subject::Model) -> Self {
-        Self::new(subject.id, subject.name.clone())
-    }
-}
-
-/// The subject with this id.
-pub(crate) async fn subject(ctx: &Context<'_>, id: SubjectId) -> Result<Subject> {
-    let found = ctx.loader::<Subjects>()?.load_one(id).await?;
-    found.as_ref().map(Subject::from).ok_or(Error::NotFound)
-}
-
-/// A subject, such as Biology or Chemistry.
-#[Object]
-impl Subject {
-    /// The opaque id.
-    pub async fn id(&self) -> ID {
-        self.id.encode().into()
-    }
-
-    /// The name, unique.
-    async fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The chapters, oldest first.
-    async fn chapters(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Chapter>> {
-        let page = Page::of((first, last), (after, before), |cursor| ChapterId::decode(cursor).ok())?;
-        let subject = self.id;
-        let total = Total::of(move |ctx| {
-            Box::pin(async move { Ok(ctx.loader::<ChapterCounts>()?.load_one(subject).await?.unwrap_or(0)) })
-        });
-        let slice = ctx.loader::<ChaptersOf>()?.load_one((subject, page)).await?;
-        let slice = slice.ok_or(Error::NotFound)?;
-        Ok(connection(slice, total, |chapter| chapter.id.encode(), Chapter::from))
-    }
-
-    /// The subject's current board.
-    async fn board(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The kind of window. Defaults to all time.")] window: Option<BoardWindow>,
-    ) -> Result<Option<Board>> {
-        present_board(ctx, Scope::Subject(self.id), window).await.map(Some)
-    }
-}
-
-/// A chapter of a subject.
-#[derive(Clone)]
-pub(crate) struct Chapter {
-    id: ChapterId,
-    subject: SubjectId,
-    name: String,
-}
-
-impl Chapter {
-    /// A chapter with a known name.
-    pub(crate) fn new(id: ChapterId, subject: SubjectId, name: String) -> Self {
-        Self { id, subject, name }
-    }
-}
-
-impl From<chapter::Model> for Chapter {
-    fn from(chapter: chapter::Model) -> Self {
-        Self::new(chapter.id, chapter.subject_id, chapter.name)
-    }
-}
-
-/// The chapter with this id.
-pub(crate) async fn chapter(ctx: &Context<'_>, id: ChapterId) -> Result<Chapter> {
-    let found = ctx.loader::<Chapters>()?.load_one(id).await?;
-    found.map(Chapter::from).ok_or(Error::NotFound)
-}
-
-/// A chapter of a subject, such as Enzymes or Genetics.
-#[Object]
-impl Chapter {
-    /// The opaque id.
-    pub async fn id(&self) -> ID {
-        self.id.encode().into()
-    }
-
-    /// The name, unique within the subject.
-    async fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The subject.
-    async fn subject(&self, ctx: &Context<'_>) -> Result<Subject> {
-        subject(ctx, self.subject).await
-    }
 }
 
 /// A quiz with its current revision.
@@ -204,9 +122,19 @@ impl From<Published> for Quiz {
     }
 }
 
-/// The quiz of the catalogue with this id.
+/// The quiz with this id, if the viewer may find it: it is in the catalogue, or the viewer is of the staff.
 pub(crate) async fn quiz(ctx: &Context<'_>, id: QuizId) -> Result<Quiz> {
-    let found = ctx.loader::<Catalogue>()?.load_one(id).await?;
+    let is_staff = ctx.data_opt::<Viewer>().is_some_and(|viewer| viewer.role().is_staff());
+    let found = match is_staff {
+        true => ctx.loader::<QuizzesOfStaff>()?.load_one(id).await?,
+        false => ctx.loader::<Catalogue>()?.load_one(id).await?,
+    };
+    found.map(Quiz).ok_or(Error::NotFound)
+}
+
+/// The quiz of a board: also one that was withdrawn or archived.
+pub(super) async fn quiz_of_board(ctx: &Context<'_>, id: QuizId) -> Result<Quiz> {
+    let found = ctx.loader::<QuizzesOfBoards>()?.load_one(id).await?;
     found.map(Quiz).ok_or(Error::NotFound)
 }
 
@@ -238,7 +166,7 @@ impl Quiz {
 
     /// The subject.
     async fn subject(&self, ctx: &Context<'_>) -> Result<Subject> {
-        subject(ctx, self.0.quiz.subject_id).await
+        subject_of_content(ctx, self.0.quiz.subject_id).await
     }
 
     /// The number of questions.
@@ -348,7 +276,7 @@ impl Quiz {
         Ok(best.map(|(attempt, result)| Attempt::with_result(attempt, result)))
     }
 
-    /// The time the current revision was published.
+    /// The time the current revision was published; while there is none, the time the draft was made. See `state`.
     async fn published_at(&self) -> DateTime {
         let Revision {
             published_at,
@@ -358,11 +286,14 @@ impl Quiz {
         date_time(published_at.unwrap_or(*created_at))
     }
 
-    /// The questions of the current revision, without their answers. For staff only: students read the questions of
+    /// The questions of the current revision, without their answers; `null` while there is none. For staff only: students read the questions of
     /// their own attempts, so that no time limit can be bypassed. Each counts towards the cost of the operation.
     #[graphql(guard = "Needs::Staff")]
     async fn questions(&self, ctx: &Context<'_>) -> Result<Option<Vec<Question>>> {
         let revision = &self.0.revision;
+        if revision.state == State::Draft {
+            return Ok(None);
+        }
         charge(ctx, revision.size())?;
         let paper = PaperOf {
             id: revision.id,
@@ -373,7 +304,32 @@ impl Quiz {
         Ok(Some(questions(&paper)))
     }
 
-    /// The quiz's current board; `null` after the quiz was deleted.
+    /// The draft of its next revision; `null` if there is none. For staff only.
+    #[graphql(guard = "Needs::Staff")]
+    async fn draft(&self, ctx: &Context<'_>) -> Result<Option<Draft>> {
+        let draft = ctx.loader::<DraftsOfQuizzes>()?.load_one(self.0.quiz.id).await?;
+        Ok(draft.map(Draft::from))
+    }
+
+    /// The state: it follows from what staff did and from the time.
+    async fn state(&self, ctx: &Context<'_>) -> QuizState {
+        self.0.state(ctx.now().at).into()
+    }
+
+    /// The time from which results and reviews can be shown at all, by `resultOpens` and `reviewOpens`; `null` if those
+    /// alone decide.
+    async fn results_at(&self) -> Option<DateTime> {
+        self.0.quiz.results_at.map(date_time)
+    }
+
+    /// The version of the settings, which grows with every change of them: `updateQuiz` names the one that its editor has
+    /// seen. For staff.
+    #[graphql(guard = "Needs::Staff")]
+    async fn version(&self) -> Option<i32> {
+        Some(self.0.quiz.version)
+    }
+
+    /// The quiz's current board; `null` if the quiz is a draft or deleted.
     async fn board(
         &self,
         ctx: &Context<'_>,
@@ -445,25 +401,6 @@ pub(crate) struct CatalogueQuery;
 
 #[Object]
 impl CatalogueQuery {
-    /// The subjects, oldest first.
-    async fn subjects(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Returns the first _n_ items, 1 to 100.")] first: Option<i32>,
-        #[graphql(desc = "Returns items after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Returns the last _n_ items, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Returns items before this cursor.")] before: Option<String>,
-    ) -> Result<Connection<Subject>> {
-        let page = Page::of((first, last), (after, before), |cursor| SubjectId::decode(cursor).ok())?;
-        let slice = crate::quiz::subjects(ctx.app().db.read(), &page).await?;
-        Ok(connection(
-            slice,
-            Total::of(|ctx| Box::pin(crate::quiz::subject_count(ctx.app().db.read()))),
-            |subject| subject.id.encode(),
-            |subject| Subject::from(&subject),
-        ))
-    }
-
     /// The published quizzes, newest first.
     async fn quizzes(
         &self,
@@ -484,9 +421,10 @@ impl CatalogueQuery {
         Ok(connection(slice, total, |published| published.quiz.id.encode(), Quiz))
     }
 
-    /// A published quiz.
+    /// A quiz of the catalogue. Staff find the others in `staffQuizzes`, and by `node`.
     async fn quiz(&self, ctx: &Context<'_>, #[graphql(desc = "The id of the quiz.")] id: ID) -> Result<Option<Quiz>> {
         let app = ctx.app();
+        // The same for everybody, staff too: it may be kept by caches on the way.
         let published = app.papers.quiz(app.db.read(), QuizId::decode(&id)?).await?;
         Ok(Some(Quiz((*published).clone())))
     }
@@ -497,10 +435,49 @@ impl CatalogueQuery {
 pub(crate) struct CorrectQuestionInput {
     /// A question of a published quiz.
     question_id: ID,
-    /// The right choice.
-    choice_id: ID,
+    /// The right choice. Exactly one of `choiceId`, `choiceIds` and `number` is required.
+    choice_id: Option<ID>,
+    /// The right choices: of a question of kind `ALL_CHOICES` all of them make the answer, of any other each is accepted.
+    choice_ids: Option<Vec<ID>>,
+    /// The right number.
+    number: Option<Decimal>,
+    /// How far from `number` an answer may be and still be right. Defaults to 0.
+    tolerance: Option<Decimal>,
     /// The reason, for the audit log.
     reason: Reason,
+}
+
+impl CorrectQuestionInput {
+    /// What is to be right.
+    fn now_right(&self) -> Result<NowRight> {
+        let choice = |argument: &str, id: &ID| {
+            ChoiceId::decode(id).map_err(|_| Error::input(argument, "This is no choice of the question."))
+        };
+        let number = |argument: &str, Decimal(typed): &Decimal| {
+            right::decimal(typed).map_err(|message| Error::input(argument, message))
+        };
+        if self.tolerance.is_some() && self.number.is_none() {
+            return Err(Error::input("tolerance", "A tolerance goes with a `number`."));
+        }
+        match (&self.choice_id, &self.choice_ids, &self.number) {
+            (Some(id), None, None) => Ok(NowRight::Choice(choice("choiceId", id)?)),
+            (None, Some(ids), None) => {
+                let ids = ids.iter().map(|id| choice("choiceIds", id)).collect::<Result<_>>()?;
+                Ok(NowRight::Choices(ids))
+            }
+            (None, None, Some(value)) => Ok(NowRight::Number(Number {
+                value: number("number", value)?,
+                tolerance: match &self.tolerance {
+                    Some(tolerance) => number("tolerance", tolerance)?,
+                    None => rust_decimal::Decimal::ZERO,
+                },
+            })),
+            _ => {
+                let message = "Send exactly one of `choiceId`, `choiceIds` and `number`.";
+                Err(Error::input("choiceId", message))
+            }
+        }
+    }
 }
 
 /// The outcome of `correctQuestion`.
@@ -523,16 +500,14 @@ impl QuizMutation {
     async fn correct_question(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The question and its right choice.")] input: CorrectQuestionInput,
+        #[graphql(desc = "The question and what is right.")] input: CorrectQuestionInput,
     ) -> Result<Option<CorrectQuestionPayload>> {
         let (question, viewer) = (QuestionId::decode(&input.question_id)?, ctx.viewer()?);
-        let corrected = match ChoiceId::decode(&input.choice_id) {
-            Ok(choice) => {
-                let (app, reason) = (ctx.app(), &input.reason.0);
-                author::correct(app, viewer, question, choice, reason, &ctx.cause()).await
-            }
-            Err(_) => Err(Error::input("choiceId", "This is no choice of the question.")),
+        let corrected = async {
+            let (app, reason, now_right) = (ctx.app(), &input.reason.0, input.now_right()?);
+            correct::correct(app, viewer, question, &now_right, reason, &ctx.cause()).await
         };
+        let corrected = corrected.await;
         let (correction, errors) = as_payload(corrected)?;
         Ok(Some(CorrectQuestionPayload { correction, errors }))
     }

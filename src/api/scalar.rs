@@ -58,6 +58,9 @@ scalars! {
     IdempotencyKey "/scalars#idempotencykey"
     /// The reason for an action, 3 to 500 characters.
     Reason "/scalars#reason"
+    /// A decimal number such as `12.5`, as a string, so that no digit is lost: at most 15 digits before the point and 12
+    /// behind it, with a sign or without.
+    Decimal "/scalars#decimal"
     /// Search terms, at most 100 characters: words that are all looked for, whatever their case and accents.
     SearchText "/scalars#searchtext"
 }

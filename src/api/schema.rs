@@ -9,24 +9,32 @@ use crate::{
         answer::Answer,
         attempt::{Attempt, AttemptMutation, AttemptQuery},
         audit::{AuditConnection, AuditEntry, AuditQuery},
+        authoring::AuthoringMutation,
         board::{AsOf, Board, BoardQuery, BoardSubscription, Standing},
+        chapter::{Chapter, ChapterMutation},
         connection::Connection,
         dashboard::DashboardQuery,
-        import::{BankImport, ImportFinding, ImportMutation, ImportQuery},
+        draft::{Draft, DraftQuery, DraftQuestion},
+        export::ExportMutation,
+        import::{BankImport, ImportMutation, ImportQuery, ImportSubscription},
+        import_sheet::{ImportFinding, ImportQuestion},
         integrity::IntegrityQuery,
         job::{Job, JobMutation, JobQuery, JobSubscription},
         limit::LimitQuery,
+        media::{MediaMutation, MediaQuery, Picture},
         own_account::{OwnAccountMutation, OwnAccountQuery},
         people::{PeopleMutation, PeopleQuery},
         question::{Choice, Question},
-        quiz::{CatalogueQuery, Chapter, Quiz, QuizMutation, Subject},
+        quiz::{CatalogueQuery, Quiz, QuizMutation},
         session::{Session, SessionMutation},
+        staff_quiz::{StaffQuizMutation, StaffQuizQuery},
+        subject::{Subject, SubjectMutation, SubjectQuery},
         user::{User, ViewerQuery},
     },
     error::{Error, Result},
     id::{
-        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, QuestionId, QuizId, SessionId,
-        SubjectId, UserId,
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, DraftQuestionId, JobId, PictureId,
+        QuestionId, QuizId, RevisionId, SessionId, SubjectId, UserId,
     },
 };
 
@@ -37,12 +45,16 @@ pub struct Query(
     ViewerQuery,
     OwnAccountQuery,
     PeopleQuery,
+    SubjectQuery,
     CatalogueQuery,
+    StaffQuizQuery,
+    DraftQuery,
     AttemptQuery,
     DashboardQuery,
     BoardQuery,
     AuditQuery,
     ImportQuery,
+    MediaQuery,
     JobQuery,
     LimitQuery,
     IntegrityQuery,
@@ -55,14 +67,20 @@ pub struct Mutation(
     OwnAccountMutation,
     PeopleMutation,
     AttemptMutation,
+    ExportMutation,
     ImportMutation,
+    MediaMutation,
     JobMutation,
     QuizMutation,
+    StaffQuizMutation,
+    SubjectMutation,
+    ChapterMutation,
+    AuthoringMutation,
 );
 
 /// The root of all subscriptions. Every stream starts with the current state and continues with each change.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(BoardSubscription, JobSubscription);
+pub struct Subscription(BoardSubscription, ImportSubscription, JobSubscription);
 
 /// The definition of the schema. What an operation may cost is judged before it runs, see `execution.rs`.
 pub(crate) fn definition() -> SchemaBuilder<Query, Mutation, Subscription> {
@@ -70,8 +88,13 @@ pub(crate) fn definition() -> SchemaBuilder<Query, Mutation, Subscription> {
         .override_output_type_description::<Connection<Attempt>>("A page of attempts.")
         .override_output_type_description::<AuditConnection>("A page of audit log entries.")
         .override_output_type_description::<Connection<Chapter>>("A page of chapters.")
+        .override_output_type_description::<Connection<BankImport>>("A page of imports of question banks.")
+        .override_output_type_description::<Connection<Draft>>("A page of drafts.")
+        .override_output_type_description::<Connection<DraftQuestion>>("A page of questions of a draft.")
         .override_output_type_description::<Connection<ImportFinding>>("A page of findings of an import.")
+        .override_output_type_description::<Connection<ImportQuestion>>("A page of questions of an import.")
         .override_output_type_description::<Connection<Job>>("A page of jobs.")
+        .override_output_type_description::<Connection<Picture>>("A page of pictures.")
         .override_output_type_description::<Connection<Quiz>>("A page of quizzes.")
         .override_output_type_description::<Connection<Session>>("A page of sessions.")
         .override_output_type_description::<Connection<Standing, AsOf>>("A page of standings.")
@@ -100,6 +123,8 @@ pub(crate) enum Node {
     Subject(Subject),
     Chapter(Chapter),
     Quiz(Quiz),
+    Draft(Draft),
+    DraftQuestion(DraftQuestion),
     Attempt(Attempt),
     Answer(Answer),
     Question(Question),
@@ -109,6 +134,7 @@ pub(crate) enum Node {
     AuditEntry(AuditEntry),
     Job(Job),
     BankImport(BankImport),
+    Picture(Picture),
 }
 
 /// Objects by id.
@@ -155,9 +181,14 @@ async fn node(ctx: &Context<'_>, id: &str) -> Result<Node> {
     let prefix = id.split_once('_').map_or("", |(prefix, _)| prefix);
     Ok(match prefix {
         UserId::PREFIX => super::user::user(ctx, UserId::decode(id)?).await?.into(),
-        SubjectId::PREFIX => super::quiz::subject(ctx, SubjectId::decode(id)?).await?.into(),
-        ChapterId::PREFIX => super::quiz::chapter(ctx, ChapterId::decode(id)?).await?.into(),
+        SubjectId::PREFIX => super::subject::subject(ctx, SubjectId::decode(id)?).await?.into(),
+        ChapterId::PREFIX => super::chapter::chapter(ctx, ChapterId::decode(id)?).await?.into(),
         QuizId::PREFIX => super::quiz::quiz(ctx, QuizId::decode(id)?).await?.into(),
+        RevisionId::PREFIX => super::draft::draft(ctx, RevisionId::decode(id)?).await?.into(),
+        DraftQuestionId::PREFIX => {
+            let id = DraftQuestionId::decode(id)?;
+            super::draft::draft_question(ctx, id).await?.into()
+        }
         AttemptId::PREFIX => super::attempt::attempt(ctx, AttemptId::decode(id)?).await?.into(),
         AnswerId::PREFIX => super::answer::answer(ctx, AnswerId::decode(id)?).await?.into(),
         QuestionId::PREFIX => super::question::question(ctx, QuestionId::decode(id)?).await?.into(),
@@ -166,6 +197,7 @@ async fn node(ctx: &Context<'_>, id: &str) -> Result<Node> {
         AuditEntryId::PREFIX => super::audit::audit_entry(ctx, AuditEntryId::decode(id)?).await?.into(),
         JobId::PREFIX => super::job::job(ctx, JobId::decode(id)?).await?.into(),
         BankImportId::PREFIX => super::import::bank_import(ctx, BankImportId::decode(id)?).await?.into(),
+        PictureId::PREFIX => super::media::picture(ctx, PictureId::decode(id)?).await?.into(),
         crate::ranks::board::Board::PREFIX => super::board::board_by_id(ctx, id).await?.into(),
         _ => return Err(Error::NotFound),
     })

@@ -15,20 +15,24 @@ use crate::{
     entity::job::{self, State},
     error::Result,
     id::JobId,
-    import::background::ReadBank,
+    import::{background::ReadBank, confirm::WriteBank, preview::PreviewBank},
     jobs::{self, Kind},
-    quiz::author::Regrade,
+    quiz::{author::Regrade, settings::Release, subjects::Recount},
     site::Site,
 };
 
 /// The kinds of jobs that this release runs. Jobs of other kinds are left to a newer release.
-pub static KINDS: [Kind<Site>; 8] = [
+pub static KINDS: [Kind<Site>; 12] = [
     Kind::of::<PasswordResetEmail>(),
     Kind::of::<EmailConfirmationEmail>(),
     Kind::of::<EmailChangeWarning>(),
     Kind::of::<RegistrationEmail>(),
     Kind::of::<ReadBank>(),
+    Kind::of::<PreviewBank>(),
+    Kind::of::<WriteBank>(),
     Kind::of::<Regrade>(),
+    Kind::of::<Recount>(),
+    Kind::of::<Release>(),
     Kind::of::<CountDays>(),
     Kind::of::<Purge>(),
 ];

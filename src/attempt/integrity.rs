@@ -10,9 +10,14 @@ use tokio::task::spawn_blocking;
 use crate::{
     clock::Time,
     db::sql,
+    entity::question::Kind,
     error::{Error, Result},
-    id::{AttemptId, ChoiceId, QuestionId, QuizId, RevisionId, UserId},
-    quiz::paper::right_position,
+    id::{AttemptId, QuestionId, QuizId, RevisionId, UserId},
+    quiz::{
+        paper::{RightColumns, corrected, right_columns},
+        right::{Given, Right},
+        score::{self, Outcome},
+    },
 };
 
 /// The best ranked results of a quiz that are looked at.
@@ -64,19 +69,18 @@ pub(crate) async fn signals(conn: &impl ConnectionTrait, quiz: QuizId, most: usi
     };
     let taken = Taken::find_by_statement(select("*", "best")).all(conn).await?;
     let answers = select(
-        "s.attempt_id, s.question_id, s.choice_id, s.answered_at",
-        "best JOIN answers s ON s.attempt_id = best.attempt_id",
+        "s.attempt_id, s.question_id, s.choice_set, c.position AS choice_position, s.number, s.answered_at",
+        "best JOIN answers s ON s.attempt_id = best.attempt_id LEFT JOIN choices c ON c.id = s.choice_id",
     );
     let answers = Answer::find_by_statement(answers).all(conn).await?;
     let key = select(
-        "q.id AS question_id, c.id AS choice_id",
+        &format!("q.id AS question_id, q.kind, {}", right_columns()),
         &format!(
-            "questions q JOIN choices c ON c.question_id = q.id AND c.position = {} \
-             WHERE q.revision_id IN (SELECT revision_id FROM best)",
-            right_position(&i32::MAX.to_string())
+            "questions q {} WHERE q.revision_id IN (SELECT revision_id FROM best)",
+            corrected(&i32::MAX.to_string())
         ),
     );
-    let key = Right::find_by_statement(key).all(conn).await?;
+    let key = KeyRow::find_by_statement(key).all(conn).await?;
     let devices = select(
         "DISTINCT best.attempt_id, best.student_id, s.address, s.user_agent",
         "best JOIN sessions s ON s.user_id = best.student_id \
@@ -87,7 +91,8 @@ pub(crate) async fn signals(conn: &impl ConnectionTrait, quiz: QuizId, most: usi
     // Pairs of hundreds of papers: not on a thread that serves.
     let compare = move || {
         let papers = papers(&taken, answers);
-        let key = key.into_iter().map(|row| (row.question_id, row.choice_id)).collect();
+        let right = |row: KeyRow| Some((row.question_id, (row.kind, row.right.read()?)));
+        let key = key.into_iter().filter_map(right).collect();
         let order = taken.iter().enumerate().map(|(place, taken)| (taken.attempt_id, place));
         let order: HashMap<_, _> = order.collect();
         let mut signals = same_answers(&papers, &key);
@@ -113,14 +118,18 @@ struct Taken {
 struct Answer {
     attempt_id: AttemptId,
     question_id: QuestionId,
-    choice_id: Option<ChoiceId>,
+    choice_set: Option<i32>,
+    choice_position: Option<i32>,
+    number: Option<String>,
     answered_at: Time,
 }
 
 #[derive(FromQueryResult)]
-struct Right {
+struct KeyRow {
     question_id: QuestionId,
-    choice_id: ChoiceId,
+    kind: Kind,
+    #[sea_orm(nested)]
+    right: RightColumns,
 }
 
 #[derive(FromQueryResult)]
@@ -132,7 +141,7 @@ struct Device {
 }
 
 /// The key of the questions.
-type Key = HashMap<QuestionId, ChoiceId>;
+type Key = HashMap<QuestionId, (Kind, Right)>;
 
 /// An attempt with its answers.
 struct Paper {
@@ -140,7 +149,7 @@ struct Paper {
     student: UserId,
     revision: RevisionId,
     right_count: i32,
-    answers: BTreeMap<QuestionId, ChoiceId>,
+    answers: BTreeMap<QuestionId, Given>,
     /// From the start to the last answer.
     seconds: f64,
 }
@@ -162,7 +171,11 @@ fn papers(taken: &[Taken], answers: Vec<Answer>) -> Vec<Paper> {
             seconds: last.unwrap_or(taken.started_at).since(taken.started_at).as_secs_f64(),
             answers: answers
                 .into_iter()
-                .filter_map(|answer| Some((answer.question_id, answer.choice_id?)))
+                .filter_map(|answer| {
+                    let number = answer.number.as_deref();
+                    let given = Given::stored(answer.choice_set, answer.choice_position, number)?;
+                    Some((answer.question_id, given))
+                })
                 .collect(),
         }
     };
@@ -174,14 +187,17 @@ fn papers(taken: &[Taken], answers: Vec<Answer>) -> Vec<Paper> {
 /// common questions are the same.
 fn same_answers(papers: &[Paper], key: &Key) -> Vec<Signal> {
     let questions: BTreeSet<QuestionId> = papers.iter().flat_map(|paper| paper.answers.keys().copied()).collect();
-    // Rows of equal length, which are compared at once: the choice, and whether it is wrong.
-    let mut numbers: HashMap<ChoiceId, u16> = HashMap::new();
-    let mut row = |paper: &Paper| -> Vec<(u16, bool)> {
+    // Rows of equal length, which are compared at once: the answer, by a number, and whether it is wrong.
+    let mut numbers: HashMap<(QuestionId, Given), u32> = HashMap::new();
+    let mut row = |paper: &Paper| -> Vec<(u32, bool)> {
         let answer = |question: &QuestionId| match paper.answers.get(question) {
-            Some(choice) => {
-                let next = numbers.len() as u16 + 1;
-                let number = *numbers.entry(*choice).or_insert(next);
-                (number, key.get(question) != Some(choice))
+            Some(given) => {
+                let next = numbers.len() as u32 + 1;
+                let number = *numbers.entry((*question, *given)).or_insert(next);
+                let right = key.get(question);
+                let is_wrong =
+                    right.is_none_or(|(kind, right)| score::outcome(*kind, *right, Some(*given)) != Outcome::Right);
+                (number, is_wrong)
             }
             None => (0, false),
         };

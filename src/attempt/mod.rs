@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub(crate) mod integrity;
+mod recount;
 pub mod regrade;
 pub mod release;
 pub(crate) mod review;
@@ -121,6 +122,7 @@ async fn begin(
         late: Set(false),
         idempotency_key: Set(None),
         result_id: Set(None),
+        seed: Set(Some(i64::from_be_bytes(now.random()))),
     };
     // Either unique index may object: one open attempt per student and quiz, and one attempt of each number.
     let begun = attempt::Entity::insert_many([row])
@@ -148,10 +150,11 @@ async fn histories(
     let own = "FROM attempts b WHERE b.student_id = u.id AND b.quiz_id = z.id";
     let text = format!(
         "SELECT z.id, z.subject_id, z.title, z.description, z.cooldown_ms, z.opens_at, z.result_opens, z.created_at, \
-           z.deleted_at, {}, u.email_confirmed_at, \
+           z.deleted_at, z.withdrawn_at, z.archived_at, z.version, {}, u.email_confirmed_at, \
            (SELECT COUNT(*) {own}) AS taken, \
            (SELECT MAX(b.submitted_at) {own}) AS last_submitted_at, \
            (SELECT MAX(b.deadline_at) {own} AND b.state = 'IN_PROGRESS') AS open_deadline, \
+           EXISTS (SELECT 1 FROM revisions v WHERE v.quiz_id = z.id AND v.state = 'PUBLISHED') AS is_published, \
            (SELECT COUNT(*) FROM results r \
             WHERE r.student_id = u.id AND r.quiz_id = z.id AND r.visibility <> 'HIDDEN') AS seen \
          FROM quizzes z JOIN users u ON u.id = $1 WHERE z.id IN ({ids})",

@@ -72,9 +72,11 @@ pub async fn sweep(site: &Site, now: &Moment) -> Result<usize> {
     let conn = site.db.read();
     let due = sql(
         conn,
-        "SELECT z.id FROM quizzes z WHERE (z.closes_at < $1 OR z.review_opens = 'AFTER_SUBMIT') \
+        "SELECT z.id FROM quizzes z \
+         WHERE (z.closes_at < $1 OR z.review_opens = 'AFTER_SUBMIT' OR z.results_at IS NOT NULL) \
+           AND (z.results_at IS NULL OR z.results_at <= $2) \
            AND z.id IN (SELECT r.quiz_id FROM results r WHERE r.visibility <> 'FULL')",
-        [(now.at - GRACE).into()],
+        [(now.at - GRACE).into(), now.at.into()],
     );
     let mut released = 0;
     for Due { id } in Due::find_by_statement(due).all(conn).await? {
@@ -91,7 +93,7 @@ struct Waiting {
     reviews: Reviews,
 }
 
-async fn of_quiz(site: &Site, quiz: QuizId, now: &Moment) -> Result<usize> {
+pub(super) async fn of_quiz(site: &Site, quiz: QuizId, now: &Moment) -> Result<usize> {
     let conn = site.db.read();
     let (mut released, mut after) = (0, UserId(uuid::Uuid::nil()));
     loop {

@@ -13,11 +13,13 @@ use crate::{
         reviews::{self, Reviews},
     },
     error::Result,
-    id::{AttemptId, ChoiceId, QuestionId},
+    id::{AttemptId, QuestionId},
     quiz::{
         Marking,
-        paper::{Choice, Key, Paper, Papers, Question},
+        paper::{Key, Paper, Papers, Question},
+        right::{Given, Right},
         score::{self, Outcome},
+        shuffle::Order,
     },
     site::Site,
     text::Markdown,
@@ -27,14 +29,16 @@ use crate::{
 pub(crate) struct Review {
     /// The number of the answer key's correction used for scoring; 0 is the key as published.
     pub correction: i32,
+    /// In the order in which the attempt was taken, as are their choices.
     pub questions: Vec<Reviewed>,
+    pub order: Order,
 }
 
-/// A question with what was chosen and what was right.
+/// A question with what was answered and what was right.
 pub(crate) struct Reviewed {
     pub question: Arc<Question>,
-    pub chosen: Option<Choice>,
-    pub right: Option<Choice>,
+    pub given: Option<Given>,
+    pub right: Option<Right>,
     pub outcome: Outcome,
     /// The points of the outcome, in thousandths.
     pub worth: i64,
@@ -48,7 +52,9 @@ struct Row {
     reviews: Reviews,
     correction: i32,
     question_id: Option<QuestionId>,
-    choice_id: Option<ChoiceId>,
+    choice_set: Option<i32>,
+    choice_position: Option<i32>,
+    number: Option<String>,
 }
 
 /// The reviews of attempts that the viewer may read, without those that their quizzes keep closed. One statement beside
@@ -73,10 +79,12 @@ pub(crate) async fn reviews(
     let select = values.sql(
         conn,
         format!(
-            "SELECT r.attempt_id, {}, r.correction, a.question_id, a.choice_id \
+            "SELECT r.attempt_id, {}, r.correction, a.question_id, a.choice_set, \
+               c.position AS choice_position, a.number \
              FROM results r \
              JOIN quizzes z ON z.id = r.quiz_id \
              LEFT JOIN answers a ON a.attempt_id = r.attempt_id \
+             LEFT JOIN choices c ON c.id = a.choice_id \
              WHERE r.attempt_id IN ({})",
             reviews::columns("z", "r.quiz_id", "r.student_id"),
             ids.join(", ")
@@ -89,6 +97,7 @@ pub(crate) async fn reviews(
     let is_open = |first: &Row| first.reviews.are_open(now.at) || viewer.role().is_staff();
     rows.retain(|_, rows| rows.first().is_some_and(is_open));
     let revision = |id: &AttemptId| submitted.get(id).map(|attempt| attempt.revision_id);
+    let seed = |id: &AttemptId| submitted.get(id).and_then(|attempt| attempt.seed);
     let revisions: Vec<_> = rows
         .keys()
         .filter_map(revision)
@@ -106,16 +115,18 @@ pub(crate) async fn reviews(
         let correction = rows.first()?.correction;
         let revision = revision(&id)?;
         let (paper, key) = (papers_of.get(&revision)?, keys.get(&(revision, correction))?);
-        Some((id, review(&rows, paper, key, correction)))
+        let order = Order::of(&paper.revision, seed(&id));
+        Some((id, review(&rows, paper, key, correction, order)))
     };
     Ok(rows.into_iter().filter_map(review).collect())
 }
 
 /// The review of an attempt with these answers.
-fn review(rows: &[Row], paper: &Paper, key: &Key, correction: i32) -> Review {
-    let chosen: HashMap<QuestionId, ChoiceId> = rows
+fn review(rows: &[Row], paper: &Paper, key: &Key, correction: i32, order: Order) -> Review {
+    let given = |row: &Row| Given::stored(row.choice_set, row.choice_position, row.number.as_deref());
+    let given: HashMap<QuestionId, Given> = rows
         .iter()
-        .filter_map(|row| Some((row.question_id?, row.choice_id?)))
+        .filter_map(|row| Some((row.question_id?, given(row)?)))
         .collect();
     let marking = Marking {
         right: paper.revision.right_score,
@@ -123,17 +134,16 @@ fn review(rows: &[Row], paper: &Paper, key: &Key, correction: i32) -> Review {
         blank: paper.revision.blank_score,
     };
     let reviewed = |question: &Arc<Question>| {
-        let choice = |id: &ChoiceId| question.choices.iter().find(|choice| choice.id == *id).cloned();
-        let right = key.right.get(&question.id);
-        let chosen = chosen.get(&question.id);
+        let right = key.right.get(&question.id).copied();
+        let given = given.get(&question.id).copied();
         let outcome = match right {
-            Some(right) => score::outcome(*right, chosen.copied()),
+            Some(right) => score::outcome(question.kind, right, given),
             None => Outcome::Blank,
         };
         Reviewed {
             question: question.clone(),
-            chosen: chosen.and_then(choice),
-            right: right.and_then(choice),
+            given,
+            right,
             outcome,
             worth: score::worth(marking, outcome),
             explanation: key.explanations.get(&question.id).cloned(),
@@ -141,6 +151,11 @@ fn review(rows: &[Row], paper: &Paper, key: &Key, correction: i32) -> Review {
     };
     Review {
         correction,
-        questions: paper.questions.iter().map(reviewed).collect(),
+        questions: order
+            .questions(paper)
+            .into_iter()
+            .filter_map(|place| paper.questions.get(place).map(reviewed))
+            .collect(),
+        order,
     }
 }

@@ -12,12 +12,13 @@ use crate::{
     db::{for_share_of, sql},
     entity::{
         attempt::{self, GRACE, SubmittedBy},
+        question::Kind,
         quiz::ResultOpens,
         result::{self, Visibility},
         reviews::{self, Reviews},
     },
     error::{Error, Result, UserErrorCode},
-    id::{AttemptId, ChapterId, ChoiceId, SubjectId},
+    id::{AttemptId, ChapterId, SubjectId},
     leaderboard::{
         StandingsChanged,
         standings::{self, Taken},
@@ -25,7 +26,8 @@ use crate::{
     limit::Allowance,
     quiz::{
         Marking,
-        paper::right_position,
+        paper::{RightColumns, corrected, right_columns},
+        right::Given,
         score::{self, Marked, Score, Tally},
     },
     ranks::board::Window,
@@ -179,7 +181,7 @@ async fn close(
     Ok(attempt::Model::find_by_statement(update).one(conn).await?)
 }
 
-/// A question with its right and its chosen choice.
+/// The questions of an attempt, each with what is right and what was answered.
 pub(super) struct Answered {
     pub subject: SubjectId,
     /// The newest correction of the key.
@@ -198,7 +200,7 @@ impl Answered {
     fn visibility(&self, attempt: &attempt::Model, now: Time) -> Visibility {
         match self.result_opens {
             _ if self.reviews.are_open(now) => Visibility::Full,
-            ResultOpens::AfterSubmit if attempt.number == 1 => Visibility::Points,
+            ResultOpens::AfterSubmit if attempt.number == 1 && self.reviews.may_show(now) => Visibility::Points,
             ResultOpens::AfterSubmit | ResultOpens::WithReview => Visibility::Hidden,
         }
     }
@@ -212,12 +214,28 @@ struct AnsweredRow {
     wrong_score: i64,
     blank_score: i64,
     chapter_id: Option<ChapterId>,
-    right_choice: ChoiceId,
-    chosen: Option<ChoiceId>,
+    kind: Kind,
+    #[sea_orm(nested)]
+    right: RightColumns,
+    choice_set: Option<i32>,
+    choice_position: Option<i32>,
+    number: Option<String>,
     result_opens: ResultOpens,
     withheld: i64,
     #[sea_orm(nested)]
     reviews: Reviews,
+}
+
+impl AnsweredRow {
+    fn marked(&self) -> Result<Marked> {
+        let no_key = || Error::internal("a published question without a right answer");
+        Ok(Marked {
+            chapter: self.chapter_id,
+            kind: self.kind,
+            right: self.right.read().ok_or_else(no_key)?,
+            given: Given::stored(self.choice_set, self.choice_position, self.number.as_deref()),
+        })
+    }
 }
 
 /// The questions with the answers and the key by its corrections up to number `up_to`. A statement of its own, after the
@@ -227,17 +245,20 @@ pub(super) async fn answered(conn: &impl ConnectionTrait, attempt: &attempt::Mod
         conn,
         format!(
             "SELECT z.subject_id, r.correction, r.right_score, r.wrong_score, r.blank_score, \
-                    q.chapter_id, k.id AS right_choice, a.choice_id AS chosen, z.result_opens, {}, \
+                    q.chapter_id, q.kind, {}, \
+                    a.choice_set, c.position AS choice_position, a.number, z.result_opens, {}, \
                     (SELECT COUNT(*) FROM results w \
                      WHERE w.student_id = $5 AND w.quiz_id = $4 AND w.visibility <> 'FULL') AS withheld \
              FROM revisions r \
              JOIN quizzes z ON z.id = r.quiz_id \
              JOIN questions q ON q.revision_id = r.id \
-             JOIN choices k ON k.question_id = q.id AND k.position = {} \
+             {} \
              LEFT JOIN answers a ON a.attempt_id = $2 AND a.question_id = q.id \
+             LEFT JOIN choices c ON c.id = a.choice_id \
              WHERE r.id = $1",
+            right_columns(),
             reviews::columns("z", "$4", "$5"),
-            right_position("$3")
+            corrected("$3")
         ),
         [
             attempt.revision_id.into(),
@@ -262,14 +283,7 @@ pub(super) async fn answered(conn: &impl ConnectionTrait, attempt: &attempt::Mod
         reviews: first.reviews.clone(),
         result_opens: first.result_opens,
         withheld: first.withheld,
-        questions: rows
-            .iter()
-            .map(|row| Marked {
-                chapter: row.chapter_id,
-                right: row.right_choice,
-                chosen: row.chosen,
-            })
-            .collect(),
+        questions: rows.iter().map(AnsweredRow::marked).collect::<Result<_>>()?,
     })
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct History {
     pub open_deadline: Option<Time>,
     /// The number of results of which the student has seen anything.
     pub seen: i64,
+    /// Whether the quiz has a published revision.
+    pub is_published: bool,
     /// The time the student confirmed the email address.
     pub email_confirmed_at: Option<Time>,
 }
@@ -67,6 +69,8 @@ pub(crate) struct Start {
 pub enum Obstacle {
     /// The quiz was deleted.
     Deleted,
+    /// The quiz was withdrawn or archived, or is a draft: the catalogue does not have it.
+    Withdrawn,
     /// The quiz is not open yet.
     NotOpenYet,
     /// The quiz has closed.
@@ -96,6 +100,8 @@ pub(crate) fn outlook(quiz: &quiz::Model, history: &History, needs_confirmed_ema
             Some((Obstacle::Deleted, None))
         } else if is_resumed {
             None
+        } else if !quiz.is_listed() || !history.is_published {
+            Some((Obstacle::Withdrawn, None))
         } else {
             obstacle(quiz, history.taken, last, now)
         },
@@ -148,7 +154,7 @@ pub(crate) fn start(
 /// The refusal of a start, for the student.
 fn refusal(quiz: &quiz::Model, obstacle: Obstacle, last: Option<Time>) -> Error {
     let (code, message) = match obstacle {
-        Obstacle::Deleted => return Error::NotFound,
+        Obstacle::Deleted | Obstacle::Withdrawn => return Error::NotFound,
         Obstacle::NotOpenYet => (
             UserErrorCode::QuizNotOpen,
             format!("This quiz opens at {}.", rfc3339(quiz.opens_at)),
@@ -209,6 +215,10 @@ mod tests {
             result_opens: ResultOpens::AfterSubmit,
             created_at: NOON,
             deleted_at: None,
+            withdrawn_at: None,
+            archived_at: None,
+            results_at: None,
+            version: 1,
         }
     }
 
@@ -227,6 +237,12 @@ mod tests {
             created_at: NOON,
             published_at: Some(NOON),
             superseded_at: None,
+            version: 1,
+            updated_at: None,
+            updated_by: None,
+            discarded_at: None,
+            shuffle_questions: false,
+            shuffle_choices: false,
         }
     }
 
@@ -247,6 +263,7 @@ mod tests {
                 review_opens: ReviewOpens::AfterClose,
                 max_attempts: None,
                 closes_at: Some(NOON + HOUR),
+                results_at: None,
                 submitted,
                 open_ranked: 0,
                 last_deadline: None,
@@ -255,6 +272,7 @@ mod tests {
             last_submitted_at: (submitted > 0).then_some(NOON - HOUR),
             open_deadline: None,
             seen: 0,
+            is_published: true,
             email_confirmed_at: None,
         }
     }

@@ -57,14 +57,14 @@ impl Entry {
     }
 
     /// The changed values before the action.
-    pub fn was(mut self, value: Value) -> Self {
-        self.was = Some(value);
+    pub fn was(mut self, value: impl Into<Option<Value>>) -> Self {
+        self.was = value.into();
         self
     }
 
     /// The changed values after the action.
-    pub fn became(mut self, value: Value) -> Self {
-        self.became = Some(value);
+    pub fn became(mut self, value: impl Into<Option<Value>>) -> Self {
+        self.became = value.into();
         self
     }
 

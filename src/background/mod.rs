@@ -15,7 +15,7 @@ use crate::{
     attempt, audit,
     calendar::day_of,
     error::{Error, Result},
-    quiz::title,
+    quiz::{names, title},
 };
 
 /// Polling interval for jobs of the previous release.
@@ -66,6 +66,7 @@ pub fn run_jobs(app: &App, tasks: &TaskTracker) {
     });
     every(app, tasks, CARRY_OVER_EVERY, carry_over);
     every(app, tasks, FOLD_EVERY, |app| async move {
+        names::fold(&app.db).await?;
         title::fold(&app.db).await.map(drop)
     });
 }

@@ -21,6 +21,9 @@ pub struct Settings {
     /// Folder of the embedded database and of the generated secret.
     #[config(env = "MARMALADE_DATA_DIR", default = "data")]
     pub data_dir: PathBuf,
+    /// Folder of the files of uploaded pictures; the servers of a site share one. Defaults to `media` in DATA_DIR.
+    #[config(env = "MARMALADE_MEDIA_DIR")]
+    pub media_dir: Option<PathBuf>,
     /// Secrets of at least 32 characters that sign tokens, separated by commas; the first one signs, all verify, so put
     /// a new one in front to rotate. Without any, one is generated into a file in DATA_DIR.
     #[config(env = "MARMALADE_SECRETS", default = [], deserialize_with = secrets)]

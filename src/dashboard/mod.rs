@@ -224,6 +224,39 @@ pub(crate) async fn take_withheld(conn: &impl ConnectionTrait, of: &Taken) -> Re
     Ok(Counts(rows.into_iter().map(rollup).collect()))
 }
 
+/// Counts a student's roll-ups by subject anew, from the results: quizzes belong to other subjects now. Four statements.
+pub(crate) async fn recount_subjects(conn: &impl ConnectionTrait, student: UserId) -> Result<()> {
+    let shown = |column: &str| {
+        let full = format!("SUM(CASE WHEN r.visibility = 'FULL' THEN r.{column} ELSE 0 END)");
+        format!("CAST({full} AS BIGINT)")
+    };
+    let all = |column: &str| format!("CAST(SUM(r.{column}) AS BIGINT)");
+    let columns = ["right_count", "wrong_count", "blank_count", "score", "max_score"];
+    let list = |sum: &dyn Fn(&str) -> String| columns.map(sum).join(", ");
+    let statements = [
+        "DELETE FROM rollups WHERE student_id = $1 AND kind = 'SUBJECT'".to_owned(),
+        format!(
+            "INSERT INTO rollups (student_id, {COLUMNS}) \
+             SELECT r.student_id, 'SUBJECT', z.subject_id, 0, COUNT(*), {} \
+             FROM results r JOIN quizzes z ON z.id = r.quiz_id WHERE r.student_id = $1 \
+             GROUP BY r.student_id, z.subject_id",
+            list(&shown)
+        ),
+        "DELETE FROM withheld_rollups WHERE student_id = $1 AND kind = 'SUBJECT'".to_owned(),
+        format!(
+            "INSERT INTO withheld_rollups (student_id, quiz_id, {COLUMNS}) \
+             SELECT r.student_id, r.quiz_id, 'SUBJECT', z.subject_id, 0, COUNT(*), {} \
+             FROM results r JOIN quizzes z ON z.id = r.quiz_id WHERE r.student_id = $1 AND r.visibility <> 'FULL' \
+             GROUP BY r.student_id, r.quiz_id, z.subject_id",
+            list(&all)
+        ),
+    ];
+    for statement in statements {
+        conn.execute_raw(sql(conn, statement, [student.into()])).await?;
+    }
+    Ok(())
+}
+
 /// The stored form of a day: days since 1970-01-01.
 pub(crate) fn day_number(day: NaiveDate) -> i32 {
     day.to_epoch_days()
@@ -265,22 +298,35 @@ pub(crate) async fn of_viewer(site: &Site, viewer: &Viewer, days: u32, now: &Mom
     let select = sql(
         conn,
         format!(
-            "SELECT r.kind, r.of_id, r.day, r.attempts, r.right_count, r.wrong_count, r.blank_count, r.score, \
+            "SELECT r.kind, COALESCE(c.id, r.of_id) AS of_id, r.day, r.attempts, r.right_count, r.wrong_count, r.blank_count, r.score, \
                 r.max_score, r.quiz_id, c.subject_id, COALESCE(s.name, c.name) AS name, ({STREAK}) AS streak, {} \
          FROM (SELECT {COLUMNS}, CAST(NULL AS uuid) AS quiz_id FROM rollups WHERE student_id = $1 \
                UNION ALL SELECT {COLUMNS}, quiz_id FROM withheld_rollups WHERE student_id = $1) AS r \
          LEFT JOIN quizzes z ON z.id = r.quiz_id \
          LEFT JOIN subjects s ON r.kind = 'SUBJECT' AND s.id = r.of_id \
-         LEFT JOIN chapters c ON r.kind = 'CHAPTER' AND c.id = r.of_id \
+         LEFT JOIN chapters o ON r.kind = 'CHAPTER' AND o.id = r.of_id \
+         LEFT JOIN chapters c ON c.id = COALESCE(o.merged_into, o.id) \
          WHERE r.kind IN ('TOTAL', 'SUBJECT', 'CHAPTER') OR (r.kind = 'DAY' AND r.day >= $2) \
-         ORDER BY r.kind, r.day, name",
+         ORDER BY r.kind, r.day, name, COALESCE(c.id, r.of_id)",
             reviews::columns("z", "z.id", "$1")
         ),
         [viewer.user().into(), day_number(since).into(), day_number(today).into()],
     );
     let recent = recent(conn, viewer).await?;
     let rows = Row::find_by_statement(select).all(conn).await?;
-    let (withheld, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.quiz_id.is_some());
+    let (withheld, separate): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.quiz_id.is_some());
+    // Roll-ups of chapters that were merged are one.
+    let mut rows: Vec<Row> = Vec::with_capacity(separate.len());
+    for row in separate {
+        let same = |known: &&mut Row| (known.kind, known.of_id, known.day) == (row.kind, row.of_id, row.day);
+        match rows.last_mut().filter(same) {
+            Some(known) => {
+                known.sums.attempts += row.sums.attempts;
+                known.sums.add_results(&row.sums);
+            }
+            None => rows.push(row),
+        }
+    }
     let mut waiting: BTreeMap<Rollup, Sums> = BTreeMap::new();
     for row in &withheld {
         let sums = waiting.entry((row.kind, row.of_id, row.day)).or_default();

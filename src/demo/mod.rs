@@ -3,24 +3,30 @@
 use std::{sync::Arc, time::Duration};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use rust_decimal::Decimal;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait};
 
 use crate::{
     account::session::{self, Device},
     app::App,
-    attempt::{self, answers::Save},
+    attempt::{
+        self,
+        answers::{Reply, Save},
+    },
     auth::{password, role::Role},
     change::{Cause, Change},
     clock::Moment,
     db::{self, AdvisoryLock, Db},
-    entity::{quiz::ReviewOpens, session::Client, user},
+    entity::{question::Kind, quiz::ReviewOpens, session::Client, user},
     error::{Error, Result},
     id::QuizId,
     import,
     limit::Allowance,
     quiz::{
         Marking,
-        author::{self, NewQuiz},
+        author::{self, NewQuestion, NewQuiz},
+        paper::Question,
+        right::{self, Choices, Right},
     },
 };
 
@@ -120,7 +126,10 @@ async fn fill(app: &App) -> Result<()> {
     let now = app.now();
     let hash = password::hash(PASSWORD.into(), now.random()).await?;
     let month = now.at(now.at - Duration::from_secs(30 * 24 * 3600));
-    let quizzes = quizzes(app, &month).await?;
+    // The oldest, and so the last of the catalogue.
+    let kinds = kinds(app, &month).await?;
+    let mut quizzes = quizzes(app, &month).await?;
+    quizzes.push(kinds);
     account(app, "admin", "admin@demo.example", Role::Admin, &hash, &month).await?;
     account(app, "editor", "editor@demo.example", Role::Editor, &hash, &month).await?;
     // Always the same histories.
@@ -139,7 +148,7 @@ async fn fill(app: &App) -> Result<()> {
 async fn quizzes(app: &App, now: &Moment) -> Result<Vec<QuizId>> {
     let mut quizzes = Vec::new();
     for (file, subject, title, minutes, text) in QUIZZES {
-        let sheets = import::read(file, text.as_bytes(), None, import::Settings::default())
+        let sheets = import::read(file, text.as_bytes(), None, &import::Settings::default())
             .map_err(|error| Error::internal(error.to_string()))?;
         for sheet in sheets {
             if let Some(problem) = sheet.report.errors.first() {
@@ -212,17 +221,13 @@ async fn history(
             .into_iter()
             .map(|question| {
                 let knows = chance.random_range(0..100) < skill;
-                let guess = question
-                    .choices
-                    .get(chance.random_range(0..question.choices.len()))
-                    .map(|choice| choice.id);
+                let answer = match key.right.get(&question.id) {
+                    Some(right) if knows => reply(question, right),
+                    _ => guess(question, chance),
+                };
                 Save {
                     question: question.id,
-                    choice: if knows {
-                        key.right.get(&question.id).copied()
-                    } else {
-                        guess
-                    },
+                    answer,
                     seq: 1,
                 }
             })
@@ -234,4 +239,103 @@ async fn history(
         attempt::submit(app, &viewer, attempt.id, "demo-history", Allowance::UNLIMITED, &end).await?;
     }
     Ok(())
+}
+
+/// The right answer to a question.
+fn reply(question: &Question, right: &Right) -> Option<Reply> {
+    let choice = |position: usize| question.choices.get(position).map(|choice| choice.id);
+    match right {
+        Right::Number(number) => Some(Reply::Number(number.value)),
+        Right::Choices(right) if question.kind == Kind::AllChoices => {
+            Some(Reply::Choices(right.positions().filter_map(choice).collect()))
+        }
+        Right::Choices(right) => right.positions().next().and_then(choice).map(Reply::Choice),
+    }
+}
+
+/// Some answer to a question.
+fn guess(question: &Question, chance: &mut StdRng) -> Option<Reply> {
+    if question.kind == Kind::Number {
+        return Some(Reply::Number(chance.random_range(1..100).into()));
+    }
+    let choice = question.choices.get(chance.random_range(0..question.choices.len()))?.id;
+    match question.kind {
+        Kind::AllChoices => Some(Reply::Choices(vec![choice])),
+        _ => Some(Reply::Choice(choice)),
+    }
+}
+
+/// A quiz with a question of each kind, shuffled for each attempt.
+async fn kinds(app: &App, now: &Moment) -> Result<QuizId> {
+    let question = |kind, text: &str, choices: &[&str], right, explanation: &str| NewQuestion {
+        chapter: Some("Kinds of questions".to_owned()),
+        text: text.into(),
+        image: None,
+        picture: None,
+        kind,
+        choices: choices.iter().map(|choice| (*choice).into()).collect(),
+        right,
+        explanation: Some(explanation.into()),
+    };
+    let number = |value: i64, tolerance: i64| {
+        let (value, tolerance) = (Decimal::new(value, 1), Decimal::new(tolerance, 1));
+        Right::Number(right::Number { value, tolerance })
+    };
+    let questions = [
+        question(
+            Kind::SingleChoice,
+            "Which of these is a vector?",
+            &["Speed", "Mass", "Velocity", "Energy"],
+            Right::one(2),
+            "Velocity has a direction. Speed is its magnitude; mass and energy are scalars, too.",
+        ),
+        question(
+            Kind::AllChoices,
+            "Which of these are base units of the SI?",
+            &["Newton", "Kilogram", "Ampere", "Volt", "Kelvin"],
+            Right::Choices(Choices::of([1, 2, 4])),
+            "Newton and volt are derived: 1 N = 1 kg m s⁻² and 1 V = 1 J C⁻¹.",
+        ),
+        question(
+            Kind::AnyChoice,
+            "Name one quantity that an elastic collision conserves.",
+            &[
+                "Momentum",
+                "Kinetic energy",
+                "The velocity of each body",
+                "The momentum of each body",
+            ],
+            Right::Choices(Choices::of([0, 1])),
+            "The sum of momenta and the sum of kinetic energies stay; those of one body alone need not.",
+        ),
+        question(
+            Kind::TrueFalse,
+            "A body may have a velocity of zero and an acceleration that is not zero.",
+            &["True", "False"],
+            Right::one(0),
+            "A stone thrown upwards is at rest at its highest point, and its acceleration is g.",
+        ),
+        question(
+            Kind::Number,
+            "A car starts from rest and reaches 72 km h⁻¹ in 8.0 s. What is its acceleration, in m s⁻²?",
+            &[],
+            number(25, 1),
+            "72 km h⁻¹ = 20 m s⁻¹, and 20 ÷ 8.0 = 2.5 m s⁻².",
+        ),
+    ];
+    let quiz = NewQuiz {
+        description: Some(
+            "One question of each kind: one choice, all choices, any choice, true or false, a number.".into(),
+        ),
+        duration: Duration::from_secs(20 * 60),
+        shuffle_questions: true,
+        shuffle_choices: true,
+        ..NewQuiz::titled("Physics: five kinds of questions", questions.len())
+    };
+    let mut change = Change::begin(app, &Cause::clock(now)).await?;
+    let subject = author::subject(&change, "Physics", now).await?;
+    let quiz = author::draft(&change, subject, quiz, &questions, now).await?;
+    author::publish_in(&mut change, quiz).await?;
+    change.commit().await?;
+    Ok(quiz)
 }

@@ -21,6 +21,10 @@ pub struct Model {
     pub seq: i64,
     pub answered_at: Time,
     pub late: bool,
+    /// The choices, as `quiz::right::Choices`, of a question that takes several.
+    pub choice_set: Option<i32>,
+    /// The number, as text.
+    pub number: Option<String>,
 }
 
 impl Model {

@@ -29,6 +29,9 @@ pub struct Model {
     pub late: bool,
     pub idempotency_key: Option<String>,
     pub result_id: Option<AttemptId>,
+    /// What its order of questions and choices is drawn from, if its revision shuffles them. `None`: begun by a server of
+    /// an earlier release; it has the revision's order.
+    pub seed: Option<i64>,
 }
 
 /// The state of an attempt.

@@ -69,12 +69,72 @@ pub enum Action {
     PasswordReset,
     /// An account's email address was changed.
     EmailChanged,
-    /// A quiz was imported as a draft.
+    /// Staff sent a question bank to be previewed.
+    BankUploaded,
+    /// Staff confirmed an import.
+    ImportConfirmed,
+    /// Staff gave an import up before it was confirmed.
+    ImportCancelled,
+    /// A quiz was imported as a draft, or questions were imported into its draft.
     QuizImported,
+    /// Staff exported a quiz with its answer key.
+    QuizExported,
     /// A draft was published.
     QuizPublished,
+    /// Staff created a quiz.
+    QuizCreated,
+    /// The settings of a quiz were changed.
+    QuizChanged,
+    /// A quiz was withdrawn from the catalogue.
+    QuizWithdrawn,
+    /// A withdrawn quiz was brought back into the catalogue.
+    QuizReinstated,
+    /// A quiz was archived.
+    QuizArchived,
+    /// A quiz was taken out of the archive.
+    QuizUnarchived,
+    /// A quiz was deleted.
+    QuizDeleted,
+    /// A deleted quiz was restored.
+    QuizRestored,
+    /// Staff created a subject.
+    SubjectCreated,
+    /// A subject was renamed.
+    SubjectRenamed,
+    /// A subject was merged into another.
+    SubjectMerged,
+    /// A subject was deleted.
+    SubjectDeleted,
+    /// A deleted subject was restored.
+    SubjectRestored,
+    /// Staff created a chapter.
+    ChapterCreated,
+    /// A chapter was renamed.
+    ChapterRenamed,
+    /// A chapter was moved among those of its subject.
+    ChapterMoved,
+    /// A chapter was merged into another.
+    ChapterMerged,
+    /// A chapter was deleted.
+    ChapterDeleted,
+    /// A deleted chapter was restored.
+    ChapterRestored,
+    /// A quiz was copied into a new one, which has a draft.
+    QuizDuplicated,
+    /// The next draft of a quiz was begun. The object is the draft.
+    DraftCreated,
+    /// The questions or settings of a draft were changed.
+    DraftChanged,
+    /// A draft was discarded.
+    DraftDiscarded,
+    /// A discarded draft was restored.
+    DraftRestored,
     /// Staff corrected an answer key, which changes scores.
     ScoreChanged,
+    /// Staff uploaded a picture.
+    PictureUploaded,
+    /// Staff deleted a picture. Questions that have it keep it.
+    PictureDeleted,
     /// Staff retried a dead job.
     JobRetried,
     /// An operator accepted the audit log as it was: entries that could not be verified, or were missing. The object is

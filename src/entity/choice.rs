@@ -34,6 +34,14 @@ impl Entity {
         Self::find().filter(Expr::exists(question))
     }
 
+    /// The choices of these questions, each question's in their order: for content that the viewer has been let in to
+    /// already.
+    pub fn of_questions(questions: impl IntoIterator<Item = QuestionId>) -> Select<Self> {
+        Self::find()
+            .filter(Column::QuestionId.is_in(questions))
+            .order_by_asc(Column::Position)
+    }
+
     /// The choices of all questions of a revision, each question's in their order.
     pub fn of_revision(revision: RevisionId) -> Select<Self> {
         Self::of_revisions([revision])

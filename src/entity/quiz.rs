@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use sea_orm::{Condition, JoinType, QuerySelect, QueryTrait, SelectTwo, entity::prelude::*};
+use sea_orm::{
+    Condition, JoinType, QuerySelect, QueryTrait, SelectTwo,
+    entity::prelude::*,
+    sea_query::{LockType, Query},
+};
 
-use super::{attempt, revision};
+use super::{attempt, revision, unfinished_quiz};
 use crate::{
     auth::Viewer,
     clock::Time,
@@ -29,6 +33,14 @@ pub struct Model {
     pub result_opens: ResultOpens,
     pub created_at: Time,
     pub deleted_at: Option<Time>,
+    /// Out of the catalogue until it is reinstated; attempts that were open run to their end.
+    pub withdrawn_at: Option<Time>,
+    /// Put away: out of the catalogue for good.
+    pub archived_at: Option<Time>,
+    /// The time before which neither results nor reviews are shown.
+    pub results_at: Option<Time>,
+    /// Grows with every change of this row by staff.
+    pub version: i32,
 }
 
 /// The point at which the reviews of a quiz become readable.
@@ -60,6 +72,11 @@ impl Model {
         Duration::from_millis(u64::try_from(self.cooldown_ms).unwrap_or(0))
     }
 
+    /// Whether the catalogue has it, once it is published.
+    pub fn is_listed(&self) -> bool {
+        self.deleted_at.is_none() && self.withdrawn_at.is_none() && self.archived_at.is_none()
+    }
+
     /// Whether its reviews open to everybody in the end.
     pub fn opens_reviews(&self) -> bool {
         match self.review_opens {
@@ -85,9 +102,47 @@ impl Related<revision::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// The catalogue: quizzes that are published and not deleted, each with its current revision.
+    /// The catalogue: quizzes that are published, and neither withdrawn, archived nor deleted, each with its current
+    /// revision.
     pub fn catalogue() -> SelectTwo<Self, revision::Entity> {
+        Self::there()
+            .filter(Column::WithdrawnAt.is_null())
+            .filter(Column::ArchivedAt.is_null())
+    }
+
+    /// Quizzes that are published and not deleted: those that have boards.
+    pub fn there() -> SelectTwo<Self, revision::Entity> {
         Self::published().filter(Column::DeletedAt.is_null())
+    }
+
+    /// All quizzes, each with its current revision, or its draft if it was never published; for staff only. Those that an
+    /// import is still writing are left out.
+    pub fn of_staff() -> SelectTwo<Self, revision::Entity> {
+        let published = Query::select()
+            .column(revision::Column::QuizId)
+            .from(revision::Entity)
+            .and_where(revision::Column::State.eq(revision::State::Published))
+            .to_owned();
+        let draft = Condition::all()
+            .add(revision::Column::State.eq(revision::State::Draft))
+            .add(Column::Id.not_in_subquery(published));
+        Self::find()
+            .join(JoinType::InnerJoin, Relation::Revision.def())
+            .select_also(revision::Entity)
+            .filter(Condition::any().add(current()).add(draft))
+            .filter(Column::Id.not_in_subquery(unfinished_quiz::Entity::ids()))
+    }
+
+    /// A quiz, held for a change of it by staff.
+    pub fn held(id: QuizId) -> Select<Self> {
+        Self::find_by_id(id)
+            .filter(Column::Id.not_in_subquery(unfinished_quiz::Entity::ids()))
+            .lock(LockType::NoKeyUpdate)
+    }
+
+    /// Quizzes of a subject, deleted or not; for authoring only.
+    pub fn of_subject(subject: SubjectId) -> Select<Self> {
+        Self::find().filter(Column::SubjectId.eq(subject))
     }
 
     /// The quizzes of attempts that `viewer` may read: the taken ones, deleted or not; staff may read all.

@@ -16,6 +16,8 @@ pub struct Reviews {
     pub review_opens: ReviewOpens,
     pub max_attempts: Option<i32>,
     pub closes_at: Option<Time>,
+    /// The time before which nothing is shown.
+    pub results_at: Option<Time>,
     /// The student's submitted attempts at the quiz.
     pub submitted: i64,
     /// The student's ranked attempts at the quiz that are in progress.
@@ -29,6 +31,7 @@ impl Reviews {
     pub fn are_open(&self, now: Time) -> bool {
         // Staff may have opened reviews while a ranked attempt was under way: it ends first.
         self.open_ranked == 0
+            && self.may_show(now)
             && match self.review_opens {
                 ReviewOpens::AfterSubmit => self.submitted > 0,
                 ReviewOpens::AfterLastAttempt => {
@@ -36,6 +39,11 @@ impl Reviews {
                 }
                 ReviewOpens::AfterClose => self.has_ended(now),
             }
+    }
+
+    /// Whether the time has come at which staff release results; before it, nothing of them is shown.
+    pub fn may_show(&self, now: Time) -> bool {
+        self.results_at.is_none_or(|at| now >= at)
     }
 
     /// Whether the quiz has closed and nobody's answers are accepted any more: the grace of all is over.
@@ -49,7 +57,7 @@ impl Reviews {
 pub fn columns(quiz: &str, quiz_id: &str, student: &str) -> String {
     let attempts = format!("FROM attempts b WHERE b.quiz_id = {quiz_id}");
     format!(
-        "{quiz}.review_opens, {quiz}.max_attempts, {quiz}.closes_at, \
+        "{quiz}.review_opens, {quiz}.max_attempts, {quiz}.closes_at, {quiz}.results_at, \
          (SELECT COUNT(*) {attempts} AND b.student_id = {student} AND b.state = 'SUBMITTED') AS submitted, \
          (SELECT COUNT(*) {attempts} AND b.student_id = {student} AND b.state = 'IN_PROGRESS' AND b.ranked) \
            AS open_ranked, \
@@ -105,6 +113,7 @@ mod tests {
             review_opens,
             max_attempts: Some(2),
             closes_at: Some(NOON),
+            results_at: None,
             submitted,
             open_ranked: 0,
             last_deadline: None,
@@ -125,6 +134,23 @@ mod tests {
             ..close(2)
         };
         assert!(!never.are_open(after));
+    }
+
+    #[test]
+    fn nothing_opens_before_results_are_released() {
+        let released_later = |review_opens| Reviews {
+            results_at: Some(NOON + 2 * HOUR),
+            ..closing_at_noon(review_opens, 2)
+        };
+        for policy in [
+            ReviewOpens::AfterSubmit,
+            ReviewOpens::AfterLastAttempt,
+            ReviewOpens::AfterClose,
+        ] {
+            let reviews = released_later(policy);
+            assert!(!reviews.are_open(NOON + 2 * HOUR - MICROSECOND), "{policy:?}");
+            assert!(reviews.are_open(NOON + 2 * HOUR), "{policy:?}");
+        }
     }
 
     #[test]

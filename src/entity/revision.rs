@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{JoinType, QuerySelect, QueryTrait, SelectTwo, entity::prelude::*, sea_query::SelectStatement};
 
 use super::{quiz, unfinished_quiz};
 use crate::{
     clock::Time,
-    id::{QuizId, RevisionId},
+    id::{QuizId, RevisionId, UserId},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -28,6 +28,17 @@ pub struct Model {
     pub created_at: Time,
     pub published_at: Option<Time>,
     pub superseded_at: Option<Time>,
+    /// Of a draft: grows with every write to it.
+    pub version: i32,
+    /// The last write to it as a draft, if there was one after it was made.
+    pub updated_at: Option<Time>,
+    pub updated_by: Option<UserId>,
+    /// Whether each attempt has its questions in an order of its own.
+    pub shuffle_questions: bool,
+    /// Whether each attempt has the choices of each question in an order of its own.
+    pub shuffle_choices: bool,
+    /// Of a draft that was discarded.
+    pub discarded_at: Option<Time>,
 }
 
 /// Whether a revision is still edited.
@@ -70,11 +81,42 @@ impl Entity {
         Self::find().filter(Column::State.eq(State::Published))
     }
 
+    /// Drafts that are whole, discarded ones too, of quizzes that are not deleted, each with its quiz; for authoring only.
+    pub fn drafts() -> SelectTwo<Self, quiz::Entity> {
+        Self::of_present_quizzes().select_also(quiz::Entity)
+    }
+
+    /// The ids of these drafts, for a subquery.
+    pub(super) fn ids_of_drafts() -> SelectStatement {
+        Self::of_present_quizzes().select_only().column(Column::Id).into_query()
+    }
+
+    fn of_present_quizzes() -> Select<Self> {
+        Self::find()
+            .join(JoinType::InnerJoin, Relation::Quiz.def())
+            .filter(Column::State.eq(State::Draft))
+            .filter(Column::QuizId.not_in_subquery(unfinished_quiz::Entity::ids()))
+            .filter(quiz::Column::DeletedAt.is_null())
+    }
+
     /// The draft of a quiz, once it is whole; for authoring only.
     pub fn draft_of(quiz: QuizId) -> Select<Self> {
         Self::find()
             .filter(Column::QuizId.eq(quiz))
             .filter(Column::QuizId.not_in_subquery(unfinished_quiz::Entity::ids()))
             .filter(Column::State.eq(State::Draft))
+            .filter(Column::DiscardedAt.is_null())
+    }
+
+    /// The revisions of quizzes that are in force.
+    pub fn current_of(quizzes: impl IntoIterator<Item = QuizId>) -> Select<Self> {
+        Self::find()
+            .filter(Column::QuizId.is_in(quizzes))
+            .filter(quiz::current())
+    }
+
+    /// The revisions of a quiz, whatever became of them; for authoring only.
+    pub fn all_of(quiz: QuizId) -> Select<Self> {
+        Self::find().filter(Column::QuizId.eq(quiz))
     }
 }

@@ -11,6 +11,8 @@ use rust_embed::RustEmbed;
 
 use super::identity::{Identity, Server};
 
+pub mod saved;
+
 #[derive(RustEmbed)]
 #[folder = "src/http/graphiql/assets"]
 struct Assets;
@@ -49,9 +51,9 @@ fn page(html: &'static str) -> Response {
 
 /// Scripts, styles and workers, compressed when they were built.
 async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    if name == "examples.json" {
+    if name == "operations.json" {
         let content_type = [(header::CONTENT_TYPE, "application/json")];
-        return (content_type, include_str!("graphiql/examples.json")).into_response();
+        return (content_type, saved::JSON.as_str()).into_response();
     }
     let Some(file) = Assets::get(&format!("{name}.gz")) else {
         return StatusCode::NOT_FOUND.into_response();

@@ -2,19 +2,21 @@
 
 mod accept;
 mod files;
-mod graphiql;
+pub mod graphiql;
 mod graphql;
 mod health;
 mod identity;
 mod kept;
 mod name;
 mod peer;
+mod pictures;
 mod refresh;
 mod reply;
 mod request;
 pub mod scrape;
 mod socket;
 mod stream;
+mod web;
 pub(crate) mod ws;
 
 use std::time::Duration;
@@ -70,10 +72,11 @@ pub fn router(app: App) -> Result<Router> {
         .route("/graphql/ws", any(socket::handle))
         .merge(
             graphiql::routes()
-                .route("/", get(|| async { axum::response::Redirect::temporary("/graphiql") }))
+                .merge(web::routes()?)
                 .layer(axum::middleware::from_fn_with_state(server.clone(), name::redirect)),
         )
         .merge(files::routes())
+        .merge(pictures::routes())
         .route(SPECIFICATION, get(scalars))
         .with_state(server)
         .layer(DefaultBodyLimit::max(request::BODY_BYTES))

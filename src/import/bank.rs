@@ -5,10 +5,11 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::sheet::{self, Cell, Grid, Remark, Row, Unreadable};
-use crate::text::Markdown;
+use super::sheet::{self, Cell, Encoding, Grid, Remark, Row, Unreadable};
+use crate::{entity::question::Kind, quiz::right::Right, text::Markdown};
 
 mod alike;
 mod answer;
@@ -16,9 +17,12 @@ mod columns;
 mod directions;
 mod headings;
 mod image;
+mod kind;
 mod mojibake;
+pub(crate) mod near;
 mod one_cell;
 mod report;
+mod role;
 mod row;
 
 use alike::{as_named, as_seen};
@@ -27,15 +31,25 @@ use columns::{Choices, Columns};
 use row::Reading;
 
 pub use answer::Numbers;
+pub use kind::Several;
 pub(crate) use report::{Code, MAX_KEPT, Problem, SheetReport};
+pub(crate) use role::Column;
+pub use role::{ColumnRole, Mapped};
 
 /// What a file leaves open and the person who sends it may say.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Settings {
     /// What the numbers among the answers are.
     pub numbers: Numbers,
     /// Whether hidden rows and sheets are read, too.
     pub hidden: bool,
+    /// What an answer asks for that names several choices.
+    pub several: Several,
+    /// The letters of a text file.
+    pub encoding: Encoding,
+    /// What columns hold whose headings are not known, or are not to be read as they are.
+    pub columns: Vec<Mapped>,
 }
 
 /// A question as a row gives it, with every rule of the import already kept.
@@ -45,10 +59,12 @@ pub struct Question {
     pub text: Markdown,
     /// A relative path inside the image folder.
     pub image: Option<String>,
-    /// Two to six, all different, of 1 to 500 characters each, on one line.
+    /// Two to six, all different, of 1 to 500 characters each, on one line; none of a question for a number.
     pub choices: Vec<Markdown>,
-    /// The right choice, counted from 0.
-    pub right: usize,
+    /// What is asked for.
+    pub kind: Kind,
+    /// What is right.
+    pub right: Right,
     /// Up to 8,000 characters; lines are parted by LF.
     pub explanation: Option<Markdown>,
     /// Up to 120 characters on one line.
@@ -60,6 +76,8 @@ pub struct Question {
 pub(crate) struct Sheet {
     pub report: SheetReport,
     pub questions: Vec<Question>,
+    /// The cell or line of each question.
+    pub cells: Vec<String>,
 }
 
 /// Reads an uploaded file into questions, sheet by sheet: a workbook, values in columns, Aiken or GIFT.
@@ -70,23 +88,27 @@ pub(crate) fn read(
     file_name: &str,
     bytes: &[u8],
     only_sheet: Option<&str>,
-    settings: Settings,
+    settings: &Settings,
 ) -> Result<Vec<Sheet>, Unreadable> {
-    let grids = sheet::open(file_name, bytes, only_sheet, settings.hidden)?;
+    let grids = sheet::open(file_name, bytes, only_sheet, settings.hidden, settings.encoding)?;
     let mut room = MAX_KEPT;
     let mut sheets: Vec<Sheet> = grids
         .into_iter()
         .map(|grid| Sheet::of(&grid, settings, &mut room))
         .collect();
+    near::warn(&mut sheets, &mut room);
     one_name_a_chapter(&mut sheets);
     Ok(sheets)
 }
 
 /// Chapters whose names differ by case and blanks only are one, by the name that comes first.
 fn one_name_a_chapter(sheets: &mut [Sheet]) {
+    one_name_of_chapters(sheets.iter_mut().flat_map(|sheet| &mut sheet.questions));
+}
+
+pub(crate) fn one_name_of_chapters<'q>(questions: impl IntoIterator<Item = &'q mut Question>) {
     let mut names: HashMap<String, String> = HashMap::new();
-    let questions = sheets.iter_mut().flat_map(|sheet| &mut sheet.questions);
-    for chapter in questions.filter_map(|question| question.chapter.as_mut()) {
+    for chapter in questions.into_iter().filter_map(|question| question.chapter.as_mut()) {
         let first = names.entry(as_named(chapter)).or_insert_with(|| chapter.clone());
         chapter.clone_from(first);
     }
@@ -94,10 +116,11 @@ fn one_name_a_chapter(sheets: &mut [Sheet]) {
 
 impl Sheet {
     /// Reads a sheet. Of its findings as many are kept as there is room for.
-    fn of(grid: &Grid, settings: Settings, room: &mut usize) -> Sheet {
+    fn of(grid: &Grid, settings: &Settings, room: &mut usize) -> Sheet {
         let mut sheet = Sheet {
             report: SheetReport::of(grid.name.clone()),
             questions: Vec::new(),
+            cells: Vec::new(),
         };
         for remark in &grid.remarks {
             sheet.report.note(remarked(remark), room);
@@ -108,11 +131,15 @@ impl Sheet {
             }
             return sheet;
         }
-        let (titles, rows) = grid.rows.split_at(columns::header(&grid.rows));
+        let (titles, rows) = grid.rows.split_at(columns::header(&grid.rows, &settings.columns));
         let Some((header, rows)) = rows.split_first() else {
             return sheet;
         };
-        match Columns::of(header) {
+        let columns = Columns::of(header, &settings.columns);
+        if !header.is_of_lines() {
+            sheet.report.columns = columns::listed(header, &settings.columns, columns.as_ref().ok());
+        }
+        match columns {
             Ok(columns) => {
                 titles.iter().for_each(|title| sheet.pass_over(title, room));
                 let unused = columns::unused(header, rows, &columns);
@@ -134,7 +161,7 @@ impl Sheet {
         self.report.note(warning, room);
     }
 
-    fn take(&mut self, header: &Row, rows: &[Row], columns: &Columns, settings: Settings, room: &mut usize) {
+    fn take(&mut self, header: &Row, rows: &[Row], columns: &Columns, settings: &Settings, room: &mut usize) {
         let is_taken = |row: &&Row| columns.any_filled(row) || !row.flaws().is_empty();
         let rows: Vec<&Row> = rows.iter().filter(is_taken).collect();
         let Some(last) = rows.last() else {
@@ -146,21 +173,21 @@ impl Sheet {
         let convention = Convention::of(settings.numbers, answers);
         let mut seen = Seen::default();
         for row in rows {
-            self.take_row(row, columns, convention, &mut seen, room);
+            let reading = Reading::of(row, columns, convention, settings.several);
+            self.take_row(row.address(columns.question), reading, &mut seen, room);
         }
         self.report.imported = self.questions.len();
     }
 
-    fn take_row(&mut self, row: &Row, columns: &Columns, convention: Convention, seen: &mut Seen, room: &mut usize) {
-        let cell = row.address(columns.question);
-        let reading = Reading::of(row, columns, convention);
+    fn take_row(&mut self, cell: String, reading: Reading, seen: &mut Seen, room: &mut usize) {
         match seen.compare(&cell, &reading) {
-            Likeness::None => self.keep(reading, None, room),
+            Likeness::None => self.keep(cell, reading, None, room),
             Likeness::SameText { first } => {
                 let message = format!(
                     "This asks the same as {first} with other choices; check that both are meant, for both are imported."
                 );
-                self.keep(reading, Some(Problem::new(cell, Code::SameText, message)), room);
+                let warning = Problem::new(cell.clone(), Code::SameText, message);
+                self.keep(cell, reading, Some(warning), room);
             }
             Likeness::Repetition { first, agrees } => {
                 let message = if agrees {
@@ -177,12 +204,13 @@ impl Sheet {
     }
 
     /// Takes a sound question in, with a warning if it has one; reports an unsound one.
-    fn keep(&mut self, mut reading: Reading, warning: Option<Problem>, room: &mut usize) {
+    fn keep(&mut self, cell: String, mut reading: Reading, warning: Option<Problem>, room: &mut usize) {
         let warnings = std::mem::take(&mut reading.warnings);
         warnings.into_iter().for_each(|warning| self.report.note(warning, room));
         match reading.question() {
             Ok(question) => {
                 self.questions.push(question);
+                self.cells.push(cell);
                 warning.into_iter().for_each(|warning| self.report.note(warning, room));
             }
             Err(problems) => problems.into_iter().for_each(|problem| self.report.note(problem, room)),
@@ -245,7 +273,9 @@ impl Seen {
             let mut choices: Vec<String> = choices.iter().map(|c| as_seen(c)).collect();
             choices.sort_unstable();
             let key = digest([text.as_str()].into_iter().chain(choices.iter().map(String::as_str)));
-            let right = reading.right_choice().map(|right| digest([as_seen(right).as_str()]));
+            let right = reading
+                .right_texts()
+                .map(|right| digest(right.iter().map(String::as_str)));
             if let Some(first) = self.questions.get(&key) {
                 return Likeness::Repetition {
                     first: first.cell.clone(),
@@ -272,6 +302,10 @@ fn answer_of<'r>(row: &'r Row, columns: &Columns) -> Option<(&'r str, Vec<Cow<'r
         Cell::Text(text) => Some(text.as_str()),
         _ => None,
     };
+    // A number that is asked for is no choice.
+    if columns.kind.and_then(text).is_some_and(kind::is_number) {
+        return None;
+    }
     let choices = match &columns.choices {
         Choices::Columns { columns, .. } => columns
             .iter()

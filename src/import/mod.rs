@@ -1,6 +1,11 @@
 //! Question banks from spreadsheets: values only, checked cell by cell, never half a question.
 
 mod bank;
+pub mod confirm;
+mod drafts;
+pub(crate) mod options;
+pub(crate) mod own;
+pub mod preview;
 mod sheet;
 #[cfg(test)]
 mod tests;
@@ -12,11 +17,17 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::bank::Numbers;
-use self::writing::Run;
+#[cfg(test)]
+pub(crate) use self::bank::one_name_of_chapters;
+pub(crate) use self::writing::Target;
+use self::writing::{Outcome, Run};
 pub(crate) use self::{
-    bank::{Code, MAX_KEPT, Problem, Question, Settings, Sheet, SheetReport, read},
+    bank::{Code, Column, MAX_KEPT, Problem, Question, Settings, Sheet, SheetReport, read},
     sheet::Unreadable,
+};
+pub use self::{
+    bank::{ColumnRole, Mapped, Numbers, Several},
+    sheet::Encoding,
 };
 use crate::{
     audit::{Action, Entry},
@@ -32,19 +43,15 @@ use crate::{
 const CELLS_SHOWN: usize = 10;
 
 /// As what a file is imported.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Order {
-    /// The title of the quiz; each further sheet's name is added to it
-    #[arg(long)]
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    /// The title of the quiz; each further sheet's name is added to it.
     pub quiz: String,
-    /// The subject; made if there is none of this name
-    #[arg(long)]
+    /// The subject; made if there is none of this name.
     pub subject: String,
-    /// Only this sheet; without it every sheet with questions becomes a quiz of its own
-    #[arg(long)]
+    /// Only this sheet; without it every sheet with questions becomes a quiz of its own.
     pub sheet: Option<String>,
-    /// Publish what was imported
-    #[arg(long)]
+    /// Whether to publish what was imported.
     pub publish: bool,
 }
 
@@ -62,15 +69,47 @@ impl Order {
 }
 
 /// The arguments of the `import` command.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct File {
-    /// The bank: XLSX; CSV or TSV in UTF-8 or UTF-16; Aiken (.txt) or GIFT
-    pub file: PathBuf,
-    #[command(flatten)]
-    pub order: Order,
+    /// The bank: XLSX; CSV or TSV; Aiken (.txt); GIFT; Moodle XML; JSON of an export
+    #[arg(required_unless_present = "template")]
+    pub file: Option<PathBuf>,
+    /// The title of the quiz; each further sheet's name is added to it
+    #[arg(long, required_unless_present_any = ["template", "preview", "into_draft"])]
+    pub quiz: Option<String>,
+    /// The subject; made if there is none of this name
+    #[arg(long, required_unless_present_any = ["template", "preview", "into_draft"])]
+    pub subject: Option<String>,
+    /// Only this sheet; without it every sheet with questions becomes a quiz of its own
+    #[arg(long)]
+    pub sheet: Option<String>,
+    /// Add the questions to the draft of this quiz
+    #[arg(long, value_name = "QUIZ_ID", conflicts_with_all = ["quiz", "subject"])]
+    pub into_draft: Option<String>,
+    /// Replace the draft's questions
+    #[arg(long, requires = "into_draft")]
+    pub replace: bool,
+    /// Import nothing if a row is refused
+    #[arg(long)]
+    pub all_or_nothing: bool,
+    /// Publish what was imported, if no row is refused
+    #[arg(long)]
+    pub publish: bool,
+    /// Report, and import nothing
+    #[arg(long)]
+    pub preview: bool,
     /// What numbers among the answers are, if their column leaves it open
     #[arg(long, value_enum, default_value_t)]
     pub numbers: Numbers,
+    /// What an answer asks for that names several choices, if its row does not say
+    #[arg(long, value_enum, default_value_t)]
+    pub several: Several,
+    /// The encoding of a text file that is not in UTF-8 or UTF-16
+    #[arg(long, value_enum, default_value_t)]
+    pub encoding: Encoding,
+    /// What a column holds, by its heading or letters, such as "Stem text=question"; may be given again
+    #[arg(long, value_name = "COLUMN=ROLE", value_parser = mapped)]
+    pub mapping: Vec<Mapped>,
     /// Also read hidden rows and sheets
     #[arg(long)]
     pub hidden: bool,
@@ -79,60 +118,125 @@ pub struct File {
     pub json: bool,
 }
 
+/// A column and its role, as the command line gives them.
+fn mapped(argument: &str) -> Result<Mapped, String> {
+    let (column, role) = argument.rsplit_once('=').ok_or("write COLUMN=ROLE")?;
+    let role = <ColumnRole as clap::ValueEnum>::from_str(role.trim(), true).map_err(|_| {
+        let names = <ColumnRole as clap::ValueEnum>::value_variants().iter();
+        let names = names.filter_map(|role| Some(clap::ValueEnum::to_possible_value(role)?.get_name().to_owned()));
+        format!("the roles are: {}", names.collect::<Vec<_>>().join(", "))
+    })?;
+    Ok(Mapped {
+        column: column.trim().to_owned(),
+        role,
+    })
+}
+
 /// The import report of one sheet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Imported {
     #[serde(flatten)]
     pub report: SheetReport,
-    /// Made of its questions, if it has any.
+    /// What its questions went into, if it has any.
     pub quiz: Option<QuizId>,
+    /// Questions that the draft had already, and that were left out.
+    #[serde(default)]
+    pub skipped: usize,
+}
+
+impl Imported {
+    fn of(report: SheetReport, written: Option<Outcome>) -> Self {
+        Self {
+            report,
+            quiz: written.map(|written| written.quiz),
+            skipped: written.map_or(0, |written| written.skipped),
+        }
+    }
 }
 
 /// The report of every sheet.
 pub struct Report {
     sheets: Vec<Imported>,
-    published: bool,
+    outcome: &'static str,
     json: bool,
 }
 
 /// A file that was read.
 pub struct Readable {
     sheets: Vec<Sheet>,
-    order: Order,
+    /// Where its questions go; `None`: nowhere, they are looked at only.
+    target: Option<Target>,
+    publish: bool,
+    all_or_nothing: bool,
     json: bool,
 }
 
 impl File {
     /// Reads the file; it may need no database then.
     pub async fn read(self) -> Result<Readable> {
-        let (path, order) = (self.file.display(), self.order.read()?);
-        let bytes = std::fs::read(&self.file).map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
-        let name = self.file.file_name().map(|name| name.to_string_lossy().into_owned());
+        let file = self.file.ok_or_else(|| Error::BadInput("Give a file.".into()))?;
+        let named = |argument, text: Option<&str>, most| text::name(argument, text.unwrap_or_default(), most);
+        let target = match (&self.into_draft, self.preview) {
+            (_, true) => None,
+            (Some(quiz), false) => Some(Target::Draft {
+                quiz: QuizId::decode(quiz)?,
+                version: None,
+                replace: self.replace,
+            }),
+            (None, false) => Some(Target::New {
+                title: named("quiz", self.quiz.as_deref(), 120)?,
+                subject: named("subject", self.subject.as_deref(), 80)?,
+            }),
+        };
+        let sheet = self
+            .sheet
+            .as_deref()
+            .map(|sheet| text::name("sheet", sheet, 200))
+            .transpose()?;
+        let path = file.display();
+        let bytes = std::fs::read(&file).map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
         let settings = Settings {
             numbers: self.numbers,
             hidden: self.hidden,
+            several: self.several,
+            encoding: self.encoding,
+            columns: self.mapping,
         };
-        let sheets = read_in_child(name.unwrap_or_default(), bytes, order.sheet.clone(), settings).await?;
+        let sheets = read_in_child(name.unwrap_or_default(), bytes, sheet, settings).await?;
         let sheets = sheets.map_err(|error| Error::BadInput(format!("{path}: {error}")))?;
         Ok(Readable {
             sheets,
-            order,
+            target,
+            publish: self.publish,
+            all_or_nothing: self.all_or_nothing,
             json: self.json,
         })
     }
 }
 
 /// Imports a file. Rows that can't be used are reported and left out.
-pub async fn run(site: &Site, file: Readable, cause: &Cause) -> Result<Report> {
+pub async fn run(site: &Site, mut file: Readable, cause: &Cause) -> Result<Report> {
+    preview::compare(site.db.read(), &mut file.sheets).await?;
+    let is_refused = file.sheets.iter().any(|sheet| sheet.report.has_errors());
+    let Some(target) = file.target.filter(|_| !(is_refused && file.all_or_nothing)) else {
+        let sheets = file.sheets.into_iter().map(|sheet| Imported::of(sheet.report, None));
+        return Ok(Report {
+            sheets: sheets.collect(),
+            outcome: "was not imported",
+            json: file.json,
+        });
+    };
+    let publish = file.publish && !is_refused;
     let superseded = || Error::internal("another run has taken over an import that has but one");
     let mut run = Run::begin(site, cause, None).await?.ok_or_else(superseded)?;
+    let plans = writing::plan(&mut file.sheets, &target, publish)?;
     let imported = async {
-        let imported = import(&mut run, file.sheets, &file.order)
-            .await?
-            .ok_or_else(superseded)?;
+        let imported = import(&mut run, file.sheets, plans).await?.ok_or_else(superseded)?;
         let mut change = run.change().await?.ok_or_else(superseded)?;
-        run.show(&mut change, file.order.publish).await?;
+        run.show(&mut change, publish, None).await?;
         change.commit().await?;
+        run.tidy().await?;
         Ok(imported)
     };
     let imported: Result<_> = imported.await;
@@ -141,7 +245,11 @@ pub async fn run(site: &Site, file: Readable, cause: &Cause) -> Result<Report> {
     }
     Ok(Report {
         sheets: imported?,
-        published: file.order.publish,
+        outcome: match (publish, file.publish) {
+            (true, _) => "is published",
+            (false, true) => "is a draft: it is not published, for rows were refused",
+            (false, false) => "is a draft",
+        },
         json: file.json,
     })
 }
@@ -153,24 +261,27 @@ async fn read_in_child(
     sheet: Option<String>,
     settings: Settings,
 ) -> Result<Result<Vec<Sheet>, Unreadable>> {
-    tokio::task::spawn_blocking(move || read(&name, &bytes, sheet.as_deref(), settings))
+    tokio::task::spawn_blocking(move || read(&name, &bytes, sheet.as_deref(), &settings))
         .await
         .map_err(Error::internal)
 }
 
-/// Writes quizzes of the sheets that have questions; `run` shows them at its end. `None` once another run has taken over.
-async fn import(run: &mut Run<'_>, mut sheets: Vec<Sheet>, order: &Order) -> Result<Option<Vec<Imported>>> {
-    let plans = writing::plan(&mut sheets, &order.quiz, order.publish)?;
+/// Writes the questions of sheets; `run` shows them at its end. `None` once another run has taken over.
+async fn import(
+    run: &mut Run<'_>,
+    sheets: Vec<Sheet>,
+    plans: Vec<Option<writing::Planned>>,
+) -> Result<Option<Vec<Imported>>> {
     let mut imported = Vec::new();
     for (Sheet { report, .. }, planned) in sheets.into_iter().zip(plans) {
-        let mut quiz = None;
+        let mut written = None;
         if let Some(planned) = planned {
-            quiz = run.write(planned, &order.subject).await?;
-            if quiz.is_none() {
+            written = run.write(planned).await?;
+            if written.is_none() {
                 return Ok(None);
             }
         }
-        imported.push(Imported { report, quiz });
+        imported.push(Imported::of(report, written));
     }
     Ok(Some(imported))
 }
@@ -201,7 +312,9 @@ impl From<Question> for NewQuestion {
             chapter: question.chapter,
             text: question.text,
             image: question.image,
+            picture: None,
             choices: question.choices,
+            kind: question.kind,
             right: question.right,
             explanation: question.explanation,
         }
@@ -218,15 +331,37 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.json {
-            let sheets: Vec<_> = self.sheets.iter().map(|sheet| &sheet.report).collect();
+            #[derive(Serialize)]
+            struct Sheet<'r> {
+                #[serde(flatten)]
+                report: &'r SheetReport,
+                quiz: Option<String>,
+                skipped: usize,
+            }
+            let sheet = |sheet: &'_ Imported| {
+                serde_json::to_value(Sheet {
+                    report: &sheet.report,
+                    quiz: sheet.quiz.map(|quiz| quiz.encode()),
+                    skipped: sheet.skipped,
+                })
+            };
+            let sheets: Vec<_> = self
+                .sheets
+                .iter()
+                .map(sheet)
+                .collect::<Result<_, _>>()
+                .map_err(|_| fmt::Error)?;
             return writeln!(f, "{}", serde_json::to_string_pretty(&sheets).map_err(|_| fmt::Error)?);
         }
-        for Imported { report, quiz } in &self.sheets {
+        for Imported { report, quiz, skipped } in &self.sheets {
             writeln!(
                 f,
                 "{}: {} questions imported, {} blank rows",
                 report.name, report.imported, report.blank
             )?;
+            if *skipped > 0 {
+                writeln!(f, "  {skipped} were in the draft already, and left out")?;
+            }
             for (weight, problems) in [("refused", &report.errors), ("warning", &report.warnings)] {
                 for (cells, problem) in of_a_kind(problems) {
                     writeln!(f, "  {weight} {cells:<5} {}: {}", problem.code, problem.message)?;
@@ -240,8 +375,7 @@ impl fmt::Display for Report {
                 }
             }
             if let Some(quiz) = quiz {
-                let state = if self.published { "published" } else { "a draft" };
-                writeln!(f, "  quiz {} is {state}", quiz.encode())?;
+                writeln!(f, "  quiz {} {}", quiz.encode(), self.outcome)?;
             }
         }
         Ok(())

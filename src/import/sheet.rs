@@ -12,7 +12,12 @@ mod aiken;
 mod delimited;
 mod encoding;
 mod gift;
+mod html;
+mod json;
+mod moodle;
 mod xlsx;
+
+pub use encoding::Encoding;
 
 /// The largest upload, in bytes as they arrive.
 pub(super) const MAX_FILE_BYTES: usize = 10 * 1024 * 1024;
@@ -65,6 +70,8 @@ enum Kind {
     Delimited,
     /// On lines of a text: the line of each column.
     Lines(Vec<u32>),
+    /// In a list, all in one place.
+    Listed,
 }
 
 /// What a file says about a cell beside its content.
@@ -119,6 +126,13 @@ pub(crate) enum Unreadable {
     UnclosedQuote {
         row: u32,
     },
+    /// A text breaks the rules of its format as a whole.
+    Broken {
+        place: String,
+        what: String,
+    },
+    /// A workbook with macros, whatever its name.
+    Macros,
     NoSuchSheet {
         requested: String,
         there: Vec<String>,
@@ -132,14 +146,22 @@ pub(crate) enum Unreadable {
 /// The content decides what a file is; the name only settles that plain text is meant as one of these, and gives its sheet a
 /// name. With `only`, no other sheet is read. Hidden rows and sheets are read if `hidden` says so, and a hidden sheet if it
 /// is asked for by its name.
-pub(super) fn open(file_name: &str, bytes: &[u8], only: Option<&str>, hidden: bool) -> Result<Vec<Grid>, Unreadable> {
+pub(super) fn open(
+    file_name: &str,
+    bytes: &[u8],
+    only: Option<&str>,
+    hidden: bool,
+    encoding: Encoding,
+) -> Result<Vec<Grid>, Unreadable> {
     let Some(name) = text_file(file_name, bytes)? else {
         return xlsx::grids(bytes, only, hidden);
     };
     choose(vec![name.to_owned()], only)?;
-    let text = encoding::decoded(bytes)?;
+    let text = encoding::decoded(bytes, encoding)?;
     let grid = match delimited::ending(file_name) {
         Some(ending) if ending.eq_ignore_ascii_case("gift") => gift::grid(name, &text)?,
+        Some(ending) if ending.eq_ignore_ascii_case("json") => json::grid(name, &text)?,
+        Some(ending) if ending.eq_ignore_ascii_case("xml") => moodle::grid(name, &text)?,
         Some(ending) if ending.eq_ignore_ascii_case("txt") && aiken::looks_like(&text) => aiken::grid(name, &text)?,
         Some(ending) if ending.eq_ignore_ascii_case("txt") && gift::looks_like(&text) => gift::grid(name, &text)?,
         _ => delimited::grid(name, &text)?,
@@ -211,7 +233,7 @@ impl Grid {
 
     /// Questions of a text as rows, under the headings that they would have in a sheet.
     fn of_questions(name: &str, questions: Vec<Row>, remarks: Vec<Remark>) -> Result<Grid, Unreadable> {
-        const HEADINGS: [&str; 11] = [
+        const HEADINGS: [&str; column::ALL] = [
             "Question",
             "A",
             "B",
@@ -223,6 +245,10 @@ impl Grid {
             "Answer",
             "Explanation",
             "Chapter",
+            "Kind",
+            "Tolerance",
+            "Text format",
+            "Image",
         ];
         let headings = (0..).zip(HEADINGS.map(|heading| Cell::Text(heading.to_owned())));
         let header = Row {
@@ -248,7 +274,53 @@ mod column {
     pub(super) const ANSWER: u32 = 8;
     pub(super) const EXPLANATION: u32 = 9;
     pub(super) const CHAPTER: u32 = 10;
-    pub(super) const ALL: usize = 11;
+    pub(super) const KIND: u32 = 11;
+    pub(super) const TOLERANCE: u32 = 12;
+    pub(super) const FORMAT: u32 = 13;
+    pub(super) const IMAGE: u32 = 14;
+    pub(super) const ALL: usize = 15;
+}
+
+/// A row that is being built.
+struct Building {
+    row: Row,
+    lines: Vec<u32>,
+}
+
+impl Building {
+    fn at(number: u32) -> Self {
+        let mut lines = vec![0; column::ALL];
+        lines[0] = number;
+        let row = Row {
+            number,
+            cells: Vec::new(),
+            flaws: Vec::new(),
+            kind: Kind::Sheet,
+        };
+        Self { row, lines }
+    }
+
+    fn cell(&mut self, column: u32, line: u32, text: &str) {
+        self.typed(column, line, Cell::text(text));
+    }
+
+    fn typed(&mut self, column: u32, line: u32, cell: Cell) {
+        self.lines[column as usize] = line;
+        if cell != Cell::Blank {
+            self.row.cells.push((column, cell));
+        }
+    }
+
+    fn flaw(&mut self, column: u32, line: u32, flaw: Flaw) {
+        self.lines[column as usize] = line;
+        self.row.flaws.push((column, flaw));
+    }
+
+    fn closed(mut self) -> Row {
+        self.row.cells.sort_by_key(|(column, _)| *column);
+        self.row.kind = Kind::Lines(self.lines);
+        self.row
+    }
 }
 
 impl Row {
@@ -264,13 +336,13 @@ impl Row {
 
     /// Whether its cells are lines of a text.
     pub(super) fn is_of_lines(&self) -> bool {
-        matches!(self.kind, Kind::Lines(_))
+        matches!(self.kind, Kind::Lines(_) | Kind::Listed)
     }
 
     /// The number of rows without a question under this header, down to the last of so many that have one.
     pub(super) fn blanks_until(&self, last: &Row, filled: usize) -> usize {
         match last.kind {
-            Kind::Lines(_) => 0,
+            Kind::Lines(_) | Kind::Listed => 0,
             Kind::Sheet | Kind::Delimited => (last.number.saturating_sub(self.number) as usize).saturating_sub(filled),
         }
     }
@@ -291,6 +363,7 @@ impl Row {
     pub(super) fn address(&self, column: u32) -> String {
         match &self.kind {
             Kind::Sheet | Kind::Delimited => format!("{}{}", column_letters(column), self.number),
+            Kind::Listed => format!("question {}", self.number),
             Kind::Lines(lines) => {
                 let line = lines.get(column as usize).filter(|line| **line > 0);
                 format!("line {}", line.unwrap_or(&self.number))
@@ -315,7 +388,7 @@ fn is_invisible_edge(c: char) -> bool {
 }
 
 /// A, B, ... Z, AA, AB, ...: counting in 26 letters without a zero.
-fn column_letters(column: u32) -> String {
+pub(super) fn column_letters(column: u32) -> String {
     let mut letters = Vec::new();
     let mut rest = u64::from(column) + 1;
     while rest > 0 {
@@ -359,7 +432,7 @@ impl fmt::Display for Unreadable {
             ),
             Unreadable::NotUtf8 => write!(
                 f,
-                "The file's letters are not in UTF-8; save it as \u{201C}CSV UTF-8\u{201D} or as .xlsx."
+                "The file's letters are not in UTF-8; save it as \u{201C}CSV UTF-8\u{201D} or as .xlsx, or say that they are in Windows-1252."
             ),
             Unreadable::BrokenUtf16 { line } => write!(
                 f,
@@ -368,6 +441,11 @@ impl fmt::Display for Unreadable {
             Unreadable::UnclosedQuote { row } => write!(
                 f,
                 "A quotation mark opened in row {row} is never closed; close it, or write it twice if it belongs to the text."
+            ),
+            Unreadable::Broken { place, what } => write!(f, "The file can\u{2019}t be read at {place}: {what}."),
+            Unreadable::Macros => write!(
+                f,
+                "The workbook has macros, which are not read; save it as .xlsx, without them."
             ),
             Unreadable::NoSuchSheet { requested, there } => write!(
                 f,
@@ -387,6 +465,10 @@ impl std::error::Error for Unreadable {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn open(name: &str, bytes: &[u8], only: Option<&str>, hidden: bool) -> Result<Vec<Grid>, Unreadable> {
+        super::open(name, bytes, only, hidden, Encoding::Unsaid)
+    }
 
     #[test]
     fn columns_are_named_in_letters() {

@@ -5,12 +5,15 @@
 //! the same import, which starts again. At most one run may write: a run takes over from the one before, which notices it
 //! at its next transaction and stops.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, sea_query::Expr,
+};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::bank::Sheet;
+use super::{bank::Sheet, drafts};
 use crate::{
     audit::{Action, Entry},
     change::{Cause, Change},
@@ -27,29 +30,48 @@ const AT_ONCE: usize = 100;
 /// Age after which an unfinished quiz of the command line is not being written any more.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
-/// A quiz to be written, with every rule kept.
-pub(super) struct Planned {
-    quiz: NewQuiz,
-    questions: Vec<NewQuestion>,
+/// Where the questions of a sheet go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Target {
+    /// Into a quiz of their own.
+    #[serde(rename_all = "camelCase")]
+    New { title: String, subject: String },
+    /// Into the draft of a quiz, behind its questions or in their place.
+    #[serde(rename_all = "camelCase")]
+    Draft {
+        quiz: QuizId,
+        /// The version of the draft that was seen; `None`: whichever there is, for the command line.
+        version: Option<i32>,
+        replace: bool,
+    },
 }
 
-/// Plans a quiz for each sheet that has questions, in their order.
-pub(super) fn plan(sheets: &mut [Sheet], quiz: &str, publish: bool) -> Result<Vec<Option<Planned>>> {
+/// Questions to be written, with every rule kept.
+pub(super) struct Planned {
+    pub target: Target,
+    pub questions: Vec<NewQuestion>,
+}
+
+/// Plans where the questions of each sheet that has some go, in their order: of several, each becomes a quiz of its own.
+pub(super) fn plan(sheets: &mut [Sheet], target: &Target, publish: bool) -> Result<Vec<Option<Planned>>> {
     let several = sheets.iter().filter(|sheet| !sheet.questions.is_empty()).count() > 1;
     let plan = |sheet: &mut Sheet| {
         if sheet.questions.is_empty() {
             return Ok(None);
         }
-        let title = match several {
-            true => format!("{quiz}: {}", sheet.report.name),
-            false => quiz.to_owned(),
+        let target = match target.clone() {
+            Target::New { title, subject } if several => Target::New {
+                title: format!("{title}: {}", sheet.report.name),
+                subject,
+            },
+            target => target,
         };
         let questions: Vec<_> = sheet.questions.drain(..).map(NewQuestion::from).collect();
         if publish {
             author::check_new(&questions)?;
         }
-        let quiz = NewQuiz::titled(title, questions.len());
-        Ok(Some(Planned { quiz, questions }))
+        Ok(Some(Planned { target, questions }))
     };
     sheets.iter_mut().map(plan).collect()
 }
@@ -66,6 +88,16 @@ pub(super) struct Run<'s> {
 struct Written {
     draft: Draft,
     title: String,
+    /// The quiz whose draft the questions go into at last, its version, and whether in place of those there.
+    into: Option<(QuizId, Option<i32>, bool)>,
+}
+
+/// What became of the questions of a sheet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Outcome {
+    pub quiz: QuizId,
+    /// Questions that the draft had already, and that were left out.
+    pub skipped: usize,
 }
 
 impl<'s> Run<'s> {
@@ -89,11 +121,13 @@ impl<'s> Run<'s> {
                 if taken.rows_affected == 0 {
                     return Ok(None);
                 }
-                unfinished_quiz::Entity::of_import(import)
+                unfinished_quiz::Entity::of_import(import).all(site.db.write()).await?
             }
-            None => unfinished_quiz::Entity::abandoned(cause.now.at - ABANDONED),
+            None => Vec::new(),
         };
-        for quiz in left.all(site.db.write()).await? {
+        let abandoned = unfinished_quiz::Entity::abandoned(cause.now.at - ABANDONED);
+        let abandoned = abandoned.all(site.db.write()).await?;
+        for quiz in left.into_iter().chain(abandoned) {
             if !run.discard(quiz.quiz_id).await? {
                 return Ok(None);
             }
@@ -118,13 +152,23 @@ impl<'s> Run<'s> {
     }
 
     /// Writes a quiz that nobody sees yet. `None` once another run has taken over.
-    pub(super) async fn write(&mut self, planned: Planned, subject: &str) -> Result<Option<QuizId>> {
-        let Planned { quiz, questions } = planned;
-        let (now, title) = (&self.cause.now, quiz.title.clone());
+    pub(super) async fn write(&mut self, planned: Planned) -> Result<Option<Outcome>> {
+        let Planned { target, mut questions } = planned;
+        let (now, count) = (&self.cause.now, questions.len());
         let Some(change) = self.change().await? else {
             return Ok(None);
         };
-        let subject = author::subject(&change, subject, now).await?;
+        let (subject, title, into) = match target {
+            Target::New { title, subject } => (author::subject(&change, &subject, now).await?, title, None),
+            Target::Draft { quiz, version, replace } => {
+                let (subject, title) = drafts::of_quiz(&change, quiz).await?;
+                if !replace {
+                    drafts::leave_out(&change, quiz, &mut questions).await?;
+                }
+                (subject, title, Some((quiz, version, replace)))
+            }
+        };
+        let quiz = NewQuiz::titled(title.clone(), questions.len());
         let draft = author::begin_draft(&change, subject, quiz, questions.len(), now).await?;
         let row = unfinished_quiz::ActiveModel {
             quiz_id: Set(draft.quiz),
@@ -135,31 +179,74 @@ impl<'s> Run<'s> {
             .exec_without_returning(&change)
             .await?;
         change.commit().await?;
-        self.written.push(Written { draft, title });
+        self.written.push(Written { draft, title, into });
         for (part, questions) in questions.chunks(AT_ONCE).enumerate() {
             let Some(change) = self.change().await? else {
                 return Ok(None);
             };
             author::write_questions(&change, &draft, part * AT_ONCE, questions, now).await?;
+            if let Some((import, _)) = self.import {
+                progress(&change, import, questions.len()).await?;
+            }
             change.commit().await?;
         }
-        Ok(Some(draft.quiz))
+        Ok(Some(Outcome {
+            quiz: into.map_or(draft.quiz, |(quiz, ..)| quiz),
+            skipped: count - questions.len(),
+        }))
     }
 
     /// Lets everybody see what was written, as part of the last change.
-    pub(super) async fn show(&self, change: &mut Change<'_>, publish: bool) -> Result<()> {
-        let quizzes = self.written.iter().map(|written| written.draft.quiz);
+    pub(super) async fn show(&self, change: &mut Change<'_>, publish: bool, reason: Option<&str>) -> Result<()> {
+        let new = self.written.iter().filter(|written| written.into.is_none());
         unfinished_quiz::Entity::delete_many()
-            .filter(unfinished_quiz::Column::QuizId.is_in(quizzes))
+            .filter(unfinished_quiz::Column::QuizId.is_in(new.map(|written| written.draft.quiz)))
             .exec(change)
             .await?;
-        for Written { draft, title } in &self.written {
-            let became = serde_json::json!({"title": title, "questions": draft.questions});
-            let imported = Entry::of(Action::QuizImported, draft.quiz.encode()).became(became);
-            change.audit(imported).await?;
-            if publish {
-                author::publish_new(change, draft).await?;
+        // Two sheets may go into one draft.
+        let mut versions: HashMap<QuizId, i32> = HashMap::new();
+        for Written { draft, title, into } in &self.written {
+            let Some((quiz, version, replace)) = *into else {
+                let became = serde_json::json!({"title": title, "questions": draft.questions});
+                let imported = Entry::of(Action::QuizImported, draft.quiz.encode()).became(became);
+                change.audit(imported.reason(reason)).await?;
+                if publish {
+                    author::publish_new(change, draft).await?;
+                }
+                continue;
+            };
+            let version = versions.get(&quiz).copied().or(version);
+            let (before, version) = drafts::take_in(change, draft, quiz, version, replace).await?;
+            versions.insert(quiz, version);
+            let became = serde_json::json!({
+                "title": title,
+                "questions": draft.questions + if replace { 0 } else { before },
+                "replaced": if replace { before } else { 0 },
+            });
+            let imported = Entry::of(Action::QuizImported, quiz.encode())
+                .was(serde_json::json!({"questions": before}))
+                .became(became);
+            change.audit(imported.reason(reason)).await?;
+        }
+        if publish {
+            for quiz in versions.into_keys() {
+                author::publish_in(change, quiz).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Discards what the last change has left: hidden quizzes whose questions were moved, or that have those which were
+    /// replaced. If this dies in between, a later run does it.
+    pub(super) async fn tidy(&self) -> Result<()> {
+        let left = Run {
+            site: self.site,
+            cause: self.cause,
+            import: None,
+            written: Vec::new(),
+        };
+        for written in self.written.iter().filter(|written| written.into.is_some()) {
+            left.discard(written.draft.quiz).await?;
         }
         Ok(())
     }
@@ -204,4 +291,16 @@ impl<'s> Run<'s> {
             }
         }
     }
+}
+
+/// Counts questions that the step at hand has done, for who watches it.
+pub(super) async fn progress(conn: &impl ConnectionTrait, import: BankImportId, done: usize) -> Result<()> {
+    let done = i32::try_from(done).unwrap_or(i32::MAX);
+    let column = Expr::col(bank_import::Column::ProgressDone);
+    bank_import::Entity::update_many()
+        .col_expr(bank_import::Column::ProgressDone, column.add(done))
+        .filter(bank_import::Column::Id.eq(import))
+        .exec(conn)
+        .await?;
+    Ok(())
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::Time,
+    db::sql,
     entity::best,
     error::Result,
     id::{QuizId, SubjectId, UserId},
@@ -97,6 +98,38 @@ pub(crate) async fn recount(
     ))
     .await?;
     sum_up(conn, of, windows, version).await
+}
+
+/// Sums a student's standings on the boards of subjects up anew: quizzes belong to other ones now. Two statements. Returns
+/// those that are gone, and those that have changed.
+pub(crate) async fn recount_subjects(
+    conn: &impl ConnectionTrait,
+    student: UserId,
+    version: i64,
+) -> Result<(Vec<Changed>, Vec<Changed>)> {
+    let delete = sql(
+        conn,
+        "DELETE FROM standings WHERE student_id = $1 AND scope_id IN (SELECT s.id FROM subjects s) \
+         AND NOT EXISTS (SELECT 1 FROM bests b JOIN quizzes q ON q.id = b.quiz_id \
+           WHERE b.student_id = $1 AND b.window_key = standings.window_key AND q.subject_id = standings.scope_id) \
+         RETURNING scope_id, window_key, score, reached_at",
+        [student.into()],
+    );
+    let gone = Changed::find_by_statement(delete).all(conn).await?;
+    let insert = sql(
+        conn,
+        "INSERT INTO standings (scope_id, window_key, student_id, score, reached_at, version) \
+         SELECT q.subject_id, b.window_key, b.student_id, CAST(SUM(b.score) AS BIGINT), \
+                COALESCE(MAX(b.moved_at), MIN(b.achieved_at)), $2 \
+         FROM bests b JOIN quizzes q ON q.id = b.quiz_id \
+         WHERE b.student_id = $1 GROUP BY q.subject_id, b.window_key, b.student_id \
+         ON CONFLICT (scope_id, window_key, student_id) DO UPDATE \
+         SET score = excluded.score, reached_at = excluded.reached_at, version = excluded.version \
+         WHERE standings.score <> excluded.score OR standings.reached_at <> excluded.reached_at \
+         RETURNING scope_id, window_key, score, reached_at",
+        [student.into(), version.into()],
+    );
+    Ok((gone, Changed::find_by_statement(insert).all(conn).await?))
 }
 
 async fn sum_up(conn: &impl ConnectionTrait, of: &Taken, windows: &[Window], version: i64) -> Result<Vec<Changed>> {

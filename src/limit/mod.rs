@@ -62,6 +62,8 @@ macro_rules! limits {
                 Export exports "MARMALADE_LIMIT_EXPORTS" "5/1h";
                 /// Importing question banks through the API, per account; refused files do not count.
                 Import imports "MARMALADE_LIMIT_IMPORTS" "6/1h";
+                /// Uploading pictures, per account; refused files do not count.
+                Picture pictures "MARMALADE_LIMIT_PICTURES" "120/1h";
             }
             of_strangers {
                 /// Failing to sign in, per account and address, or per known device of an account.

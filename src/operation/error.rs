@@ -12,6 +12,7 @@ impl From<Error> for async_graphql::Error {
     fn from(error: Error) -> Self {
         let (code, message): (&str, String) = match &error {
             Error::User(error) => ("BAD_USER_INPUT", error.message.clone()),
+            Error::Users(_) => ("BAD_USER_INPUT", error.describe()),
             Error::NotFound => ("NOT_FOUND", "There is no such object.".into()),
             Error::Unauthenticated => ("UNAUTHENTICATED", "Sign in first.".into()),
             Error::Forbidden => ("FORBIDDEN", "Your role does not allow this.".into()),

@@ -55,9 +55,10 @@ const NOT_COPIED: [&str; 6] = [
 
 /// Tables whose rows are purged or move, or are begun anew by whoever opens the database: rows missing at the source are deleted
 /// at the target. What references them is copied later.
-const TRANSIENT: [&str; 9] = [
+const TRANSIENT: [&str; 10] = [
     "audit_head",
     "background_jobs",
+    "import_questions",
     "links",
     "outbox",
     "refresh_tokens",

@@ -177,8 +177,12 @@ impl Test<'_> {
         let first = questions
             .first()
             .ok_or_else(|| failed("answer", "the quiz has no question"))?;
-        let input = json!({"attemptId": attempt["id"], "questionId": first["id"],
-                           "choiceId": first["choices"][0]["id"], "seq": 1});
+        let mut input = json!({"attemptId": attempt["id"], "questionId": first["id"], "seq": 1});
+        match first["kind"].as_str() {
+            Some("NUMBER") => input["number"] = json!("1"),
+            Some("ALL_CHOICES") => input["choiceIds"] = json!([first["choices"][0]["id"]]),
+            _ => input["choiceId"] = first["choices"][0]["id"].clone(),
+        }
         let saved = self.ask("answer", SAVE, json!({"input": input})).await?;
         if saved["saveAnswer"]["outcome"] != "SAVED" {
             return Err(failed("answer", saved));
@@ -329,7 +333,7 @@ async fn exchange(
 const SIGN_IN: &str = "mutation SmokeSignIn($input: SignInInput!) { signIn(input: $input) { tokens { accessToken } errors { message } } }";
 const LIST: &str = "query SmokeQuizzes($first: Int!) { quizzes(first: $first) { nodes { id title } } }";
 const START: &str = "mutation SmokeStart($quiz: ID!) { startAttempt(input: {quizId: $quiz}) {
-  attempt { id questions { id text choices { id text } } } errors { message } } }";
+  attempt { id questions { id kind text choices { id text } } } errors { message } } }";
 const SAVE: &str = "mutation SmokeSave($input: SaveAnswerInput!) { saveAnswer(input: $input) {
   outcome errors { message } } }";
 const SUBMIT: &str = "mutation SmokeSubmit($input: SubmitAttemptInput!) { submitAttempt(input: $input) {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use rust_decimal::Decimal;
 use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
 use uuid::Uuid;
 
@@ -20,7 +21,11 @@ use crate::{
     },
     error::Result,
     id::{AttemptId, QuizId, SubjectId, UserId},
-    quiz::{paper::right_position, title},
+    quiz::{
+        paper::{RightColumns, corrected, right_columns},
+        right::Right,
+        title,
+    },
     ranks::board::Window,
 };
 
@@ -298,24 +303,92 @@ fn rollups(app: &App, taken: &[Taken]) -> Rollups {
 /// The points of the answers, summed by student and `of`.
 async fn answers(conn: &impl ConnectionTrait, of: &str) -> Result<Vec<Marked>> {
     let withheld_of = "CASE WHEN r.visibility <> 'FULL' THEN r.quiz_id END";
-    let select = format!(
-        "SELECT {of} AS of_id, r.student_id, {withheld_of} AS withheld_of, CAST(COUNT(DISTINCT r.attempt_id) AS BIGINT) AS attempts, \
-           CAST(SUM(CASE WHEN a.choice_id = c.id THEN 1 ELSE 0 END) AS BIGINT) AS right_count, \
-           CAST(SUM(CASE WHEN a.choice_id <> c.id THEN 1 ELSE 0 END) AS BIGINT) AS wrong_count, \
-           CAST(SUM(CASE WHEN a.choice_id IS NULL THEN 1 ELSE 0 END) AS BIGINT) AS blank_count, \
-           CAST(SUM(CASE WHEN a.choice_id IS NULL THEN v.blank_score WHEN a.choice_id = c.id THEN v.right_score \
-             ELSE v.wrong_score END) AS BIGINT) AS score, \
-           CAST(SUM(v.right_score) AS BIGINT) AS max_score \
-         FROM results r \
+    let corrected = corrected("r.correction");
+    // The sets of choices that were answered and that are right.
+    let given = "COALESCE(a.choice_set, 1 << c.position)";
+    let of_key = |key: &str| format!("COALESCE({key}.right_set, 1 << {key}.right_position)");
+    let (corrected_to, published) = (of_key("k"), of_key("q"));
+    let right = format!("CASE WHEN k.id IS NULL THEN {published} ELSE {corrected_to} END");
+    let is_blank = "a.choice_id IS NULL AND a.choice_set IS NULL AND a.number IS NULL";
+    // Numbers are compared below; until then they count as wrong.
+    let is_right = format!(
+        "q.kind <> 'NUMBER' AND CASE WHEN q.kind = 'ALL_CHOICES' THEN {given} = {right} ELSE ({given} & {right}) <> 0 END"
+    );
+    let sum = |sum: String| format!("CAST(SUM(CASE {sum} END) AS BIGINT)");
+    let joins = format!(
+        "FROM results r \
          JOIN attempts t ON t.id = r.attempt_id \
          JOIN revisions v ON v.id = t.revision_id \
          JOIN questions q ON q.revision_id = v.id \
-         JOIN choices c ON c.question_id = q.id AND c.position = {} \
+         {corrected} \
          LEFT JOIN answers a ON a.attempt_id = t.id AND a.question_id = q.id \
-         WHERE {of} IS NOT NULL GROUP BY {of}, r.student_id, {withheld_of}",
-        right_position("r.correction")
+         LEFT JOIN choices c ON c.id = a.choice_id \
+         WHERE {of} IS NOT NULL"
     );
-    Ok(Marked::find_by_statement(sql(conn, select, [])).all(conn).await?)
+    let select = format!(
+        "SELECT {of} AS of_id, r.student_id, {withheld_of} AS withheld_of, \
+           CAST(COUNT(DISTINCT r.attempt_id) AS BIGINT) AS attempts, \
+           {} AS right_count, {} AS wrong_count, {} AS blank_count, {} AS score, \
+           CAST(SUM(v.right_score) AS BIGINT) AS max_score \
+         {joins} GROUP BY {of}, r.student_id, {withheld_of}",
+        sum(format!("WHEN {is_right} THEN 1 ELSE 0")),
+        sum(format!("WHEN {is_blank} THEN 0 WHEN {is_right} THEN 0 ELSE 1")),
+        sum(format!("WHEN {is_blank} THEN 1 ELSE 0")),
+        sum(format!(
+            "WHEN {is_blank} THEN v.blank_score WHEN {is_right} THEN v.right_score ELSE v.wrong_score"
+        )),
+    );
+    let mut marked = Marked::find_by_statement(sql(conn, select, [])).all(conn).await?;
+    let numbers = format!(
+        "SELECT {of} AS of_id, r.student_id, {withheld_of} AS withheld_of, a.number, {}, v.right_score, v.wrong_score \
+         {joins} AND q.kind = 'NUMBER' AND a.number IS NOT NULL",
+        right_columns()
+    );
+    let mut gained: HashMap<(Uuid, UserId, Option<QuizId>), (i64, i64)> = HashMap::new();
+    for answer in NumberAnswer::find_by_statement(sql(conn, numbers, []))
+        .all(conn)
+        .await?
+    {
+        if answer.is_right() {
+            let of = (answer.of_id, answer.student_id, answer.withheld_of);
+            let (count, score) = gained.entry(of).or_default();
+            *count += 1;
+            *score += answer.right_score - answer.wrong_score;
+        }
+    }
+    for row in &mut marked {
+        if let Some((count, score)) = gained.get(&(row.of_id, row.student_id, row.withheld_of)) {
+            row.right_count += count;
+            row.wrong_count -= count;
+            row.score += score;
+        }
+    }
+    Ok(marked)
+}
+
+/// An answer that is a number; neither database compares those exactly.
+#[derive(FromQueryResult)]
+struct NumberAnswer {
+    of_id: Uuid,
+    withheld_of: Option<QuizId>,
+    student_id: UserId,
+    number: String,
+    #[sea_orm(nested)]
+    right: RightColumns,
+    right_score: i64,
+    wrong_score: i64,
+}
+
+impl NumberAnswer {
+    fn is_right(&self) -> bool {
+        let given = self.number.parse::<Decimal>();
+        match (self.right.read(), given) {
+            (Some(Right::Number(right)), Ok(given)) => {
+                given >= right.value - right.tolerance && given <= right.value + right.tolerance
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Recomputes the score of every attempt.

@@ -6,27 +6,30 @@ use std::{
 };
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, LockType},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Marking,
-    paper::{QuizChanged, right_position},
+    Marking, check, content, names,
+    paper::QuizChanged,
+    right::{Choices, Right},
 };
 use crate::{
     audit::{Action, Entry},
-    auth::Viewer,
     change::{Cause, Change},
     clock::Moment,
     db::sql,
     entity::{
-        chapter, choice, correction, question,
+        choice,
+        question::{self, Kind},
         quiz::{self, ResultOpens, ReviewOpens},
-        revision, subject,
+        revision,
     },
     error::{Error, Result, UserErrorCode},
-    id::{ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId},
+    id::{ChapterId, ChoiceId, PictureId, QuestionId, QuizId, RevisionId, SubjectId},
     jobs::Job,
     site::Site,
     text::{self, Markdown},
@@ -43,9 +46,15 @@ pub struct NewQuiz {
     pub cooldown: Duration,
     pub opens_at: Option<crate::clock::Time>,
     pub closes_at: Option<crate::clock::Time>,
+    /// Neither results nor reviews are shown before.
+    pub results_at: Option<crate::clock::Time>,
     pub review_opens: ReviewOpens,
     /// By default, with the review if several ranked attempts are allowed before: their points would give the key away.
     pub result_opens: Option<ResultOpens>,
+    /// Whether each attempt has its questions in an order of its own.
+    pub shuffle_questions: bool,
+    /// Whether each attempt has the choices of each question in an order of its own.
+    pub shuffle_choices: bool,
 }
 
 impl NewQuiz {
@@ -60,8 +69,53 @@ impl NewQuiz {
             cooldown: Duration::ZERO,
             opens_at: None,
             closes_at: None,
+            results_at: None,
             review_opens: ReviewOpens::AfterSubmit,
             result_opens: None,
+            shuffle_questions: false,
+            shuffle_choices: false,
+        }
+    }
+
+    /// A quiz with the settings of a row, whose text was checked.
+    pub(crate) fn with_settings(quiz: quiz::Model, duration: Duration) -> Self {
+        Self {
+            cooldown: quiz.cooldown(),
+            title: quiz.title,
+            description: quiz.description,
+            duration,
+            marking: Marking::default(),
+            max_attempts: quiz.max_attempts,
+            opens_at: quiz.opens_at,
+            closes_at: quiz.closes_at,
+            results_at: quiz.results_at,
+            review_opens: quiz.review_opens,
+            result_opens: None,
+            shuffle_questions: false,
+            shuffle_choices: false,
+        }
+    }
+
+    /// The row of a quiz with these settings that nobody has stored.
+    pub(crate) fn unsaved(self) -> quiz::Model {
+        quiz::Model {
+            id: QuizId(uuid::Uuid::nil()),
+            subject_id: SubjectId(uuid::Uuid::nil()),
+            result_opens: self.result_opens(),
+            title_folded: None,
+            title: self.title,
+            description: self.description,
+            max_attempts: self.max_attempts,
+            cooldown_ms: 0,
+            opens_at: self.opens_at,
+            closes_at: self.closes_at,
+            review_opens: self.review_opens,
+            created_at: crate::clock::Time(0),
+            deleted_at: None,
+            withdrawn_at: None,
+            archived_at: None,
+            results_at: self.results_at,
+            version: 1,
         }
     }
 
@@ -82,37 +136,16 @@ pub struct NewQuestion {
     pub chapter: Option<String>,
     pub text: Markdown,
     pub image: Option<String>,
+    pub picture: Option<PictureId>,
     pub choices: Vec<Markdown>,
-    /// The index of the right one.
-    pub right: usize,
+    pub kind: Kind,
+    pub right: Right,
     pub explanation: Option<Markdown>,
 }
 
 /// The subject with this name; created if it does not exist.
 pub async fn subject(conn: &impl ConnectionTrait, name: &str, now: &Moment) -> Result<SubjectId> {
-    let name = text::name("subject", name, 80)?;
-    let row = subject::ActiveModel {
-        id: Set(now.id()),
-        name: Set(name.clone()),
-        created_at: Set(now.at),
-        deleted_at: Set(None),
-    };
-    let nothing_if_there = sea_orm::sea_query::OnConflict::column(subject::Column::Name)
-        .do_nothing()
-        .to_owned();
-    subject::Entity::insert(row)
-        .on_conflict(nothing_if_there)
-        .exec_without_returning(conn)
-        .await?;
-    let known = subject::Entity::present()
-        .filter(subject::Column::Name.eq(&name))
-        .one(conn)
-        .await?;
-    let deleted = || {
-        let message = format!("The subject {name} is deleted. Restore it, or choose another name.");
-        Error::refused(UserErrorCode::Conflict, message)
-    };
-    known.map(|subject| subject.id).ok_or_else(deleted)
+    names::subject(conn, name, now).await
 }
 
 /// A draft that is being written.
@@ -165,6 +198,10 @@ pub(crate) async fn begin_draft(
         result_opens: Set(result_opens),
         created_at: Set(now.at),
         deleted_at: Set(None),
+        withdrawn_at: Set(None),
+        archived_at: Set(None),
+        results_at: Set(quiz.results_at),
+        version: Set(1),
     };
     quiz::Entity::insert(row).exec_without_returning(conn).await?;
     let revision: RevisionId = now.id();
@@ -182,6 +219,12 @@ pub(crate) async fn begin_draft(
         created_at: Set(now.at),
         published_at: Set(None),
         superseded_at: Set(None),
+        version: Set(1),
+        updated_at: Set(None),
+        updated_by: Set(None),
+        shuffle_questions: Set(quiz.shuffle_questions),
+        shuffle_choices: Set(quiz.shuffle_choices),
+        discarded_at: Set(None),
     };
     revision::Entity::insert(row).exec_without_returning(conn).await?;
     Ok(Draft {
@@ -219,8 +262,16 @@ pub(crate) async fn write_questions(
             chapter_id: Set(new.chapter.as_ref().and_then(|name| chapters.get(name).copied())),
             text: Set(new.text.as_str().to_owned()),
             image: Set(new.image.clone()),
+            picture_id: Set(new.picture),
             explanation: Set(new.explanation.clone().map(Markdown::into_string)),
-            right_position: Set(Some(new.right as i32)),
+            right_position: Set(new.right.only_choice().map(|position| position as i32)),
+            kind: Set(new.kind),
+            right_set: Set(new.right.choices().map(Choices::bits)),
+            right_number: Set(new.right.number().map(|number| number.value.to_string())),
+            tolerance: Set(new.right.number().map(|number| number.tolerance.to_string())),
+            origin_id: Set(None),
+            changed_in: Set(None),
+            removed_from: Set(None),
         });
         choice_rows.extend(
             new.choices
@@ -258,31 +309,10 @@ async fn chapters(
     let mut seen = HashSet::new();
     for name in questions.iter().filter_map(|question| question.chapter.as_ref()) {
         if seen.insert(name) {
-            names.push(name);
+            names.push(name.clone());
         }
     }
-    if names.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows = names.iter().map(|name| chapter::ActiveModel {
-        id: Set(now.id()),
-        subject_id: Set(subject),
-        name: Set((*name).clone()),
-        created_at: Set(now.at),
-    });
-    let nothing_if_there = sea_orm::sea_query::OnConflict::columns([chapter::Column::SubjectId, chapter::Column::Name])
-        .do_nothing()
-        .to_owned();
-    chapter::Entity::insert_many(rows)
-        .on_conflict(nothing_if_there)
-        .exec_without_returning(conn)
-        .await?;
-    let known = chapter::Entity::of_content()
-        .filter(chapter::Column::SubjectId.eq(subject))
-        .filter(chapter::Column::Name.is_in(names))
-        .all(conn)
-        .await?;
-    Ok(known.into_iter().map(|chapter| (chapter.name, chapter.id)).collect())
+    names::chapters(conn, subject, &names, now).await
 }
 
 /// Checks the draft of a quiz and freezes it. From here on its questions never change.
@@ -294,37 +324,53 @@ pub async fn publish(site: &Site, quiz: QuizId, cause: &Cause) -> Result<()> {
 
 /// Publishes the draft of a quiz as a part of a change.
 pub async fn publish_in(change: &mut Change<'_>, quiz: QuizId) -> Result<()> {
+    publish_because(change, quiz, None).await
+}
+
+/// The same, with the reason of who publishes it.
+pub(crate) async fn publish_because(change: &mut Change<'_>, quiz: QuizId, reason: Option<&str>) -> Result<()> {
     let tx = &*change;
-    let draft = revision::Entity::draft_of(quiz).one(tx).await?.ok_or(Error::NotFound)?;
-    let questions = question::Entity::of_revision(draft.id).all(tx).await?;
-    let mut choices: HashMap<QuestionId, Vec<choice::Model>> = HashMap::new();
-    for choice in choice::Entity::of_revision(draft.id).all(tx).await? {
-        choices.entry(choice.question_id).or_default().push(choice);
-    }
-    check_all(questions.iter().map(|question| {
-        let choices = choices.get(&question.id).map_or(&[][..], Vec::as_slice);
-        let right = choices
-            .iter()
-            .position(|choice| Some(choice.position) == question.right_position);
-        let choices = choices.iter().map(|choice| choice.text.as_str()).collect();
-        (question.text.as_str(), choices, right)
-    }))?;
+    // Held: what is checked is what is frozen.
+    let draft = revision::Entity::draft_of(quiz)
+        .lock(LockType::NoKeyUpdate)
+        .one(tx)
+        .await?;
+    let draft = draft.ok_or(Error::NotFound)?;
+    let contents = content::of_revisions(tx, &[draft.id]).await?;
+    let questions = contents.get(&draft.id).map_or(&[][..], Vec::as_slice);
+    check::all(questions.iter().map(|question| check::missing_in(&question.content)))?;
     let settings = quiz::Entity::of_draft(&draft).one(tx).await?.ok_or(Error::NotFound)?;
     if !settings.opens_reviews() {
         let message = "The reviews of this quiz would never open. Set the time at which it closes, or open them after \
                        the submit.";
         return Err(Error::refused(UserErrorCode::BadUserInput, message));
     }
-    freeze(change, quiz, draft.id, draft.number, questions.len()).await
+    freeze(change, quiz, draft.id, draft.number, questions.len(), reason).await
 }
 
 /// Publishes a draft whose questions have passed [`check_new`], and that only this change can reach.
 pub(crate) async fn publish_new(change: &mut Change<'_>, draft: &Draft) -> Result<()> {
-    freeze(change, draft.quiz, draft.revision, draft.number, draft.questions).await
+    freeze(change, draft.quiz, draft.revision, draft.number, draft.questions, None).await
 }
 
-async fn freeze(change: &mut Change<'_>, quiz: QuizId, draft: RevisionId, number: i32, questions: usize) -> Result<()> {
+async fn freeze(
+    change: &mut Change<'_>,
+    quiz: QuizId,
+    draft: RevisionId,
+    number: i32,
+    questions: usize,
+    reason: Option<&str>,
+) -> Result<()> {
     let (tx, now) = (&*change, change.now().clone());
+    // What was removed stays restorable until here, and is no part of what can't change any more: servers of the previous
+    // release would show it.
+    let removed = "SELECT id FROM questions WHERE revision_id = $1 AND removed_from IS NOT NULL";
+    for delete in [
+        format!("DELETE FROM choices WHERE question_id IN ({removed})"),
+        format!("DELETE FROM questions WHERE id IN ({removed})"),
+    ] {
+        tx.execute_raw(sql(tx, delete, [draft.into()])).await?;
+    }
     let superseded = revision::Entity::update_many()
         .col_expr(revision::Column::SupersededAt, Expr::value(Some(now.at)))
         .filter(revision::Column::QuizId.eq(quiz))
@@ -341,47 +387,16 @@ async fn freeze(change: &mut Change<'_>, quiz: QuizId, draft: RevisionId, number
     let published = Entry::of(Action::QuizPublished, quiz.encode())
         .was(serde_json::json!({"revision": superseded.first().map(|revision| revision.number)}))
         .became(serde_json::json!({"revision": number, "questions": questions}));
-    tx.audit(published).await?;
+    tx.audit(published.reason(reason)).await?;
     change.emit(QuizChanged { quiz }).await
 }
 
 /// Checks new questions as publishing does, but before there is a transaction.
 pub(crate) fn check_new(questions: &[NewQuestion]) -> Result<()> {
-    check_all(questions.iter().map(|question| {
-        let choices = question.choices.iter().map(Markdown::as_str).collect();
-        (question.text.as_str(), choices, Some(question.right))
+    check::all(questions.iter().map(|question| {
+        let choices: Vec<_> = question.choices.iter().map(Markdown::as_str).collect();
+        check::missing(question.kind, question.text.as_str(), &choices, Some(question.right))
     }))
-}
-
-/// Checks questions, each with its choices and the index of the right one.
-fn check_all<'q>(questions: impl Iterator<Item = (&'q str, Vec<&'q str>, Option<usize>)>) -> Result<()> {
-    let mut count = 0;
-    for (text, choices, right) in questions {
-        count += 1;
-        check(text, &choices, right)
-            .map_err(|trouble| Error::input("questions", format!("Question {count}: {trouble}")))?;
-    }
-    if count == 0 {
-        let message = "A quiz needs at least one question.";
-        return Err(Error::refused(UserErrorCode::BadUserInput, message));
-    }
-    Ok(())
-}
-
-/// The problem of a draft's question, if any: a submit must never fail because of content.
-fn check(text: &str, choices: &[&str], right: Option<usize>) -> Result<(), &'static str> {
-    let mut texts = HashSet::new();
-    if text.trim().is_empty() || choices.iter().any(|choice| choice.trim().is_empty()) {
-        Err("the question or one of its choices is empty")
-    } else if !(2..=6).contains(&choices.len()) {
-        Err("it needs 2 to 6 choices")
-    } else if !choices.iter().all(|choice| texts.insert(choice.trim())) {
-        Err("two of its choices are equal")
-    } else if right.is_none_or(|right| right >= choices.len()) {
-        Err("none of its choices is marked as the right one")
-    } else {
-        Ok(())
-    }
 }
 
 /// Rescores the results of a revision after a correction of its answer key.
@@ -393,79 +408,4 @@ pub(crate) struct Regrade {
 impl Job for Regrade {
     const KIND: &'static str = "regrade";
     const ABOUT: &'static str = "Rescores the results of a revision after a correction of its answer key.";
-}
-
-/// Corrects the answer key of a published question: another choice becomes the right one, and all results are rescored.
-/// Returns the number of the correction.
-pub(crate) async fn correct(
-    site: &Site,
-    viewer: &Viewer,
-    question: QuestionId,
-    choice: ChoiceId,
-    reason: &str,
-    cause: &Cause,
-) -> Result<i32> {
-    #[derive(FromQueryResult)]
-    struct Corrected {
-        id: RevisionId,
-        quiz_id: QuizId,
-        correction: i32,
-    }
-    #[derive(FromQueryResult)]
-    struct ChosenAnswer {
-        position: i32,
-        is_right: bool,
-        right: ChoiceId,
-    }
-    let reason = text::reason("reason", reason)?;
-    let mut change = Change::begin(site, cause).await?;
-    let (tx, now) = (&change, &cause.now);
-    // Submits that are under way hold the revision until their result is stored; later ones find the new key.
-    let revision = sql(
-        tx,
-        "UPDATE revisions SET correction = correction + 1 \
-         WHERE id = (SELECT revision_id FROM questions WHERE id = $1) AND state = 'PUBLISHED' \
-         RETURNING id, quiz_id, correction",
-        [question.into()],
-    );
-    let revision = Corrected::find_by_statement(revision)
-        .one(tx)
-        .await?
-        .ok_or(Error::NotFound)?;
-    let chosen = sql(
-        tx,
-        format!(
-            "SELECT c.position, c.id = r.id AS is_right, r.id AS \"right\" \
-             FROM choices c JOIN questions q ON q.id = c.question_id \
-             JOIN choices r ON r.question_id = q.id AND r.position = {} \
-             WHERE c.question_id = $1 AND c.id = $2",
-            right_position("$3")
-        ),
-        [question.into(), choice.into(), i32::MAX.into()],
-    );
-    let chosen = ChosenAnswer::find_by_statement(chosen).one(tx).await?;
-    let chosen = chosen.ok_or_else(|| Error::input("choiceId", "This is no choice of the question."))?;
-    if chosen.is_right {
-        return Err(Error::input("choiceId", "This is the right choice already."));
-    }
-    let row = correction::ActiveModel {
-        id: Set(now.id()),
-        revision_id: Set(revision.id),
-        number: Set(revision.correction),
-        question_id: Set(question),
-        right_position: Set(chosen.position),
-        reason: Set(reason.clone()),
-        made_by: Set(viewer.user()),
-        created_at: Set(now.at),
-    };
-    correction::Entity::insert(row).exec_without_returning(tx).await?;
-    let changed = Entry::of(Action::ScoreChanged, question.encode())
-        .was(serde_json::json!({"correction": revision.correction - 1, "right": chosen.right.encode()}))
-        .became(serde_json::json!({"correction": revision.correction, "right": choice.encode()}))
-        .reason(reason.as_str());
-    tx.audit(changed).await?;
-    change.enqueue(&Regrade { revision: revision.id }).await?;
-    change.emit(QuizChanged { quiz: revision.quiz_id }).await?;
-    change.commit().await?;
-    Ok(revision.correction)
 }

@@ -1,8 +1,23 @@
 //! The catalogue, and how content gets into it.
 
 pub mod author;
+pub mod chapters;
+pub(crate) mod check;
+pub mod command;
+pub mod content;
+pub(crate) mod copy;
+pub(crate) mod correct;
+pub mod diff;
+pub mod draft;
+pub mod life;
+pub mod names;
 pub mod paper;
+pub(crate) mod questions;
+pub mod right;
 pub(crate) mod score;
+pub mod settings;
+pub mod shuffle;
+pub mod subjects;
 pub mod title;
 
 use std::collections::HashMap;
@@ -85,7 +100,7 @@ fn question_revisions(chapter: ChapterId) -> sea_orm::sea_query::SelectStatement
     sea_orm::sea_query::Query::select()
         .column(question::Column::RevisionId)
         .from(question::Entity)
-        .and_where(question::Column::ChapterId.eq(chapter))
+        .and_where(question::Column::ChapterId.in_subquery(chapter::Entity::and_merged(chapter)))
         .to_owned()
 }
 
@@ -130,7 +145,7 @@ pub(crate) async fn subject_count(conn: &impl ConnectionTrait) -> Result<u64> {
     Ok(subject::Entity::present().count(conn).await?)
 }
 
-/// The same page of the chapters of each of these subjects, in the order in which they were made. One statement.
+/// The same page of the chapters of each of these subjects, in their order. One statement.
 pub async fn chapters(
     conn: &impl ConnectionTrait,
     subjects: &[SubjectId],
@@ -140,8 +155,8 @@ pub async fn chapters(
         let list = chapter::Entity::present().filter(chapter::Column::SubjectId.eq(*subject));
         (*subject, list)
     });
-    let order = (chapter::Column::Id, Order::Ascending);
-    let place = |chapter: &chapter::Model| (chapter.subject_id, chapter.id);
+    let order = (chapter::Column::Place, Order::Ascending);
+    let place = |chapter: &chapter::Model| (chapter.subject_id, chapter.place());
     Ok(page.of_each(conn, lists, order, place).await?)
 }
 

@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::Time,
     db::{Db, SELECTS_AT_ONCE, sql_of_each},
-    entity::{choice, question, quiz, revision, subject},
+    entity::{choice, picture, question, quiz, revision, subject},
     error::{Error, Result},
     fleet::Health,
     id::{ChapterId, ChoiceId, QuestionId, QuizId, RevisionId, SubjectId},
     outbox::{Event, Follower, Topic},
+    quiz::right::Right,
     text::Markdown,
 };
 
@@ -32,6 +33,14 @@ pub struct QuizChanged {
 
 impl Topic for QuizChanged {
     const KIND: &'static str = "quiz_changed";
+}
+
+/// Subjects were made, renamed, merged, deleted or restored.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SubjectsChanged {}
+
+impl Topic for SubjectsChanged {
+    const KIND: &'static str = "subjects_changed";
 }
 
 /// A published revision as students see it: no key, no explanations.
@@ -51,6 +60,10 @@ pub struct Question {
     /// Made safe when it is read, too: older releases stored what they took for safe.
     pub text: Markdown,
     pub image: Option<String>,
+    /// With the paper, as it never changes either.
+    pub picture: Option<Arc<picture::Model>>,
+    pub kind: question::Kind,
+    /// In the order of their positions: bit n of a set of choices is the nth of these. None of a number.
     pub choices: Vec<Choice>,
 }
 
@@ -64,11 +77,11 @@ pub struct Choice {
 /// The right answers and explanations of a revision, by one correction. Only a review reads it.
 #[derive(Debug, Default)]
 pub struct Key {
-    pub right: HashMap<QuestionId, ChoiceId>,
+    pub right: HashMap<QuestionId, Right>,
     pub explanations: HashMap<QuestionId, Markdown>,
 }
 
-/// A quiz of the catalogue with its current revision.
+/// A quiz with its current revision; for staff also one that was never published, with its draft.
 #[derive(Clone, Debug)]
 pub struct Published {
     pub quiz: quiz::Model,
@@ -120,7 +133,7 @@ impl Papers {
         Ok(known)
     }
 
-    /// Quizzes of the catalogue, as far as they are there. One statement, none once they are known.
+    /// Published quizzes, as far as they are there, withdrawn and archived ones too. One statement, none once they are known.
     pub(crate) async fn quizzes(
         &self,
         conn: &impl ConnectionTrait,
@@ -130,7 +143,7 @@ impl Papers {
         if unknown.is_empty() {
             return Ok(known);
         }
-        let select = quiz::Entity::catalogue().filter(quiz::Column::Id.is_in(unknown));
+        let select = quiz::Entity::there().filter(quiz::Column::Id.is_in(unknown));
         for (quiz, revision) in select.all(conn).await? {
             let Some(revision) = revision else { continue };
             let published = Arc::new(Published { quiz, revision });
@@ -142,7 +155,8 @@ impl Papers {
 
     /// A quiz of the catalogue. One statement, none once it is known.
     pub async fn quiz(&self, conn: &impl ConnectionTrait, id: QuizId) -> Result<Arc<Published>> {
-        self.quizzes(conn, vec![id]).await?.remove(&id).ok_or(Error::NotFound)
+        let found = self.quizzes(conn, vec![id]).await?.remove(&id);
+        found.filter(|found| found.quiz.is_listed()).ok_or(Error::NotFound)
     }
 
     /// The numbers of questions of published revisions. One statement, none once they are known.
@@ -203,7 +217,7 @@ impl Papers {
             });
         }
         let mut questions: HashMap<RevisionId, Vec<_>> = HashMap::new();
-        for question in question::Entity::of_revisions(ids()).all(conn).await? {
+        for (question, picture) in question::Entity::with_pictures_of(ids()).all(conn).await? {
             let of_revision = questions.entry(question.revision_id).or_default();
             of_revision.push(Arc::new(Question {
                 id: question.id,
@@ -211,6 +225,8 @@ impl Papers {
                 chapter: question.chapter_id,
                 text: question.text.into(),
                 image: question.image,
+                picture: picture.map(Arc::new),
+                kind: question.kind,
                 choices: choices.remove(&question.id).unwrap_or_default(),
             }));
         }
@@ -244,7 +260,7 @@ impl Papers {
                 let Some(key) = usize::try_from(row.n).ok().and_then(|n| keys.get_mut(n)) else {
                     continue;
                 };
-                if let Some(right) = row.right_choice {
+                if let Some(right) = row.right.read() {
                     key.right.insert(row.question_id, right);
                 }
                 if let Some(explanation) = row.explanation {
@@ -283,6 +299,10 @@ impl Follower for Papers {
         if let Some(changed) = event.read::<QuizChanged>() {
             self.invalidate(changed.quiz).await;
         }
+        // Quizzes may have moved to another one.
+        if event.is::<SubjectsChanged>() {
+            self.invalidate_all();
+        }
     }
 
     async fn channel(&self, health: Health, _: &Db, _: Time) -> Result<()> {
@@ -298,14 +318,39 @@ struct KeyRow {
     n: i32,
     question_id: QuestionId,
     explanation: Option<String>,
-    right_choice: Option<ChoiceId>,
+    #[sea_orm(nested)]
+    right: RightColumns,
 }
 
-/// The position of the right choice of question `q`, in SQL, as the newest correction up to number `up_to` has it.
-pub(crate) fn right_position(up_to: &str) -> String {
+/// The columns of [`right_columns`].
+#[derive(FromQueryResult)]
+pub(crate) struct RightColumns {
+    right_set: Option<i32>,
+    right_position: Option<i32>,
+    right_number: Option<String>,
+    tolerance: Option<String>,
+}
+
+impl RightColumns {
+    /// The right answer; every published question has one.
+    pub(crate) fn read(&self) -> Option<Right> {
+        let (number, tolerance) = (self.right_number.as_deref(), self.tolerance.as_deref());
+        Right::stored(self.right_set, self.right_position, number, tolerance)
+    }
+}
+
+/// What is right of question `q`, in SQL, as [`corrected`] has it in `k`.
+pub(crate) fn right_columns() -> String {
+    let columns = ["right_set", "right_position", "right_number", "tolerance"];
+    let column = |name| format!("CASE WHEN k.id IS NULL THEN q.{name} ELSE k.{name} END AS {name}");
+    columns.map(column).join(", ")
+}
+
+/// Joins to question `q`, in SQL, its newest correction up to number `up_to`, as `k`.
+pub(crate) fn corrected(up_to: &str) -> String {
     format!(
-        "COALESCE((SELECT k.right_position FROM corrections k \
-          WHERE k.question_id = q.id AND k.number <= {up_to} ORDER BY k.number DESC LIMIT 1), q.right_position)"
+        "LEFT JOIN corrections k ON k.id = (SELECT n.id FROM corrections n \
+         WHERE n.question_id = q.id AND n.number <= {up_to} ORDER BY n.number DESC LIMIT 1)"
     )
 }
 
@@ -313,11 +358,9 @@ async fn read_keys(conn: &impl ConnectionTrait, wanted: &[(RevisionId, i32)]) ->
     let select = sql_of_each(conn, wanted, |(revision, correction), values| {
         let (revision, correction) = (values.bind(*revision), values.bind(*correction));
         format!(
-            "SELECT q.id AS question_id, q.explanation, c.id AS right_choice \
-             FROM questions q \
-             LEFT JOIN choices c ON c.question_id = q.id AND c.position = {} \
-             WHERE q.revision_id = {revision}",
-            right_position(&correction)
+            "SELECT q.id AS question_id, q.explanation, {} FROM questions q {} WHERE q.revision_id = {revision}",
+            right_columns(),
+            corrected(&correction)
         )
     });
     Ok(KeyRow::find_by_statement(select).all(conn).await?)

@@ -77,6 +77,16 @@ pub(crate) fn name(argument: &str, text: &str, most: usize) -> Result<String> {
     Ok(text)
 }
 
+/// Plain text in paragraphs: at most `most` characters.
+pub(crate) fn paragraphs(argument: &str, text: &str, most: usize) -> Result<String> {
+    let text = form::typed(argument, text.trim())?;
+    if text.chars().count() <= most {
+        Ok(text)
+    } else {
+        Err(Error::input(argument, format!("Give at most {most} characters.")))
+    }
+}
+
 /// Words to look for, as they were typed.
 pub(crate) fn search(argument: &str, text: &str) -> Result<Vec<String>> {
     let text = form::typed(argument, text)?;

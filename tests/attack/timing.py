@@ -75,9 +75,9 @@ def main():
     server = Server(os.path.abspath(given.server), given.database)
     owner, other = Student(server, "owner"), Student(server, "other")
     quizzes = [quiz["id"] for quiz in owner.ask("{ quizzes(first: 2) { nodes { id } } }")["quizzes"]["nodes"]]
-    start = "mutation($i: StartAttemptInput!) { startAttempt(input: $i) { attempt { id questions { id choices { id } } } } }"
+    start = "mutation($i: StartAttemptInput!) { startAttempt(input: $i) { attempt { id questions { id kind choices { id } } } } }"
     attempt = owner.ask(start, {"i": {"quizId": quizzes[0]}})["startAttempt"]["attempt"]
-    question = attempt["questions"][0]
+    question = next(question for question in attempt["questions"] if question["kind"] == "SINGLE_CHOICE")
     answer = f'questionId: "{question["id"]}", choiceId: "{question["choices"][0]["id"]}", seq: 1'
     kinds = [
         ("node", '{ node(id: "$ID") { id } }'),

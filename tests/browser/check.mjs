@@ -132,6 +132,48 @@ try {
     return `${handle} appeared on the board`;
   });
 
+  await check('staff make a whole exam with the saved operations, as the tour says', async () => {
+    const bank = 'Question,A,B,C,Answer,Explanation\nWhich gas is noble?,Neon,Oxygen,Nitrogen,A,Its shell is full.\nWhich is a metal?,Iron,Argon,Helium,A,\n';
+    await showOperations();
+    await page.setInputFiles('.operations-file input', { name: 'gases.csv', mimeType: 'text/csv', buffer: Buffer.from(bank) });
+    const sent = await saved('UploadBank');
+    assert.match(sent.uploadBank.bankImport?.id ?? JSON.stringify(sent), /^import_/);
+    const ready = await until(() => saved('LookThroughImport'), found => found.bankImport.state === 'READY');
+    const [sheet] = ready.bankImport.sheets;
+    assert.equal(sheet.questions.totalCount, 2);
+    await shoot('import-looked-through');
+    await saved('ConfirmImport', {
+      input: {
+        importId: sent.uploadBank.bankImport.id,
+        sheets: [{ sheet: sheet.name, into: { newQuiz: { title: 'Gases', subject: 'Chemistry' } } }],
+        reason: 'The tour.',
+      },
+    });
+    const imported = await until(() => saved('Imports'), found => found.bankImports.nodes[0].state === 'DONE');
+    assert.equal(imported.bankImports.nodes[0].sheets[0].quiz.title, 'Gases');
+
+    const made = await saved('CreateQuiz', { input: { title: 'The noble gases', subject: 'Chemistry', durationSeconds: 600, reason: 'The tour.' } });
+    assert.deepEqual(made.createQuiz.errors, []);
+    const quiz = made.createQuiz.quiz.id;
+    assert.deepEqual((await saved('AddQuestion')).addQuestion.errors, []);
+    assert.equal((await saved('PreviewDraft')).draft.preview.length, 1);
+    assert.equal((await saved('PublishQuiz')).publishQuiz.quiz?.state, 'OPEN');
+    assert.equal((await saved('WithdrawQuiz')).withdrawQuiz.quiz?.state, 'WITHDRAWN');
+    assert.equal((await saved('ReinstateQuiz')).reinstateQuiz.quiz?.state, 'OPEN');
+    assert.equal((await saved('CreateDraft')).createDraft.created, true);
+    await saved('ShowDraft');
+    const changed = await saved('UpdateQuestion');
+    assert.deepEqual(changed.updateQuestion.errors, []);
+    const { changes } = (await saved('DraftChanges')).draft;
+    assert.deepEqual(changes.map(change => change.kind), ['CHANGED']);
+    await shoot('draft-changes');
+    const published = await saved('PublishQuiz');
+    assert.deepEqual([published.publishQuiz.quiz?.id, published.publishQuiz.quiz?.state], [quiz, 'OPEN'], JSON.stringify(published));
+    const exported = (await saved('ExportQuiz')).exportQuiz.file;
+    assert.match(exported.fileName, /^The noble gases\.xlsx$/);
+    assert.equal(Buffer.from(exported.content, 'base64').subarray(0, 2).toString(), 'PK');
+  });
+
   await check('the page had no errors', async () => assert.deepEqual(loud(), []));
 
   await check('no script and no response holds a token', async () => {
@@ -425,6 +467,36 @@ async function openTab(name) {
 
 async function run() {
   await page.click('.graphiql-execute-button');
+}
+
+async function showOperations() {
+  if (await page.locator('.operations').isVisible()) return;
+  await page.locator('.graphiql-sidebar button[aria-label*="Operations"]').click();
+  await page.waitForSelector('.operations');
+}
+
+/** Opens a saved operation, runs it with the variables that it comes with or with these, and returns its data. */
+async function saved(title, variables) {
+  await showOperations();
+  await page.fill('.operations-search', title);
+  await page.locator('.operations-item').filter({ has: page.getByText(title, { exact: true }) }).click();
+  if (variables) await setVariables(JSON.stringify(variables));
+  const isReply = answer => answer.url().endsWith('/graphql') && (answer.request().postData() ?? title).includes(title);
+  const reply = page.waitForResponse(isReply, { timeout: 10_000 });
+  await page.waitForTimeout(300);
+  await run();
+  const { data, errors } = await (await reply).json();
+  assert.equal(errors, undefined, `${title}: ${JSON.stringify(errors)}`);
+  return data;
+}
+
+async function until(look, isThere) {
+  for (let tries = 0; tries < 20; tries += 1) {
+    const found = await look();
+    if (isThere(found)) return found;
+    await page.waitForTimeout(500);
+  }
+  throw new Error('it did not come');
 }
 
 /** What GraphiQL shows as the response; Monaco shows spaces as non-breaking ones. */

@@ -102,7 +102,7 @@ def seed(client, who):
         start = "mutation($i: StartAttemptInput!) { startAttempt(input: $i) { attempt { id questions { id choices { id } } } } }"
         attempt = client.ask(start, {"i": {"quizId": quiz["id"]}}, who)["startAttempt"]["attempt"]
         ids |= {attempt["id"]} | {question["id"] for question in attempt["questions"][:3]}
-        ids |= {question["choices"][0]["id"] for question in attempt["questions"][:3]}
+        ids |= {choice["id"] for question in attempt["questions"][:3] for choice in question["choices"][:1]}
     return sorted(ids)
 
 

@@ -9,7 +9,7 @@ use marmalade::{
     audit::{Action, Entry, Source, record, seal},
     auth::role::Role,
     change::Cause,
-    id::UserId,
+    id::{BankImportId, UserId},
     ops::verify,
 };
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     on_both_databases,
-    support::{Actor, TestApp},
+    support::{Actor, PIXEL, TestApp},
 };
 
 #[derive(FromQueryResult)]
@@ -90,6 +90,22 @@ pub(crate) async fn drop_the_triggers(app: &TestApp) {
             .await
             .expect("dropped");
     }
+}
+
+/// An import that waits to be confirmed.
+async fn ready(app: &TestApp, staff: &Actor, what: &str) -> String {
+    let upload = "mutation($content: String!) { uploadBank(input: {fileName: \"bank.csv\", content: $content}) {
+        bankImport { id } errors { message } } }";
+    let content = STANDARD.encode(format!("Question,A,B,Answer\n{what}?,1,2,2\n"));
+    let sent = staff.ask(upload, json!({"content": content})).await["uploadBank"].take();
+    let import = sent["bankImport"]["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{sent}"))
+        .to_owned();
+    let id = BankImportId::decode(&import).unwrap_or_else(|_| panic!("an import"));
+    let read = marmalade::import::preview::run_preview(&app.app, id, &app.app.now()).await;
+    assert!(read.is_ok());
+    import
 }
 
 /// Runs a mutation and returns the id of its request.
@@ -167,6 +183,19 @@ on_both_databases! {
         });
         assert!(mutations.len() >= 8, "{mutations:?}");
         let user = ada.id().encode();
+        // A draft of its own for each: its id, its version, and its questions.
+        let drafted = async || {
+            let begin = "mutation($id: ID!) { createDraft(input: {quizId: $id, reason: \"a test\"}) { draft { id questions { nodes { id } } } } }";
+            let quiz = app.quiz(2, |_| {}).await;
+            let mut draft = admin.ask(begin, json!({"id": quiz.encode()})).await["createDraft"]["draft"].take();
+            (draft["id"].take(), draft["questions"]["nodes"][0]["id"].take())
+        };
+        let write = async |name: &str, input: Value| {
+            let ty = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
+            let mutation = format!("mutation($input: {ty}!) {{ {name}(input: $input) {{ errors {{ message }} }} }}");
+            assert_eq!(admin.ask(&mutation, json!({"input": input})).await[name]["errors"], json!([]));
+        };
+        let text_of = |id: &Value| id.as_str().expect("an id").to_owned();
         for name in mutations {
             let (fields, object) = match name {
                 "correctQuestion" => {
@@ -181,9 +210,119 @@ on_both_databases! {
                     by_hand(&app, &delete).await.expect("deleted");
                     (json!({"userId": user}), user.clone())
                 }
+                "uploadBank" => {
+                    let content = STANDARD.encode("Question,A,B,Answer\nTwo?,1,2,2\n");
+                    (json!({"fileName": "bank.csv", "content": content}), String::new())
+                }
+                "confirmImport" | "cancelImport" => {
+                    let import = ready(&app, &admin, name).await;
+                    let sheets = json!([{"sheet": "bank", "into": {"newQuiz": {"title": "Sent", "subject": "Biology"}}}]);
+                    match name {
+                        "confirmImport" => (json!({"importId": import, "sheets": sheets}), import),
+                        _ => (json!({"importId": import}), import),
+                    }
+                }
+                "exportQuiz" => (json!({"quizId": quiz.encode(), "format": "CSV"}), quiz.encode()),
                 "importBank" => {
                     let content = STANDARD.encode("Question,A,B,Answer\nOne?,1,2,1\n");
                     (json!({"fileName": "bank.csv", "content": content, "quizTitle": "Sent", "subject": "Biology"}), String::new())
+                }
+                "createQuiz" => (json!({"title": "Made", "subject": "Biology"}), String::new()),
+                "updateQuiz" => {
+                    let quiz = app.quiz(1, |_| {}).await.encode();
+                    (json!({"quizId": quiz, "version": 1, "title": "Renamed"}), quiz)
+                }
+                "publishQuiz" => {
+                    let quiz = app.draft(1, |_| {}).await.encode();
+                    (json!({"quizId": quiz, "draftVersion": 1}), quiz)
+                }
+                "withdrawQuiz" | "reinstateQuiz" | "archiveQuiz" | "unarchiveQuiz" | "deleteQuiz" | "restoreQuiz" => {
+                    let quiz = app.quiz(1, |_| {}).await;
+                    let column = match name {
+                        "reinstateQuiz" => "withdrawn_at",
+                        "unarchiveQuiz" => "archived_at",
+                        "restoreQuiz" => "deleted_at",
+                        _ => "opens_at",
+                    };
+                    by_hand(&app, &format!("UPDATE quizzes SET {column} = 1 WHERE id = {}", app.literal(quiz.0))).await.expect("set");
+                    (json!({"quizId": quiz.encode()}), quiz.encode())
+                }
+                "createSubject" => (json!({"name": "Botany"}), String::new()),
+                "renameSubject" | "mergeSubjects" | "deleteSubject" | "restoreSubject" | "createChapter" => {
+                    let made = |name: String| {
+                        let input = json!({"name": name, "reason": "A part of the test."});
+                        let create = "mutation($input: CreateSubjectInput!) { createSubject(input: $input) { subject { id } } }";
+                        let admin = &admin;
+                        async move { admin.ask(create, json!({"input": input})).await["createSubject"]["subject"]["id"].as_str().expect("an id").to_owned() }
+                    };
+                    let subject = made(format!("For {name}")).await;
+                    if name == "restoreSubject" {
+                        by_hand(&app, "UPDATE subjects SET deleted_at = 1 WHERE name = 'For restoreSubject'").await.expect("deleted");
+                    }
+                    match name {
+                        "renameSubject" => (json!({"subjectId": subject, "name": "Renamed"}), subject),
+                        "mergeSubjects" => (json!({"subjectId": subject, "intoId": made("Into".to_owned()).await}), subject),
+                        "createChapter" => (json!({"subjectId": subject, "name": "Roots"}), String::new()),
+                        _ => (json!({"subjectId": subject}), subject),
+                    }
+                }
+                "renameChapter" | "moveChapter" | "mergeChapters" | "deleteChapter" | "restoreChapter" => {
+                    app.quiz(3, |_| {}).await;
+                    let chapters = "{ subjects { nodes { name chapters { nodes { id name } } } } }";
+                    let subjects = admin.ask(chapters, json!({})).await["subjects"]["nodes"].take();
+                    let biology = subjects.as_array().expect("some").iter().find(|subject| subject["name"] == "Biology").expect("it").clone();
+                    let ids: Vec<_> = biology["chapters"]["nodes"].as_array().expect("some").iter().map(|chapter| chapter["id"].clone()).collect();
+                    let [first, last] = [&ids[0], &ids[ids.len() - 1]].map(|id| id.as_str().expect("an id").to_owned());
+                    match name {
+                        "renameChapter" => (json!({"chapterId": first, "name": "Renamed"}), first),
+                        "moveChapter" => (json!({"chapterId": last}), last),
+                        "mergeChapters" => (json!({"chapterId": last, "intoId": first}), last),
+                        "deleteChapter" => (json!({"chapterId": last}), last),
+                        _ => {
+                            let id = marmalade::id::ChapterId::decode(&last).unwrap_or_else(|_| panic!("an id"));
+                            by_hand(&app, &format!("UPDATE chapters SET deleted_at = 1 WHERE id = {}", app.literal(id.0))).await.expect("deleted");
+                            (json!({"chapterId": last}), last)
+                        }
+                    }
+                }
+                "deletePicture" => {
+                    let picture = app.app.now().id::<marmalade::id::PictureId>();
+                    by_hand(&app, &format!("INSERT INTO pictures (id, sha256, format, width, height, bytes, alt_text, created_at, created_by) \
+                        SELECT {}, 'a hash', 'PNG', 1, 1, 1, 'A pixel', 1, id FROM users LIMIT 1", app.literal(picture.0))).await.expect("a picture");
+                    (json!({"pictureId": picture.encode()}), picture.encode())
+                }
+                "uploadPicture" => (json!({"content": PIXEL, "altText": "A pixel"}), String::new()),
+                "createDraft" => (json!({"quizId": app.quiz(1, |_| {}).await.encode()}), String::new()),
+                "duplicateQuiz" => (json!({"quizId": quiz.encode(), "title": "A copy"}), String::new()),
+                "discardDraft" | "updateDraft" => {
+                    let (draft, _) = drafted().await;
+                    (json!({"draftId": draft, "version": 1}), text_of(&draft))
+                }
+                "restoreDraft" => {
+                    let (draft, _) = drafted().await;
+                    write("discardDraft", json!({"draftId": draft, "version": 1, "reason": "a test"})).await;
+                    (json!({"draftId": draft}), text_of(&draft))
+                }
+                "addQuestion" => {
+                    let (draft, _) = drafted().await;
+                    (json!({"draftId": draft, "version": 1, "text": "A question?"}), text_of(&draft))
+                }
+                "updateQuestions" => {
+                    let (draft, question) = drafted().await;
+                    (json!({"draftId": draft, "version": 1, "questionIds": [question], "remove": true}), text_of(&draft))
+                }
+                "updateQuestion" | "removeQuestion" | "moveQuestion" => {
+                    let (draft, question) = drafted().await;
+                    let mut input = json!({"questionId": question, "version": 1});
+                    if name == "moveQuestion" {
+                        input["number"] = json!(2);
+                    }
+                    (input, text_of(&draft))
+                }
+                "restoreQuestion" => {
+                    let (draft, question) = drafted().await;
+                    write("removeQuestion", json!({"questionId": question, "version": 1, "reason": "a test"})).await;
+                    (json!({"questionId": question, "version": 2}), text_of(&draft))
                 }
                 other => panic!("how is {other} called, and what is its object?"),
             };

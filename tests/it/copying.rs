@@ -8,7 +8,10 @@ use std::{
 
 use futures_util::FutureExt;
 use marmalade::{
-    attempt::{self, answers::Save},
+    attempt::{
+        self,
+        answers::{Reply, Save},
+    },
     audit::seal,
     config::Config,
     demo,
@@ -158,8 +161,8 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
         .await
         .unwrap_or_else(|_| panic!("it seals"));
     site.at_source(
-        "INSERT INTO corrections SELECT id, revision_id, 1, id, 1, 'It was the second.', (SELECT id FROM users), 7 \
-         FROM questions WHERE right_position = 0 LIMIT 1",
+        "INSERT INTO corrections (id, revision_id, number, question_id, right_position, reason, made_by, created_at) \
+         SELECT id, revision_id, 1, id, 1, 'It was the second.', (SELECT id FROM users), 7 FROM questions WHERE right_position = 0 LIMIT 1",
     )
     .await;
     source.sign_in("ada", "wrong").await;
@@ -171,8 +174,11 @@ async fn a_site_moves_whole_and_what_changes_later_follows() {
          INSERT INTO unfinished_quizzes (quiz_id, created_at) SELECT id, 7 FROM quizzes LIMIT 1; \
          INSERT INTO registrations VALUES (randomblob(16), 'grace@example.com', 'grace', 'a hash', randomblob(32), 7, 8); \
          INSERT INTO daily_metrics VALUES ('1999-12-31', 1, 2, 3, 4, 5); \
+         INSERT INTO pictures SELECT randomblob(16), 'a hash', 'PNG', 1, 2, 3, 'A cell', 7, id, NULL FROM users LIMIT 1; \
+         UPDATE questions SET picture_id = (SELECT id FROM pictures) WHERE position = 0; \
          INSERT INTO bank_imports SELECT randomblob(16), id, 'bank.csv', x'0001ff', 'A quiz', 'Physics', NULL, TRUE, 7, \
-           NULL, NULL, NULL, 'a request', NULL FROM users LIMIT 1",
+           NULL, NULL, NULL, 'a request', NULL, 'READY', '{}', 'of the file', 'of the order', '{}', 1, 2 FROM users LIMIT 1; \
+         INSERT INTO import_questions SELECT id, 0, 0, 'A2', '{}' FROM bank_imports LIMIT 1",
     )
     .await;
 
@@ -306,8 +312,10 @@ async fn a_planted_difference_is_fixed_or_named() {
     // What only one row may have goes from one to the next in the order of the source.
     site.at_source(
         "UPDATE revisions SET superseded_at = 9; \
-         INSERT INTO revisions SELECT randomblob(16), quiz_id, 2, 'PUBLISHED', duration_ms, right_score, wrong_score, \
-           blank_score, question_count, 0, created_at, published_at, NULL FROM revisions",
+         INSERT INTO revisions (id, quiz_id, number, state, duration_ms, right_score, wrong_score, blank_score, \
+           question_count, correction, created_at, published_at) \
+         SELECT randomblob(16), quiz_id, 2, 'PUBLISHED', duration_ms, right_score, wrong_score, blank_score, \
+           question_count, 0, created_at, published_at FROM revisions",
     )
     .await;
     assert_eq!(changed(&site.copied().await), [("revisions", 2, 0)]);
@@ -499,7 +507,7 @@ async fn a_copy_is_measured() {
                 .await?;
             let saves = paper.questions.iter().enumerate().map(|(q, question)| Save {
                 question: question.id,
-                choice: Some(question.choices[usize::from((n + m + q) % 7 < 3)].id),
+                answer: Some(Reply::Choice(question.choices[usize::from((n + m + q) % 7 < 3)].id)),
                 seq: 1,
             });
             let saves: Vec<_> = saves.collect();

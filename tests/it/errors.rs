@@ -14,6 +14,7 @@ const PAGE: &str = include_str!("../../docs/errors.md");
 fn failures() -> Vec<Error> {
     let all = vec![
         Error::refused(UserErrorCode::Conflict, "taken"),
+        Error::Users(Vec::new()),
         Error::NotFound,
         Error::Unauthenticated,
         Error::Forbidden,
@@ -28,6 +29,7 @@ fn failures() -> Vec<Error> {
     for error in &all {
         match error {
             Error::User(_)
+            | Error::Users(_)
             | Error::NotFound
             | Error::Unauthenticated
             | Error::Forbidden

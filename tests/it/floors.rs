@@ -10,15 +10,16 @@ use std::{
 };
 
 /// From the top. docs/architecture.md says what each room is for.
-const FLOORS: [&[&str]; 11] = [
+const FLOORS: [&[&str]; 12] = [
     &["main"],
     &["serve"],
     &["http", "ops", "open"],
     &["demo", "background", "api"],
     &["app"],
     &["attempt"],
+    &["export"],
     &["import", "dashboard", "leaderboard"],
-    &["quiz", "account"],
+    &["quiz", "account", "media"],
     &["change", "site", "config"],
     &[
         "jobs",
@@ -55,9 +56,12 @@ const LOOPS: [&[&str]; 2] = [
         "api/answer.rs",
         "api/attempt.rs",
         "api/board.rs",
+        "api/chapter.rs",
+        "api/draft.rs",
         "api/question.rs",
         "api/quiz.rs",
         "api/session.rs",
+        "api/subject.rs",
         "api/user.rs",
     ],
     // A quiz has revisions, a revision is of a quiz.
@@ -65,7 +69,7 @@ const LOOPS: [&[&str]; 2] = [
 ];
 
 /// Rooms of rules, which know nothing of GraphQL.
-const NO_GRAPHQL: [&str; 18] = [
+const NO_GRAPHQL: [&str; 20] = [
     "account",
     "app",
     "attempt",
@@ -75,11 +79,13 @@ const NO_GRAPHQL: [&str; 18] = [
     "dashboard",
     "db",
     "entity",
+    "export",
     "import",
     "jobs",
     "leaderboard",
     "limit",
     "mail",
+    "media",
     "outbox",
     "quiz",
     "ranks",

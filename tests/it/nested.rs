@@ -15,10 +15,16 @@ use marmalade::{
     auth::role::Role,
     change::Cause,
     clock::Time,
-    entity::quiz::{ResultOpens, ReviewOpens},
-    id::{BankImportId, QuizId},
+    entity::{
+        question::Kind,
+        quiz::{ResultOpens, ReviewOpens},
+    },
+    id::{BankImportId, PictureId, QuizId},
     import::background,
-    quiz::author::{self, NewQuestion, NewQuiz},
+    quiz::{
+        author::{self, NewQuestion, NewQuiz},
+        right::Right,
+    },
     ranks::board::{Board, Scope, Span, Window},
 };
 use sea_orm::{ConnectionTrait, Statement};
@@ -267,12 +273,26 @@ async fn quiz(app: &TestApp, subject: &str, questions: usize) -> QuizId {
         closes_at: Some(now.at + Duration::from_secs(30 * 86_400)),
         ..NewQuiz::titled(subject, 60)
     };
+    let mut pictures = Vec::new();
+    for _ in 0..questions {
+        let id: PictureId = now.id();
+        let insert = format!(
+            "INSERT INTO pictures (id, sha256, format, width, height, bytes, alt_text, created_at, created_by) \
+             SELECT {}, '{}', 'PNG', 1, 1, 1, 'A pixel', 1, id FROM users LIMIT 1",
+            app.literal(id.0),
+            "0".repeat(64)
+        );
+        by_hand(app, &insert, Vec::new()).await;
+        pictures.push(id);
+    }
     let question = |i: usize| NewQuestion {
         chapter: Some(format!("{subject} {i}")),
         text: format!("Question {i}?").into(),
         image: None,
+        picture: Some(pictures[i]),
         choices: ["right", "wrong"].map(Into::into).to_vec(),
-        right: 0,
+        kind: Kind::SingleChoice,
+        right: Right::one(0),
         explanation: Some("Because.".into()),
     };
     let questions: Vec<_> = (0..questions).map(question).collect();
@@ -295,17 +315,9 @@ async fn by_hand(app: &TestApp, statement: &str, values: Vec<sea_orm::Value>) {
 
 /// The id of a finished import whose report has as many sheets, each with a quiz of its own.
 async fn import(app: &TestApp, editor: &Actor, quizzes: &[QuizId]) -> String {
-    let import = "mutation($content: String!) { importBank(input: {fileName: \"bank.csv\", content: $content,
-        quizTitle: \"Sent\", subject: \"Physics\"}) { bankImport { id } errors { message } } }";
-    let rows = "Question,A,B,Answer\nOne?,1,2,1\nOne?,1,2,1\nTwo?,1,,3\n";
-    let content = base64::engine::general_purpose::STANDARD.encode(rows);
-    let sent = editor.ask(import, json!({"content": content})).await["importBank"].take();
-    let encoded = sent["bankImport"]["id"]
-        .as_str()
-        .unwrap_or_else(|| panic!("{sent}"))
-        .to_owned();
-    let id = BankImportId::decode(&encoded).unwrap_or_else(|_| panic!("an import"));
-    assert!(background::run_import(&app.app, id, &app.app.now()).await.is_ok());
+    // The same file was imported before.
+    sent(app, editor, &format!("Earlier {}", quizzes.len())).await;
+    let (encoded, id) = sent(app, editor, &format!("Sent {}", quizzes.len())).await;
     let conn = app.app.db.read();
     let select = format!("SELECT report FROM bank_imports WHERE id = {}", app.literal(id.0));
     let row = conn
@@ -325,7 +337,38 @@ async fn import(app: &TestApp, editor: &Actor, quizzes: &[QuizId]) -> String {
     let sheets: Vec<_> = quizzes.iter().map(sheet).collect();
     let update = format!("UPDATE bank_imports SET report = $1 WHERE id = {}", app.literal(id.0));
     by_hand(app, &update, vec![json!(sheets).to_string().into()]).await;
+    // It waits to be confirmed, with a question of each sheet.
+    let waits = format!(
+        "UPDATE bank_imports SET finished_at = NULL, content = $1, step = 'READY' WHERE id = {}",
+        app.literal(id.0)
+    );
+    by_hand(app, &waits, vec![vec![0_u8].into()]).await;
+    for sheet in 0..quizzes.len() {
+        let question = r#"{"text": "One?", "kind": "SINGLE_CHOICE", "choices": [{"text": "1", "isRight": true}]}"#;
+        let insert = format!(
+            "INSERT INTO import_questions VALUES ({}, {sheet}, 0, 'A2', '{question}')",
+            app.literal(id.0)
+        );
+        by_hand(app, &insert, Vec::new()).await;
+    }
     encoded
+}
+
+/// A bank that was sent and imported.
+async fn sent(app: &TestApp, editor: &Actor, title: &str) -> (String, BankImportId) {
+    let import =
+        "mutation($content: String!, $title: String!) { importBank(input: {fileName: \"bank.csv\", content: $content,
+        quizTitle: $title, subject: \"Physics\"}) { bankImport { id } errors { message } } }";
+    let rows = "Question,A,B,Answer\nOne?,1,2,1\nOne?,1,2,1\nTwo?,1,,3\n";
+    let content = base64::engine::general_purpose::STANDARD.encode(rows);
+    let sent = editor.ask(import, json!({"content": content, "title": title})).await["importBank"].take();
+    let encoded = sent["bankImport"]["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{sent}"))
+        .to_owned();
+    let id = BankImportId::decode(&encoded).unwrap_or_else(|_| panic!("an import"));
+    assert!(background::run_import(&app.app, id, &app.app.now()).await.is_ok());
+    (encoded, id)
 }
 
 /// The argument `ids` with those of so many objects.
@@ -337,6 +380,8 @@ fn ids_of<'v>(objects: impl IntoIterator<Item = &'v Value>, size: usize) -> Stri
 impl World {
     async fn new(app: &TestApp) -> Self {
         let most = SIZES[1];
+        // Pictures are of somebody, who is no longer among the newest accounts.
+        app.student().await;
         let (mut quizzes, mut students) = (Vec::new(), Vec::new());
         for i in 0..most {
             quizzes.push(quiz(app, &format!("Subject {i}"), 2).await);
@@ -412,12 +457,42 @@ impl World {
             );
             let import = import(app, &editor, &quizzes[..size]).await;
             world.for_all("bankImport", size, format!("(id: {import:?})"));
+            world.for_all("importTemplate", size, "(format: CSV)".to_owned());
             world.for_all("BankImport", size, format!("(ids: {:?})", vec![import; size]));
             let days = format!("(from: \"2026-01-01\", until: \"2026-01-{size:02}\")");
             world.for_all("dailyMetrics", size, days);
         }
+        // The next draft of each quiz, with a question that is another one and one that is not complete.
+        let mut drafts = Vec::new();
+        for quiz in &quizzes {
+            let begin = "mutation($id: ID!) { createDraft(input: {quizId: $id, reason: \"a test\"}) {
+                draft { id questions { nodes { id } } } } }";
+            let draft = editor.ask(begin, json!({"id": quiz.encode()})).await["createDraft"]["draft"].take();
+            let write = "mutation($draft: ID!, $question: ID!) {
+                updateQuestion(input: {questionId: $question, version: 1, text: \"Another?\", chapterId: null, reason: \"a test\"}) {
+                    errors { message } }
+                addQuestion(input: {draftId: $draft, version: 2, text: \"Without choices?\", reason: \"a test\"}) {
+                    errors { message } } }";
+            let question = &draft["questions"]["nodes"][0]["id"];
+            editor
+                .ask(write, json!({"draft": draft["id"], "question": question}))
+                .await;
+            drafts.push(draft);
+        }
+        for size in SIZES {
+            world.for_all("draft", size, format!("(id: {})", drafts[0]["id"]));
+            world.for_all("Draft", size, ids_of(&drafts, size));
+            let questions = drafts.iter().map(|draft| &draft["questions"]["nodes"][1]);
+            world.for_all("DraftQuestion", size, ids_of(questions, size));
+        }
         for day in 1..=most {
             let insert = format!("INSERT INTO daily_metrics VALUES ('2026-01-{day:02}', 1, 1, 1, 1, 1)");
+            by_hand(app, &insert, Vec::new()).await;
+        }
+        for n in 0..most {
+            let id = app.literal(app.app.now().id::<marmalade::id::SubjectId>().0);
+            let insert =
+                format!("INSERT INTO subjects (id, name, created_at, deleted_at) VALUES ({id}, 'Gone {n}', 1, 1)");
             by_hand(app, &insert, Vec::new()).await;
         }
         app.advance(Duration::from_secs(86_400));
@@ -430,10 +505,13 @@ impl World {
         }
         let query = "{ subjects(first: 100) { nodes { id chapters { nodes { id } } } } }";
         let subjects = editor.ask(query, json!({})).await["subjects"]["nodes"].take();
+        let query = "{ pictures(first: 100) { nodes { id } } }";
+        let pictures = editor.ask(query, json!({})).await["pictures"]["nodes"].take();
         let query = "{ jobs(first: 100) { nodes { id } } auditLog(first: 100) { nodes { id actor { id } } } }";
         let admin = world.actors[&(SIZES[0], name_of(Role::Admin))].clone();
         let of_staff = admin.ask(query, json!({})).await;
         for size in SIZES {
+            world.for_all("Picture", size, ids_of(flat(&pictures), size));
             world.for_all("Job", size, ids_of(flat(&of_staff["jobs"]["nodes"]), size));
             world.for_all("AuditEntry", size, ids_of(flat(&of_staff["auditLog"]["nodes"]), size));
             let chapters = flat(&subjects)

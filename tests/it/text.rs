@@ -153,8 +153,8 @@ on_both_databases! {
             Le cafe\u{301} ?,cafe\u{301},the\u{301},caf\u{E9},E\u{301}te\u{301},De\u{301}ja\u{300}.\n\
             Le th\u{E9} ?,caf\u{E9},th\u{E9},the\u{301},\u{C9}t\u{E9},D\u{E9}j\u{E0}.\n\
             Lequel ?,caf\u{E9},cafe\u{301},A,,\n";
-        for (title, subject) in [("Cafe\u{301}", "Franc\u{327}ais"), ("Caf\u{E9}", "Fran\u{E7}ais")] {
-            let report = imported(&app, &editor, title, subject, bank).await;
+        for (title, subject, end) in [("Cafe\u{301}", "Franc\u{327}ais", ""), ("Caf\u{E9}", "Fran\u{E7}ais", "\n")] {
+            let report = imported(&app, &editor, title, subject, &format!("{bank}{end}")).await;
             assert_eq!(report["sheets"][0]["questionCount"], 2, "{report}");
             assert_eq!(report["sheets"][0]["errors"][0]["code"], "DUPLICATE_CHOICE", "{report}");
         }
@@ -232,16 +232,11 @@ on_both_databases! {
         let (folder, cause) = (app.folder(), Cause::clock(&app.app.now()));
         std::fs::write(folder.join("bank.csv"), "Question,A,B,Answer\nOne?,1,2,1\n").expect("a file");
         let file = |quiz: &str, subject: &str| marmalade::import::File {
-            file: folder.join("bank.csv"),
-            order: marmalade::import::Order {
-                quiz: quiz.into(),
-                subject: subject.into(),
-                sheet: None,
-                publish: true,
-            },
-            numbers: Default::default(),
-            hidden: false,
-            json: false,
+            file: Some(folder.join("bank.csv")),
+            quiz: Some(quiz.into()),
+            subject: Some(subject.into()),
+            publish: true,
+            ..Default::default()
         };
         let read = file("E\u{301}lan", "Franc\u{327}ais").read().await.unwrap_or_else(|_| panic!("it is read"));
         assert!(marmalade::import::run(&app.app, read, &cause).await.is_ok());

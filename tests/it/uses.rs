@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     on_both_databases,
-    support::{Actor, Paper, TestApp, fleet::Fleet},
+    support::{Actor, PIXEL, Paper, TestApp, fleet::Fleet},
 };
 
 const START: &str =
@@ -31,6 +31,9 @@ const EXPORT: &str = "{ accountExport }";
 const IMPORT: &str =
     "mutation($file: String!, $content: String!, $title: String!) { importBank(input: {fileName: $file,
     content: $content, quizTitle: $title, subject: \"Physics\"}) { bankImport { id } errors { code } } }";
+const PICTURE: &str =
+    "mutation($content: String!, $alt: String!) { uploadPicture(input: {content: $content, altText: $alt,
+    reason: \"For a question.\"}) { picture { id } errors { code } } }";
 const REGISTER: &str = "mutation($input: RegisterInput!) { register(input: $input) { errors { code } } }";
 const RESET: &str =
     "mutation($email: EmailAddress!) { requestPasswordReset(input: {email: $email}) { errors { code } } }";
@@ -285,7 +288,28 @@ async fn case(app: &TestApp, limit: Limit) -> Option<Case> {
                     ),
                 ],
                 again: None,
-                uses: (0..MANY).map(|_| import("bank.csv", &bank, "Bank", "OK")).collect(),
+                uses: (0..MANY)
+                    .map(|n| import("bank.csv", &bank, &format!("Bank {n}"), "OK"))
+                    .collect(),
+                shown: None,
+            }
+        }
+        Limit::Picture => {
+            let editor = app.actor(Role::Editor).await;
+            let upload = |content: &str, alt: &str, expected| {
+                by(&editor, PICTURE, json!({"content": content, "alt": alt}), expected)
+            };
+            let svg = base64::engine::general_purpose::STANDARD.encode("<svg xmlns='http://www.w3.org/2000/svg'/>");
+            Case {
+                free: vec![
+                    upload("?", "A pixel", "BAD_USER_INPUT"),
+                    upload("", "A pixel", "BAD_USER_INPUT"),
+                    upload(&svg, "A pixel", "BAD_USER_INPUT"),
+                    upload(PIXEL, " ", "BAD_USER_INPUT"),
+                    by(&ada, PICTURE, json!({"content": PIXEL, "alt": "A pixel"}), "FORBIDDEN"),
+                ],
+                again: None,
+                uses: (0..MANY).map(|_| upload(PIXEL, "A pixel", "OK")).collect(),
                 shown: None,
             }
         }
@@ -358,6 +382,7 @@ fn alone(limits: &mut Limits, limit: Limit, uses: usize) {
         starts: of(Limit::Start),
         exports: of(Limit::Export),
         imports: of(Limit::Import),
+        pictures: of(Limit::Picture),
         registers: of(Limit::Register),
         letters: of(Limit::Email),
         letters_of_address: of(Limit::EmailOfAddress),
@@ -417,7 +442,7 @@ on_both_databases! {
             app.advance(Duration::from_secs(900));
             assert_eq!(use_one().await, case.uses[0].expected, "{limit:?}: the window is over");
         }
-        assert_eq!(cases, 9);
+        assert_eq!(cases, 10);
     }
 
     async fn of_many_uses_at_once_exactly_as_many_as_allowed_pass(app: TestApp) {

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use super::alike::{as_answered, as_seen, folded};
 
 /// What the numbers in the column of answers are, where a file leaves that open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 pub enum Numbers {
     /// Whatever the column as a whole leaves no doubt about; else its numbers are refused.
     #[default]
@@ -211,14 +213,45 @@ fn mark(label: &str) -> Option<Mark> {
     }
 }
 
+/// The choices that an answer names, if it names one or more: as a list of labels or of texts.
+pub(super) fn several(answer: &str, choices: &[String], convention: Convention) -> Option<Vec<usize>> {
+    if let Meaning::One(only) = meaning(answer, choices, convention) {
+        return Some(vec![only]);
+    }
+    let parts = labels(answer).into_iter().filter(|part| !part.is_empty());
+    let mut named: Vec<usize> = parts
+        .map(|part| match meaning(&part, choices, convention) {
+            Meaning::One(choice) => Some(choice),
+            _ => None,
+        })
+        .collect::<Option<_>>()?;
+    named.sort_unstable();
+    let count = named.len();
+    named.dedup();
+    // The same one twice is a slip.
+    (!named.is_empty() && named.len() == count).then_some(named)
+}
+
+/// The parts of a list of labels.
+fn labels(answer: &str) -> Vec<String> {
+    let answer = unprefixed(answer.trim())
+        .to_lowercase()
+        .replace(" and ", ",")
+        .replace(" or ", ",");
+    answer
+        .split([',', ';', '&', '/', '+', '|'])
+        .map(|label| {
+            label
+                .trim_matches(|c: char| c.is_whitespace() || "().[]".contains(c))
+                .to_owned()
+        })
+        .collect()
+}
+
 /// Whether an answer is a list of labels: `B and C`, `A, D`, `1 & 3`.
 fn names_several(answer: &str, choices: usize) -> bool {
-    let answer = unprefixed(answer.trim()).to_lowercase().replace(" and ", ",");
-    let labels: Vec<&str> = answer
-        .split([',', ';', '&', '/', '+'])
-        .map(|label| label.trim_matches(|c: char| c.is_whitespace() || "().[]".contains(c)))
-        .collect();
-    let is_label = |label: &&str| match mark(label) {
+    let labels = labels(answer);
+    let is_label = |label: &String| match mark(label) {
         Some(Mark::Letter(index)) => index < choices,
         Some(Mark::Number(number)) => (1..=choices).contains(&number),
         None => false,

@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::{
-    alike::folded,
+    alike::{as_named, folded},
     headings::{MAX_CHOICES, Role, WOULD_DO, role},
     report::{Code, Problem},
+    role::{Column, ColumnRole, Mapped},
 };
-use crate::import::sheet::{Cell, Row};
+use crate::import::sheet::{Cell, Row, column_letters};
+
+/// The most characters of a heading that a report shows.
+const MAX_HEADING: usize = 100;
 
 /// The most filled rows in which the header is looked for: titles and remarks may stand above it.
 const LOOKED_THROUGH: usize = 10;
@@ -21,6 +25,9 @@ pub(super) struct Columns {
     pub image: Option<u32>,
     pub explanation: Option<u32>,
     pub chapter: Option<u32>,
+    pub kind: Option<u32>,
+    pub tolerance: Option<u32>,
+    pub format: Option<u32>,
     /// The last column that has a heading.
     pub last: u32,
     /// Columns that keep the bank in order; not used, and nobody misses them.
@@ -40,9 +47,9 @@ pub(super) enum Choices {
 
 /// Finds the row that names the columns: the first of the upper ones that names the question and either the answer or a
 /// choice, else the first filled one. Returns its index.
-pub(super) fn header(rows: &[Row]) -> usize {
+pub(super) fn header(rows: &[Row], mapping: &[Mapped]) -> usize {
     let names = |row: &Row| {
-        let roles: Vec<Role> = row.filled().filter_map(|(_, cell)| Some(meaning(cell)?.0)).collect();
+        let roles: Vec<Role> = roles(row, mapping).into_iter().map(|(_, role, _)| role).collect();
         let is_other = |role: &Role| matches!(role, Role::Answer | Role::Choice(_) | Role::Choices | Role::Wrong);
         roles.contains(&Role::Question) && roles.iter().any(is_other)
     };
@@ -51,8 +58,8 @@ pub(super) fn header(rows: &[Row]) -> usize {
 
 impl Columns {
     /// Finds the columns by their headings; otherwise says what the header lacks.
-    pub(super) fn of(header: &Row) -> Result<Columns, Vec<Problem>> {
-        let headings = Headings::of(header);
+    pub(super) fn of(header: &Row, mapping: &[Mapped]) -> Result<Columns, Vec<Problem>> {
+        let headings = Headings::of(header, mapping);
         let mut problems = headings.repeated();
         let Some(question) = headings.find(Role::Question) else {
             return Err(vec![headings.lacks(
@@ -74,6 +81,9 @@ impl Columns {
                 image: headings.find(Role::Image),
                 explanation: headings.find(Role::Explanation),
                 chapter: headings.find(Role::Chapter),
+                kind: headings.find(Role::Kind),
+                tolerance: headings.find(Role::Tolerance),
+                format: headings.find(Role::Format),
                 last: header.filled().last().map_or(0, |(column, _)| column),
                 records: headings.all(Role::Record),
             }),
@@ -81,20 +91,28 @@ impl Columns {
         }
     }
 
+    /// The columns of choices.
+    pub(super) fn of_choices(&self) -> impl Iterator<Item = u32> {
+        let (columns, surplus): (&[u32], Option<u32>) = match &self.choices {
+            Choices::Columns { columns, surplus } => (columns, *surplus),
+            Choices::OneCell(column) => (std::slice::from_ref(column), None),
+            Choices::Wrong(columns) => (columns, None),
+        };
+        columns.iter().copied().chain(surplus)
+    }
+
     fn used(&self) -> impl Iterator<Item = u32> {
-        let choices: &[u32] = match &self.choices {
-            Choices::Columns { columns, .. } => columns,
-            Choices::OneCell(column) => std::slice::from_ref(column),
-            Choices::Wrong(columns) => columns,
-        };
-        let surplus = match self.choices {
-            Choices::Columns { surplus, .. } => surplus,
-            Choices::OneCell(_) | Choices::Wrong(_) => None,
-        };
-        let optional = [surplus, self.image, self.explanation, self.chapter];
+        let optional = [
+            self.image,
+            self.explanation,
+            self.chapter,
+            self.kind,
+            self.tolerance,
+            self.format,
+        ];
         [self.question, self.answer]
             .into_iter()
-            .chain(choices.iter().copied())
+            .chain(self.of_choices())
             .chain(optional.into_iter().flatten())
     }
 
@@ -117,11 +135,8 @@ struct Headings<'r> {
 }
 
 impl<'r> Headings<'r> {
-    fn of(header: &'r Row) -> Self {
-        let roles = header
-            .filled()
-            .filter_map(|(column, cell)| meaning(cell).map(|(role, place)| (column, role, place)))
-            .collect();
+    fn of(header: &'r Row, mapping: &[Mapped]) -> Self {
+        let roles = roles(header, mapping);
         Self { header, roles }
     }
 
@@ -155,6 +170,13 @@ impl<'r> Headings<'r> {
             let wrong = self.all(Role::Wrong);
             if !wrong.is_empty() {
                 return Some(Choices::Wrong(wrong));
+            }
+            // A bank of numbers has none.
+            if self.find(Role::Kind).is_some() {
+                return Some(Choices::Columns {
+                    columns: Vec::new(),
+                    surplus: None,
+                });
             }
         }
         let (letters, surplus) = by_letter.split_at(MAX_CHOICES);
@@ -198,11 +220,54 @@ impl<'r> Headings<'r> {
     }
 }
 
-fn meaning(heading: &Cell) -> Option<(Role, usize)> {
-    match heading {
-        Cell::Text(text) => role(text),
-        _ => None,
-    }
+/// The columns of a row of headings that mean something, by their headings or as staff have mapped them: by its heading a
+/// column is found before one by its letters is.
+fn roles(header: &Row, mapping: &[Mapped]) -> Vec<(u32, Role, usize)> {
+    let mapped = |column: u32, cell: &Cell| {
+        let heading = match cell {
+            Cell::Text(text) => as_named(text),
+            _ => String::new(),
+        };
+        let by_heading = mapping.iter().find(|mapped| as_named(&mapped.column) == heading);
+        let is_heading = |mapped: &&Mapped| {
+            let mut others = header.filled();
+            others.any(|(_, cell)| matches!(cell, Cell::Text(text) if as_named(text) == as_named(&mapped.column)))
+        };
+        let by_letters = || {
+            let named = mapping
+                .iter()
+                .find(|mapped| mapped.column.trim().eq_ignore_ascii_case(&column_letters(column)));
+            named.filter(|mapped| !is_heading(mapped))
+        };
+        by_heading.or_else(by_letters).map(|mapped| mapped.role)
+    };
+    let role_of = |(column, cell): (u32, &Cell)| {
+        let (role, place) = match (mapped(column, cell), cell) {
+            (Some(role), _) => role.meant()?,
+            (None, Cell::Text(text)) => role(text)?,
+            (None, _) => return None,
+        };
+        Some((column, role, place))
+    };
+    header.filled().filter_map(role_of).collect()
+}
+
+/// The columns of a sheet, and how each is read.
+pub(super) fn listed(header: &Row, mapping: &[Mapped], columns: Option<&Columns>) -> Vec<Column> {
+    let roles = roles(header, mapping);
+    let listed = |(column, cell): (u32, &Cell)| {
+        let role = roles.iter().find(|(at, ..)| *at == column).map(|(_, role, _)| *role);
+        let is_read = columns.is_none_or(|columns| columns.knows(column));
+        Column {
+            letters: column_letters(column),
+            heading: match cell {
+                Cell::Text(text) => Some(folded(text).chars().take(MAX_HEADING).collect()),
+                _ => None,
+            },
+            role: role.filter(|_| is_read).and_then(ColumnRole::of),
+        }
+    };
+    header.filled().map(listed).collect()
 }
 
 /// Names the columns that hold something and are not used.

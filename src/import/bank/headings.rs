@@ -23,12 +23,18 @@ pub(super) enum Role {
     Image,
     Explanation,
     Chapter,
+    /// What the question asks for: one choice, several, a number.
+    Kind,
+    /// How far from the right number an answer may be.
+    Tolerance,
+    /// Whether the texts of the row are Markdown.
+    Format,
     /// Keeps the bank in order and is no part of a question: its number, year, centre.
     Record,
 }
 
 /// Headings by their role, as [`named`] writes them. Of a role's headings the first in the list is preferred.
-const SPELLINGS: [(Role, &[&str]); 8] = [
+const SPELLINGS: [(Role, &[&str]); 11] = [
     (
         Role::Question,
         &[
@@ -157,6 +163,12 @@ const SPELLINGS: [(Role, &[&str]); 8] = [
             "موضوع",
         ],
     ),
+    (
+        Role::Kind,
+        &["kind", "question kind", "question type", "kind of question", "قسم"],
+    ),
+    (Role::Tolerance, &["tolerance", "error margin", "margin of error"]),
+    (Role::Format, &["text format"]),
     (
         Role::Record,
         &[

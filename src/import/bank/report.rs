@@ -4,6 +4,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::role::Column;
+
 /// The most findings of one file that are kept, over all its sheets; the others are counted.
 pub(crate) const MAX_KEPT: usize = 1_000;
 
@@ -16,6 +18,9 @@ pub(crate) struct SheetReport {
     pub imported: usize,
     /// Rows without a question between the header and the last row that has one.
     pub blank: usize,
+    /// The columns of its headings.
+    #[serde(default)]
+    pub columns: Vec<Column>,
     /// Cells that keep their row, or the whole sheet, from being imported.
     pub errors: Vec<Problem>,
     /// Notices about content that was skipped or accepted as is.
@@ -31,6 +36,7 @@ impl SheetReport {
             name,
             imported: 0,
             blank: 0,
+            columns: Vec::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
             counts: BTreeMap::new(),
@@ -123,6 +129,7 @@ pub(crate) enum Code {
     Picture,
     Malformed,
     Unsupported,
+    NotANumber,
     // Warnings.
     EmptySheet,
     DuplicateQuestion,
@@ -133,6 +140,8 @@ pub(crate) enum Code {
     HiddenSheet,
     StruckOut,
     Mojibake,
+    NearDuplicate,
+    InBank,
 }
 
 impl Problem {
@@ -156,6 +165,8 @@ impl Code {
                 | Code::HiddenSheet
                 | Code::StruckOut
                 | Code::Mojibake
+                | Code::NearDuplicate
+                | Code::InBank
         )
     }
 }

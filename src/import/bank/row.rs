@@ -3,19 +3,22 @@
 use std::borrow::Cow;
 
 use super::{
-    Question,
+    Question, Several,
     alike::as_seen,
-    answer::{Convention, Meaning, meaning},
+    answer::{Convention, Meaning, meaning, several},
     columns::{Choices, Columns},
     directions::unpaired,
     headings::MAX_CHOICES,
     image::is_safe_image,
+    kind::{self, Asked, MOST_TRUTH},
     mojibake::looks_misread,
     one_cell,
     report::{Code, Problem},
 };
 use crate::{
+    entity::question::Kind,
     import::sheet::{Cell, Flaw, Row},
+    quiz::right::{Choices as Set, Right},
     text::{Markdown, REPLACEMENT, is_unsafe},
 };
 
@@ -36,7 +39,8 @@ pub(super) struct Reading {
     text: Option<String>,
     /// The choices, if they form a list that an answer can be looked up in.
     choices: Option<Vec<String>>,
-    right: Option<usize>,
+    right: Option<(Kind, Right)>,
+    is_markdown: bool,
     image: Option<String>,
     explanation: Option<String>,
     chapter: Option<String>,
@@ -47,9 +51,11 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn of(row: &Row, columns: &Columns, convention: Convention) -> Reading {
+    pub(super) fn of(row: &Row, columns: &Columns, convention: Convention, joined: Several) -> Reading {
         let mut cells = Cells {
             row,
+            is_markdown: false,
+            is_guarded: false,
             problems: Vec::new(),
             warnings: Vec::new(),
         };
@@ -59,16 +65,39 @@ impl Reading {
             return cells.nothing();
         }
         cells.surplus(columns.last);
+        if let Some(column) = columns.format {
+            cells.format(column);
+        }
         let text = cells.question(columns.question);
         let image = columns.image.and_then(|column| cells.image(column));
-        let (choices, right) = match &columns.choices {
-            Choices::Wrong(wrong) => cells.right_and_wrong(columns.answer, wrong),
-            choices => {
+        let asked = columns.kind.map_or(Some(Asked::Unsaid), |column| cells.asked(column));
+        let (choices, right) = match (asked, &columns.choices) {
+            // What the row should hold is not known.
+            (None, _) => (None, None),
+            (Some(Asked::Number), _) => cells.number(columns),
+            (Some(Asked::TrueFalse), choices) => cells.truth(columns.answer, choices),
+            (Some(Asked::All | Asked::Any), Choices::Wrong(_)) => {
+                let message = "A question with several right choices needs a column for each choice; name them A to F.";
+                cells.note(columns.answer, Code::Unsupported, message);
+                (None, None)
+            }
+            (Some(_), Choices::Wrong(wrong)) => {
+                let (choices, right) = cells.right_and_wrong(columns.answer, wrong);
+                (choices, right.map(|right| (Kind::SingleChoice, Right::one(right))))
+            }
+            (Some(asked), choices) => {
                 let choices = cells.choices(choices);
-                let right = cells.answer(columns.answer, choices.as_deref(), convention);
+                let right = cells.right(columns.answer, choices.as_deref(), convention, asked.or(joined));
                 (choices, right)
             }
         };
+        if asked.is_some_and(|asked| asked != Asked::Number)
+            && let Some(column) = columns.tolerance
+            && !cells.is_blank(column)
+        {
+            let message = "Only a question for a number has a tolerance; empty this cell, or give the kind NUMBER.";
+            cells.note(column, Code::Unsupported, message);
+        }
         let explanation = columns
             .explanation
             .and_then(|column| cells.text(column, MAX_EXPLANATION));
@@ -77,6 +106,7 @@ impl Reading {
             text,
             choices,
             right,
+            is_markdown: cells.is_markdown,
             image,
             explanation,
             chapter,
@@ -93,23 +123,39 @@ impl Reading {
         self.choices.as_deref()
     }
 
-    /// The text of the right choice.
-    pub(super) fn right_choice(&self) -> Option<&str> {
-        let right = self.right?;
-        self.choices()?.get(right).map(String::as_str)
+    /// What is right, to be compared: the texts of the right choices, or the number.
+    pub(super) fn right_texts(&self) -> Option<Vec<String>> {
+        let (_, right) = self.right?;
+        let number = right.number().map(|number| vec![number.value.normalize().to_string()]);
+        number.or_else(|| {
+            let (set, choices) = (right.choices()?, self.choices()?);
+            let mut texts: Vec<String> = set
+                .positions()
+                .filter_map(|at| Some(as_seen(choices.get(at)?)))
+                .collect();
+            texts.sort_unstable();
+            Some(texts)
+        })
     }
 
     /// The question, or all that is wrong with it: never half a question.
     pub(super) fn question(self) -> Result<Question, Vec<Problem>> {
         match (self.text, self.choices, self.right) {
-            (Some(text), Some(choices), Some(right)) if self.problems.is_empty() => Ok(Question {
-                text: Markdown::plain(&text),
-                image: self.image,
-                choices: choices.iter().map(|choice| Markdown::plain(choice)).collect(),
-                right,
-                explanation: self.explanation.as_deref().map(Markdown::plain),
-                chapter: self.chapter,
-            }),
+            (Some(text), Some(choices), Some((kind, right))) if self.problems.is_empty() => {
+                let markdown = match self.is_markdown {
+                    true => |text: &str| Markdown::of(text),
+                    false => Markdown::plain,
+                };
+                Ok(Question {
+                    text: markdown(&text),
+                    image: self.image,
+                    choices: choices.iter().map(|choice| markdown(choice)).collect(),
+                    kind,
+                    right,
+                    explanation: self.explanation.as_deref().map(markdown),
+                    chapter: self.chapter,
+                })
+            }
             _ => Err(self.problems),
         }
     }
@@ -118,6 +164,10 @@ impl Reading {
 /// A row being read: each method takes what it can and notes what is wrong.
 struct Cells<'a> {
     row: &'a Row,
+    /// Whether the texts of the row are Markdown.
+    is_markdown: bool,
+    /// Whether the row says what its texts are, as our own exports do: an apostrophe guards a text there.
+    is_guarded: bool,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }
@@ -134,6 +184,7 @@ impl<'a> Cells<'a> {
             text: None,
             choices: None,
             right: None,
+            is_markdown: false,
             image: None,
             explanation: None,
             chapter: None,
@@ -186,6 +237,7 @@ impl<'a> Cells<'a> {
     fn typed(&mut self, column: u32) -> Option<&'a str> {
         let (code, message) = match self.row.cell(column) {
             Cell::Blank => return None,
+            Cell::Text(text) if self.is_guarded => return Some(text.strip_prefix('\'').unwrap_or(text)),
             Cell::Text(text) => return Some(text),
             Cell::Formula => (
                 Code::Formula,
@@ -249,6 +301,164 @@ impl<'a> Cells<'a> {
         Some(lines.join(" "))
     }
 
+    /// A choice, on one line unless it is Markdown.
+    fn choice(&mut self, column: u32) -> Option<String> {
+        match self.is_markdown {
+            true => self.text(column, MAX_CHOICE),
+            false => self.line(column, MAX_CHOICE),
+        }
+    }
+
+    /// Reads whether the texts of the row are Markdown.
+    fn format(&mut self, column: u32) {
+        let Some(format) = self.line(column, MAX_ANSWER) else {
+            return;
+        };
+        self.is_guarded = !self.row.is_of_lines();
+        match format.to_lowercase().as_str() {
+            "markdown" => self.is_markdown = true,
+            "plain" => {}
+            _ => self.note(
+                column,
+                Code::Unsupported,
+                "This names no format of text; write \u{201C}plain\u{201D} or \u{201C}markdown\u{201D}.",
+            ),
+        }
+    }
+
+    /// The kind of question that a cell names.
+    fn asked(&mut self, column: u32) -> Option<Asked> {
+        if self.is_blank(column) {
+            return Some(Asked::Unsaid);
+        }
+        let asked = Asked::of(&self.line(column, MAX_ANSWER)?);
+        if asked.is_none() {
+            let message = format!(
+                "This is no kind of question that there is; write one of {}.",
+                kind::NAMES
+            );
+            self.note(column, Code::Unsupported, message);
+        }
+        asked
+    }
+
+    /// A number with its tolerance; it has no choices.
+    fn number(&mut self, columns: &Columns) -> (Option<Vec<String>>, Option<(Kind, Right)>) {
+        let before = self.problems.len();
+        let filled = columns.of_choices().find(|column| !self.is_blank(*column));
+        if let Some(column) = filled {
+            let message = "A question for a number has no choices; empty this cell.";
+            self.note(column, Code::TooManyChoices, message);
+        }
+        if self.is_blank(columns.answer) {
+            self.note(
+                columns.answer,
+                Code::NoAnswer,
+                "The answer is missing; type the right number.",
+            );
+        }
+        let answer = self.line(columns.answer, MAX_ANSWER);
+        let tolerance = columns.tolerance.filter(|column| !self.is_blank(*column));
+        let said = tolerance.map(|column| (column, self.line(column, MAX_ANSWER)));
+        let number = answer.as_deref().and_then(|answer| {
+            let number = kind::number(answer, said.as_ref().and_then(|(_, said)| said.as_deref()));
+            if let Err(of_tolerance) = number {
+                let column = said
+                    .as_ref()
+                    .filter(|_| of_tolerance)
+                    .map_or(columns.answer, |(column, _)| *column);
+                self.note(column, Code::NotANumber, kind::NO_NUMBER);
+            }
+            number.ok()
+        });
+        let right = number.map(|number| (Kind::Number, Right::Number(number)));
+        (Some(Vec::new()).filter(|_| self.problems.len() == before), right)
+    }
+
+    /// True or false: the choices may be left out.
+    fn truth(&mut self, answer: u32, choices_of: &Choices) -> (Option<Vec<String>>, Option<(Kind, Right)>) {
+        let columns: Vec<u32> = match choices_of {
+            Choices::Columns { columns, .. } | Choices::Wrong(columns) => columns.clone(),
+            Choices::OneCell(column) => vec![*column],
+        };
+        let is_bare = columns.iter().all(|column| self.is_blank(*column));
+        let choices = match is_bare {
+            true => Some(kind::TRUTH.map(str::to_owned).to_vec()),
+            false => self.choices(choices_of),
+        };
+        if let Some(surplus) = choices.as_ref().filter(|choices| choices.len() > MOST_TRUTH) {
+            let column = columns.get(MOST_TRUTH).filter(|_| columns.len() >= surplus.len());
+            let message = "A question of true or false has two choices; take the others away.";
+            self.note(column.copied().unwrap_or(columns[0]), Code::TooManyChoices, message);
+            return (None, None);
+        }
+        if self.is_blank(answer) {
+            let message = "The answer is missing; write \u{201C}true\u{201D} or \u{201C}false\u{201D}.";
+            self.note(answer, Code::NoAnswer, message);
+        }
+        let Some(said) = self.line(answer, MAX_ANSWER) else {
+            return (choices, None);
+        };
+        let by_letter = self
+            .letters(answer, choices.as_deref())
+            .filter(|letters| letters.len() == 1);
+        let right = match by_letter {
+            Some(letters) => Some(letters[0]),
+            None => choices.as_deref().and_then(|choices| kind::truth(&said, choices)),
+        };
+        if right.is_none() && choices.is_some() {
+            let message = "This is neither true nor false; write \u{201C}true\u{201D} or \u{201C}false\u{201D}, or the letter of the choice.";
+            self.note(answer, Code::AnswerNotAChoice, message);
+        }
+        (choices, right.map(|right| (Kind::TrueFalse, Right::one(right))))
+    }
+
+    /// The choices of an answer that can be nothing but letters: in texts with a format of their own, and in our own
+    /// exports.
+    fn letters(&self, column: u32, choices: Option<&[String]>) -> Option<Vec<usize>> {
+        let Cell::Text(answer) = self.row.cell(column) else {
+            return None;
+        };
+        if !(self.is_guarded || self.row.is_of_lines()) {
+            return None;
+        }
+        let choices = choices?.len();
+        let letter = |part: &str| match part.trim().as_bytes() {
+            [letter @ b'A'..=b'F'] => Some(usize::from(letter - b'A')).filter(|place| *place < choices),
+            _ => None,
+        };
+        answer.split(',').map(letter).collect()
+    }
+
+    /// What is right among choices: one, or several if the row or the import says how they go together.
+    fn right(
+        &mut self,
+        column: u32,
+        choices: Option<&[String]>,
+        convention: Convention,
+        asked: Asked,
+    ) -> Option<(Kind, Right)> {
+        if let Some(letters) = self.letters(column, choices) {
+            let is_fit = letters.len() == 1 || asked.takes_several();
+            if is_fit {
+                return Some((asked.kind(letters.len()), Right::Choices(Set::of(letters))));
+            }
+        }
+        if asked.takes_several()
+            && !self.is_blank(column)
+            && let Some(choices) = choices
+        {
+            let answer = self.line(column, MAX_ANSWER)?;
+            let set = several(&answer, choices, convention);
+            let is_named = asked.is_named();
+            if let Some(set) = set.filter(|set| is_named || set.len() > 1) {
+                return Some((asked.kind(set.len()), Right::Choices(Set::of(set))));
+            }
+        }
+        let right = self.answer(column, choices, convention, asked)?;
+        Some((asked.kind(1), Right::one(right)))
+    }
+
     fn question(&mut self, column: u32) -> Option<String> {
         if self.is_blank(column) {
             self.note(
@@ -280,7 +490,7 @@ impl<'a> Cells<'a> {
             Choices::OneCell(column) => self.choices_of_one_cell(*column)?,
             Choices::Columns { columns, .. } | Choices::Wrong(columns) => {
                 let filled = self.filled_choices(columns);
-                let choice = |column: &u32| Some((*column, self.line(*column, MAX_CHOICE)?));
+                let choice = |column: &u32| Some((*column, self.choice(*column)?));
                 filled.iter().filter_map(choice).collect()
             }
         };
@@ -342,9 +552,7 @@ impl<'a> Cells<'a> {
             self.note(*surplus, Code::TooManyChoices, TOO_MANY);
         }
         let all = std::iter::once(right).chain(filled);
-        let mut choices: Vec<(u32, String)> = all
-            .filter_map(|column| Some((column, self.line(column, MAX_CHOICE)?)))
-            .collect();
+        let mut choices: Vec<(u32, String)> = all.filter_map(|column| Some((column, self.choice(column)?))).collect();
         self.refuse_repeated(&choices);
         if self.problems.len() > before {
             return (None, None);
@@ -399,7 +607,13 @@ impl<'a> Cells<'a> {
 
     /// The index of the right choice. If choices are incomplete themselves, only an empty or unreadable answer is
     /// reported: whether it names one of them is not known yet.
-    fn answer(&mut self, column: u32, choices: Option<&[String]>, convention: Convention) -> Option<usize> {
+    fn answer(
+        &mut self,
+        column: u32,
+        choices: Option<&[String]>,
+        convention: Convention,
+        asked: Asked,
+    ) -> Option<usize> {
         if self.is_blank(column) {
             self.note(
                 column,
@@ -420,7 +634,14 @@ impl<'a> Cells<'a> {
             ),
             Meaning::Several => (
                 Code::SeveralAnswers,
-                "This names more than one choice, and a question has one right choice; give its letter.",
+                match asked {
+                    Asked::Single => {
+                        "This names more than one choice, and a question of this kind has one right choice; give its letter."
+                    }
+                    _ => {
+                        "This names more than one choice, and whether all or any of them are right is not said; give the letter of one, or say in a column \u{201C}Kind\u{201D} whether all or any are right."
+                    }
+                },
             ),
             Meaning::Unclear(Convention::SomeZero) => (
                 Code::AmbiguousAnswer,

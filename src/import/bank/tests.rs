@@ -10,7 +10,7 @@ fn import(rows: &[&str]) -> Sheet {
 }
 
 fn import_text(csv: &str) -> Sheet {
-    read("bank.csv", csv.as_bytes(), None, Settings::default())
+    read("bank.csv", csv.as_bytes(), None, &Settings::default())
         .unwrap()
         .remove(0)
 }
@@ -48,7 +48,8 @@ fn a_whole_row_becomes_a_question() {
             text: "What is  \nATP?".into(),
             image: Some("cells/atp.png".to_owned()),
             choices: vec!["a fuel".into(), "two lines".into()],
-            right: 0,
+            kind: Kind::SingleChoice,
+            right: Right::one(0),
             explanation: Some("One.  \nTwo.".into()),
             chapter: Some("Energy".to_owned()),
         }]
@@ -209,7 +210,7 @@ fn a_messy_workbook_is_reported_cell_by_cell() {
         "messy.xlsx",
         &workbook.save_to_buffer().unwrap(),
         None,
-        Settings::default(),
+        &Settings::default(),
     )
     .unwrap();
     let reports: Vec<&SheetReport> = sheets.iter().map(|sheet| &sheet.report).collect();
@@ -230,7 +231,11 @@ fn a_messy_workbook_is_reported_cell_by_cell() {
     assert_eq!(marks(&reports[1].warnings), []);
     assert_eq!(marks(&reports[2].errors), [("A1", Code::NoQuestionColumn)]);
     assert_eq!(sheets[0].questions[1].choices, ["2", "3", "4", "5"].map(Markdown::from));
-    let right: Vec<usize> = sheets.iter().flat_map(|s| &s.questions).map(|q| q.right).collect();
+    let right: Vec<usize> = sheets
+        .iter()
+        .flat_map(|s| &s.questions)
+        .filter_map(|q| q.right.only_choice())
+        .collect();
     assert_eq!(right, [1, 1, 2, 0, 0, 1, 0]);
 }
 
@@ -373,10 +378,20 @@ fn an_empty_sheet_is_only_worth_a_warning() {
 #[test]
 fn a_report_in_json_has_codes_in_capitals() {
     let report = import(&["Q,x,y,,,,,,C"]).report;
+    let mut told = serde_json::to_value(&report).unwrap();
+    let columns = told["columns"].take();
     assert_eq!(
-        serde_json::to_value(&report).unwrap(),
+        [&columns[0], &columns[7]],
+        [
+            &serde_json::json!({"letters": "A", "heading": "Question", "role": "QUESTION"}),
+            &serde_json::json!({"letters": "H", "heading": "Option G", "role": null}),
+        ]
+    );
+    assert_eq!(
+        told,
         serde_json::json!({
             "name": "bank",
+            "columns": null,
             "imported": 0,
             "blank": 0,
             "errors": [{
@@ -414,13 +429,13 @@ fn no_text_makes_it_panic_or_breaks_a_rule() {
         for _ in 0..draw(60) {
             csv.push_str(pieces[draw(pieces.len())]);
         }
-        let Ok(sheets) = read("bank.csv", csv.as_bytes(), None, Settings::default()) else {
+        let Ok(sheets) = read("bank.csv", csv.as_bytes(), None, &Settings::default()) else {
             continue;
         };
         for question in sheets.iter().flat_map(|sheet| &sheet.questions) {
             assert!(!question.text.as_str().is_empty(), "{csv:?}");
             assert!((2..=6).contains(&question.choices.len()), "{csv:?}");
-            assert!(question.right < question.choices.len(), "{csv:?}");
+            assert!(question.right.only_choice() < Some(question.choices.len()), "{csv:?}");
             assert!(
                 question.image.as_ref().is_none_or(|image| !image.contains("..")),
                 "{csv:?}"

@@ -5,8 +5,8 @@ use super::{Cell, Grid, Kind, Row, Unreadable};
 /// The lines in which the headings are looked for.
 const TITLES: usize = 10;
 
-/// The endings of texts that are read: values in columns, Aiken and GIFT.
-const ENDINGS: [&str; 4] = ["csv", "tsv", "txt", "gift"];
+/// The endings of texts that are read: values in columns, Aiken, GIFT, our own JSON and Moodle's XML.
+const ENDINGS: [&str; 6] = ["csv", "tsv", "txt", "gift", "json", "xml"];
 
 /// The name a text file's only sheet goes by: the file's own, without folder and ending. `None`
 /// when the ending does not promise questions.
@@ -133,7 +133,7 @@ mod tests {
     use super::{super::encoding, *};
 
     fn open(name: &str, text: &str) -> Result<Grid, Unreadable> {
-        grid(name, &encoding::decoded(text.as_bytes())?)
+        grid(name, &encoding::decoded(text.as_bytes(), encoding::Encoding::Unsaid)?)
     }
 
     fn read(text: &str) -> Grid {

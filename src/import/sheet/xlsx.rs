@@ -12,7 +12,7 @@ use super::{Cell, Flaw, Grid, Kind, MAX_SHEETS, Remark, Row, Unreadable, choose}
 mod marks;
 mod number;
 mod parts;
-mod script;
+pub(super) mod script;
 
 use marks::{At, Book, Marks};
 use parts::Parts;
@@ -61,6 +61,9 @@ fn read_workbook(bytes: &[u8], only: Option<&str>, hidden: bool) -> Result<Vec<G
         left_out.clear();
     }
     let mut parts = Parts::of(bytes)?;
+    if parts.has_macros() {
+        return Err(Unreadable::Macros);
+    }
     let mut book = Book::of(&mut parts)?;
     let mut allowance = Allowance::default();
     let mut grids = Vec::new();

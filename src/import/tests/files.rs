@@ -173,6 +173,10 @@ fn no_file_is_left_out_of_the_table() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     for entry in std::fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
+        // That one goes through the API (tests/it/previews.rs).
+        if name.starts_with("messy-bank.") {
+            continue;
+        }
         assert!(CASES.iter().any(|(known, _)| *known == name), "{name}");
     }
 }
@@ -217,9 +221,10 @@ fn what_is_hidden_may_be_asked_for() {
             "Hidden row: a / *b / c / d",
             "Retired question: *a / b / c / d",
             "Very retired question: *a / b / c / d",
+            "~ A2 NEAR_DUPLICATE",
         ]
     );
-    let sheets = read(name, &file(name), Some("Retired"), Settings::default()).unwrap();
+    let sheets = read(name, &file(name), Some("Retired"), &Settings::default()).unwrap();
     assert_eq!(
         sheets.iter().flat_map(told_by).collect::<Vec<_>>(),
         ["Retired question: *a / b / c / d"]

@@ -163,3 +163,19 @@ fn a_broken_workbook_is_refused() {
         assert!(refused.contains("damaged"), "{refused}");
     }
 }
+
+#[test]
+fn a_workbook_with_macros_is_refused_whatever_its_name() {
+    let whole = bytes(|sheet| {
+        sheet.write_row(1, 0, ["Q1", "a", "b", "A"]).unwrap();
+    });
+    let mut zip = zip::ZipWriter::new_append(std::io::Cursor::new(whole)).unwrap();
+    zip.start_file("xl/vbaProject.bin", zip::write::SimpleFileOptions::default())
+        .unwrap();
+    std::io::Write::write_all(&mut zip, b"a program").unwrap();
+    let with_macros = zip.finish().unwrap().into_inner();
+    for name in ["bank.xlsx", "bank.xlsm"] {
+        let refused = told(name, &with_macros, Settings::default()).remove(0);
+        assert!(refused.contains("macros"), "{refused}");
+    }
+}

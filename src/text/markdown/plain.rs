@@ -16,6 +16,28 @@ impl Markdown {
         let escaped: Vec<String> = paragraphs.map(escaped).collect();
         Self::of(&escaped.join("\n\n"))
     }
+
+    /// The text that was typed, if this is how it was written: [`Self::plain`] of it is this again.
+    pub(crate) fn as_plain(&self) -> Option<String> {
+        let typed = |keeps: &str| {
+            let mut typed = String::with_capacity(self.0.len());
+            let mut chars = self.0.chars().peekable();
+            while let Some(c) = chars.next() {
+                let is_escape = |next: &char| next.is_ascii_punctuation() && !keeps.contains(*next);
+                match (c, chars.peek()) {
+                    ('\\', Some(next)) if is_escape(next) => typed.extend(chars.next()),
+                    (c, _) => typed.push(c),
+                }
+            }
+            typed.replace("  \n", "\n").replace("&lt;", "<")
+        };
+        // Brackets after a backslash may be a formula's.
+        ["()[]", "()[", ""]
+            .iter()
+            .map(|keeps| typed(keeps))
+            .chain([self.0.replace("  \n", "\n")])
+            .find(|typed| Self::plain(typed) == *self)
+    }
 }
 
 /// A paragraph with what Markdown would read as a mark escaped.

@@ -190,6 +190,8 @@ fn walks<'a>(schema: &Schema, rules: &Rules, start: &'a Start) -> Vec<Walk<'a>> 
         for (field, ty) in schema.fields(&walk.ty) {
             let owner = match (walk.ty.as_str(), field.as_str()) {
                 ("Board", "viewerStanding") | ("Quiz", "viewerAttempts" | "viewerBestAttempt") => Owner::Viewer,
+                // Whoever has written the drafts of the world.
+                ("Draft", "updatedBy") => Owner::Is(Person::Editor),
                 ("Standing", _) if walk.owner != Owner::Viewer => Owner::Is(World::TOP),
                 _ => walk.owner,
             };

@@ -133,7 +133,9 @@ fn neutral(value: &mut Value, own: &impl Fn(&str) -> bool) {
         Value::Object(fields) => {
             for (field, value) in fields {
                 match field.as_str() {
-                    "handle" | "email" | "choiceId" | "choice" | "chosen" => *value = Value::Null,
+                    "handle" | "email" | "choiceId" | "choiceIds" | "choice" | "chosen" | "chosenChoices" => {
+                        *value = Value::Null;
+                    }
                     _ => neutral(value, own),
                 }
             }

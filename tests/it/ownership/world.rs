@@ -8,8 +8,8 @@ use marmalade::{
     auth::{revocation::AccountChanged, role::Role},
     clock::Time,
     id::{
-        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, JobId, QuestionId, QuizId, SessionId,
-        SubjectId, UserId,
+        AnswerId, AttemptId, AuditEntryId, BankImportId, ChapterId, ChoiceId, DraftQuestionId, JobId, PictureId,
+        QuestionId, QuizId, RevisionId, SessionId, SubjectId, UserId,
     },
     import::background,
     outbox::{Event, Topic},
@@ -20,7 +20,7 @@ use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::{Actor, Paper, TestApp};
+use crate::support::{Actor, PIXEL, Paper, TestApp};
 
 /// Whoever tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,7 +159,68 @@ impl World {
             .to_owned();
         let id = BankImportId::decode(&import).unwrap_or_else(|_| panic!("an import"));
         assert!(background::run_import(&app.app, id, &now).await.is_ok());
+        let upload = "mutation($content: String!) { uploadPicture(input: {content: $content, altText: \"A pixel\",
+            reason: \"For a question.\"}) { picture { id } errors { message } } }";
+        let mut pictures = Vec::new();
+        for _ in 0..3 {
+            let sent = editor.ask(upload, json!({"content": PIXEL})).await["uploadPicture"].take();
+            let id = sent["picture"]["id"].as_str().unwrap_or_else(|| panic!("{sent}"));
+            pictures.push(PictureId::decode(id).unwrap_or_else(|_| panic!("a picture")));
+        }
+        for (picture, paper) in pictures.iter().zip([&taken, &in_progress]) {
+            let question = QuestionId::decode(&paper.questions[0].0).unwrap_or_else(|_| panic!("a question"));
+            let column = if app.is_postgres() { "CAST($1 AS uuid)" } else { "$1" };
+            let show = format!(
+                "UPDATE questions SET picture_id = {column} WHERE id = {}",
+                app.literal(question.0)
+            );
+            db(app, &show, Some(picture.0)).await;
+        }
+        // It waits to be confirmed, so that there are questions to be looked at.
+        let waits = "UPDATE bank_imports SET finished_at = NULL, content = $1, step = 'READY'";
+        let waits =
+            Statement::from_sql_and_values(app.app.db.write().get_database_backend(), waits, [vec![0_u8].into()]);
+        app.app.db.write().execute_raw(waits).await.expect("waits");
+        let question = r#"{"text": "One?", "kind": "SINGLE_CHOICE", "choices": [{"text": "1", "isRight": true}, {"text": "2"}],
+            "explanation": "Why.", "chapter": "One"}"#;
+        let insert = format!("INSERT INTO import_questions SELECT id, 0, 0, 'A2', '{question}' FROM bank_imports");
+        db(app, &insert, None).await;
         let draft = app.draft(2, |_| {}).await;
+        // The next draft of a quiz: a question is another one, and one is not complete.
+        let write = async |mutation: String| {
+            let written = editor.ask(&format!("mutation {{ {mutation} }}"), json!({})).await;
+            let written = written.as_object().and_then(|written| written.values().next()).cloned();
+            written.expect("a payload")["draft"].take()
+        };
+        let next = "draft { id version questions { nodes { id } } } errors { message }";
+        let begin = |quiz: QuizId| {
+            format!(
+                "createDraft(input: {{quizId: {:?}, reason: \"a test\"}}) {{ {next} }}",
+                quiz.encode()
+            )
+        };
+        let begun = write(begin(published)).await;
+        let authored = begun["questions"]["nodes"][0]["id"]
+            .as_str()
+            .expect("a question")
+            .to_owned();
+        let drafted = begun["id"].as_str().expect("a draft").to_owned();
+        let rewrite = "version: 1, text: \"Another question?\", reason: \"a test\"";
+        write(format!(
+            "updateQuestion(input: {{questionId: {authored:?}, {rewrite}}}) {{ {next} }}"
+        ))
+        .await;
+        let incomplete = "version: 2, text: \"Without choices?\", reason: \"a test\"";
+        write(format!(
+            "addQuestion(input: {{draftId: {drafted:?}, {incomplete}}}) {{ {next} }}"
+        ))
+        .await;
+        let discarded = write(begin(open)).await["id"].as_str().expect("a draft").to_owned();
+        let discard = "version: 1, reason: \"a test\"";
+        write(format!(
+            "discardDraft(input: {{draftId: {discarded:?}, {discard}}}) {{ {next} }}"
+        ))
+        .await;
         let subject = first(app, "SELECT id FROM subjects WHERE deleted_at IS NULL").await;
         let chapter = first(app, "SELECT id FROM chapters LIMIT 1").await;
         let (deleted_subject, deleted_chapter) = (Uuid::now_v7(), Uuid::now_v7());
@@ -240,6 +301,10 @@ impl World {
             ("answer of a deleted account", answer(&of_deleted_account)),
             ("answer that was not given", answer(&in_progress)),
             ("invented answer", invented_answer.encode()),
+            ("shared picture", pictures[0].encode()),
+            ("ada's picture", pictures[1].encode()),
+            ("picture that no question shows", pictures[2].encode()),
+            ("invented picture", PictureId(invented).encode()),
             ("job", newest("jobs")),
             ("audit entry", newest("auditLog")),
             ("invented audit entry", AuditEntryId(invented).encode()),
@@ -278,6 +343,11 @@ impl World {
             ("invented session", SessionId(invented).encode()),
             ("invented job", JobId(invented).encode()),
             ("import", import),
+            ("authored draft", drafted),
+            ("discarded draft", discarded),
+            ("invented authored draft", RevisionId(invented).encode()),
+            ("authored question", authored),
+            ("invented authored question", DraftQuestionId(invented).encode()),
             ("invented import", BankImportId(invented).encode()),
         ]);
         let papers = BTreeMap::from([("own", to_change), ("another's", of_bob)]);
@@ -341,9 +411,27 @@ impl World {
             who => (!who.is_staff()).then_some("FORBIDDEN"),
         };
         starts.push(root("jobs", "JobConnection", Owner::None, staff));
+        starts.push(root("staffQuizzes", "QuizConnection", Owner::None, staff));
+        starts.push(root("deletedSubjects", "SubjectConnection", Owner::None, staff));
+        starts.push(root("pictures", "PictureConnection", Owner::None, staff));
+        starts.push(root("drafts", "DraftConnection", Owner::None, staff));
+        starts.push(Start {
+            query: format!("{{ draft(id: {:?}) {{ $X }} }}", self.id("authored draft")),
+            ..root("draft", "Draft", Owner::None, staff)
+        });
         starts.push(Start {
             query: format!("{{ bankImport(id: {:?}) {{ $X }} }}", self.id("import")),
             ..root("bankImport", "BankImport", Owner::Is(Person::Editor), staff)
+        });
+        starts.push(root(
+            "bankImports",
+            "BankImportConnection",
+            Owner::Is(Person::Editor),
+            staff,
+        ));
+        starts.push(Start {
+            query: "{ importTemplate(format: CSV) { $X } }".to_owned(),
+            ..root("importTemplate", "BankFile", Owner::None, staff)
         });
         starts.push(Start {
             query: format!("{{ integritySignals(quizId: {:?}) {{ $X }} }}", self.id("quiz")),
@@ -386,12 +474,14 @@ impl World {
                 ("board", format!("{{ board(id: \"{id}\") {{ $X }} }}")),
             ] {
                 if field.starts_with("node") || field == ty.to_lowercase() {
+                    // The catalogue has them for nobody.
+                    let gone = field == "quiz" && matches!(name, "deleted quiz" | "draft");
                     starts.push(Start {
                         field,
                         query,
                         ty,
                         owner,
-                        refusal: refusal(),
+                        refusal: if gone { Box::new(hidden) } else { refusal() },
                     });
                 }
             }
@@ -422,13 +512,19 @@ impl World {
         for (name, ty) in [("quiz", "Quiz"), ("subject", "Subject"), ("chapter", "Chapter")] {
             add(name, ty, Owner::None, &boxed(allowed));
         }
+        // Staff can publish, or bring back, what nobody else finds.
+        let staffs = |who: Person| (!who.is_staff()).then_some("NOT_FOUND");
         for (name, ty) in [
             ("deleted quiz", "Quiz"),
             ("draft", "Quiz"),
-            ("invented quiz", "Quiz"),
             ("deleted subject", "Subject"),
-            ("invented subject", "Subject"),
             ("deleted chapter", "Chapter"),
+        ] {
+            add(name, ty, Owner::None, &boxed(staffs));
+        }
+        for (name, ty) in [
+            ("invented quiz", "Quiz"),
+            ("invented subject", "Subject"),
             ("invented chapter", "Chapter"),
         ] {
             add(name, ty, Owner::None, &boxed(hidden));
@@ -444,6 +540,13 @@ impl World {
                 add(&name, ty, Owner::None, &|| Box::new(missing));
             }
         }
+        let of_taken = |who: Person| signed_in(who);
+        add("shared picture", "Picture", Owner::None, &|| Box::new(of_taken));
+        add("ada's picture", "Picture", Owner::Is(Ada), &|| Box::new(readers(Ada)));
+        add("picture that no question shows", "Picture", Owner::None, &|| {
+            Box::new(staff_only)
+        });
+        add("invented picture", "Picture", Owner::None, &|| Box::new(missing));
         add("own answer", "Answer", Owner::Is(Ada), &|| Box::new(readers(Ada)));
         add("another's answer", "Answer", Owner::Is(Bob), &|| Box::new(readers(Bob)));
         add("answer of a deleted account", "Answer", Owner::None, &|| {
@@ -459,6 +562,8 @@ impl World {
         for (name, ty, owner, rule) in [
             ("job", "Job", Owner::None, staff as fn(Person) -> Option<&'static str>),
             ("import", "BankImport", Owner::Is(Person::Editor), staff),
+            ("authored draft", "Draft", Owner::None, staff),
+            ("authored question", "DraftQuestion", Owner::None, staff),
             ("audit entry", "AuditEntry", Owner::None, admins),
         ] {
             add(name, ty, owner, &boxed(rule));
@@ -630,12 +735,195 @@ impl World {
             let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
             case("correctQuestion", what, input, errors, Box::new(refusal));
         }
+        // Each of what is there, with what changes nothing, and of what is not.
+        let because = "reason: \"a test\"";
+        case(
+            "createQuiz",
+            "no title",
+            format!("title: \"\", subject: \"Physics\", {because}"),
+            errors,
+            anything(),
+        );
+        case(
+            "createSubject",
+            "no name",
+            format!("name: \"\", {because}"),
+            errors,
+            anything(),
+        );
+        for (there, quiz, subject, chapter) in [
+            (true, "quiz", "subject", "chapter"),
+            (false, "invented quiz", "invented subject", "invented chapter"),
+            (false, "subject", "chapter", "quiz"),
+        ] {
+            let name = if there { "" } else { "A name" };
+            let what = if there { "what is there" } else { "what is not" };
+            let refusal = || -> Refusal { Box::new(if there { allowed } else { hidden }) };
+            let (quiz, subject, chapter) = (self.id(quiz), self.id(subject), self.id(chapter));
+            let of_quiz = format!("quizId: {quiz:?}, {because}");
+            for (field, version) in [("updateQuiz", "version"), ("publishQuiz", "draftVersion")] {
+                case(field, what, format!("{of_quiz}, {version}: 0"), errors, refusal());
+            }
+            let steps = ["reinstateQuiz", "unarchiveQuiz", "restoreQuiz"];
+            let drastic = ["withdrawQuiz", "archiveQuiz", "deleteQuiz"];
+            for field in steps.into_iter().chain(drastic.into_iter().filter(|_| !there)) {
+                case(field, what, of_quiz.clone(), errors, refusal());
+            }
+            let of_subject = format!("subjectId: {subject:?}, {because}");
+            case(
+                "renameSubject",
+                what,
+                format!("{of_subject}, name: {name:?}"),
+                errors,
+                refusal(),
+            );
+            case("restoreSubject", what, of_subject.clone(), errors, refusal());
+            case("deleteSubject", what, of_subject.clone(), errors, refusal());
+            case(
+                "createChapter",
+                what,
+                format!("{of_subject}, name: {name:?}"),
+                errors,
+                refusal(),
+            );
+            let other = self.id("deleted subject");
+            let merge = format!("{of_subject}, intoId: {other:?}");
+            case("mergeSubjects", what, merge, errors, refusal());
+            let of_chapter = format!("chapterId: {chapter:?}, {because}");
+            case(
+                "renameChapter",
+                what,
+                format!("{of_chapter}, name: {name:?}"),
+                errors,
+                refusal(),
+            );
+            case("restoreChapter", what, of_chapter.clone(), errors, refusal());
+            let other = self.id("invented chapter");
+            case(
+                "moveChapter",
+                what,
+                format!("{of_chapter}, afterId: {other:?}"),
+                errors,
+                refusal(),
+            );
+            case(
+                "mergeChapters",
+                what,
+                format!("{of_chapter}, intoId: {other:?}"),
+                errors,
+                refusal(),
+            );
+            if !there {
+                case("deleteChapter", what, of_chapter, errors, refusal());
+            }
+        }
         // Whoever may, and sends nothing that can be read, is told so and has changed nothing.
         let nothing = r#"fileName: "bank.csv", content: "?", quizTitle: "A quiz", subject: "Physics""#;
         case("importBank", "no file", nothing.to_owned(), errors, Box::new(allowed));
+        let nothing = r#"content: "?", altText: "A cell", reason: "a test""#;
+        for (what, id) in [
+            ("an invented picture", "invented picture"),
+            ("a thing that is no picture", "quiz"),
+        ] {
+            let input = format!("pictureId: {:?}, reason: \"a test\"", self.id(id));
+            case("deletePicture", what, input, errors, Box::new(hidden));
+        }
+        case(
+            "uploadPicture",
+            "no file",
+            nothing.to_owned(),
+            errors,
+            Box::new(allowed),
+        );
+        let nothing = r#"fileName: "bank.csv", content: "?""#;
+        case("uploadBank", "no file", nothing.to_owned(), errors, Box::new(allowed));
+        for (what, id, there) in [
+            ("a finished import", "import", true),
+            ("an invented import", "invented import", false),
+            ("a thing that is no import", "quiz", false),
+        ] {
+            let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
+            let input = format!("importId: {:?}, reason: \"a test\"", self.id(id));
+            case("cancelImport", what, input.clone(), errors, Box::new(refusal));
+            case("confirmImport", what, input + ", sheets: []", errors, Box::new(refusal));
+        }
+        for (what, id, there) in [
+            ("a quiz", "quiz", true),
+            ("a draft", "draft", true),
+            ("a deleted quiz", "deleted quiz", false),
+            ("an invented quiz", "invented quiz", false),
+            ("a thing that is no quiz", "import", false),
+        ] {
+            let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
+            let input = format!("quizId: {:?}, format: CSV", self.id(id));
+            case("exportQuiz", what, input, errors, Box::new(refusal));
+        }
         for (what, id) in [("an invented job", "invented job"), ("a thing that is no job", "quiz")] {
             let id = format!("jobId: {:?}", self.id(id));
             case("retryJob", what, id, errors, Box::new(hidden));
+        }
+        // Nobody has seen version 0: who may is told so, and has changed nothing.
+        let seen = "version: 0, reason: \"a test\"";
+        for (what, id, there) in [
+            ("a draft", "authored draft", true),
+            ("a discarded draft", "discarded draft", true),
+            ("an invented draft", "invented authored draft", false),
+            ("a thing that is no draft", "quiz", false),
+        ] {
+            let id = format!("draftId: {:?}", self.id(id));
+            let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
+            let question = self.id("authored question");
+            for (field, more) in [
+                ("discardDraft", seen.to_owned()),
+                ("updateDraft", seen.to_owned()),
+                ("addQuestion", format!("{seen}, text: \"A question?\"")),
+                ("updateQuestions", format!("{seen}, questionIds: [{question:?}]")),
+            ] {
+                case(field, what, format!("{id}, {more}"), errors, Box::new(refusal));
+            }
+            // It stays discarded for the other cases.
+            if what != "a discarded draft" {
+                case(
+                    "restoreDraft",
+                    what,
+                    format!("{id}, reason: \"a test\""),
+                    errors,
+                    Box::new(refusal),
+                );
+            }
+        }
+        for (what, id, there) in [
+            ("a question of a draft", "authored question", true),
+            ("an invented question of a draft", "invented authored question", false),
+            ("a question that is in no draft", "shared question", false),
+        ] {
+            let id = format!("questionId: {:?}, {seen}", self.id(id));
+            let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
+            for (field, more) in [
+                ("updateQuestion", ""),
+                ("moveQuestion", ", number: 1"),
+                ("removeQuestion", ""),
+                ("restoreQuestion", ""),
+            ] {
+                case(field, what, format!("{id}{more}"), errors, Box::new(refusal));
+            }
+        }
+        for (what, id, there) in [
+            ("a quiz", "quiz", true),
+            ("a deleted quiz", "deleted quiz", false),
+            ("an invented quiz", "invented quiz", false),
+            ("a thing that is no quiz", "authored draft", false),
+        ] {
+            let id = format!("quizId: {:?}, reason: \"a test\"", self.id(id));
+            let refusal: fn(Person) -> Option<&'static str> = if there { allowed } else { hidden };
+            case("createDraft", what, id.clone(), errors, Box::new(refusal));
+            case(
+                "duplicateQuiz",
+                what,
+                format!("{id}, title: \" \""),
+                errors,
+                Box::new(refusal),
+            );
         }
         for (what, id) in [
             ("an invented session", "invented session"),
@@ -794,6 +1082,11 @@ impl World {
                 ],
             ),
             (
+                "invented picture",
+                operations(&[]),
+                vec!["ada's picture", "picture that no question shows"],
+            ),
+            (
                 "invented answer",
                 operations(&[]),
                 vec!["own answer", "answer of a deleted account", "answer that was not given"],
@@ -851,6 +1144,18 @@ impl World {
             query: "jobUpdated { id }".to_owned(),
             refusal: Box::new(allowed),
         });
+        for (what, id, there) in [
+            ("an import", "import", true),
+            ("an invented import", "invented import", false),
+        ] {
+            let refusal = move |_: Person| (!there).then_some("NOT_FOUND");
+            cases.push(Case {
+                field: "importProgress",
+                what,
+                query: format!("importProgress(importId: {:?}) {{ id }}", self.id(id)),
+                refusal: Box::new(refusal),
+            });
+        }
         cases
     }
 }

@@ -33,13 +33,16 @@ use marmalade::{
     clock::{Clock, SystemClock, Time},
     config::Config,
     db::{Db, Synchronous},
-    entity::{session::Client, user},
+    entity::{question::Kind, session::Client, user},
     http,
     id::{QuizId, SessionId, UserId},
     jobs::{self, Job},
     limit::{Limits, Rate},
     operation::Answer,
-    quiz::author::{self, NewQuestion, NewQuiz},
+    quiz::{
+        author::{self, NewQuestion, NewQuiz},
+        right::Right,
+    },
     secret::Secret,
 };
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Statement};
@@ -92,6 +95,10 @@ macro_rules! on_both_databases {
 
 /// 2026-11-23 is a Monday; 10:00 UTC.
 pub const MONDAY_MORNING: i64 = 1_795_428_000_000_000;
+
+/// A picture of one pixel, PNG in base64.
+pub const PIXEL: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 /// What signs the tokens of the tests.
 pub const SECRET: &str = "a secret of the tests that is long enough";
@@ -543,8 +550,10 @@ impl TestApp {
                 chapter: Some(format!("Chapter {}", i % 3)),
                 text: format!("Question {i}?").into(),
                 image: None,
+                picture: None,
                 choices: ["right", "wrong", "also wrong"].map(Into::into).to_vec(),
-                right: 0,
+                kind: Kind::SingleChoice,
+                right: Right::one(0),
                 explanation: Some(format!("CANARY explanation {i}").into()),
             })
             .collect();

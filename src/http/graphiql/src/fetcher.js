@@ -1,5 +1,7 @@
 import { getOperationAST, parse } from 'graphql';
 import { createClient } from 'graphql-ws';
+import { form } from './files.js';
+import { noteReply } from './ids.js';
 import { CLIENT_HEADER, SIGN_IN_URL, refresh } from './session.js';
 
 const isUnauthenticated = errors =>
@@ -12,6 +14,7 @@ async function renewSession() {
 }
 
 async function post(params, headers) {
+  const upload = form(params);
   const response = await fetch('/graphql', {
     method: 'POST',
     credentials: 'same-origin',
@@ -21,13 +24,16 @@ async function post(params, headers) {
       'x-marmalade-cost': 'true',
       ...headers,
       ...CLIENT_HEADER,
-      'content-type': 'application/json',
+      // The browser names a form's boundary itself.
+      ...(upload ? {} : { 'content-type': 'application/json' }),
     },
-    body: JSON.stringify(params),
+    body: upload ?? JSON.stringify(params),
   });
   const text = await response.text();
   try {
-    return JSON.parse(text);
+    const result = JSON.parse(text);
+    noteReply(result);
+    return result;
   } catch {
     throw new Error(text.trim() || `The server answered ${response.status} with an empty body.`);
   }
@@ -90,6 +96,7 @@ function subscribe(payload) {
             if (!live()) return;
             if (!renewed && isUnauthenticated(result.errors)) return renew();
             renewed = false;
+            noteReply(result);
             sink.next(result);
           },
           error(error) {

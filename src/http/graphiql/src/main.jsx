@@ -7,7 +7,7 @@ import { GraphiQL } from 'graphiql';
 import 'graphiql/style.css';
 import '@graphiql/plugin-explorer/style.css';
 import './style.css';
-import { examplesPlugin, loadExamples } from './examples.jsx';
+import { loadOperations, operationsPlugin } from './operations.jsx';
 import { execute, fetcher } from './fetcher.js';
 import { SIGN_IN_URL } from './session.js';
 
@@ -51,8 +51,8 @@ function SignOut() {
  * a first visit or a tab nobody edited has not written them: its variables
  * would come up empty and then overwrite the tab's own.
  */
-function seedEditors(examples) {
-  let tab = examples[0];
+function seedEditors(operations) {
+  let tab = operations[0];
   let firstVisit = true;
   try {
     const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem('graphiql:tabState'));
@@ -68,12 +68,14 @@ function seedEditors(examples) {
   return firstVisit;
 }
 
-const examples = await loadExamples();
-const firstVisit = seedEditors(examples);
-const examplesPanel = examplesPlugin(examples);
-const plugins = [HISTORY_PLUGIN, explorerPlugin(), examplesPanel];
-const defaultTabs = examples.length
-  ? examples.map(({ query, variables }) => ({ query, variables: variables ?? null }))
+const tasks = await loadOperations();
+// The first tabs: what a student sees.
+const first = tasks[0]?.operations ?? [];
+const firstVisit = seedEditors(first);
+const operationsPanel = operationsPlugin(tasks);
+const plugins = [HISTORY_PLUGIN, explorerPlugin(), operationsPanel];
+const defaultTabs = first.length
+  ? first.map(({ query, variables }) => ({ query, variables: variables || null }))
   : undefined;
 
 createRoot(document.getElementById('graphiql')).render(
@@ -82,7 +84,7 @@ createRoot(document.getElementById('graphiql')).render(
     plugins={plugins}
     defaultTabs={defaultTabs}
     defaultEditorToolsVisibility="variables"
-    visiblePlugin={firstVisit ? examplesPanel : undefined}
+    visiblePlugin={firstVisit ? operationsPanel : undefined}
   >
     <GraphiQL.Logo>
       <span className="session-name">Marmalade · staff</span>

@@ -35,6 +35,13 @@ impl<'a> Parts<'a> {
         Ok(Self { zip, at })
     }
 
+    /// Whether a program is among them.
+    pub(super) fn has_macros(&self) -> bool {
+        self.at
+            .keys()
+            .any(|path| path.ends_with("vbaproject.bin") || path.starts_with("xl/macrosheets/"))
+    }
+
     /// The XML of a part; empty if there is no such part.
     pub(super) fn xml(&mut self, path: &str) -> Result<String, Unreadable> {
         let Some(index) = self.at.get(&path.to_ascii_lowercase()) else {

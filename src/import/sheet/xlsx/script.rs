@@ -2,7 +2,7 @@
 
 /// Where text stands on its line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Script {
+pub(in crate::import::sheet) enum Script {
     #[default]
     Line,
     Super,
@@ -20,7 +20,7 @@ const SUB: (&str, &str) = (
 
 impl Script {
     /// The text in its place; nothing if Unicode lacks one of its characters there.
-    pub(super) fn written(self, text: &str) -> Option<String> {
+    pub(in crate::import::sheet) fn written(self, text: &str) -> Option<String> {
         let (from, to) = match self {
             Script::Line => return Some(text.to_owned()),
             Script::Super => SUPER,

@@ -9,6 +9,7 @@ use graphql_client::{GraphQLQuery, Response};
 use serde::{Serialize, de::DeserializeOwned};
 
 type DateTime = String;
+type Decimal = String;
 type EmailAddress = String;
 type Handle = String;
 type IdempotencyKey = String;
@@ -175,6 +176,8 @@ fn attempt(site: &Site) -> Result<(), String> {
         attempt_id: attempt.id.clone(),
         question_id: question.id.clone(),
         choice_id: question.choices.first().map(|choice| choice.id.clone()),
+        choice_ids: None,
+        number: None,
         seq: 1,
     };
     let saved = site.ask(SaveAnswerMutation, save_answer_mutation::Variables { input })?;

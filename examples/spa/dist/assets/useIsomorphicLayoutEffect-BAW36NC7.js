@@ -1,0 +1,1 @@
+import{Dt as e,Tt as t,mt as n}from"./index-qo_tdr1b.js";var r=e(t(),1),i=n?r.useLayoutEffect:r.useEffect;export{i as t};

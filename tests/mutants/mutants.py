@@ -5,7 +5,7 @@
 
 A copy of the sources is rewritten so that every guard and scope has a switch, and the copy is built once. Each test runs
 once by itself and says which switches it comes by. Then, for each switch, the tests that come by it run on SQLite until
-one notices: first the dozen that come by the fewest others, then the matrix (`ownership`), then the rest. What nobody
+one notices: first those that come by the fewest others, then the matrix (`ownership`), then the rest. What nobody
 notices is a defect of the tests, and the script fails. The places are found by patterns, so a guard that is written tomorrow is taken away, too; a place that looks
 like a guard but can't be rewritten is an error.
 
@@ -448,7 +448,9 @@ def in_turn(tests, mutant):
     by = sorted((name for name, mutants in tests.items() if mutant in mutants), key=lambda name: len(tests[name]))
     matrix = [name for name in by if name.startswith("ownership")]
     others = [name for name in by if name not in matrix]
-    yield from filter(None, [others[:12], matrix, *(others[at : at + 24] for at in range(12, len(others), 24))])
+    # These run a whole corpus of operations each.
+    others.sort(key=lambda name: name.startswith("execution"))
+    yield from filter(None, [others[:4], others[4:12], matrix, *(others[at : at + 24] for at in range(12, len(others), 24))])
 
 
 def main():

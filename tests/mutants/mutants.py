@@ -5,9 +5,9 @@
 
 A copy of the sources is rewritten so that every guard and scope has a switch, and the copy is built once. Each test runs
 once by itself and says which switches it comes by. Then, for each switch, the tests that come by it run on SQLite until
-one notices: first those that come by the fewest others, then the matrix (`ownership`), then the rest. What nobody
-notices is a defect of the tests, and the script fails. The places are found by patterns, so a guard that is written tomorrow is taken away, too; a place that looks
-like a guard but can't be rewritten is an error.
+one notices: first those that come by the fewest others, then the matrix (`ownership`), then the rest. What nobody notices
+is a defect of the tests, and the script fails. The places are found by patterns, so a guard that is written tomorrow is
+taken away, too; a place that looks like a guard but can't be rewritten is an error.
 
 --list    only tell what would be taken away
 --only    only places whose description contains WORD; may be given more than once
